@@ -1,0 +1,21 @@
+# find_package(onepass) gives onepass::onepass and onepass_add_rule().
+
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/onepass")
+set(sweep_dir "${CMAKE_INSTALL_DATADIR}/onepass/sweep")
+
+install(TARGETS onepass EXPORT onepass-targets)
+install(DIRECTORY include/onepass DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT onepass-targets NAMESPACE onepass:: DESTINATION "${package_dir}")
+
+# What onepass_add_rule() needs to sweep a user's own rule; same layout as here.
+install(FILES cmake/OnepassRule.cmake DESTINATION "${sweep_dir}/cmake")
+install(DIRECTORY kernels host DESTINATION "${sweep_dir}"
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")
+
+configure_package_config_file(cmake/onepass-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"
+  INSTALL_DESTINATION "${package_dir}" PATH_VARS sweep_dir)
+write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/onepass-config-version.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"
+  "${CMAKE_CURRENT_BINARY_DIR}/onepass-config-version.cmake" DESTINATION "${package_dir}")

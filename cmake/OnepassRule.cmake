@@ -1,0 +1,52 @@
+# onepass_add_rule(<target> STEM <stem> TYPE <c++ type> HEADER <header>)
+#
+# Gives a target all that one rule needs: what the core knows of it, a CPU loop for each instruction set, and
+# the CUDA kernels. Each is a small generated file of its own. The library's rules and a user's own go through
+# here alike; HEADER is what #include can find from the target. Kernels are made where this project has CUDA
+# (enable_language(CUDA)) and onepass was built with it.
+
+set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
+
+# The loops are built with these flags in every build type: without -fno-math-errno, or at -O2, gcc does not
+# vectorise them (4 to 14 times slower). One loop with blends instead of one loop for each combination of
+# options. No contraction: the rules say fma where they mean it.
+set(ONEPASS_SWEEP_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
+  CACHE INTERNAL "")
+
+# The arithmetic of the kernels is what the rules say: IEEE, no contraction. The PTX stays readable.
+set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
+
+function(onepass_add_sweep target isa)
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}_${isa}.cpp")
+  configure_file("${ONEPASS_RULE_TEMPLATES}/host/cpu/sweep.cpp.in" "${source}" @ONLY)
+  set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${ARGN}")
+  target_sources(${target} PRIVATE "${source}")
+endfunction()
+
+function(onepass_add_rule target)
+  cmake_parse_arguments(rule "" "STEM;TYPE;HEADER" "" ${ARGN})
+  set(rule_type ${rule_TYPE})
+  set(rule_header ${rule_HEADER})
+  set(generated "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}")
+
+  configure_file("${ONEPASS_RULE_TEMPLATES}/host/rule.cpp.in" "${generated}.cpp" @ONLY)
+  set_source_files_properties("${generated}.cpp" PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+  target_sources(${target} PRIVATE "${generated}.cpp")
+
+  set(isa baseline)
+  onepass_add_sweep(${target} baseline)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(isa avx2)
+    onepass_add_sweep(${target} avx2 -march=x86-64-v3)
+    set(isa avx512)
+    onepass_add_sweep(${target} avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  endif()
+
+  target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
+  if((ONEPASS_CUDA OR onepass_CUDA) AND CMAKE_CUDA_COMPILER)
+    configure_file("${ONEPASS_RULE_TEMPLATES}/kernels/rule.cu.in" "${generated}.cu" @ONLY)
+    target_sources(${target} PRIVATE "${generated}.cu")
+    set_source_files_properties("${generated}.cu" PROPERTIES COMPILE_OPTIONS "${ONEPASS_KERNEL_FLAGS}")
+    set_source_files_properties("${generated}.cpp" PROPERTIES COMPILE_DEFINITIONS ONEPASS_WITH_CUDA)
+  endif()
+endfunction()

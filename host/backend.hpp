@@ -1,0 +1,48 @@
+// backend.hpp - what differs between devices: how a table is stepped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "host/rule_ops.hpp"
+#include "kernels/table.hpp"
+#include "onepass/device.hpp"
+#include "onepass/optimizer_core.hpp"
+
+namespace onepass {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// Elements of a chunk where the caller has no opinion.
+  [[nodiscard]] virtual std::int64_t default_chunk_size() const = 0;
+
+  /// Told once whenever the table is built anew. `offsets` as element_offsets() makes them.
+  virtual void plan(std::span<const std::int64_t> offsets) = 0;
+
+  virtual void step(const kernels::Table& table, Stream stream) = 0;
+  virtual void zero_grad(const kernels::Table& table, Stream stream) = 0;
+
+  /// Writes a multiple of 8 bytes into a table, in the order of the stream, without waiting.
+  virtual void write(void* to, std::span<const std::byte> bytes, Stream stream) = 0;
+
+  /// Waits until every step so far is done.
+  virtual void wait() noexcept = 0;
+};
+
+/// One variant of a rule, stepped on a device.
+struct BackendRequest {
+  const RuleOps& ops;
+  unsigned variant;
+  Device device;
+  const Options& options;
+};
+
+/// Throws InvalidArgument if the options or the device are not to be had.
+std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request);
+std::unique_ptr<Backend> make_cuda_backend(const BackendRequest& request);
+
+}  // namespace onepass

@@ -1,0 +1,19 @@
+// cpu_rule.hpp - the seam between the host and the CPU loops of a rule.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/table.hpp"
+#include "onepass/cpu.hpp"
+
+namespace onepass::cpu {
+
+/// Updates the chunks [first, last) of the table, in the calling thread.
+using Sweep = void (*)(const kernels::Table& table, std::int64_t first, std::int64_t last);
+
+/// The loops of a rule for one instruction set, in the order of Rule::Variants. Specialised in one small .cpp
+/// for each rule and instruction set.
+template <class Rule, Isa kIsa>
+const Sweep* sweeps();
+
+}  // namespace onepass::cpu

@@ -1,0 +1,103 @@
+// backend.cpp - the CUDA backend: two launches a step, and nothing that waits.
+#include "host/backend.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "host/cuda/device_guard.hpp"
+#include "host/cuda/runtime.hpp"
+#include "kernels/cuda_check.hpp"
+#include "kernels/table_kernels.hpp"
+#include "onepass/error.hpp"
+
+namespace onepass {
+namespace {
+
+using cuda::DeviceGuard;
+using kernels::check;
+
+/// 16 KiB of each stream: four turns of a block of 256 threads with 16 bytes each.
+constexpr std::int64_t kChunkSize = 4 * 1024;
+
+bool is_capturing(Stream stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream.handle(), &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(const kernels::CudaVariant& variant, int index) : variant_(variant), index_(index) {
+    const DeviceGuard guard(index_);
+    check(cudaEventCreateWithFlags(&last_step_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    step_blocks_ = variant_.resident_blocks();
+    zero_blocks_ = kernels::zero_grad_blocks();
+  }
+
+  ~CudaBackend() override { (void)cudaEventDestroy(last_step_); }
+  CudaBackend(const CudaBackend&) = delete;
+  CudaBackend& operator=(const CudaBackend&) = delete;
+
+  std::int64_t default_chunk_size() const override { return kChunkSize; }
+
+  void plan(std::span<const std::int64_t> /*offsets*/) override {}
+
+  void step(const kernels::Table& table, Stream stream) override {
+    const DeviceGuard guard(index_);
+    variant_.step(table, step_blocks_, stream);
+    remember(stream);
+  }
+
+  void zero_grad(const kernels::Table& table, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::zero_grad(table, zero_blocks_, stream);
+    remember(stream);
+  }
+
+  void write(void* to, std::span<const std::byte> bytes, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::write_bytes(to, bytes, stream);
+    remember(stream);
+  }
+
+  void wait() noexcept override {
+    int previous = index_;
+    (void)cudaGetDevice(&previous);
+    (void)cudaSetDevice(index_);
+    (void)(captured_ ? cudaDeviceSynchronize() : cudaEventSynchronize(last_step_));
+    (void)cudaSetDevice(previous);
+  }
+
+ private:
+  /// What wait() waits for. A captured step runs when its graph does, which nobody tells us: then wait() has
+  /// to wait for the device.
+  void remember(Stream stream) {
+    if (is_capturing(stream)) {
+      captured_ = true;
+    } else {
+      check(cudaEventRecord(last_step_, stream.handle()), "cudaEventRecord");
+    }
+  }
+
+  kernels::CudaVariant variant_;
+  int index_;
+  int step_blocks_ = 0;
+  int zero_blocks_ = 0;
+  cudaEvent_t last_step_ = nullptr;
+  bool captured_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cuda_backend(const BackendRequest& request) {
+  cuda::require_device(request.device.index());
+  const kernels::CudaVariant& variant = request.ops.variants[request.variant].cuda;
+  if (variant.step == nullptr) {
+    throw InvalidArgument("onepass: Optimizer<" + std::string(request.ops.name) + ">: " +
+                          to_string(request.device) + " was asked for, but this rule is built without CUDA");
+  }
+  return std::make_unique<CudaBackend>(variant, request.device.index());
+}
+
+}  // namespace onepass

@@ -1,0 +1,98 @@
+#include "onepass/device.hpp"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "host/cuda/runtime.hpp"
+#include "onepass/cpu.hpp"
+
+namespace onepass {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
+
+/// Large blocks ask for huge pages: the first step then costs a tenth of the page faults.
+void* allocate_on_cpu(std::size_t bytes) {
+  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
+  void* const memory = std::aligned_alloc(alignment, round_up(bytes, alignment));
+  if (memory == nullptr) throw std::bad_alloc();
+  if (alignment == kHugePage) (void)madvise(memory, round_up(bytes, alignment), MADV_HUGEPAGE);
+  return memory;
+}
+
+}  // namespace
+
+std::string to_string(Device device) {
+  return device.is_cuda() ? "cuda:" + std::to_string(device.index()) : "cpu";
+}
+
+std::string device_name(Device device) {
+  if (device.is_cuda()) return cuda::device_name(device.index());
+  const int threads = cpu_threads();
+  return "cpu (" + std::string(to_string(best_isa())) + ", " + std::to_string(threads) +
+         (threads == 1 ? " thread)" : " threads)");
+}
+
+int cuda_device_count() noexcept { return cuda::device_count(); }
+
+DeviceBuffer::DeviceBuffer(Device device, std::size_t bytes, Stream stream)
+    : bytes_(bytes), device_(device), stream_(stream) {
+  if (bytes == 0) return;
+  data_ = device.is_cuda() ? cuda::allocate(device.index(), bytes, stream) : allocate_on_cpu(bytes);
+}
+
+DeviceBuffer::~DeviceBuffer() {
+  if (data_ == nullptr) return;
+  if (device_.is_cuda()) {
+    cuda::release(device_.index(), data_, stream_);
+  } else {
+    std::free(data_);
+  }
+}
+
+DeviceBuffer::DeviceBuffer(DeviceBuffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      device_(other.device_),
+      stream_(other.stream_) {}
+
+DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(device_, other.device_);
+  std::swap(stream_, other.stream_);
+  return *this;
+}
+
+void copy(Location to, ConstLocation from, std::size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  if (to.device.is_cuda() || from.device.is_cuda()) {
+    cuda::copy(to, from, bytes, stream);
+  } else {
+    std::memmove(to.data, from.data, bytes);
+  }
+}
+
+void fill_zero(Location to, std::size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  if (to.device.is_cuda()) {
+    cuda::fill_zero(to, bytes, stream);
+  } else {
+    std::memset(to.data, 0, bytes);
+  }
+}
+
+void synchronize(Device device, Stream stream) {
+  if (device.is_cuda()) cuda::synchronize(device.index(), stream);
+}
+
+}  // namespace onepass

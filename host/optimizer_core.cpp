@@ -1,0 +1,196 @@
+// optimizer_core.cpp - registration, and the step; state_dict.cpp holds reading and writing back.
+#include "host/optimizer_core.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "host/cuda/runtime.hpp"
+#include "host/plan.hpp"
+#include "host/sentence.hpp"
+#include "onepass/error.hpp"
+
+namespace onepass {
+namespace {
+
+/// Chunks start where a group of quantised states, a Philox block and a vector of any width start.
+constexpr std::int64_t kChunkMultiple = 64;
+
+std::int64_t checked_chunk_size(const Options& options, std::int64_t fallback) {
+  if (options.chunk_size == 0) return fallback;
+  if (options.chunk_size < 0 || options.chunk_size % kChunkMultiple != 0) {
+    throw InvalidArgument("onepass: Options::chunk_size must be a positive multiple of " +
+                          std::to_string(kChunkMultiple) + ", but is " + std::to_string(options.chunk_size));
+  }
+  return options.chunk_size;
+}
+
+std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
+  return request.device.is_cuda() ? make_cuda_backend(request) : make_cpu_backend(request);
+}
+
+std::string opening(const RuleOps& ops) { return "onepass: Optimizer<" + std::string(ops.name) + ">: "; }
+
+/// The first state that `wanted` has and `present` has not.
+std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
+  const auto missing = std::ranges::find_if(wanted.states, [&](const char* name) {
+    return std::ranges::find(present.states, std::string_view(name)) == present.states.end();
+  });
+  return missing == wanted.states.end() ? "" : quoted(*missing);
+}
+
+}  // namespace
+
+unsigned check_rules(const RuleOps& ops, RuleBlob rules) {
+  if (rules.count == 0) throw InvalidArgument(opening(ops) + "no rule was given");
+  unsigned variant = 0;
+  for (std::size_t group = 0; group < rules.count; ++group) {
+    const std::byte* const rule = rules.bytes.data() + group * ops.rule_bytes;
+    try {
+      ops.check(rule);
+    } catch (const InvalidArgument& error) {
+      if (rules.count == 1) throw;
+      throw InvalidArgument(std::string(error.what()) + " (group " + std::to_string(group) + ")");
+    }
+    variant |= ops.variant(rule);
+  }
+  return variant;
+}
+
+void Roster::append(std::vector<Parameter> added, std::span<const StatePointers> added_states) {
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    index_by_name.emplace(added[i].name, parameters.size());
+    states.push_back(added_states[i]);
+    parameters.push_back(std::move(added[i]));
+  }
+}
+
+std::vector<std::int64_t> Roster::numels() const {
+  std::vector<std::int64_t> numels;
+  for (const Parameter& parameter : parameters) numels.push_back(parameter.value.numel);
+  return numels;
+}
+
+OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vector<Parameter> added,
+                          const Options& options)
+    : ops(rule_ops),
+      rules(rule_blob.bytes.begin(), rule_blob.bytes.end()),
+      group_count(rule_blob.count),
+      variant(check_rules(ops, rule_blob)),
+      device(device_of(context(), added)),
+      backend(make_backend({ops, variant, device, options})),
+      chunk_size(checked_chunk_size(options, backend->default_chunk_size())) {
+  enroll(std::move(added));
+}
+
+OptimizerCore::Impl::~Impl() { backend->wait(); }
+
+TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
+  TableContents contents;
+  if (!roster.parameters.empty()) {
+    contents.steps = table_memory.steps({});
+    contents.skipped = table_memory.skipped({});
+  }
+  contents.steps.resize(next.parameters.size(), 0);
+  for (std::size_t i = 0; i < next.parameters.size(); ++i) {
+    const Parameter& parameter = next.parameters[i];
+    kernels::TensorEntry entry{};
+    entry.param = parameter.value.data;
+    std::ranges::copy(next.states[i], entry.states);
+    entry.numel = parameter.value.numel;
+    entry.group = static_cast<std::uint32_t>(parameter.group);
+    contents.tensors.push_back(entry);
+    contents.grads.push_back(parameter.grad.data);
+  }
+  contents.chunk_size = chunk_size;
+  contents.rules = rules;
+  contents.coefficient_bytes = ops.coefficient_bytes;
+  return contents;
+}
+
+void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
+  check_parameters(context(), added, device);
+  backend->wait();
+  StateMemory fresh = StateMemory::allocate(device, added, variant_ops().states.size());
+  Roster next = roster;
+  next.append(std::move(added), fresh.states);
+
+  TableContents contents = contents_of(next);
+  contents.chunks = make_chunks(next.numels(), chunk_size);
+  TableMemory built(device, contents);
+  state_blocks.push_back(std::move(fresh));
+  backend->plan(element_offsets(contents.chunks, next.numels(), chunk_size));
+
+  roster = std::move(next);
+  table_memory = std::move(built);
+  const float* const found_inf = table.found_inf;
+  table = table_memory.view();
+  table.found_inf = found_inf;
+}
+
+OptimizerCore::OptimizerCore(const RuleOps& ops, RuleBlob rules, std::vector<Parameter> parameters,
+                             const Options& options)
+    : impl_(std::make_unique<Impl>(ops, rules, std::move(parameters), options)) {}
+OptimizerCore::~OptimizerCore() = default;
+OptimizerCore::OptimizerCore(OptimizerCore&&) noexcept = default;
+OptimizerCore& OptimizerCore::operator=(OptimizerCore&&) noexcept = default;
+
+void OptimizerCore::step(Stream stream) { impl_->backend->step(impl_->table, stream); }
+
+void OptimizerCore::zero_grad(Stream stream) { impl_->backend->zero_grad(impl_->table, stream); }
+
+void OptimizerCore::write_rules(RuleBlob rules, Stream stream) {
+  const unsigned wanted = check_rules(impl_->ops, rules);
+  if ((wanted & ~impl_->variant) != 0) {
+    throw InvalidArgument(opening(impl_->ops) + "the new hyperparameters need the state " +
+                          missing_state(impl_->variant_ops(), impl_->ops.variants[wanted | impl_->variant]) +
+                          ", which this optimizer was made without");
+  }
+  impl_->backend->write(impl_->table_memory.rules(), rules.bytes, stream);
+  impl_->rules.assign(rules.bytes.begin(), rules.bytes.end());
+}
+
+void OptimizerCore::set_gradients(std::span<const Tensor> gradients, Stream stream) {
+  check_gradients(impl_->context(), gradients, impl_->device);
+  std::vector<Parameter>& parameters = impl_->roster.parameters;
+  std::size_t first = parameters.size();
+  std::size_t last = 0;
+  std::vector<void*> pointers(parameters.size());
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    pointers[i] = gradients[i].data;
+    if (pointers[i] == parameters[i].grad.data) continue;
+    first = std::min(first, i);
+    last = i + 1;
+  }
+  if (first < last) {
+    impl_->backend->write(impl_->table_memory.grad_entry(first),
+                          std::as_bytes(std::span(pointers).subspan(first, last - first)), stream);
+  }
+  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].grad = gradients[i];
+}
+
+void OptimizerCore::set_found_inf(const float* found_inf) {
+  if (found_inf != nullptr && !cuda::reachable_from(found_inf, impl_->device)) {
+    throw InvalidArgument(opening(impl_->ops) + "found_inf is on " + to_string(cuda::home_of(found_inf)) +
+                          ", but the optimizer is on " + to_string(impl_->device));
+  }
+  impl_->table.found_inf = found_inf;
+}
+
+void OptimizerCore::add_parameters(std::vector<Parameter> parameters) {
+  impl_->enroll(std::move(parameters));
+}
+
+void OptimizerCore::check_group(std::size_t group) const {
+  if (group < impl_->group_count) return;
+  throw InvalidArgument(opening(impl_->ops) + "there is no group " + std::to_string(group) + ", but only " +
+                        std::to_string(impl_->group_count));
+}
+
+Device OptimizerCore::device() const { return impl_->device; }
+
+std::size_t OptimizerCore::parameter_count() const { return impl_->roster.parameters.size(); }
+
+std::span<const char* const> OptimizerCore::state_names() const { return impl_->variant_ops().states; }
+
+}  // namespace onepass

@@ -1,0 +1,66 @@
+// optimizer_core.hpp - the members of OptimizerCore.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "host/backend.hpp"
+#include "host/check.hpp"
+#include "host/rule_ops.hpp"
+#include "host/state_memory.hpp"
+#include "host/table_memory.hpp"
+#include "onepass/optimizer_core.hpp"
+
+namespace onepass {
+
+/// The registered parameters, in order, and what belongs to each.
+struct Roster {
+  std::vector<Parameter> parameters;
+  std::vector<StatePointers> states;
+  std::unordered_map<std::string, std::size_t> index_by_name;
+
+  void append(std::vector<Parameter> added, std::span<const StatePointers> added_states);
+  [[nodiscard]] std::vector<std::int64_t> numels() const;
+};
+
+/// Everything an optimizer owns. What a method builds anew it builds aside and swaps in at the end, so that
+/// an exception leaves all as it was.
+struct OptimizerCore::Impl {
+  Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vector<Parameter> added, const Options& options);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  /// Checks, allocates states for `added` and builds the table over all parameters.
+  void enroll(std::vector<Parameter> added);
+
+  [[nodiscard]] const VariantOps& variant_ops() const { return ops.variants[variant]; }
+  [[nodiscard]] CheckContext context() const { return {ops.name, group_count, roster.parameters}; }
+  [[nodiscard]] std::size_t find_parameter(std::string_view name) const;
+  [[nodiscard]] std::size_t find_state(std::string_view name) const;
+  [[nodiscard]] Tensor state(std::size_t parameter, std::size_t state) const;
+
+  /// The table, without chunks; steps as they are now.
+  [[nodiscard]] TableContents contents_of(const Roster& roster) const;
+
+  const RuleOps& ops;
+  std::vector<std::byte> rules;  ///< As the table has them.
+  std::size_t group_count;
+  unsigned variant;
+  Roster roster;
+  Device device;
+  std::unique_ptr<Backend> backend;
+  std::int64_t chunk_size = 0;
+  std::vector<StateMemory> state_blocks;  ///< One for each registration.
+  TableMemory table_memory;
+  kernels::Table table{};  ///< What a step is given: the memory's view, and found_inf.
+};
+
+/// The union of the variants that the groups ask for, each group's hyperparameters checked.
+/// Throws InvalidArgument.
+unsigned check_rules(const RuleOps& ops, RuleBlob rules);
+
+}  // namespace onepass

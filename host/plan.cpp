@@ -1,0 +1,49 @@
+#include "host/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "host/sentence.hpp"
+#include "onepass/error.hpp"
+
+namespace onepass {
+
+std::vector<kernels::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size) {
+  std::vector<kernels::Chunk> chunks;
+  for (std::size_t tensor = 0; tensor < numels.size(); ++tensor) {
+    const std::int64_t count = numels[tensor] / chunk_size + (numels[tensor] % chunk_size != 0 ? 1 : 0);
+    if (count > std::numeric_limits<std::uint32_t>::max()) {
+      throw InvalidArgument("onepass: a tensor of " + elements(numels[tensor]) + " has too many chunks of " +
+                            elements(chunk_size) + "; choose a larger Options::chunk_size");
+    }
+    for (std::int64_t index = 0; index < count; ++index) {
+      chunks.push_back({static_cast<std::uint32_t>(tensor), static_cast<std::uint32_t>(index)});
+    }
+  }
+  return chunks;
+}
+
+std::vector<std::int64_t> element_offsets(std::span<const kernels::Chunk> chunks,
+                                          std::span<const std::int64_t> numels, std::int64_t chunk_size) {
+  std::vector<std::int64_t> offsets{0};
+  offsets.reserve(chunks.size() + 1);
+  for (const kernels::Chunk& chunk : chunks) {
+    const std::int64_t left = numels[chunk.tensor] - chunk.index * chunk_size;
+    offsets.push_back(offsets.back() + std::min(left, chunk_size));
+  }
+  return offsets;
+}
+
+ChunkRange share_of(std::span<const std::int64_t> offsets, int thread, int threads) {
+  const auto boundary = [&](int before) {
+    // Split so that no product overflows: 2^63 elements times 1,024 threads.
+    const std::int64_t total = offsets.back();
+    const std::int64_t target = total / threads * before + total % threads * before / threads;
+    return std::lower_bound(offsets.begin(), offsets.end() - 1, target) - offsets.begin();
+  };
+  const std::int64_t last = thread + 1 == threads ? std::int64_t(offsets.size()) - 1 : boundary(thread + 1);
+  return {boundary(thread), last};
+}
+
+}  // namespace onepass

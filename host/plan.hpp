@@ -1,0 +1,30 @@
+// plan.hpp - a model cut into pieces of work.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/table.hpp"
+
+namespace onepass {
+
+/// Chunks of every tensor, tensor by tensor; an empty tensor has none. `chunk_size` > 0.
+/// Throws InvalidArgument if a tensor has more chunks than 32 bits can number.
+std::vector<kernels::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size);
+
+/// Elements before each chunk, and in the end the elements of all: one more entry than there are chunks.
+std::vector<std::int64_t> element_offsets(std::span<const kernels::Chunk> chunks,
+                                          std::span<const std::int64_t> numels, std::int64_t chunk_size);
+
+/// A run of chunks [first, last).
+struct ChunkRange {
+  std::int64_t first;
+  std::int64_t last;
+};
+
+/// The share of one thread: consecutive chunks with as nearly equal elements as whole chunks allow. The
+/// shares of all threads cover every chunk once.
+ChunkRange share_of(std::span<const std::int64_t> offsets, int thread, int threads);
+
+}  // namespace onepass

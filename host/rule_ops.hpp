@@ -1,0 +1,32 @@
+// rule_ops.hpp - a rule, as the core sees it: sizes and functions.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "host/cpu/cpu_rule.hpp"
+#include "kernels/cuda_rule.hpp"
+#include "kernels/table.hpp"
+#include "onepass/optimizer_core.hpp"
+
+namespace onepass {
+
+/// One variant: its states, and its update on each backend.
+struct VariantOps {
+  std::span<const char* const> states;
+  std::array<cpu::Sweep, 4> sweeps{};  ///< By Isa; null where this build has none.
+  kernels::CudaVariant cuda{};         ///< Null where this build has no CUDA.
+};
+
+struct RuleOps {
+  const char* name;
+  std::size_t rule_bytes;
+  std::size_t coefficient_bytes;
+  unsigned (*variant)(const std::byte* rule);
+  void (*check)(const std::byte* rule);
+  void (*prepare)(const kernels::Table& table);  ///< On the CPU; the CUDA variants carry their own.
+  std::span<const VariantOps> variants;
+};
+
+}  // namespace onepass

@@ -1,0 +1,24 @@
+// sentence.hpp - how numbers and names stand in an error.
+#pragma once
+
+#include <charconv>
+#include <string>
+#include <string_view>
+
+namespace onepass {
+
+/// The shortest text that reads back as the same number: "0.1", "nan".
+inline std::string number(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return {text, end};
+}
+
+inline std::string quoted(std::string_view name) { return '"' + std::string(name) + '"'; }
+
+/// "1 element", "12 elements"
+inline std::string elements(long long count) {
+  return std::to_string(count) + (count == 1 ? " element" : " elements");
+}
+
+}  // namespace onepass

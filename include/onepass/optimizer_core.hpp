@@ -1,0 +1,91 @@
+// optimizer_core.hpp - what every Optimizer<Rule> does, whatever the rule: one non-template class.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "onepass/cpu.hpp"
+#include "onepass/parameter.hpp"
+#include "onepass/stream.hpp"
+
+namespace onepass {
+
+/// How an optimizer works; the results do not depend on it.
+struct Options {
+  std::int64_t chunk_size =
+      0;                ///< Elements of one piece of work, a multiple of 64; 0: what suits the device.
+  int threads = 0;      ///< CPU: at most so many; 0: ONEPASS_THREADS, or all this process may use.
+  Isa isa = Isa::best;  ///< CPU: instruction set; best: ONEPASS_ISA, or the widest that there is.
+};
+
+/// One state of one parameter, as it lies in memory.
+struct SavedState {
+  std::string name;  ///< "exp_avg"
+  DType dtype = DType::float32;
+  std::vector<std::byte> bytes;
+};
+
+/// What an optimizer remembers of one parameter.
+struct SavedParameter {
+  std::string name;
+  std::int64_t step = 0;  ///< Steps taken.
+  std::vector<SavedState> states;
+};
+
+/// All that an optimizer remembers, hyperparameters apart.
+struct StateDict {
+  std::string rule;  ///< "AdamW"
+  std::int64_t skipped_steps = 0;
+  std::vector<SavedParameter> parameters;
+};
+
+/// What the core needs to know of a rule; made by the library, or by onepass_add_rule() for a rule of one's
+/// own.
+struct RuleOps;
+template <class Rule>
+const RuleOps& rule_ops();
+
+/// The rules of all groups, one after the other, as bytes.
+struct RuleBlob {
+  std::span<const std::byte> bytes;
+  std::size_t count;
+};
+
+/// The contracts are those of Optimizer (optimizer.hpp).
+class OptimizerCore {
+ public:
+  OptimizerCore(const RuleOps& ops, RuleBlob rules, std::vector<Parameter> parameters,
+                const Options& options);
+  ~OptimizerCore();
+  OptimizerCore(OptimizerCore&&) noexcept;
+  OptimizerCore& operator=(OptimizerCore&&) noexcept;
+
+  void step(Stream stream);
+  void zero_grad(Stream stream);
+  void write_rules(RuleBlob rules, Stream stream);
+  void set_gradients(std::span<const Tensor> gradients, Stream stream);
+  void set_found_inf(const float* found_inf);
+  void add_parameters(std::vector<Parameter> parameters);
+
+  void check_group(std::size_t group) const;
+  [[nodiscard]] Device device() const;
+  [[nodiscard]] std::size_t parameter_count() const;
+  [[nodiscard]] std::span<const char* const> state_names() const;
+  [[nodiscard]] Tensor state(std::string_view parameter, std::string_view state);
+  [[nodiscard]] std::int64_t step_count(std::string_view parameter, Stream stream) const;
+  [[nodiscard]] std::int64_t skipped_steps(Stream stream) const;
+  [[nodiscard]] StateDict state_dict(Stream stream) const;
+  void load_state_dict(const StateDict& dict, Stream stream);
+
+  struct Impl;  ///< Defined and used in host/ alone.
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace onepass

@@ -1,0 +1,37 @@
+// adamw.hpp - AdamW: Adam's direction, decoupled weight decay.
+#pragma once
+
+#include "onepass/optimizers/adam.hpp"
+
+namespace onepass {
+
+/// AdamW, elementwise: Adam's moments and step (adam.hpp), and a decay that does not pass through them.
+///     p = (1 - lr * weight_decay) * p - lr / (sqrt(v_hat) + eps) * m_hat
+/// Source: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2, in PyTorch's form: the decay is scaled
+/// by lr, and the old parameter decays. Deviations: both terms are added with one rounding.
+/// Shapes, dtypes, non-finite values, AMSGrad: as Adam.
+/// Errors: InvalidArgument where a range below is left.
+struct AdamW {
+  double lr = 1e-3;            ///< Parameter units per step; >= 0.
+  double beta1 = 0.9;          ///< Share of exp_avg kept per step; in [0, 1).
+  double beta2 = 0.999;        ///< Share of exp_avg_sq kept per step; in [0, 1).
+  double eps = 1e-8;           ///< Gradient units, outside the root; >= 0. With 0, g = 0 gives 0 / 0 = NaN.
+  double weight_decay = 1e-2;  ///< Share of p removed per step, times lr; >= 0.
+  WeightDecay weight_decay_mode = WeightDecay::decoupled;
+  bool amsgrad = false;   ///< Divides by the largest second moment so far.
+  bool maximize = false;  ///< Ascends.
+
+  static constexpr const char* kName = "AdamW";
+
+  using Coefficients = Adam::Coefficients;
+  using Variants = Adam::Variants;
+  [[nodiscard]] unsigned variant() const { return amsgrad ? 1u : 0u; }
+
+  [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t step) const {
+    return Adam{.lr = lr, .beta1 = beta1, .beta2 = beta2, .eps = eps, .amsgrad = amsgrad}.prepare(step);
+  }
+
+  void check() const { Adam::check_adam(*this); }
+};
+
+}  // namespace onepass

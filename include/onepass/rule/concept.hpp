@@ -1,0 +1,50 @@
+// concept.hpp - what a rule must offer to be swept over a model.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+#include "onepass/rule/around.hpp"
+
+namespace onepass {
+
+/// The compile-time variants of a rule, in the order of its variant() bits. A variant is a struct with
+///     static constexpr std::array<const char*, N> kStates;       // its N states by name, zero at first
+///     static float update(const Rule::Coefficients& k, float p, float g, float&... states);
+/// update() returns the step, that is, what is subtracted from p.
+template <class... Variant>
+struct VariantList {
+  static constexpr std::size_t kCount = sizeof...(Variant);
+  template <std::size_t kIndex>
+  using At = std::tuple_element_t<kIndex, std::tuple<Variant...>>;
+};
+
+template <class Variant>
+inline constexpr int kStateCount = static_cast<int>(Variant::kStates.size());
+
+/// A rule is a plain value: hyperparameters in double, and static functions.
+///   kName             what errors and saved states call it
+///   variant()         a set of bits, one per optional state; an optimizer takes the union over its groups,
+///                     so every update() must do right by a group that did not ask for a bit
+///   check()           throws InvalidArgument if a hyperparameter is out of range
+///   prepare(step)     once a step and tensor, in double: the float coefficients for that tensor's `step`
+///                     (1 on its first), each rounded once; runs on host and device
+template <class R>
+concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 &&
+                          requires(const R rule, std::int64_t step) {
+  { R::kName } -> std::convertible_to<std::string_view>;
+  { R::Variants::kCount } -> std::convertible_to<std::size_t>;
+  { rule.variant() } -> std::same_as<unsigned>;
+  { rule.check() } -> std::same_as<void>;
+  { rule.prepare(step) } -> std::same_as<typename R::Coefficients>;
+  { rule.lr } -> std::convertible_to<double>;
+  { rule.weight_decay } -> std::convertible_to<double>;
+  { rule.weight_decay_mode } -> std::convertible_to<WeightDecay>;
+  { rule.maximize } -> std::convertible_to<bool>;
+};
+
+}  // namespace onepass

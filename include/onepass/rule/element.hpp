@@ -1,0 +1,29 @@
+// element.hpp - one step of one element: the rule, and what stands around every rule.
+#pragma once
+
+#include <cstdint>
+
+#include "onepass/rule/around.hpp"
+
+namespace onepass::rule {
+
+/// What a step needs to know of one tensor: written once a step by prepare, read by every element.
+template <class Rule>
+struct TensorCoefficients {
+  Around around;
+  typename Rule::Coefficients rule;
+  bool active;  ///< False: the tensor is left out of this step.
+
+  static ONEPASS_LANE TensorCoefficients prepare(const Rule& rule, std::int64_t step) {
+    return {Around::prepare(rule), rule.prepare(step), true};
+  }
+};
+
+/// Moves one parameter and its states. Loads and stores, and how numbers lie in memory, are the sweep's.
+template <class Variant, class Rule, class... State>
+ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, State&... states) {
+  const float step = Variant::update(k.rule, p, k.around.before(p, g), states...);
+  p = k.around.after(p, step);
+}
+
+}  // namespace onepass::rule

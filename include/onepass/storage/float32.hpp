@@ -1,0 +1,24 @@
+// float32.hpp - numbers stored as they are computed.
+#pragma once
+
+#include "onepass/rule/lane.hpp"
+#include "onepass/tensor.hpp"
+
+namespace onepass::storage {
+
+/// A codec: how one number lies in memory. Element is what is read and written, 4 bytes here.
+struct Float32 {
+  using Element = float;
+  static constexpr DType kDType = DType::float32;
+  static ONEPASS_LANE float decode(Element stored) { return stored; }
+  static ONEPASS_LANE Element encode(float value) { return value; }
+};
+
+/// A format: one codec for each stream of a step.
+struct Float32Format {
+  using Param = Float32;
+  using Grad = Float32;
+  using State = Float32;
+};
+
+}  // namespace onepass::storage

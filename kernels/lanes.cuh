@@ -1,0 +1,71 @@
+// lanes.cuh - a few neighbouring elements of one stream, moved with the widest access its pointer allows.
+#pragma once
+
+#include <cstdint>
+
+#include "onepass/rule/lane.hpp"
+
+namespace onepass::kernels {
+
+/// What one thread moves at a time: 16 bytes of float32.
+inline constexpr int kLanes = 4;
+
+/// An untyped pointer of the table, as elements of device memory. Saying that it is global memory spares a
+/// generic access: the compiler cannot know it of a pointer that it reads from memory.
+template <class Element>
+__device__ __forceinline__ Element* global(void* pointer) {
+  __builtin_assume(__isGlobal(pointer));
+  return static_cast<Element*>(pointer);
+}
+
+/// Bytes of one access to a stream.
+enum class Access { scalar, eight, sixteen };
+
+__device__ __forceinline__ Access widest(const void* address) {
+  const auto bits = reinterpret_cast<std::uintptr_t>(address);
+  return bits % 16 == 0 ? Access::sixteen : bits % 8 == 0 ? Access::eight : Access::scalar;
+}
+
+template <class Word, class Element>
+__device__ __forceinline__ void copy_words(Element* to, const Element* from) {
+  constexpr int kWords = kLanes * sizeof(Element) / sizeof(Word);
+#pragma unroll
+  for (int w = 0; w < kWords; ++w) reinterpret_cast<Word*>(to)[w] = reinterpret_cast<const Word*>(from)[w];
+}
+
+/// Moves `count` elements, kLanes where the whole tile is there; lanes past count are not touched.
+template <class Element>
+__device__ __forceinline__ void copy_lanes(Element* to, const Element* from, int count, Access access) {
+  if (count == kLanes && access == Access::sixteen) {
+    copy_words<uint4>(to, from);
+  } else if (count == kLanes && access == Access::eight) {
+    copy_words<uint2>(to, from);
+  } else {
+#pragma unroll
+    for (int lane = 0; lane < kLanes; ++lane) {
+      if (lane < count) to[lane] = from[lane];
+    }
+  }
+}
+
+/// kLanes elements, decoded; lanes past `count` are zero.
+template <class Codec>
+__device__ __forceinline__ void load(float (&values)[kLanes], const typename Codec::Element* from, int count,
+                                     Access access) {
+  alignas(16) typename Codec::Element raw[kLanes] = {};
+  copy_lanes(raw, from, count, access);
+#pragma unroll
+  for (int lane = 0; lane < kLanes; ++lane) values[lane] = Codec::decode(raw[lane]);
+}
+
+/// Encodes and writes the first `count` of kLanes elements.
+template <class Codec>
+__device__ __forceinline__ void store(typename Codec::Element* to, const float (&values)[kLanes], int count,
+                                      Access access) {
+  alignas(16) typename Codec::Element raw[kLanes];
+#pragma unroll
+  for (int lane = 0; lane < kLanes; ++lane) raw[lane] = Codec::encode(values[lane]);
+  copy_lanes(to, raw, count, access);
+}
+
+}  // namespace onepass::kernels

@@ -1,0 +1,71 @@
+#include "kernels/table_kernels.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/advance.hpp"
+#include "kernels/lanes.cuh"
+#include "kernels/launch.cuh"
+#include "onepass/storage/float32.hpp"
+
+namespace onepass::kernels {
+namespace {
+
+constexpr int kThreads = 256;
+
+/// Just under the 4 KiB that the arguments of any launch may take.
+constexpr int kPatchWords = 500;
+
+struct Patch {
+  std::uint64_t words[kPatchWords];
+};
+
+/// Grid: strides over the chunks; block: kThreads. Writes each gradient element once.
+__global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) {
+  using Codec = storage::Float32Format::Grad;
+  const float zeros[kLanes] = {};
+  for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
+    const Chunk chunk = table.chunks[c];
+    if (table.grads[chunk.tensor] == nullptr) continue;
+    const Extent part = extent(table, chunk);
+    Codec::Element* grad = global<Codec::Element>(table.grads[chunk.tensor]) + part.begin;
+    const Access access = widest(grad);
+    for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < part.count;
+         i += kLanes * kThreads) {
+      const int lanes = part.count - i < kLanes ? static_cast<int>(part.count - i) : kLanes;
+      store<Codec>(grad + i, zeros, lanes, access);
+    }
+  }
+}
+
+/// One block, striding. Patch stays in the argument space.
+__global__ void __launch_bounds__(kThreads)
+    write_words_kernel(std::uint64_t* const to, const __grid_constant__ Patch patch, const int count) {
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) to[i] = patch.words[i];
+}
+
+}  // namespace
+
+int zero_grad_blocks() {
+  (void)resident_blocks(write_words_kernel, kThreads);
+  return resident_blocks(zero_grad_kernel, kThreads);
+}
+
+void zero_grad(const Table& table, int resident, Stream stream) {
+  launch(zero_grad_kernel, {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table);
+}
+
+void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream) {
+  constexpr std::size_t kMost = sizeof(Patch);
+  for (std::size_t done = 0; done < bytes.size(); done += kMost) {
+    const std::size_t size = std::min(kMost, bytes.size() - done);
+    Patch patch{};
+    std::memcpy(patch.words, bytes.data() + done, size);
+    launch(write_words_kernel, {1, kThreads, stream.handle()},
+           reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(to) + done), patch,
+           static_cast<int>(size / 8));
+  }
+}
+
+}  // namespace onepass::kernels
