@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 #include <string>
 
 #include "host/sentence.hpp"
@@ -14,14 +13,19 @@ namespace {
                         range + ", but is " + number(value));
 }
 
+/// Coefficients are float32, and one that overflowed there would turn 0 into NaN.
+bool finite_in_float32(double value) { return std::isfinite(static_cast<float>(value)); }
+
 }  // namespace
 
 void require_finite(Named which, double value) {
-  if (!std::isfinite(value)) out_of_range(which, value, "be finite");
+  if (!finite_in_float32(value)) out_of_range(which, value, "be finite in float32");
 }
 
 void require_nonnegative(Named which, double value) {
-  if (!(std::isfinite(value) && value >= 0.0)) out_of_range(which, value, "be finite and at least 0");
+  if (!(finite_in_float32(value) && value >= 0.0)) {
+    out_of_range(which, value, "be at least 0 and finite in float32");
+  }
 }
 
 void require_unit_interval(Named which, double value) {

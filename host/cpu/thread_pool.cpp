@@ -63,18 +63,27 @@ bool ThreadPool::awake(int threads) const {
 }
 
 void ThreadPool::run(int threads, Task task, void* context) {
-  std::unique_lock<std::mutex> lock(busy_, std::defer_lock);
-  if (threads <= 1 || forked.load(std::memory_order_relaxed) || !lock.try_lock() || !grow(threads)) {
+  const bool alone = threads <= 1 || forked.load(std::memory_order_relaxed) ||
+                     busy_.exchange(true, std::memory_order_acquire);
+  if (!alone && grow(threads)) {
+    run_together({task, context, threads});
+  } else {
     for (int thread = 0; thread < threads; ++thread) task(context, thread, threads);
-    return;
   }
-  job_ = {task, context, threads};
+  if (!alone) busy_.store(false, std::memory_order_release);
+}
+
+void ThreadPool::run_together(const Job& job) {
+  job_ = job;
   // Every worker answers every generation, used or not: none may still be reading a job when the next is set.
   unfinished_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   generation_.fetch_add(1, std::memory_order_seq_cst);
   if (asleep_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
-  task(context, 0, threads);
-  while (unfinished_.load(std::memory_order_acquire) > 0) pause();
+  job.task(job.context, 0, job.threads);
+  // Where there are more threads than processors, the last worker may be waiting for this one's.
+  for (int spins = 0; unfinished_.load(std::memory_order_acquire) > 0; ++spins) {
+    spins < kSpins ? pause() : std::this_thread::yield();
+  }
 }
 
 void ThreadPool::work(int thread, unsigned seen) {

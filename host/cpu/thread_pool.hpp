@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -45,9 +44,10 @@ class ThreadPool {
   };
 
   bool grow(int threads);
+  void run_together(const Job& job);
   void work(int thread, unsigned seen);
 
-  std::mutex busy_;
+  std::atomic<bool> busy_{false};  ///< Not a mutex: work within work asks for it again.
   Job job_;
   std::vector<std::thread> workers_;
   std::atomic<int> worker_count_{0};

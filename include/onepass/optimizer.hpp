@@ -23,7 +23,8 @@ concept ParameterRange =
 /// optimizer's, beside them. On CUDA a step is two kernel launches, whatever the number of tensors and
 /// groups.
 ///
-/// Move-only. Not for use from two host threads at once; two optimizers may step at once, on two streams.
+/// Move-only. Not for use from two host threads at once; two optimizers may step at once, on two streams. One
+/// optimizer's calls on different streams must be ordered by the caller, by an event say.
 /// The destructor waits for the optimizer's own last step. Bad input throws InvalidArgument and changes
 /// nothing; a failing CUDA call throws CudaError.
 template <ElementwiseRule Rule>

@@ -20,6 +20,7 @@ namespace onepass {
 /// in PyTorch's form: the maximum is of the uncorrected moment, corrected after. Deviations: none.
 /// Shapes: p, g and the states have equal numel; element i meets element i. Dtypes: float32.
 /// Non-finite gradients propagate into the states and p; NaN wins the maximum.
+/// Beyond 1.8e19 a gradient's square is not finite in float32: the state is Inf, and NaN a step later.
 /// Errors: InvalidArgument where a range below is left.
 struct Adam {
   double lr = 1e-3;           ///< Parameter units per step; >= 0.

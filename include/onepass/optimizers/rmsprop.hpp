@@ -27,6 +27,7 @@ enum class Epsilon : unsigned {
 /// NaN. eps stands inside the root unless asked for outside.
 /// Shapes: p, g and the states have equal numel; element i meets element i. Dtypes: float32.
 /// Non-finite gradients propagate into the states and p.
+/// Beyond 1.8e19 a gradient's square is not finite in float32: the state is Inf, and NaN a step later.
 /// Errors: InvalidArgument where a range below is left.
 struct RMSProp {
   double lr = 1e-2;           ///< Parameter units per step; >= 0.

@@ -9,7 +9,8 @@ struct Named {
   const char* hyperparameter;
 };
 
-/// Each throws InvalidArgument with a full sentence unless the value is finite and lies in its range.
+/// Each throws InvalidArgument with a full sentence unless the value is finite in float32, the type of the
+/// coefficients, and lies in its range.
 void require_finite(Named which, double value);
 void require_nonnegative(Named which, double value);
 void require_unit_interval(Named which, double value);  ///< [0, 1)
