@@ -1,0 +1,42 @@
+// sign_sgd.hpp - a rule that onepass does not have: the sign of the gradient, and how often it was zero.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "onepass/rule/concept.hpp"
+
+namespace mine {
+
+// [rule]
+/// signSGD: p = p - lr * sign(g), sign(0) = 0. Bernstein et al. 2018, arXiv 1802.04434.
+struct SignSGD {
+  double lr = 1e-3;
+  double weight_decay = 0.0;
+  onepass::WeightDecay weight_decay_mode = onepass::WeightDecay::decoupled;
+  bool maximize = false;
+
+  static constexpr const char* kName = "SignSGD";
+
+  struct Coefficients {
+    float lr;
+  };
+
+  struct Counting {
+    static constexpr std::array kStates{"zero_count"};
+    static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& zero_count) {
+      zero_count += g == 0.0f ? 1.0f : 0.0f;
+      return g > 0.0f ? k.lr : g < 0.0f ? -k.lr : 0.0f;
+    }
+  };
+
+  using Variants = onepass::VariantList<Counting>;
+  [[nodiscard]] unsigned variant() const { return 0; }
+  [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t /*step*/) const {
+    return {static_cast<float>(lr)};
+  }
+  void check() const { onepass::rule::check_shared(*this); }
+};
+// [/rule]
+
+}  // namespace mine

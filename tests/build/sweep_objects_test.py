@@ -1,0 +1,57 @@
+"""What the compiler made of the CPU loops: vectorised, and with nothing that two instruction sets share."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+BUILD = pathlib.Path(sys.argv.pop(1))
+
+# What each rule's every loop must hold: its root and its division, or its multiply-add, at full width.
+NEEDED = {
+    "sgd": [r"vfn?m(add|sub)\w*ps"],
+    "rmsprop": [r"vsqrtps", r"vdivps"],
+    "adam": [r"vsqrtps", r"vdivps"],
+    "adamw": [r"vsqrtps", r"vdivps"],
+}
+WIDTH = {"avx2": "%ymm", "avx512": "%zmm"}
+
+
+def sweep_object(stem, isa):
+    found = list(BUILD.glob(f"CMakeFiles/onepass.dir/rules/{stem}_{isa}.cpp.o"))
+    if not found:
+        raise FileNotFoundError(f"no object for {stem} and {isa} in {BUILD}")
+    return found[0]
+
+
+def output(*command):
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
+
+
+class SweepObjects(unittest.TestCase):
+    def test_no_symbol_is_shared_between_instruction_sets(self):
+        for stem in NEEDED:
+            for isa in ("baseline", *WIDTH):
+                for line in output("nm", "-C", sweep_object(stem, isa)).splitlines():
+                    # W, V: weak; u: unique. A sanitizer's own are the same in all objects.
+                    kind = line[17:18]
+                    if "asan" in line or "ubsan" in line:
+                        continue
+                    self.assertNotIn(kind, ("W", "V", "u", "w", "v"), f"{stem}_{isa}: {line}")
+
+    @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
+    def test_every_loop_is_vectorised(self):
+        for stem, needed in NEEDED.items():
+            for isa, register in WIDTH.items():
+                text = output("objdump", "-dC", "--no-show-raw-insn", sweep_object(stem, isa))
+                loops = [part for part in re.split(r"\n(?=[0-9a-f]+ <)", text) if re.match(r"\S+ <void .*::sweep<", part)]
+                self.assertGreater(len(loops), 0, stem)
+                for loop in loops:
+                    for instruction in needed:
+                        self.assertRegex(loop, rf"{instruction}\s.*{register}", f"{stem}_{isa}: {loop[:160]}")
+
+
+if __name__ == "__main__":
+    unittest.main()

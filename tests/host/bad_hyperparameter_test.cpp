@@ -1,0 +1,141 @@
+// bad_hyperparameter_test.cpp - every hyperparameter out of its range is refused by name, by every way in.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "support/model.hpp"
+#include "support/refusal.hpp"
+
+namespace onepass::test {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+/// The member must be refused at each value, by the constructor, by set_rule() and in the second of two
+/// groups; nothing may have changed, and the optimizer still steps.
+template <class Rule>
+void expect_range(double Rule::*member, const std::string& name, std::initializer_list<double> bad) {
+  const std::string full_name = std::string(Rule::kName) + "." + name;
+  for (const double value : bad) {
+    SCOPED_TRACE(full_name + " = " + std::to_string(value));
+    Rule rule;
+    rule.*member = value;
+    Model model({{.numel = 70}, {.numel = 3}}), twin({{.numel = 70}, {.numel = 3}});
+    EXPECT_TRUE(refused([&] { Optimizer{rule, model.parameters()}; }, {full_name}));
+    EXPECT_TRUE(refused(
+        [&] {
+          Optimizer{std::vector<Rule>{Rule{}, rule}, model.parameters()};
+        },
+        {full_name}));
+
+    Optimizer<Rule> optimizer{Rule{}, model.parameters()};
+    Optimizer<Rule> steady{Rule{}, twin.parameters()};
+    optimizer.step();
+    EXPECT_TRUE(refused([&] { optimizer.set_rule(rule); }, {full_name}));
+    EXPECT_EQ(optimizer.rule().*member, Rule{}.*member);
+    optimizer.step();
+    steady.step();
+    steady.step();
+    TypedOptimizer<Rule> actual(std::move(optimizer)), wanted(std::move(steady));
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), wanted), snapshot(model.parameters(), actual)));
+  }
+}
+
+template <class Rule>
+void expect_shared_ranges() {
+  expect_range(&Rule::lr, "lr", {kNaN, kInf, -kInf, -1e-9, 1e39});
+  expect_range(&Rule::weight_decay, "weight_decay", {kNaN, kInf, -kInf, -0.1, 1e39});
+}
+
+TEST(BadHyperparameter, SgdNamesIt) {
+  expect_shared_ranges<SGD>();
+  expect_range(&SGD::momentum, "momentum", {kNaN, kInf, -0.5, 1e39});
+  expect_range(&SGD::dampening, "dampening", {kNaN, kInf, -kInf, -1e39});
+}
+
+TEST(BadHyperparameter, RmsPropNamesIt) {
+  expect_shared_ranges<RMSProp>();
+  expect_range(&RMSProp::alpha, "alpha", {kNaN, kInf, -0.1, 1.0, 1.5});
+  expect_range(&RMSProp::eps, "eps", {kNaN, kInf, -1e-8, 1e-60});
+  expect_range(&RMSProp::momentum, "momentum", {kNaN, kInf, -0.5, 1e39});
+}
+
+TEST(BadHyperparameter, AdamNamesIt) {
+  expect_shared_ranges<Adam>();
+  expect_range(&Adam::beta1, "beta1", {kNaN, kInf, -0.1, 1.0, 1.5});
+  expect_range(&Adam::beta2, "beta2", {kNaN, kInf, -0.1, 1.0, 1.5});
+  expect_range(&Adam::eps, "eps", {kNaN, kInf, -1e-8, 1e-60});
+}
+
+TEST(BadHyperparameter, AdamWNamesIt) {
+  expect_shared_ranges<AdamW>();
+  expect_range(&AdamW::beta1, "beta1", {kNaN, kInf, -0.1, 1.0, 1.5});
+  expect_range(&AdamW::beta2, "beta2", {kNaN, kInf, -0.1, 1.0, 1.5});
+  expect_range(&AdamW::eps, "eps", {kNaN, kInf, -1e-8, 1e-60});
+}
+
+TEST(BadHyperparameter, SentenceSaysWhatCame) {
+  Model model(std::vector<Shape>{{.numel = 1}});
+  EXPECT_TRUE(refused(
+      [&] {
+        Optimizer{AdamW{.beta1 = 1.5}, model.parameters()};
+      },
+      {"AdamW.beta1", "[0, 1)", "1.5"}));
+  EXPECT_TRUE(refused([&] { Optimizer{Adam{.lr = -0.25}, model.parameters()}; }, {"Adam.lr", "-0.25"}));
+  EXPECT_TRUE(refused([&] { Optimizer{SGD{.lr = kNaN}, model.parameters()}; }, {"SGD.lr", "nan"}));
+}
+
+TEST(BadHyperparameter, NesterovNeedsMomentumWithoutDampening) {
+  Model model(std::vector<Shape>{{.numel = 1}});
+  const SGD without{.nesterov = true};
+  const SGD dampened{.momentum = 0.9, .dampening = 0.1, .nesterov = true};
+  EXPECT_TRUE(refused([&] { Optimizer{without, model.parameters()}; }, {"SGD", "nesterov", "momentum"}));
+  EXPECT_TRUE(refused([&] { Optimizer{dampened, model.parameters()}; }, {"SGD", "nesterov", "dampening"}));
+}
+
+TEST(BadHyperparameter, EdgesOfTheRangesAreAccepted) {
+  Model model(std::vector<Shape>{{.numel = 3}});
+  EXPECT_NO_THROW((Optimizer{AdamW{.lr = 0.0, .beta1 = 0.0, .beta2 = 0.0, .eps = 0.0, .weight_decay = 0.0},
+                             model.parameters()}));
+  EXPECT_NO_THROW(
+      (Optimizer{RMSProp{.lr = 0.0, .alpha = 0.0, .eps = 0.0, .momentum = 1.5}, model.parameters()}));
+  EXPECT_NO_THROW((Optimizer{SGD{.lr = 0.0, .momentum = 1.0, .dampening = -1.0}, model.parameters()}));
+}
+
+TEST(BadHyperparameter, SetLrRefusesAndChangesNoGroup) {
+  Model model({{.numel = 1}, {.numel = 1, .group = 1}});
+  Optimizer optimizer{std::vector<SGD>{{.lr = 1.0}, {.lr = 2.0}}, model.parameters()};
+  for (const double bad : {kNaN, kInf, -1.0}) {
+    EXPECT_TRUE(refused([&] { optimizer.set_lr(bad); }, {"SGD.lr"}));
+    EXPECT_TRUE(refused([&] { optimizer.set_lr(bad, 1); }, {"SGD.lr"}));
+  }
+  EXPECT_EQ(optimizer.rule(0).lr, 1.0);
+  EXPECT_EQ(optimizer.rule(1).lr, 2.0);
+}
+
+TEST(BadHyperparameter, VariantWithoutItsStateIsRefused) {
+  Model model(std::vector<Shape>{{.numel = 70}});
+  Optimizer sgd{SGD{}, model.parameters()};
+  EXPECT_TRUE(refused([&] { sgd.set_rule({.momentum = 0.9}); }, {"SGD", "momentum_buffer"}));
+  EXPECT_EQ(sgd.rule().momentum, 0.0);
+  Optimizer adam{Adam{}, model.parameters()};
+  EXPECT_TRUE(refused([&] { adam.set_rule({.amsgrad = true}); }, {"Adam", "max_exp_avg_sq"}));
+  Optimizer rmsprop{RMSProp{.momentum = 0.9}, model.parameters()};
+  EXPECT_TRUE(
+      refused([&] { rmsprop.set_rule({.momentum = 0.9, .centered = true}); }, {"RMSProp", "grad_avg"}));
+  sgd.step();
+  adam.step();
+  rmsprop.step();
+}
+
+TEST(BadHyperparameter, UnknownGroupIsRefused) {
+  Model model(std::vector<Shape>{{.numel = 1}});
+  Optimizer optimizer{SGD{}, model.parameters()};
+  EXPECT_TRUE(refused([&] { optimizer.set_rule(SGD{}, 1); }, {"group 1"}));
+  EXPECT_TRUE(refused([&] { optimizer.set_lr(0.1, 2); }, {"group 2"}));
+  EXPECT_TRUE(refused([&] { static_cast<void>(optimizer.rule(3)); }, {"group 3"}));
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,202 @@
+// bad_input_test.cpp - bad tensors, names and options are refused, and nothing has changed.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "support/model.hpp"
+#include "support/refusal.hpp"
+
+namespace onepass::test {
+namespace {
+
+constexpr AdamW kRule{.lr = 0.01, .weight_decay = 0.1};
+
+/// Two good parameters that one test after another spoils, and an optimizer that has stepped.
+class BadInput : public testing::Test {
+ protected:
+  void SetUp() override { train(model_, optimizer_, 2); }
+
+  /// Refused by the constructor and, as new parameters beside good ones, by add_parameters.
+  void expect_refused(const std::vector<Parameter>& bad, std::initializer_list<std::string> words) {
+    EXPECT_TRUE(refused([&] { Optimizer{kRule, bad}; }, words)) << "by the constructor";
+    EXPECT_TRUE(refused([&] { optimizer_.add_parameters(bad); }, words)) << "by add_parameters";
+  }
+
+  /// The optimizer goes on as if it had not been asked.
+  void TearDown() override {
+    train(model_, optimizer_, 1, 3);
+    Model twin(shapes_);
+    const AnyOptimizerPtr steady = make_optimizer(kRule, twin.parameters());
+    train(twin, *steady, 3);
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model_.parameters(), optimizer_)));
+    EXPECT_TRUE(model_.intact());
+  }
+
+  const std::vector<Shape> shapes_{{.numel = 70}, {.numel = 9}};
+  Model model_{shapes_};
+  AnyOptimizerPtr owner_ = make_optimizer(kRule, model_.parameters());
+  AnyOptimizer& optimizer_ = *owner_;
+  std::vector<float> floats_ = std::vector<float>(100, 0.5f);
+  std::span<float> all_{floats_};
+};
+
+TEST_F(BadInput, GradientOfAnotherSize) {
+  expect_refused({{"good", all_.subspan(0, 5)}, {"odd", all_.subspan(10, 20), all_.subspan(40, 19)}},
+                 {"\"odd\"", "20", "19"});
+}
+
+TEST_F(BadInput, NullValue) {
+  expect_refused({{"good", all_.subspan(0, 5)}, {"void", Tensor{nullptr, 12}}}, {"\"void\"", "12", "null"});
+}
+
+TEST_F(BadInput, NegativeSize) {
+  expect_refused({{"minus", Tensor{floats_.data(), -3}}}, {"\"minus\"", "-3"});
+}
+
+TEST_F(BadInput, EmptyName) { expect_refused({{"", all_.subspan(0, 5)}}, {"name"}); }
+
+TEST_F(BadInput, NameThatComesTwice) {
+  expect_refused({{"twin", all_.subspan(0, 5)}, {"twin", all_.subspan(5, 5)}}, {"\"twin\""});
+}
+
+TEST_F(BadInput, NameThatIsRegisteredAlready) {
+  const std::vector<Parameter> again{{"t1", all_.subspan(0, 5)}};
+  EXPECT_TRUE(refused([&] { optimizer_.add_parameters(again); }, {"\"t1\""}));
+}
+
+TEST_F(BadInput, ValuesThatOverlap) {
+  expect_refused({{"left", all_.subspan(0, 10)}, {"right", all_.subspan(9, 10)}},
+                 {"\"left\"", "\"right\"", "overlap"});
+  expect_refused(
+      {{"outer", all_.subspan(0, 50)}, {"other", all_.subspan(60, 5)}, {"inner", all_.subspan(20, 5)}},
+      {"\"outer\"", "\"inner\"", "overlap"});
+  expect_refused({{"same", all_.subspan(0, 10)}, {"again", all_.subspan(0, 10)}}, {"\"same\"", "\"again\""});
+}
+
+TEST_F(BadInput, GradientThatOverlapsItsOwnValue) {
+  expect_refused({{"self", all_.subspan(0, 10), all_.subspan(9, 10)}}, {"\"self\"", "overlap"});
+}
+
+TEST_F(BadInput, GradientThatOverlapsAnotherValue) {
+  expect_refused({{"one", all_.subspan(0, 10), all_.subspan(25, 10)}, {"two", all_.subspan(30, 10)}},
+                 {"\"one\"", "\"two\"", "overlap"});
+}
+
+TEST_F(BadInput, ValueThatOverlapsARegisteredOne) {
+  const std::vector<Parameter> over{{"over", Tensor{model_.value(0).host().data() + 69, 1}}};
+  EXPECT_TRUE(refused([&] { optimizer_.add_parameters(over); }, {"\"over\"", "\"t0\"", "overlap"}));
+}
+
+TEST_F(BadInput, ValueThatOverlapsARegisteredGradient) {
+  const std::vector<Parameter> over{{"over", Tensor{model_.grad(1).host().data(), 1}}};
+  EXPECT_TRUE(refused([&] { optimizer_.add_parameters(over); }, {"\"over\"", "\"t1\"", "overlap"}));
+}
+
+TEST_F(BadInput, GroupWithoutARule) {
+  expect_refused({{"lost", all_.subspan(0, 5), {}, 1}}, {"\"lost\"", "group 1"});
+}
+
+TEST_F(BadInput, HostMemoryThatIsSaidToBeOnAGpu) {
+  const std::vector<Parameter> wrong{{"wrong", Tensor{floats_.data(), 5, Device::cuda(0)}}};
+  expect_refused(wrong, {"cuda:0"});
+}
+
+TEST_F(BadInput, GradientOnAnotherDevice) {
+  expect_refused({{"split", all_.subspan(0, 5), Tensor{floats_.data() + 5, 5, Device::cuda(0)}}},
+                 {"\"split\"", "cuda:0", "cpu"});
+}
+
+TEST_F(BadInput, DeviceThatIsNotThere) {
+  const std::vector<Parameter> far{{"far", Tensor{floats_.data(), 5, Device::cuda(99)}}};
+  expect_refused(far, {"cuda:99"});
+  EXPECT_TRUE(refused([] { DeviceBuffer(Device::cuda(99), 4); }, {"cuda:99"}));
+  EXPECT_TRUE(refused([] { static_cast<void>(device_name(Device::cuda(99))); }, {"cuda:99"}));
+}
+
+TEST_F(BadInput, MisalignedElements) {
+  auto* odd = reinterpret_cast<float*>(reinterpret_cast<char*>(floats_.data()) + 2);
+  expect_refused({{"odd", Tensor{odd, 5}}}, {"\"odd\"", "aligned"});
+}
+
+TEST_F(BadInput, NoParametersAtAll) {
+  EXPECT_TRUE(refused([] { Optimizer{kRule, std::vector<Parameter>{}}; }, {"no parameters"}));
+}
+
+TEST_F(BadInput, NoRuleAtAll) {
+  EXPECT_TRUE(refused([&] { Optimizer{std::vector<AdamW>{}, model_.parameters()}; }, {"rule"}));
+}
+
+TEST_F(BadInput, UnknownParameterOrState) {
+  EXPECT_TRUE(refused([&] { static_cast<void>(optimizer_.state("t7", "exp_avg")); }, {"\"t7\""}));
+  EXPECT_TRUE(refused([&] { static_cast<void>(optimizer_.state("t0", "exp_average")); },
+                      {"\"exp_average\"", "exp_avg"}));
+  EXPECT_TRUE(
+      refused([&] { static_cast<void>(optimizer_.state("t0", "max_exp_avg_sq")); }, {"max_exp_avg_sq"}));
+  EXPECT_TRUE(refused([&] { static_cast<void>(optimizer_.step_count("t7")); }, {"\"t7\""}));
+}
+
+TEST_F(BadInput, GradientsThatDoNotFit) {
+  std::vector<Tensor> gradients = model_.gradients();
+  const auto set = [&] { optimizer_.set_gradients(gradients); };
+  gradients.pop_back();
+  EXPECT_TRUE(refused(set, {"1", "2"}));
+  gradients.emplace_back(all_.subspan(0, 8));
+  EXPECT_TRUE(refused(set, {"\"t1\"", "8", "9"}));
+  gradients[1] = model_.value(0).tensor();
+  gradients[1].numel = 9;
+  EXPECT_TRUE(refused(set, {"\"t1\"", "\"t0\"", "overlap"}));
+  // A good first gradient beside a bad second must not have been taken over.
+  gradients[0] = all_.subspan(0, 70);
+  gradients[1] = Tensor{floats_.data(), 9, Device::cuda(0)};
+  EXPECT_TRUE(refused(set, {"\"t1\"", "cuda:0"}));
+}
+
+TEST_F(BadInput, OptionsOutOfRange) {
+  for (const std::int64_t chunk_size : {-64, -1, 1, 63, 65, 100}) {
+    EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.chunk_size = chunk_size}); },
+                        {"chunk_size", "64", std::to_string(chunk_size)}));
+  }
+  EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.threads = -1}); }, {"threads", "-1"}));
+  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+    if (isa_available(isa)) continue;
+    EXPECT_TRUE(
+        refused([&] { Optimizer(kRule, model_.parameters(), {.isa = isa}); }, {std::string(to_string(isa))}));
+  }
+}
+
+/// Sets a variable of the environment and puts it back.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    ::setenv(name, value, 1);
+  }
+  ~Environment() { old_.empty() ? ::unsetenv(name_) : ::setenv(name_, old_.c_str(), 1); }
+
+ private:
+  const char* name_;
+  std::string old_;
+};
+
+TEST(BadEnvironment, InstructionSetThatIsNone) {
+  const Environment isa("ONEPASS_ISA", "avx1024");
+  EXPECT_TRUE(refused([] { best_isa(); }, {"ONEPASS_ISA", "avx1024"}));
+}
+
+TEST(BadEnvironment, ThreadCountThatIsNone) {
+  for (const char* text : {"0", "-1", "1025", "two", "2x", ""}) {
+    const Environment threads("ONEPASS_THREADS", text);
+    if (*text == '\0') continue;  // an empty variable counts as unset
+    EXPECT_TRUE(refused([] { cpu_threads(); }, {"ONEPASS_THREADS", text}));
+  }
+}
+
+TEST(Environment, ForcesInstructionSetAndThreads) {
+  const class Environment isa("ONEPASS_ISA", "baseline");
+  const class Environment threads("ONEPASS_THREADS", "3");
+  EXPECT_EQ(best_isa(), Isa::baseline);
+  EXPECT_EQ(cpu_threads(), 3);
+}
+
+}  // namespace
+}  // namespace onepass::test

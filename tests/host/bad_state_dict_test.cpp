@@ -1,0 +1,97 @@
+// bad_state_dict_test.cpp - a state dict that does not fit is refused, and nothing of it has been loaded.
+#include <gtest/gtest.h>
+
+#include "support/model.hpp"
+#include "support/refusal.hpp"
+
+namespace onepass::test {
+namespace {
+
+class BadStateDict : public testing::Test {
+ protected:
+  void SetUp() override {
+    train(model_, optimizer_, 2);
+    // What is loaded would show: a dict from elsewhere, three steps on.
+    Model other(shapes_);
+    const AnyOptimizerPtr optimizer = make_optimizer(AdamW{.lr = 0.5}, other.parameters());
+    train(other, *optimizer, 5, 20);
+    dict_ = optimizer->state_dict();
+  }
+
+  void expect_refused(std::initializer_list<std::string> words) {
+    const Snapshot before = snapshot(model_.parameters(), optimizer_);
+    EXPECT_TRUE(refused([&] { optimizer_.load_state_dict(dict_); }, words));
+    EXPECT_TRUE(equal_bits(before, snapshot(model_.parameters(), optimizer_)));
+    train(model_, optimizer_, 1, 3);
+    Model twin(shapes_);
+    const AnyOptimizerPtr steady = make_optimizer(AdamW{}, twin.parameters());
+    train(twin, *steady, 3);
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model_.parameters(), optimizer_)));
+  }
+
+  const std::vector<Shape> shapes_{{.numel = 70}, {.numel = 9}};
+  Model model_{shapes_};
+  AnyOptimizerPtr owner_ = make_optimizer(AdamW{}, model_.parameters());
+  AnyOptimizer& optimizer_ = *owner_;
+  StateDict dict_;
+};
+
+TEST_F(BadStateDict, OfAnotherRule) {
+  dict_.rule = "SGD";
+  expect_refused({"AdamW", "SGD"});
+}
+
+TEST_F(BadStateDict, ThatLacksAParameter) {
+  dict_.parameters.pop_back();
+  expect_refused({"\"t1\""});
+}
+
+TEST_F(BadStateDict, WithAParameterTooMany) {
+  dict_.parameters.push_back(dict_.parameters[0]);
+  dict_.parameters.back().name = "extra";
+  expect_refused({"\"extra\""});
+}
+
+TEST_F(BadStateDict, OfAnotherParameter) {
+  dict_.parameters[1].name = "stranger";
+  expect_refused({"\"stranger\""});
+}
+
+TEST_F(BadStateDict, WithOneParameterTwice) {
+  dict_.parameters[1] = dict_.parameters[0];
+  expect_refused({"\"t0\""});
+}
+
+TEST_F(BadStateDict, OfAnotherSize) {
+  dict_.parameters[1].states[1].bytes.resize(8 * sizeof(float));
+  expect_refused({"\"t1\"", "exp_avg_sq"});
+}
+
+TEST_F(BadStateDict, ThatLacksAState) {
+  dict_.parameters[1].states.pop_back();
+  expect_refused({"\"t1\""});
+}
+
+TEST_F(BadStateDict, WithAStateTooMany) {
+  dict_.parameters[0].states.push_back(dict_.parameters[0].states[0]);
+  dict_.parameters[0].states.back().name = "max_exp_avg_sq";
+  expect_refused({"\"t0\""});
+}
+
+TEST_F(BadStateDict, WithAnUnknownState) {
+  dict_.parameters[1].states[0].name = "momentum_buffer";
+  expect_refused({"\"t1\"", "exp_avg"});
+}
+
+TEST_F(BadStateDict, WithANegativeStepCount) {
+  dict_.parameters[1].step = -1;
+  expect_refused({"\"t1\"", "-1"});
+}
+
+TEST_F(BadStateDict, WithANegativeCountOfSkippedSteps) {
+  dict_.skipped_steps = -2;
+  expect_refused({"-2"});
+}
+
+}  // namespace
+}  // namespace onepass::test

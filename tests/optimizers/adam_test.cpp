@@ -1,0 +1,125 @@
+// adam_test.cpp - Adam against reference/adam.hpp, and against answers worked out by hand.
+#include <cmath>
+#include <limits>
+
+#include "optimizers/conformance.hpp"
+#include "reference/adam.hpp"
+#include "support/compare.hpp"
+#include "support/one_element.hpp"
+
+namespace onepass::test {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(Adam, Conformance,
+                         testing::ValuesIn(subjects(adam_options(),
+                                                    [](const Adam& rule) {
+                                                      return reference::Adam{.shared = shared_reference(rule),
+                                                                             .beta1 = rule.beta1,
+                                                                             .beta2 = rule.beta2,
+                                                                             .eps = rule.eps,
+                                                                             .amsgrad = rule.amsgrad};
+                                                    })),
+                         subject_name);
+
+/// Betas whose powers are exact, and an eps that shows where it stands.
+constexpr Adam kExact{.lr = 0.25, .beta1 = 0.5, .beta2 = 0.75, .eps = 2.0};
+
+// m = 0.5 * 2 = 1, m_hat = 1 / 0.5 = 2; v = 0.25 * 4 = 1, v_hat = 1 / 0.25 = 4; 2 / (2 + eps) = 0.5.
+TEST(Adam, BothMomentsAreCorrectedForTheirStartAtZero) {
+  OneElement<Adam> one(kExact, 1.0f);
+  EXPECT_EQ(one.step(2.0f), 0.875f);
+  EXPECT_EQ(one.state("exp_avg"), 1.0f);
+  EXPECT_EQ(one.state("exp_avg_sq"), 1.0f);
+}
+
+// m = 0.5, m_hat = 0.5 / 0.75; v = 0.75, v_hat = 0.75 / (1 - 0.75^2).
+TEST(Adam, SecondStepIsCorrectedByThePowersOfTheBetas) {
+  OneElement<Adam> one(kExact, 1.0f);
+  one.step(2.0f);
+  const double wanted = 0.875 - 0.25 * (0.5 / 0.75) / (std::sqrt(0.75 / 0.4375) + 2.0);
+  EXPECT_LE(ulp_distance(one.step(0.0f), static_cast<float>(wanted)), 1);
+}
+
+TEST(Adam, FirstStepIsTheRateWhateverTheGradient) {
+  for (const float gradient : {1e-3f, -1.0f, 1e4f}) {
+    const float moved = OneElement<Adam>({.lr = 0.5, .eps = 0.0}).step(gradient);
+    EXPECT_LE(ulp_distance(moved, gradient > 0 ? -0.5f : 0.5f), 4) << gradient;
+  }
+}
+
+// 1 - 0.999f is 0.00100004673: 47 parts in a million too much, in every second moment.
+TEST(Adam, BetaIsNotRoundedBeforeItIsTakenFromOne) {
+  OneElement<Adam> one(Adam{});
+  one.step(1.0f);
+  EXPECT_LE(ulp_distance(one.state("exp_avg_sq"), static_cast<float>(1.0 - 0.999)), 1);
+  EXPECT_LE(ulp_distance(one.state("exp_avg"), static_cast<float>(1.0 - 0.9)), 1);
+}
+
+// v is 1, then 0.75. Of the corrected moments, 4 and 0.75 / 0.4375, the first would be the largest.
+TEST(Adam, AmsGradKeepsTheLargestUncorrectedMoment) {
+  Adam rule = kExact;
+  rule.amsgrad = true;
+  OneElement<Adam> one(rule, 1.0f);
+  one.step(2.0f);
+  const float moved = one.step(0.0f);
+  EXPECT_EQ(one.state("exp_avg_sq"), 0.75f);
+  EXPECT_EQ(one.state("max_exp_avg_sq"), 1.0f);
+  const double wanted = 0.875 - 0.25 * (0.5 / 0.75) / (std::sqrt(1.0 / 0.4375) + 2.0);
+  EXPECT_LE(ulp_distance(moved, static_cast<float>(wanted)), 1);
+}
+
+TEST(Adam, NotANumberWinsTheMaximum) {
+  Adam rule = kExact;
+  rule.amsgrad = true;
+  OneElement<Adam> one(rule, 1.0f);
+  one.step(2.0f);
+  one.step(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_TRUE(std::isnan(one.state("max_exp_avg_sq")));
+  EXPECT_TRUE(std::isnan(one.step(1.0f)));
+}
+
+TEST(Adam, LateParameterIsCorrectedByItsOwnStepCount) {
+  std::vector<float> first{1.0f}, late{1.0f}, gradient{2.0f}, late_gradient{2.0f};
+  Optimizer optimizer{kExact, std::vector<Parameter>{{"first", std::span(first), std::span(gradient)}}};
+  optimizer.step();
+  optimizer.add_parameters(std::vector<Parameter>{{"late", std::span(late), std::span(late_gradient)}});
+  optimizer.step();
+  EXPECT_EQ(late[0], 0.875f);  // as on anyone's first step
+  EXPECT_EQ(optimizer.step_count("first"), 2);
+  EXPECT_EQ(optimizer.step_count("late"), 1);
+}
+
+TEST(Adam, ParameterWithoutGradientDoesNotAge) {
+  std::vector<float> steady{1.0f}, resting{1.0f}, gradient{2.0f}, other_gradient{2.0f};
+  Optimizer optimizer{kExact, std::vector<Parameter>{{"steady", std::span(steady), std::span(gradient)},
+                                                     {"resting", std::span(resting)}}};
+  optimizer.step();
+  optimizer.step();
+  EXPECT_EQ(resting[0], 1.0f);
+  EXPECT_EQ(optimizer.step_count("resting"), 0);
+  optimizer.set_gradients(std::vector<Tensor>{std::span(gradient), std::span(other_gradient)});
+  optimizer.step();
+  EXPECT_EQ(resting[0], 0.875f);
+  EXPECT_EQ(optimizer.step_count("steady"), 3);
+  EXPECT_EQ(optimizer.step_count("resting"), 1);
+}
+
+TEST(Adam, InfiniteGradientReachesMomentsAndParameter) {
+  OneElement<Adam> one(Adam{}, 1.0f);
+  EXPECT_TRUE(std::isnan(one.step(std::numeric_limits<float>::infinity())));  // Inf / Inf
+  EXPECT_TRUE(std::isinf(one.state("exp_avg")));
+  EXPECT_TRUE(std::isinf(one.state("exp_avg_sq")));
+  one.step(0.0f);
+  EXPECT_TRUE(std::isnan(one.state("exp_avg")));
+}
+
+TEST(Adam, CoupledDecayPassesThroughTheMoments) {
+  Adam rule = kExact;
+  rule.weight_decay = 1.0;
+  OneElement<Adam> one(rule, 2.0f);
+  EXPECT_EQ(one.step(0.0f), 1.875f);  // as with a gradient of 2
+  EXPECT_EQ(one.state("exp_avg"), 1.0f);
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,99 @@
+// sgd_test.cpp - SGD against reference/sgd.hpp, and against answers worked out by hand.
+#include <limits>
+
+#include "optimizers/conformance.hpp"
+#include "reference/sgd.hpp"
+#include "support/one_element.hpp"
+
+namespace onepass::test {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(SGD, Conformance,
+                         testing::ValuesIn(subjects(sgd_options(),
+                                                    [](const SGD& rule) {
+                                                      return reference::Sgd{.shared = shared_reference(rule),
+                                                                            .momentum = rule.momentum,
+                                                                            .dampening = rule.dampening,
+                                                                            .nesterov = rule.nesterov};
+                                                    })),
+                         subject_name);
+
+TEST(SGD, PlainStepSubtractsLrTimesGradient) {
+  OneElement<SGD> one({.lr = 0.25}, 1.0f);
+  EXPECT_EQ(one.step(2.0f), 0.5f);
+  EXPECT_EQ(one.step(-4.0f), 1.5f);
+}
+
+TEST(SGD, FirstBufferIsTheGradientWithoutDampening) {
+  OneElement<SGD> one({.lr = 0.25, .momentum = 0.5, .dampening = 0.5}, 1.0f);
+  EXPECT_EQ(one.step(2.0f), 0.5f);  // buf = 2
+  EXPECT_EQ(one.state("momentum_buffer"), 2.0f);
+  EXPECT_EQ(one.step(4.0f), -0.25f);  // buf = 0.5 * 2 + 0.5 * 4 = 3
+  EXPECT_EQ(one.state("momentum_buffer"), 3.0f);
+}
+
+TEST(SGD, NesterovTakesTheGradientAndTheNewBuffer) {
+  OneElement<SGD> one({.lr = 0.25, .momentum = 0.5, .nesterov = true}, 1.0f);
+  EXPECT_EQ(one.step(2.0f), 0.25f);    // 2 + 0.5 * 2 = 3
+  EXPECT_EQ(one.step(4.0f), -1.375f);  // buf = 0.5 * 2 + 4 = 5; 4 + 0.5 * 5 = 6.5
+}
+
+TEST(SGD, RateMultipliesTheBufferSoThatAChangeActsAtOnce) {
+  OneElement<SGD> one({.lr = 0.25, .momentum = 0.5}, 1.0f);
+  one.step(2.0f);
+  one.optimizer().set_lr(1.0);
+  EXPECT_EQ(one.step(0.0f), -0.5f);  // 0.5 - 1.0 * (0.5 * 2)
+}
+
+TEST(SGD, CoupledDecayJoinsTheGradientAfterItsSignIsTurned) {
+  const SGD rule{.lr = 1.0, .weight_decay = 0.5};
+  EXPECT_EQ(OneElement<SGD>(rule, 2.0f).step(1.0f), 0.0f);  // 2 - (1 + 0.5 * 2)
+  SGD ascending = rule;
+  ascending.maximize = true;
+  EXPECT_EQ(OneElement<SGD>(ascending, 2.0f).step(1.0f), 2.0f);  // 2 - (-1 + 0.5 * 2)
+}
+
+TEST(SGD, DecoupledDecayShrinksTheOldParameter) {
+  const SGD rule{.lr = 0.5, .weight_decay = 0.5, .weight_decay_mode = WeightDecay::decoupled};
+  EXPECT_EQ(OneElement<SGD>(rule, 2.0f).step(1.0f), 1.0f);  // 2 * 0.75 - 0.5
+  SGD ascending = rule;
+  ascending.maximize = true;
+  EXPECT_EQ(OneElement<SGD>(ascending, 2.0f).step(1.0f), 2.0f);  // 2 * 0.75 + 0.5
+}
+
+TEST(SGD, CoupledDecayPassesThroughMomentum) {
+  OneElement<SGD> one({.lr = 0.5, .momentum = 0.5, .weight_decay = 0.5}, 2.0f);
+  EXPECT_EQ(one.step(0.0f), 1.5f);    // buf = 1
+  EXPECT_EQ(one.step(0.0f), 0.875f);  // buf = 0.5 + 0.75
+}
+
+TEST(SGD, WithoutDecayAnInfiniteParameterStaysInfinite) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  OneElement<SGD> one({.lr = 0.5}, kInf);
+  EXPECT_EQ(one.step(1.0f), kInf);
+}
+
+// 0 * Inf is NaN: neither the first step nor a step without momentum may read the buffer.
+TEST(SGD, BufferThatIsNotNeededDoesNotMatter) {
+  OneElement<SGD> one({.lr = 0.5, .momentum = 0.5});
+  float* const buffer = static_cast<float*>(one.optimizer().state("p", "momentum_buffer").data);
+  *buffer = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(one.step(2.0f), -1.0f);
+  *buffer = std::numeric_limits<float>::infinity();
+  one.optimizer().set_rule({.lr = 0.5});
+  EXPECT_EQ(one.step(2.0f), -2.0f);
+}
+
+TEST(SGD, ZeroRateLeavesTheParameterAndFillsTheBuffer) {
+  OneElement<SGD> one({.lr = 0.0, .momentum = 0.5}, 1.0f);
+  EXPECT_EQ(one.step(2.0f), 1.0f);
+  EXPECT_EQ(one.state("momentum_buffer"), 2.0f);
+}
+
+TEST(SGD, PlainHasNoStates) {
+  OneElement<SGD> one(SGD{});
+  EXPECT_TRUE(one.optimizer().state_names().empty());
+}
+
+}  // namespace
+}  // namespace onepass::test

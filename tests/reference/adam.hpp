@@ -1,0 +1,50 @@
+// adam.hpp - Adam and AMSGrad in float64.
+#pragma once
+
+#include "reference/shared.hpp"
+
+namespace reference {
+
+/// Kingma and Ba 2015, algorithm 1: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, m^ = m / (1 - b1^t),
+/// v^ = v / (1 - b2^t), theta = theta - lr m^ / (sqrt(v^) + eps). AMSGrad as in torch.optim.Adam:
+/// x = max(x, v) of the uncorrected v, and x^ = x / (1 - b2^t) stands for v^.
+/// States: exp_avg, exp_avg_sq, then max_exp_avg_sq if amsgrad.
+struct Adam {
+  Shared shared;
+  double beta1 = 0.0;
+  double beta2 = 0.0;
+  double eps = 0.0;
+  bool amsgrad = false;
+
+  /// The two bias corrections, 1 - beta^t. They are the same for a whole tensor.
+  struct Corrections {
+    double first, second;
+  };
+  [[nodiscard]] Corrections corrections(std::int64_t t) const {
+    const auto power = static_cast<double>(t);
+    return {1.0 - std::pow(beta1, power), 1.0 - std::pow(beta2, power)};
+  }
+
+  [[nodiscard]] Number direction(Corrections c, Element& e, Number g) const {
+    Number& m = e.state[0];
+    Number& v = e.state[1];
+    m = average(m, g, 1.0 - beta1);
+    v = average(v, g * g, 1.0 - beta2);
+    Number second = v;
+    if (amsgrad) {
+      e.state[2] = max(e.state[2], v);
+      second = e.state[2];
+    }
+    return (m / Number(c.first)) / (sqrt(second / Number(c.second)) + Number(eps));
+  }
+
+  void step(std::int64_t t, std::span<Element> elements, std::span<const float> gradients) const {
+    const Corrections c = corrections(t);
+    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
+      const Number g = shared.gradient(e.p, gradient);
+      e.p = shared.moved(e.p, Number(shared.lr) * direction(c, e, g));
+    });
+  }
+};
+
+}  // namespace reference

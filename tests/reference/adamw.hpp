@@ -1,0 +1,18 @@
+// adamw.hpp - AdamW in float64.
+#pragma once
+
+#include "reference/adam.hpp"
+
+namespace reference {
+
+/// Loshchilov and Hutter 2019, algorithm 2, in torch.optim.AdamW's form: theta is multiplied by
+/// 1 - lr weight_decay, then moves by Adam's step. With coupled decay it is Adam. States: as Adam.
+struct AdamW {
+  Adam adam;
+
+  void step(std::int64_t t, std::span<Element> elements, std::span<const float> gradients) const {
+    adam.step(t, elements, gradients);
+  }
+};
+
+}  // namespace reference

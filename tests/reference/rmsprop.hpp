@@ -1,0 +1,46 @@
+// rmsprop.hpp - RMSProp in float64.
+#pragma once
+
+#include "reference/shared.hpp"
+
+namespace reference {
+
+/// Tieleman and Hinton 2012, lecture 6.5: v = alpha v + (1 - alpha) g^2, step lr g / sqrt(v).
+/// Centered, Graves 2013, eq. 38-41: a = alpha a + (1 - alpha) g, and v - a^2 stands for v; never below 0.
+/// The small constant: inside the root as in Graves, or added to it as in torch.optim.RMSprop.
+/// Momentum as in torch.optim.RMSprop: b = mu b + g / root, step lr b.
+/// States: square_avg, then grad_avg if centered, then momentum_buffer if momentum is not 0.
+struct RmsProp {
+  Shared shared;
+  double alpha = 0.0;
+  double eps = 0.0;
+  double momentum = 0.0;
+  bool eps_inside = true;
+  bool centered = false;
+
+  void step(std::int64_t /*t*/, std::span<Element> elements, std::span<const float> gradients) const {
+    for_each_element(elements, gradients, [&](Element& e, Number g) { step_element(e, g); });
+  }
+
+  void step_element(Element& e, Number gradient) const {
+    const Number g = shared.gradient(e.p, gradient);
+    Number& v = e.state[0];
+    v = average(v, g * g, 1.0 - alpha);
+    Number variance = v;
+    if (centered) {
+      Number& a = e.state[1];
+      a = average(a, g, 1.0 - alpha);
+      variance = max(v - a * a, Number(0.0));
+    }
+    const Number root = eps_inside ? sqrt(variance + Number(eps)) : sqrt(variance) + Number(eps);
+    Number direction = g / root;
+    if (momentum != 0.0) {
+      Number& b = e.state[centered ? 2 : 1];
+      b = Number(momentum) * b + direction;
+      direction = b;
+    }
+    e.p = shared.moved(e.p, Number(shared.lr) * direction);
+  }
+};
+
+}  // namespace reference

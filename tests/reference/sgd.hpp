@@ -1,0 +1,32 @@
+// sgd.hpp - stochastic gradient descent in float64.
+#pragma once
+
+#include "reference/shared.hpp"
+
+namespace reference {
+
+/// torch.optim.SGD's documentation: b_1 = g_1, then b_t = mu b_(t-1) + (1 - tau) g_t; Nesterov takes
+/// g_t + mu b_t; theta_t = theta_(t-1) - lr g_t. States: momentum_buffer.
+struct Sgd {
+  Shared shared;
+  double momentum = 0.0;
+  double dampening = 0.0;
+  bool nesterov = false;
+
+  void step(std::int64_t t, std::span<Element> elements, std::span<const float> gradients) const {
+    for_each_element(elements, gradients, [&](Element& e, Number g) { step_element(t, e, g); });
+  }
+
+  void step_element(std::int64_t t, Element& e, Number gradient) const {
+    const Number g = shared.gradient(e.p, gradient);
+    Number direction = g;
+    if (momentum != 0.0) {
+      Number& b = e.state[0];
+      b = t == 1 ? g : Number(momentum) * b + Number(1.0 - dampening) * g;
+      direction = nesterov ? g + Number(momentum) * b : b;
+    }
+    e.p = shared.moved(e.p, Number(shared.lr) * direction);
+  }
+};
+
+}  // namespace reference

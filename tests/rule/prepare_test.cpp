@@ -1,0 +1,87 @@
+// prepare_test.cpp - coefficients are formed in double and rounded once.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "onepass/onepass.hpp"
+#include "support/compare.hpp"
+
+namespace onepass::test {
+namespace {
+
+/// Half an ulp, and a hundredth more for the double arithmetic before the rounding: beta^t is off by t half
+/// ulps of double, which 1 - beta^t can amplify to 1e-10.
+testing::AssertionResult rounded_once(float actual, long double exact) {
+  const auto error = std::fabs(static_cast<long double>(actual) - exact);
+  const auto ulp = static_cast<long double>(ulp_of(static_cast<double>(std::fabs(exact))));
+  if (error <= 0.51L * ulp) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << shown(actual) << " is " << static_cast<double>(error / ulp)
+                                     << " ulp from " << static_cast<double>(exact);
+}
+
+constexpr std::int64_t kSteps[] = {1, 2, 3, 10, 99, 1000, 54321, 1000000, std::int64_t{1} << 40};
+constexpr double kBetas[] = {0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.999999};
+
+template <class Rule>
+void expect_adam_coefficients_rounded_once() {
+  for (const double beta1 : kBetas) {
+    for (const double beta2 : kBetas) {
+      for (const std::int64_t step : kSteps) {
+        const Rule rule{.lr = 3e-4, .beta1 = beta1, .beta2 = beta2, .eps = 1e-8};
+        const auto k = rule.prepare(step);
+        const auto power = static_cast<long double>(step);
+        const long double correction1 = 1.0L - std::pow(static_cast<long double>(beta1), power);
+        const long double correction2 = 1.0L - std::pow(static_cast<long double>(beta2), power);
+        SCOPED_TRACE("betas " + std::to_string(beta1) + ", " + std::to_string(beta2) + ", step " +
+                     std::to_string(step));
+        ASSERT_TRUE(rounded_once(k.step_size, 3e-4 / correction1));
+        ASSERT_TRUE(rounded_once(k.inverse_root, 1.0L / std::sqrt(correction2)));
+        ASSERT_TRUE(rounded_once(k.one_minus_beta1, 1.0L - beta1));
+        ASSERT_TRUE(rounded_once(k.one_minus_beta2, 1.0L - beta2));
+        ASSERT_TRUE(rounded_once(k.eps, 1e-8));
+      }
+    }
+  }
+}
+
+TEST(Prepare, AdamsCoefficientsAreRoundedOnce) { expect_adam_coefficients_rounded_once<Adam>(); }
+TEST(Prepare, AdamWsCoefficientsAreRoundedOnce) { expect_adam_coefficients_rounded_once<AdamW>(); }
+
+TEST(Prepare, SgdsCoefficientsAreRoundedOnce) {
+  const SGD rule{.lr = 0.1, .momentum = 0.9, .dampening = 0.999};
+  const SGD::Coefficients first = rule.prepare(1), later = rule.prepare(2);
+  EXPECT_TRUE(first.starts);
+  EXPECT_FALSE(later.starts);
+  EXPECT_TRUE(rounded_once(later.lr, 0.1));
+  EXPECT_TRUE(rounded_once(later.momentum, 0.9));
+  EXPECT_TRUE(rounded_once(later.one_minus_dampening, 1.0L - 0.999));
+}
+
+TEST(Prepare, RmsPropsCoefficientsAreRoundedOnce) {
+  for (const double alpha : kBetas) {
+    const RMSProp rule{.lr = 0.003, .alpha = alpha, .eps = 1e-7, .momentum = 0.7};
+    const RMSProp::Coefficients k = rule.prepare(1);
+    EXPECT_TRUE(rounded_once(k.one_minus_alpha, 1.0L - alpha)) << alpha;
+    EXPECT_TRUE(rounded_once(k.lr, 0.003));
+    EXPECT_TRUE(rounded_once(k.momentum, 0.7));
+    EXPECT_TRUE(rounded_once(k.eps_inside + k.eps_outside, 1e-7));
+  }
+}
+
+TEST(Prepare, DecayIsRoundedOnce) {
+  for (const double lr : {1e-3, 0.1, 0.3, 0.9}) {
+    for (const double weight_decay : {0.1, 0.3, 0.7, 1.1}) {
+      const rule::Around around = rule::Around::prepare(AdamW{.lr = lr, .weight_decay = weight_decay});
+      EXPECT_TRUE(rounded_once(around.decay, 1.0L - static_cast<long double>(lr) * weight_decay));
+      EXPECT_EQ(around.l2, 0.0f);
+      EXPECT_EQ(around.grad_scale, 1.0f);
+    }
+  }
+  const rule::Around coupled = rule::Around::prepare(Adam{.weight_decay = 0.1, .maximize = true});
+  EXPECT_TRUE(rounded_once(coupled.l2, 0.1));
+  EXPECT_EQ(coupled.decay, 1.0f);
+  EXPECT_EQ(coupled.grad_scale, -1.0f);
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,77 @@
+// any_optimizer.hpp - Optimizer<Rule> behind an interface, so that a harness is compiled once for all rules.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "onepass/onepass.hpp"
+
+namespace onepass::test {
+
+class AnyOptimizer {
+ public:
+  virtual ~AnyOptimizer() = default;
+  virtual void step(Stream stream = {}) = 0;
+  virtual void zero_grad(Stream stream = {}) = 0;
+  virtual void set_lr(double lr, Stream stream = {}) = 0;
+  virtual void set_gradients(std::span<const Tensor> gradients, Stream stream = {}) = 0;
+  virtual void set_found_inf(const float* found_inf) = 0;
+  virtual void add_parameters(const std::vector<Parameter>& parameters) = 0;
+  [[nodiscard]] virtual std::span<const char* const> state_names() const = 0;
+  [[nodiscard]] virtual Tensor state(std::string_view parameter, std::string_view state) = 0;
+  [[nodiscard]] virtual std::int64_t step_count(std::string_view parameter, Stream stream = {}) const = 0;
+  [[nodiscard]] virtual std::int64_t skipped_steps(Stream stream = {}) const = 0;
+  [[nodiscard]] virtual StateDict state_dict(Stream stream = {}) const = 0;
+  virtual void load_state_dict(const StateDict& dict, Stream stream = {}) = 0;
+};
+
+template <class Rule>
+class TypedOptimizer final : public AnyOptimizer {
+ public:
+  explicit TypedOptimizer(Optimizer<Rule> optimizer) : optimizer_(std::move(optimizer)) {}
+
+  void step(Stream stream) override { optimizer_.step(stream); }
+  void zero_grad(Stream stream) override { optimizer_.zero_grad(stream); }
+  void set_lr(double lr, Stream stream) override { optimizer_.set_lr(lr, stream); }
+  void set_gradients(std::span<const Tensor> gradients, Stream stream) override {
+    optimizer_.set_gradients(gradients, stream);
+  }
+  void set_found_inf(const float* found_inf) override { optimizer_.set_found_inf(found_inf); }
+  void add_parameters(const std::vector<Parameter>& parameters) override {
+    optimizer_.add_parameters(parameters);
+  }
+  [[nodiscard]] std::span<const char* const> state_names() const override { return optimizer_.state_names(); }
+  [[nodiscard]] Tensor state(std::string_view parameter, std::string_view state) override {
+    return optimizer_.state(parameter, state);
+  }
+  [[nodiscard]] std::int64_t step_count(std::string_view parameter, Stream stream) const override {
+    return optimizer_.step_count(parameter, stream);
+  }
+  [[nodiscard]] std::int64_t skipped_steps(Stream stream) const override {
+    return optimizer_.skipped_steps(stream);
+  }
+  [[nodiscard]] StateDict state_dict(Stream stream) const override { return optimizer_.state_dict(stream); }
+  void load_state_dict(const StateDict& dict, Stream stream) override {
+    optimizer_.load_state_dict(dict, stream);
+  }
+
+ private:
+  Optimizer<Rule> optimizer_;
+};
+
+using AnyOptimizerPtr = std::unique_ptr<AnyOptimizer>;
+
+template <class Rule>
+AnyOptimizerPtr make_optimizer(std::vector<Rule> groups, const std::vector<Parameter>& parameters,
+                               const Options& options = {}) {
+  return std::make_unique<TypedOptimizer<Rule>>(Optimizer<Rule>(std::move(groups), parameters, options));
+}
+template <class Rule>
+AnyOptimizerPtr make_optimizer(const Rule& rule, const std::vector<Parameter>& parameters,
+                               const Options& options = {}) {
+  return make_optimizer(std::vector<Rule>{rule}, parameters, options);
+}
+
+}  // namespace onepass::test

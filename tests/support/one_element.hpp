@@ -1,0 +1,32 @@
+// one_element.hpp - a parameter of one element, for answers that can be worked out by hand.
+#pragma once
+
+#include <vector>
+
+#include "onepass/onepass.hpp"
+
+namespace onepass::test {
+
+/// The parameter "p" on the CPU.
+template <class Rule>
+class OneElement {
+ public:
+  explicit OneElement(const Rule& rule, float start = 0.0f)
+      : value_{start}, optimizer_(rule, std::vector<Parameter>{{"p", std::span(value_), std::span(grad_)}}) {}
+
+  /// Takes one step with this gradient and returns the new parameter.
+  float step(float gradient) {
+    grad_[0] = gradient;
+    optimizer_.step();
+    return value_[0];
+  }
+  float state(const char* name) { return *static_cast<const float*>(optimizer_.state("p", name).data); }
+  Optimizer<Rule>& optimizer() { return optimizer_; }
+
+ private:
+  std::vector<float> value_;
+  std::vector<float> grad_{0.0f};
+  Optimizer<Rule> optimizer_;
+};
+
+}  // namespace onepass::test
