@@ -1,0 +1,53 @@
+// random.hpp - random numbers that are the same on every machine and standard library.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace train {
+
+/// SplitMix64 (Steele, Lea and Flood 2014). Each (seed, purpose, index) starts a sequence of its own, so that
+/// the order of epoch 7 is known without drawing the six before it, and a saved run need keep no generator.
+class Random {
+ public:
+  enum class Purpose : std::uint64_t { weights, order };
+
+  Random(std::uint64_t seed, Purpose purpose, std::uint64_t index)
+      : state_(mix(mix(mix(seed) + static_cast<std::uint64_t>(purpose)) + index)) {}
+
+  std::uint64_t next() { return mix(state_ += kGolden); }
+
+  /// Uniform in [0, 1): 53 random bits, exactly converted.
+  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+
+  /// Uniform in [0, bound), bound > 0. Draws again where a draw falls outside: no modulo bias.
+  std::uint64_t below(std::uint64_t bound) {
+    const std::uint64_t mask = std::bit_ceil(bound) - 1;
+    std::uint64_t drawn = next() & mask;
+    while (drawn >= bound) drawn = next() & mask;
+    return drawn;
+  }
+
+ private:
+  static constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
+
+  static constexpr std::uint64_t mix(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+
+  std::uint64_t state_;
+};
+
+/// Every order equally likely (Fisher and Yates).
+template <class T>
+void shuffle(std::span<T> items, Random& random) {
+  for (std::size_t left = items.size(); left > 1; --left) {
+    std::swap(items[left - 1], items[random.below(left)]);
+  }
+}
+
+}  // namespace train

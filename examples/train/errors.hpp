@@ -1,0 +1,20 @@
+// errors.hpp - the two ways in which onepass-train gives up.
+#pragma once
+
+#include <stdexcept>
+
+namespace train {
+
+/// The command line asks for something that cannot be done. what() is one sentence; exit code 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A file, the data or the machine stands in the way. what() is one sentence; exit code 1.
+class Failure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace train

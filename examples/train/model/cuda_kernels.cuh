@@ -1,0 +1,146 @@
+// cuda_kernels.cuh - the network's arithmetic on the GPU, matrix products apart.
+#pragma once
+
+#include <cstdint>
+
+#include "model/backend.hpp"
+
+namespace train::kernels {
+
+constexpr int kBlock = 256;
+constexpr int kWarp = 32;
+constexpr int kWideBlock = 1024;  // where one block does everything, in an order that never changes
+constexpr unsigned kWholeWarp = 0xffffffffu;
+
+/// Labelled images and the order in which to take them.
+struct Gathered {
+  const std::uint8_t* pixels;
+  const std::uint8_t* classes;
+  const std::int32_t* order;
+  Normalisation normalisation;
+};
+
+/// Grid: one block a row of x. No shared memory.
+__global__ void __launch_bounds__(kBlock) gather(Gathered from, Matrix x, std::uint8_t* labels) {
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t image = from.order[row];
+  for (std::int64_t i = threadIdx.x; i < x.columns; i += kBlock) {
+    const auto pixel = static_cast<float>(from.pixels[image * x.columns + i]);
+    x.data[row * x.columns + i] = from.normalisation.scale * pixel + from.normalisation.shift;
+  }
+  if (threadIdx.x == 0) labels[row] = from.classes[image];
+}
+
+/// Grid: one thread an element. No shared memory.
+__global__ void __launch_bounds__(kBlock) add_bias(Matrix y, const float* bias, bool relu) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= y.rows * y.columns) return;
+  const float sum = y.data[i] + bias[i % y.columns];
+  y.data[i] = relu && sum < 0.0f ? 0.0f : sum;  // in this form a NaN stays one
+}
+
+/// Grid: one thread an element. No shared memory.
+__global__ void __launch_bounds__(kBlock) relu_backward(Matrix delta, const float* output) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= delta.rows * delta.columns) return;
+  if (output[i] == 0.0f) delta.data[i] = 0.0f;
+}
+
+/// Grid: one block for each 32 columns. Warp w adds rows w, w + 32, ...; the first warp adds the 32 sums in
+/// their order. No atomics, so that the order of the additions is fixed.
+__global__ void __launch_bounds__(kWideBlock) column_sums(Matrix matrix, float* sums) {
+  constexpr int kRowsAtOnce = kWideBlock / kWarp;
+  __shared__ float partial[kRowsAtOnce][kWarp];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kWarp + lane;
+  float sum = 0.0f;
+  if (column < matrix.columns) {
+    for (std::int64_t row = warp; row < matrix.rows; row += kRowsAtOnce) {
+      sum += matrix.data[row * matrix.columns + column];
+    }
+  }
+  partial[warp][lane] = sum;
+  __syncthreads();
+  if (warp != 0 || column >= matrix.columns) return;
+  for (int other = 1; other < kRowsAtOnce; ++other) sum += partial[other][lane];
+  sums[column] = sum;
+}
+
+__device__ __forceinline__ float warp_max(float value) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(kWholeWarp, value, distance));
+  }
+  return value;
+}
+
+__device__ __forceinline__ float warp_sum(float value) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    value += __shfl_xor_sync(kWholeWarp, value, distance);
+  }
+  return value;
+}
+
+/// Grid: one warp a row, the lanes along it; whole warps leave at the end. No shared memory.
+/// A NaN among the logits passes by fmaxf, and reaches the loss through the sum.
+__global__ void __launch_bounds__(kBlock)
+    softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float* row_loss) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x) / kWarp;
+  if (row >= logits.rows) return;
+  float* z = logits.data + row * logits.columns;
+  const int label = labels[row];
+
+  float largest = -INFINITY;
+  for (std::int64_t i = lane; i < logits.columns; i += kWarp) largest = fmaxf(largest, z[i]);
+  largest = warp_max(largest);
+  const float label_logit = z[label];
+  __syncwarp(kWholeWarp);  // every lane has read the label's logit before its lane overwrites it
+
+  float sum = 0.0f;
+  for (std::int64_t i = lane; i < logits.columns; i += kWarp) sum += z[i] = expf(z[i] - largest);
+  sum = warp_sum(sum);
+  for (std::int64_t i = lane; i < logits.columns; i += kWarp) {
+    z[i] = (z[i] / sum - (i == label ? 1.0f : 0.0f)) / static_cast<float>(logits.rows);
+  }
+  if (lane == 0) row_loss[row] = logf(sum) - (label_logit - largest);
+}
+
+/// The sum of every thread's value, in thread 0. All threads of a block of kWideBlock take part.
+template <class T>
+__device__ __forceinline__ T block_sum(T value) {
+  __shared__ T partial[kWideBlock];
+  partial[threadIdx.x] = value;
+  __syncthreads();
+  for (unsigned half = kWideBlock / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+    __syncthreads();
+  }
+  return partial[0];
+}
+
+/// Grid: one block.
+__global__ void __launch_bounds__(kWideBlock) mean(const float* values, std::int64_t count, double* mean) {
+  double sum = 0.0;
+  for (std::int64_t i = threadIdx.x; i < count; i += kWideBlock) sum += values[i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *mean = sum / static_cast<double>(count);
+}
+
+/// Grid: one block; a thread looks at whole rows.
+__global__ void __launch_bounds__(kWideBlock)
+    count_correct(Matrix logits, const std::uint8_t* labels, std::int64_t* correct) {
+  std::int64_t found = 0;
+  for (std::int64_t row = threadIdx.x; row < logits.rows; row += kWideBlock) {
+    const float* z = logits.data + row * logits.columns;
+    std::int64_t best = 0;
+    for (std::int64_t i = 1; i < logits.columns; ++i) {
+      if (z[i] > z[best]) best = i;
+    }
+    found += best == labels[row] ? 1 : 0;
+  }
+  found = block_sum(found);
+  if (threadIdx.x == 0) *correct = found;
+}
+
+}  // namespace train::kernels

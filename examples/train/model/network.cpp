@@ -1,0 +1,150 @@
+// network.cpp - forward and backward of the perceptron, in the backend's verbs.
+#include "model/network.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "data/random.hpp"
+#include "errors.hpp"
+
+namespace train {
+namespace {
+
+constexpr double kLastLayerGain = 0.1;  // training starts near ln 10, the loss of a guess, and not above it
+
+}  // namespace
+
+onepass::DeviceBuffer Network::floats(std::int64_t count) const {
+  return {backend_.device(), static_cast<std::size_t>(count) * sizeof(float), backend_.stream()};
+}
+
+Network::Network(Backend& backend, std::vector<std::int64_t> widths, std::int64_t max_rows)
+    : backend_(backend),
+      widths_(std::move(widths)),
+      input_(floats(max_rows * widths_.front())),
+      labels_(backend.device(), static_cast<std::size_t>(max_rows), backend.stream()),
+      row_loss_(floats(max_rows)) {
+  for (std::size_t i = 0; i + 1 < widths_.size(); ++i) {
+    const std::int64_t inputs = widths_[i];
+    const std::int64_t outputs = widths_[i + 1];
+    const bool last = i + 2 == widths_.size();
+    layers_.push_back({.inputs = inputs,
+                       .outputs = outputs,
+                       .weight = floats(inputs * outputs),
+                       .bias = floats(outputs),
+                       .weight_grad = floats(inputs * outputs),
+                       .bias_grad = floats(outputs),
+                       .output = floats(max_rows * outputs),
+                       .delta = last ? onepass::DeviceBuffer{} : floats(max_rows * outputs)});
+  }
+}
+
+void Network::initialise(std::uint64_t seed) {
+  std::vector<NamedValues> values = zeros();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Random random(seed, Random::Purpose::weights, i);
+    const double gain = i + 1 == layers_.size() ? kLastLayerGain : 1.0;
+    const double bound = gain * std::sqrt(6.0 / static_cast<double>(layers_[i].inputs));
+    for (float& weight : values[2 * i].values) {
+      weight = static_cast<float>((2.0 * random.uniform() - 1.0) * bound);
+    }
+  }
+  write(values);
+}
+
+Matrix Network::forward(std::int64_t rows) {
+  Matrix x = input(rows);
+  for (const Layer& layer : layers_) {
+    const Matrix y = layer.out(rows);
+    backend_.multiply({x}, turned(layer.weights()), y);
+    const bool last = &layer == &layers_.back();
+    backend_.add_bias(y, layer.bias.as<float>(), last ? Activation::none : Activation::relu);
+    x = y;
+  }
+  return x;
+}
+
+void Network::backward(std::int64_t rows, double* mean_loss) {
+  Matrix delta = layers_.back().out(rows);  // the logits, which become their own gradient
+  backend_.softmax_cross_entropy(delta, labels(), row_loss_.as<float>());
+  backend_.mean(row_loss_.as<float>(), rows, mean_loss);
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    const Layer& layer = layers_[i];
+    const Matrix x = i == 0 ? input(rows) : layers_[i - 1].out(rows);
+    backend_.multiply(turned(delta), {x}, {layer.weight_grad.as<float>(), layer.outputs, layer.inputs});
+    backend_.column_sums(delta, layer.bias_grad.as<float>());
+    if (i == 0) break;  // nobody asks for the gradient of the images
+    const Matrix delta_x{layers_[i - 1].delta.as<float>(), rows, layer.inputs};
+    backend_.multiply({delta}, {layer.weights()}, delta_x);
+    backend_.relu_backward(delta_x, x.data);
+    delta = delta_x;
+  }
+}
+
+void Network::score(std::int64_t rows, double* mean_loss, std::int64_t* correct) {
+  const Matrix logits = layers_.back().out(rows);
+  backend_.count_correct(logits, labels(), correct);
+  backend_.softmax_cross_entropy(logits, labels(), row_loss_.as<float>());
+  backend_.mean(row_loss_.as<float>(), rows, mean_loss);
+}
+
+std::vector<onepass::Parameter> Network::parameters() const {
+  const onepass::Device device = backend_.device();
+  std::vector<onepass::Parameter> parameters;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const std::int64_t weights = layer.inputs * layer.outputs;
+    parameters.push_back({.name = fmt::format("layer{}.weight", i + 1),
+                          .value = {layer.weight.as<float>(), weights, device},
+                          .grad = {layer.weight_grad.as<float>(), weights, device}});
+    parameters.push_back({.name = fmt::format("layer{}.bias", i + 1),
+                          .value = {layer.bias.as<float>(), layer.outputs, device},
+                          .grad = {layer.bias_grad.as<float>(), layer.outputs, device}});
+  }
+  return parameters;
+}
+
+std::int64_t Network::parameter_count() const {
+  std::int64_t count = 0;
+  for (const onepass::Parameter& parameter : parameters()) count += parameter.value.numel;
+  return count;
+}
+
+std::vector<NamedValues> Network::zeros() const {
+  std::vector<NamedValues> zeros;
+  for (const onepass::Parameter& parameter : parameters()) {
+    zeros.push_back({parameter.name, std::vector<float>(static_cast<std::size_t>(parameter.value.numel))});
+  }
+  return zeros;
+}
+
+std::vector<NamedValues> Network::read() const {
+  const std::vector<onepass::Parameter> own = parameters();
+  std::vector<NamedValues> read = zeros();
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    onepass::copy({onepass::Device::cpu(), read[i].values.data()}, {backend_.device(), own[i].value.data},
+                  own[i].value.bytes(), backend_.stream());
+  }
+  return read;
+}
+
+void Network::write(const std::vector<NamedValues>& saved) {
+  const std::vector<onepass::Parameter> own = parameters();
+  if (saved.size() != own.size()) {
+    throw Failure(fmt::format("{} tensors were saved, but the network has {}", saved.size(), own.size()));
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (saved[i].name != own[i].name || std::ssize(saved[i].values) != own[i].value.numel) {
+      throw Failure(fmt::format("\"{}\" with {} elements was saved where the network has \"{}\" with {}",
+                                saved[i].name, saved[i].values.size(), own[i].name, own[i].value.numel));
+    }
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    onepass::copy({backend_.device(), own[i].value.data}, {onepass::Device::cpu(), saved[i].values.data()},
+                  own[i].value.bytes(), backend_.stream());
+  }
+}
+
+}  // namespace train

@@ -1,0 +1,40 @@
+// progress.hpp - what is seen while a run goes on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "training/trainer.hpp"
+
+namespace train {
+
+/// What a run will do.
+struct Plan {
+  std::string title;  ///< Put before every line; may be empty.
+  std::int64_t first_step = 0;
+  std::int64_t last_step = 0;
+  std::int64_t steps_per_epoch = 0;
+};
+
+/// On a terminal: a line that is rewritten ten times a second, and a line that stays for each epoch.
+/// Elsewhere: the lines of the epochs only.
+class Progress {
+ public:
+  explicit Progress(Plan plan);
+
+  [[nodiscard]] Listener listener();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void show(std::int64_t step, double loss);
+  void finish(const EpochResult& result);
+  [[nodiscard]] std::string epoch_text(std::int64_t epoch) const;
+
+  Plan plan_;
+  bool live_;
+  Clock::time_point shown_;
+};
+
+}  // namespace train

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# onepass-train as its users meet it, on the real images. Usage: cli_test.sh PROGRAM CLAIM
+# Exit code 77: skipped, and the last line says why.
+set -euo pipefail
+program=$1
+claim=$2
+data=/usr/share/datasets/fashion-mnist
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+skip() {
+  echo "SKIPPED: $*"
+  exit 77
+}
+need_data() {
+  [ -e "$data/train-images-idx3-ubyte.gz" ] || skip "the data is not installed (apt-get install dataset-fashion-mnist)"
+}
+train() { "$program" --device "${device:-cpu}" --hidden 16 "$@"; }
+last_loss() { grep '^loss of the last step'; }
+
+# refused CODE TEXT OPTION...: one line on stderr that holds TEXT, and the exit code.
+refused() {
+  local code=$1 text=$2 got=0
+  shift 2
+  "$program" --device cpu "$@" >"$work/out" 2>"$work/err" || got=$?
+  [ "$got" -eq "$code" ] || fail "$* left with $got and not with $code: $(cat "$work/err")"
+  [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$* said other than one line: $(cat "$work/err")"
+  grep -qF -- "$text" "$work/err" || fail "$* said: $(cat "$work/err")"
+  [ ! -s "$work/out" ] || fail "$* wrote to standard output: $(cat "$work/out")"
+}
+
+case $claim in
+  optimizers)
+    need_data
+    for optimizer in sgd momentum nesterov rmsprop rmsprop-centered adam amsgrad adamw; do
+      train --optimizer $optimizer --steps 20 | last_loss
+    done
+    ;;
+  batch-sizes)
+    need_data
+    train --batch-size 1 --steps 20 | last_loss
+    train --batch-size 7 --steps 20 | last_loss
+    train --batch-size full --steps 2 | last_loss
+    ;;
+  deterministic)
+    need_data
+    train --steps 30 --threads 2 --csv "$work/a.csv" | last_loss >"$work/a"
+    train --steps 30 --threads 2 --csv "$work/b.csv" | last_loss >"$work/b"
+    train --steps 30 --threads 2 --seed 2 | last_loss >"$work/c"
+    cmp "$work/a" "$work/b"
+    cmp "$work/a.csv" "$work/b.csv"
+    ! cmp -s "$work/a" "$work/c" || fail "another seed gave the same loss"
+    ;;
+  resume)
+    need_data
+    train --batch-size 600 --epochs 2 --save "$work/both" | last_loss >"$work/both.loss"
+    train --batch-size 600 --epochs 1 --save "$work/first" >/dev/null
+    "$program" --device cpu --resume "$work/first" --epochs 1 --save "$work/second" | last_loss >"$work/second.loss"
+    cmp "$work/both.loss" "$work/second.loss"
+    cmp "$work/both" "$work/second"
+    refused 2 "the saved run had --optimizer adamw, but this one has sgd" --resume "$work/first" --optimizer sgd
+    refused 2 "the saved run had the layers 784-16-10, but this one has 784-17-10" --resume "$work/first" --hidden 17
+    refused 2 "the saved run had --batch-size 600" --resume "$work/first" --batch-size 7
+    head -c 1000 "$work/first" >"$work/cut"
+    refused 1 "ends in the middle of a value" --resume "$work/cut"
+    refused 1 "cannot be opened" --resume "$work/none"
+    ;;
+  bad-options)
+    refused 2 "--epochs must be a whole number" --epochs many
+    refused 2 "--colour is not an option" --colour red
+    refused 2 "--optimizer must be one of" --optimizer sophia
+    refused 2 "there is no folder $work/nowhere" --csv "$work/nowhere/loss.csv"
+    refused 1 "apt-get install dataset-fashion-mnist" --data "$work"
+    "$program" --help >/dev/null
+    ;;
+  compare)
+    need_data
+    train --compare --steps 5 --csv "$work/loss.csv" --plot "$work/loss.svg" >"$work/out"
+    [ "$(grep -c ' us .* s$' "$work/out")" -eq 5 ] || fail "not five lines in the table: $(cat "$work/out")"
+    [ "$(wc -l <"$work/loss.csv")" -eq 26 ] || fail "not five times five losses in the CSV file"
+    [ "$(grep -c '<polyline' "$work/loss.svg")" -eq 5 ] || fail "not five curves in the picture"
+    ;;
+  cuda)
+    need_data
+    device=cuda
+    train --steps 10 >"$work/out" 2>"$work/err" || {
+      ! grep -q 'there is no CUDA device' "$work/err" || skip "there is no CUDA device here"
+      fail "$(cat "$work/err")"
+    }
+    train --steps 10 | last_loss >"$work/again"
+    last_loss <"$work/out" | cmp - "$work/again"
+    ;;
+  *) fail "there is no claim $claim" ;;
+esac

@@ -1,0 +1,201 @@
+// cuda_backend_test.cpp - the network's arithmetic on the GPU against that on the CPU.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <iterator>
+#include <limits>
+
+#include "onepass/device.hpp"
+#include "tests/support.hpp"
+#include "training/trainer.hpp"
+
+namespace train {
+namespace {
+
+/// A matrix of numbers in [-1, 1), the same on every backend.
+std::vector<float> numbers(std::int64_t count, std::uint64_t seed) {
+  Random random(seed, Random::Purpose::weights, 0);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& value : values) value = static_cast<float>(2.0 * random.uniform() - 1.0);
+  return values;
+}
+
+/// Memory on a backend's device, filled from the host.
+template <class T>
+onepass::DeviceBuffer put(Backend& backend, const std::vector<T>& values) {
+  onepass::DeviceBuffer buffer(backend.device(), values.size() * sizeof(T), backend.stream());
+  onepass::copy({backend.device(), buffer.data()}, {onepass::Device::cpu(), values.data()}, buffer.bytes(),
+                backend.stream());
+  return buffer;
+}
+
+template <class T>
+std::vector<T> get(Backend& backend, const onepass::DeviceBuffer& buffer) {
+  std::vector<T> values(buffer.bytes() / sizeof(T));
+  onepass::copy({onepass::Device::cpu(), values.data()}, {backend.device(), buffer.data()}, buffer.bytes(),
+                backend.stream());
+  return values;
+}
+
+class CudaBackend : public ::testing::Test {
+ protected:
+  /// Runs `work(backend)`, which returns a vector, on both.
+  template <class Work>
+  auto on_both(Work work) {
+    return std::pair{work(*cpu_), work(*cuda_)};
+  }
+  std::unique_ptr<Backend> cpu_ = make_cpu_backend(1);
+  std::unique_ptr<Backend> cuda_ = make_cuda_backend(0);
+};
+
+constexpr std::int64_t kRows = 67;  // more than the rows that one block of a kernel takes at once
+constexpr std::int64_t kColumns = 45;
+
+void expect_near(const std::vector<float>& expected, const std::vector<float>& actual, float tolerance) {
+  ASSERT_EQ(expected.size(), actual.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], tolerance) << i;
+}
+
+TEST_F(CudaBackend, GathersTheSameBits) {
+  const Images images = testing::made_up_images(20, kColumns, 1);
+  const std::vector<std::int32_t> order{19, 0, 7, 7};
+  const auto [cpu, cuda] = on_both([&](Backend& backend) {
+    const DeviceImages uploaded = upload(backend, images, {0.5f, -3.0f});
+    const auto device_order = put(backend, order);
+    const auto x = put(backend, numbers(4 * kColumns, 1));
+    const auto labels = put(backend, std::vector<std::uint8_t>(4));
+    backend.gather(uploaded, device_order.as<std::int32_t>(), {x.as<float>(), 4, kColumns},
+                   labels.as<std::uint8_t>());
+    std::vector<float> all = get<float>(backend, x);
+    std::ranges::copy(get<std::uint8_t>(backend, labels), std::back_inserter(all));
+    return all;
+  });
+  EXPECT_EQ(cpu, cuda);  // scale * pixel + shift is exact here: one half of a byte, and a small integer
+}
+
+TEST_F(CudaBackend, AddsBiasesAndBackpropagatesTheSameBits) {
+  for (const Activation activation : {Activation::none, Activation::relu}) {
+    const auto [cpu, cuda] = on_both([&](Backend& backend) {
+      const auto y = put(backend, numbers(kRows * kColumns, 1));
+      const auto bias = put(backend, numbers(kColumns, 2));
+      const auto delta = put(backend, numbers(kRows * kColumns, 3));
+      backend.add_bias({y.as<float>(), kRows, kColumns}, bias.as<float>(), activation);
+      backend.relu_backward({delta.as<float>(), kRows, kColumns}, y.as<float>());
+      std::vector<float> all = get<float>(backend, y);
+      std::ranges::copy(get<float>(backend, delta), std::back_inserter(all));
+      return all;
+    });
+    EXPECT_EQ(cpu, cuda);
+  }
+}
+
+TEST_F(CudaBackend, SumsColumns) {
+  const auto [cpu, cuda] = on_both([&](Backend& backend) {
+    const auto matrix = put(backend, numbers(kRows * kColumns, 1));
+    const auto sums = put(backend, numbers(kColumns, 2));
+    backend.column_sums({matrix.as<float>(), kRows, kColumns}, sums.as<float>());
+    return get<float>(backend, sums);
+  });
+  expect_near(cpu, cuda, 67 * 67 * 6e-8f);  // 67 terms below 1, in two orders: n^2 half ulps at most
+}
+
+TEST_F(CudaBackend, SoftmaxItsGradientAndItsMeanAgree) {
+  const std::vector<std::uint8_t> labels(kRows, 3);
+  const auto [cpu, cuda] = on_both([&](Backend& backend) {
+    const auto logits = put(backend, numbers(kRows * kColumns, 1));
+    const auto device_labels = put(backend, labels);
+    const auto row_loss = put(backend, numbers(kRows, 2));
+    const auto mean = put(backend, std::vector<double>{-1.0});
+    backend.softmax_cross_entropy({logits.as<float>(), kRows, kColumns}, device_labels.as<std::uint8_t>(),
+                                  row_loss.as<float>());
+    backend.mean(row_loss.as<float>(), kRows, mean.as<double>());
+    std::vector<float> all = get<float>(backend, logits);
+    std::ranges::copy(get<float>(backend, row_loss), std::back_inserter(all));
+    all.push_back(static_cast<float>(get<double>(backend, mean).front()));
+    return all;
+  });
+  expect_near(cpu, cuda, 2e-6f);  // losses of about 4: a few ulp of exp and log, 45 additions
+}
+
+TEST_F(CudaBackend, ANaNReachesTheLoss) {
+  for (const std::size_t where : {std::size_t{0}, std::size_t{40}}) {
+    const auto [cpu, cuda] = on_both([&](Backend& backend) {
+      std::vector<float> values = numbers(kColumns, 1);
+      values[where] = std::numeric_limits<float>::quiet_NaN();
+      const auto logits = put(backend, values);
+      const auto label = put(backend, std::vector<std::uint8_t>{3});
+      const auto row_loss = put(backend, std::vector<float>{0.0f});
+      backend.softmax_cross_entropy({logits.as<float>(), 1, kColumns}, label.as<std::uint8_t>(),
+                                    row_loss.as<float>());
+      return get<float>(backend, row_loss);
+    });
+    EXPECT_TRUE(std::isnan(cpu.front()) && std::isnan(cuda.front())) << where;
+  }
+}
+
+TEST_F(CudaBackend, CountsTheSame) {
+  std::vector<std::uint8_t> labels;
+  for (std::int64_t row = 0; row < kRows; ++row) labels.push_back(static_cast<std::uint8_t>(row % 3));
+  const auto [cpu, cuda] = on_both([&](Backend& backend) {
+    const auto logits = put(backend, numbers(kRows * 3, 1));
+    const auto device_labels = put(backend, labels);
+    const auto correct = put(backend, std::vector<std::int64_t>{-1});
+    backend.count_correct({logits.as<float>(), kRows, 3}, device_labels.as<std::uint8_t>(),
+                          correct.as<std::int64_t>());
+    return get<std::int64_t>(backend, correct);
+  });
+  EXPECT_EQ(cpu, cuda);
+  EXPECT_GT(cpu.front(), 0);
+}
+
+TEST_F(CudaBackend, MultipliesEveryTurnOfBothFactors) {
+  constexpr std::int64_t kInner = 19;
+  for (const bool turn_a : {false, true}) {
+    for (const bool turn_b : {false, true}) {
+      const auto [cpu, cuda] = on_both([&, turn_a = turn_a, turn_b = turn_b](Backend& backend) {
+        const auto a = put(backend, numbers(kRows * kInner, 1));
+        const auto b = put(backend, numbers(kInner * kColumns, 2));
+        const auto c = put(backend, numbers(kRows * kColumns, 3));
+        const Matrix a_lies =
+            turn_a ? Matrix{a.as<float>(), kInner, kRows} : Matrix{a.as<float>(), kRows, kInner};
+        const Matrix b_lies =
+            turn_b ? Matrix{b.as<float>(), kColumns, kInner} : Matrix{b.as<float>(), kInner, kColumns};
+        backend.multiply({a_lies, turn_a}, {b_lies, turn_b}, {c.as<float>(), kRows, kColumns});
+        return get<float>(backend, c);
+      });
+      expect_near(cpu, cuda, 19 * 19 * 6e-8f);
+    }
+  }
+}
+
+TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
+  const Dataset data = testing::made_up_dataset(60, 20);
+  TrainerConfig config{.optimizer = "adamw", .rates = {}, .options = {}};
+  config.hidden = {12};
+  config.batch_size = 7;
+  const auto run = [&](Backend& backend) {
+    const DeviceDataset images{upload(backend, data.training, data.normalisation),
+                               upload(backend, data.test, data.normalisation)};
+    Trainer trainer(backend, images, config);
+    return trainer.run(10).losses;
+  };
+  const std::vector<double> cpu = run(*cpu_);
+  const std::vector<double> cuda = run(*cuda_);
+  EXPECT_EQ(cuda, run(*cuda_));
+  ASSERT_EQ(cpu.size(), cuda.size());
+  // The sums are taken in other orders, and ten steps carry the difference on.
+  for (std::size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(cpu[i], cuda[i], 1e-4) << i;
+}
+
+}  // namespace
+}  // namespace train
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  if (!onepass::cuda_available()) {
+    std::puts("SKIPPED: there is no CUDA device here");
+    return 77;
+  }
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,160 @@
+// network_test.cpp - the network's loss and gradients against a float64 network of plain loops.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "model/network.hpp"
+#include "tests/support.hpp"
+
+namespace train {
+namespace {
+
+constexpr std::int64_t kImages = 7;
+const std::vector<std::int64_t> kWidths{16, 9, 8, kClasses};
+
+using Tensors = std::vector<std::vector<double>>;
+
+/// The mean loss in float64, written from the formula. `tensors`: weight and bias of each layer.
+double reference_loss(const Tensors& tensors, const Images& images, Normalisation normalisation) {
+  double loss = 0.0;
+  for (std::int64_t image = 0; image < images.count; ++image) {
+    std::vector<double> x;
+    for (std::int64_t i = 0; i < images.size; ++i) {
+      const double pixel = images.pixels[static_cast<std::size_t>(image * images.size + i)];
+      x.push_back(static_cast<double>(normalisation.scale) * pixel +
+                  static_cast<double>(normalisation.shift));
+    }
+    for (std::size_t layer = 0; layer < tensors.size() / 2; ++layer) {
+      std::vector<double> y = tensors[2 * layer + 1];
+      for (std::size_t out = 0; out < y.size(); ++out) {
+        for (std::size_t in = 0; in < x.size(); ++in)
+          y[out] += tensors[2 * layer][out * x.size() + in] * x[in];
+        if (2 * layer + 2 < tensors.size()) y[out] = std::max(y[out], 0.0);
+      }
+      x = y;
+    }
+    double sum = 0.0;
+    for (const double logit : x) sum += std::exp(logit);
+    loss += std::log(sum) - x[images.labels[static_cast<std::size_t>(image)]];
+  }
+  return loss / static_cast<double>(images.count);
+}
+
+/// A network that has gone forward and backward once over made-up images.
+class NetworkTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    network_.initialise(3);
+    // Biases that differ from 0 and a last layer of full size, so that no gradient is small by construction.
+    std::vector<NamedValues> values = network_.read();
+    Random random(5, Random::Purpose::weights, 0);
+    for (NamedValues& tensor : values) {
+      for (float& value : tensor.values) value = static_cast<float>(random.uniform() - 0.5);
+    }
+    network_.write(values);
+    for (const NamedValues& tensor : values)
+      parameters_.emplace_back(tensor.values.begin(), tensor.values.end());
+
+    std::vector<std::int32_t> order(kImages);
+    std::iota(order.begin(), order.end(), 0);
+    backend_->gather(device_images_, order.data(), network_.input(kImages), network_.labels());
+    network_.forward(kImages);
+  }
+
+  const Images images_ = testing::made_up_images(kImages, kWidths.front(), 9);
+  const Normalisation normalisation_ = normalise(images_);
+  std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+  DeviceImages device_images_ = upload(*backend_, images_, normalisation_);
+  Network network_{*backend_, kWidths, kImages};
+  Tensors parameters_;
+};
+
+TEST_F(NetworkTest, LossIsThatOfTheFormula) {
+  double loss = 0.0;
+  network_.backward(kImages, &loss);
+  // Each logit is a chain of three sums of at most 17 terms of size about 1: 3 * 17 * 2^-24 = 3e-6, and some
+  // more for exp and log.
+  EXPECT_NEAR(loss, reference_loss(parameters_, images_, normalisation_), 1e-5);
+}
+
+TEST_F(NetworkTest, EveryGradientIsTheSlopeOfTheLoss) {
+  double loss = 0.0;
+  network_.backward(kImages, &loss);
+  // Central differences in float64: the truncation is h^2 / 6 times the third derivative (about 1), 2e-10;
+  // the rounding 1e-16 / h, 3e-12. No ReLU of these images lies within h of its kink (seed 5). So the
+  // tolerance is that of the float32 gradients, as for the loss above.
+  constexpr double kStep = 3e-5;
+  std::size_t tensor = 0;
+  for (const onepass::Parameter& parameter : network_.parameters()) {
+    const float* grad = static_cast<const float*>(parameter.grad.data);
+    double largest = 0.0;
+    for (std::size_t i = 0; i < parameters_[tensor].size(); ++i) {
+      Tensors moved = parameters_;
+      moved[tensor][i] += kStep;
+      const double above = reference_loss(moved, images_, normalisation_);
+      moved[tensor][i] -= 2 * kStep;
+      const double slope = (above - reference_loss(moved, images_, normalisation_)) / (2 * kStep);
+      ASSERT_NEAR(grad[i], slope, 1e-5) << parameter.name << "[" << i << "]";
+      largest = std::max(largest, std::abs(slope));
+    }
+    EXPECT_GT(largest, 1e-3) << parameter.name << ": a gradient of zeros would prove nothing";
+    ++tensor;
+  }
+}
+
+TEST_F(NetworkTest, AFewerRowsUseOnlyThose) {
+  double whole = 0.0;
+  network_.backward(kImages, &whole);
+  network_.forward(2);
+  double part = 0.0;
+  network_.backward(2, &part);
+  Images two = images_;
+  two.count = 2;
+  EXPECT_NEAR(part, reference_loss(parameters_, two, normalisation_), 1e-5);
+}
+
+TEST_F(NetworkTest, ScoreCountsTheRowsWhoseLabelWins) {
+  const Matrix logits = network_.forward(kImages);
+  std::int64_t expected = 0;
+  for (std::int64_t row = 0; row < kImages; ++row) {
+    const float* z = logits.data + row * logits.columns;
+    expected += std::max_element(z, z + logits.columns) - z == network_.labels()[row] ? 1 : 0;
+  }
+  double loss = 0.0;
+  std::int64_t correct = -1;
+  network_.score(kImages, &loss, &correct);
+  EXPECT_EQ(correct, expected);
+  EXPECT_NEAR(loss, reference_loss(parameters_, images_, normalisation_), 1e-5);
+}
+
+TEST_F(NetworkTest, ANaNReachesTheLoss) {
+  std::vector<NamedValues> values = network_.read();
+  values[0].values[0] = NAN;
+  network_.write(values);
+  network_.forward(kImages);
+  double loss = 0.0;
+  network_.backward(kImages, &loss);
+  EXPECT_TRUE(std::isnan(loss));
+}
+
+TEST_F(NetworkTest, InitialisationStaysWithinHesBoundAndFillsIt) {
+  network_.initialise(1);
+  const std::vector<NamedValues> values = network_.read();
+  const double bound = std::sqrt(6.0 / 16.0);
+  const auto [low, high] = std::minmax_element(values[0].values.begin(), values[0].values.end());
+  EXPECT_GE(*low, -bound);
+  EXPECT_LE(*high, bound);
+  EXPECT_LT(*low, -0.8 * bound);
+  EXPECT_GT(*high, 0.8 * bound);
+  EXPECT_EQ(values[1].values, std::vector<float>(9, 0.0f));
+}
+
+TEST_F(NetworkTest, RefusesTensorsOfAnotherNetwork) {
+  Network other(*backend_, {16, 9, kClasses}, 1);
+  const std::string text = testing::sentence<Failure>([&] { network_.write(other.read()); });
+  EXPECT_EQ(text, "4 tensors were saved, but the network has 6");
+}
+
+}  // namespace
+}  // namespace train

@@ -1,0 +1,185 @@
+// trainer_test.cpp - whole runs on made-up images: every optimizer and batch size, repetition, continuation.
+#include "training/trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+
+#include "tests/support.hpp"
+
+namespace train {
+namespace {
+
+using testing::sentence;
+
+}  // namespace
+
+/// What GoogleTest calls a parameter.
+void PrintTo(const OptimizerKind& kind, std::ostream* out) { *out << kind.name; }
+
+namespace {
+
+/// 100 training images, so that batches of 7 leave a last one of 2.
+class TrainerTest : public ::testing::Test {
+ protected:
+  Trainer make(const TrainerConfig& config) { return Trainer(*backend_, images_, config); }
+  static TrainerConfig config(std::string optimizer, std::int64_t batch_size = 7) {
+    TrainerConfig config{.optimizer = std::move(optimizer), .rates = {}, .options = {}};
+    config.hidden = {12};
+    config.batch_size = batch_size;
+    config.options.threads = 1;
+    return config;
+  }
+
+  const Dataset data_ = testing::made_up_dataset(100, 40);
+  std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+  DeviceDataset images_{upload(*backend_, data_.training, data_.normalisation),
+                        upload(*backend_, data_.test, data_.normalisation)};
+};
+
+/// The bits of every parameter and of every state.
+std::vector<std::uint32_t> bits(const Checkpoint& checkpoint) {
+  std::vector<std::uint32_t> bits;
+  for (const NamedValues& tensor : checkpoint.parameters) {
+    for (const float value : tensor.values) bits.push_back(std::bit_cast<std::uint32_t>(value));
+  }
+  for (const onepass::SavedParameter& parameter : checkpoint.optimizer.parameters) {
+    bits.push_back(static_cast<std::uint32_t>(parameter.step));
+    for (const onepass::SavedState& state : parameter.states) {
+      for (const std::byte byte : state.bytes) bits.push_back(std::to_integer<std::uint32_t>(byte));
+    }
+  }
+  return bits;
+}
+
+class EveryOptimizer : public TrainerTest,
+                       public ::testing::WithParamInterface<std::tuple<OptimizerKind, std::int64_t>> {};
+
+TEST_P(EveryOptimizer, LearnsWithAnyBatchSize) {
+  const auto& [kind, batch_size] = GetParam();
+  TrainerConfig small = config(std::string(kind.name), batch_size);
+  small.rates.lr = 0.01;  // the kinds' own rates are for larger batches and longer runs
+  Trainer trainer = make(small);
+  const double untrained = trainer.test().loss;
+  EXPECT_NEAR(untrained, std::log(10.0), 0.2);
+  trainer.run(500);
+  EXPECT_LT(trainer.test().loss, 0.8 * untrained);
+}
+
+TEST_P(EveryOptimizer, GoesOnAfterASaveAsIfNothingHadHappened) {
+  const auto& [kind, batch_size] = GetParam();
+  const std::string name(kind.name);
+  Trainer whole = make(config(name, batch_size));
+  const History both = whole.run(11);  // for 7 images in a step, within the first epoch
+
+  Trainer before = make(config(name, batch_size));
+  before.run(5);
+  Trainer after = make(config(name, batch_size));
+  after.restore(before.checkpoint());
+  const History second = after.run(6);
+  EXPECT_EQ(second.first_step, 5);
+  EXPECT_EQ(std::bit_cast<std::uint64_t>(second.losses.back()),
+            std::bit_cast<std::uint64_t>(both.losses.back()));
+  EXPECT_EQ(bits(after.checkpoint()), bits(whole.checkpoint()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Trainer, EveryOptimizer,
+                         ::testing::Combine(::testing::ValuesIn(optimizer_kinds().begin(),
+                                                                optimizer_kinds().end()),
+                                            ::testing::Values(1, 7, 0)),
+                         [](const auto& info) {
+                           std::string name(std::get<0>(info.param).name);
+                           std::erase(name, '-');
+                           const std::int64_t batch_size = std::get<1>(info.param);
+                           return batch_size == 0 ? name + "_full" : fmt::format("{}_{}", name, batch_size);
+                         });
+
+TEST_F(TrainerTest, AnEpochUsesEveryImageOnceALastPartialBatchIncluded) {
+  Trainer trainer = make(config("sgd"));
+  EXPECT_EQ(trainer.steps_per_epoch(), 15);  // 14 batches of 7 and one of 2
+  const History history = trainer.run(30);
+  EXPECT_EQ(history.losses.size(), 30u);
+  ASSERT_EQ(history.epochs.size(), 2u);
+  EXPECT_EQ(history.epochs[0].last_step, 15);
+  // With a rate of 0 nothing moves, and the mean over images is the same in every epoch, whatever the order.
+  TrainerConfig still = config("sgd");
+  still.rates.lr = 0.0;
+  const History flat = make(still).run(30);
+  const auto over_images = [&](std::size_t first) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < 15; ++i) sum += flat.losses[first + i] * (i == 14 ? 2.0 : 7.0);
+    return sum / 100.0;
+  };
+  EXPECT_NEAR(over_images(0), over_images(15), 1e-6);  // float32 losses of about 2.3
+  EXPECT_NE(flat.losses[0], flat.losses[15]);
+}
+
+TEST_F(TrainerTest, TheSameSeedGivesTheSameBitsAndAnotherDoesNot) {
+  Trainer first = make(config("adamw"));
+  Trainer second = make(config("adamw"));
+  TrainerConfig other_seed = config("adamw");
+  other_seed.seed = 2;
+  Trainer third = make(other_seed);
+  first.run(20);
+  second.run(20);
+  third.run(20);
+  EXPECT_EQ(bits(first.checkpoint()), bits(second.checkpoint()));
+  EXPECT_NE(bits(first.checkpoint()), bits(third.checkpoint()));
+}
+
+TEST_F(TrainerTest, ProgressDoesNotChangeTheResult) {
+  Trainer quiet = make(config("adam"));
+  Trainer watched = make(config("adam"));
+  const History one = quiet.run(20);
+  int shown = 0;
+  const History two = watched.run(
+      20, {.wants_progress = [] { return true; }, .on_progress = [&](std::int64_t, double) { ++shown; }});
+  EXPECT_EQ(one.losses, two.losses);
+  EXPECT_EQ(shown, 20);
+}
+
+TEST_F(TrainerTest, WeightDecayAndRateReachTheOptimizer) {
+  TrainerConfig decayed = config("sgd");
+  decayed.rates.weight_decay = 0.1;
+  TrainerConfig slow = config("sgd");
+  slow.rates.lr = 1e-3;
+  Trainer plain = make(config("sgd"));
+  Trainer with_decay = make(decayed);
+  Trainer with_rate = make(slow);
+  plain.run(5);
+  with_decay.run(5);
+  with_rate.run(5);
+  EXPECT_NE(bits(plain.checkpoint()), bits(with_decay.checkpoint()));
+  EXPECT_NE(bits(plain.checkpoint()), bits(with_rate.checkpoint()));
+}
+
+TEST_F(TrainerTest, RestoringAnotherRunIsRefusedWithASentence) {
+  Trainer trainer = make(config("adam"));
+  const Checkpoint saved = trainer.checkpoint();
+  const auto refusal = [&](TrainerConfig other) {
+    return sentence<UsageError>([&] { make(other).restore(saved); });
+  };
+  EXPECT_EQ(refusal(config("adamw")), "the saved run had --optimizer adam, but this one has adamw");
+  EXPECT_EQ(refusal(config("adam", 0)), "the saved run had --batch-size 7, but this one has 100");
+  TrainerConfig wider = config("adam");
+  wider.hidden = {13};
+  EXPECT_EQ(refusal(wider), "the saved run had the layers 16-12-10, but this one has 16-13-10");
+  TrainerConfig seed = config("adam");
+  seed.seed = 5;
+  EXPECT_EQ(refusal(seed), "the saved run had --seed 1, but this one has 5");
+}
+
+TEST_F(TrainerTest, DivergenceEndsTheRunWithTheStep) {
+  TrainerConfig wild = config("sgd");
+  wild.rates.lr = 1e30;
+  const std::string text = sentence<Failure>([&] { make(wild).run(10); });
+  EXPECT_NE(text.find("SGD with --lr 1e+30 has diverged: the loss of step"), std::string::npos) << text;
+}
+
+TEST_F(TrainerTest, ABatchLargerThanTheDataIsRefused) {
+  EXPECT_NE(sentence<UsageError>([&] { make(config("sgd", 101)); }).find("from 1 to 100"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace train

@@ -1,0 +1,239 @@
+// checkpoint.cpp - the file of a saved run:
+//   8 bytes   "onepass1"
+//   u32       version of what follows
+//   u64       bytes of the payload
+//   payload   the members of Checkpoint in order; a list is a u64 count and its elements
+//   u32       CRC-32 of the payload
+// All numbers are little-endian.
+#include "training/checkpoint.hpp"
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+#include "errors.hpp"
+
+namespace train {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "a big-endian machine would have to turn bytes");
+
+constexpr char kMagic[9] = "onepass1";
+constexpr std::size_t kMagicSize = 8;
+constexpr std::uint32_t kVersion = 1;
+
+using Bytes = std::vector<std::byte>;
+
+std::uint32_t checksum(std::span<const std::byte> bytes) {
+  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+/// Appends values to a growing buffer.
+class Writer {
+ public:
+  template <class T>
+  requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+  void operator()(const T& value) { raw(std::as_bytes(std::span(&value, 1))); }
+
+  void operator()(const std::string& text) { list(text.data(), text.size()); }
+
+  template <class T>
+  void operator()(const std::vector<T>& values) {
+    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::byte>) {
+      list(values.data(), values.size());
+    } else {
+      (*this)(std::uint64_t{values.size()});
+      for (const T& value : values) visit(*this, value);
+    }
+  }
+
+  Bytes bytes;
+
+ private:
+  template <class T>
+  void list(const T* values, std::size_t count) {
+    (*this)(std::uint64_t{count});
+    raw(std::as_bytes(std::span(values, count)));
+  }
+  void raw(std::span<const std::byte> more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
+};
+
+/// Takes values from the front of a buffer; throws Failure where there are too few bytes left.
+class Reader {
+ public:
+  Reader(std::span<const std::byte> bytes, const std::string& name) : left_(bytes), name_(name) {}
+
+  template <class T>
+  requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+  void operator()(T& value) { raw(&value, 1); }
+
+  void operator()(std::string& text) {
+    text.resize(count(1));
+    raw(text.data(), text.size());
+  }
+
+  template <class T>
+  void operator()(std::vector<T>& values) {
+    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::byte>) {
+      values.resize(count(sizeof(T)));
+      raw(values.data(), values.size());
+    } else {
+      // An element takes at least one byte, so that a damaged count cannot ask for all memory at once.
+      values.resize(count(1));
+      for (T& value : values) visit(*this, value);
+    }
+  }
+
+  [[nodiscard]] bool empty() const { return left_.empty(); }
+
+ private:
+  std::size_t count(std::size_t element) {
+    std::uint64_t count = 0;
+    (*this)(count);
+    if (count > left_.size() / element) cut_off();
+    return static_cast<std::size_t>(count);
+  }
+
+  template <class T>
+  void raw(T* values, std::size_t count) {
+    const std::size_t size = count * sizeof(T);
+    if (size > left_.size()) cut_off();
+    if (size > 0) std::memcpy(values, left_.data(), size);
+    left_ = left_.subspan(size);
+  }
+
+  [[noreturn]] void cut_off() const { throw Failure(fmt::format("{} ends in the middle of a value", name_)); }
+
+  std::span<const std::byte> left_;
+  const std::string& name_;
+};
+
+// One list of members for both directions.
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, NamedValues>
+void visit(Archive& archive, T& tensor) {
+  archive(tensor.name);
+  archive(tensor.values);
+}
+
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, onepass::SavedState>
+void visit(Archive& archive, T& state) {
+  archive(state.name);
+  archive(state.dtype);
+  archive(state.bytes);
+}
+
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, onepass::SavedParameter>
+void visit(Archive& archive, T& parameter) {
+  archive(parameter.name);
+  archive(parameter.step);
+  archive(parameter.states);
+}
+
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, Checkpoint>
+void visit(Archive& archive, T& checkpoint) {
+  archive(checkpoint.run.optimizer);
+  archive(checkpoint.run.widths);
+  archive(checkpoint.run.images);
+  archive(checkpoint.run.batch_size);
+  archive(checkpoint.run.seed);
+  archive(checkpoint.run.lr);
+  archive(checkpoint.run.weight_decay);
+  archive(checkpoint.step);
+  archive(checkpoint.parameters);
+  archive(checkpoint.optimizer.rule);
+  archive(checkpoint.optimizer.skipped_steps);
+  archive(checkpoint.optimizer.parameters);
+}
+
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) throw Failure(fmt::format("{} cannot be written: {}", path.string(), std::strerror(errno)));
+}
+
+Bytes read_file(const std::filesystem::path& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const std::streamoff size = file ? static_cast<std::streamoff>(file.tellg()) : -1;
+  if (!std::filesystem::is_regular_file(path) || size < 0) {
+    throw Failure(fmt::format("{} cannot be opened: {}", path.string(),
+                              errno != 0 ? std::strerror(errno) : "it is not a file"));
+  }
+  Bytes bytes(static_cast<std::size_t>(size));
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(bytes.data()), size);
+  if (!file) throw Failure(fmt::format("{} cannot be read", path.string()));
+  return bytes;
+}
+
+}  // namespace
+
+void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path) {
+  Writer payload;
+  visit(payload, checkpoint);
+  Writer file;
+  file.bytes.resize(kMagicSize);
+  std::memcpy(file.bytes.data(), kMagic, kMagicSize);
+  file(kVersion);
+  file(payload.bytes);
+  file(checksum(payload.bytes));
+
+  std::filesystem::path partial = path;
+  partial += ".partial";
+  std::error_code error;
+  try {
+    write_file(partial, file.bytes);
+  } catch (const Failure&) {
+    std::filesystem::remove(partial, error);
+    throw;
+  }
+  std::filesystem::rename(partial, path, error);
+  if (error) {
+    const std::string reason = error.message();
+    std::filesystem::remove(partial, error);
+    throw Failure(fmt::format("{} cannot be written: {}", path.string(), reason));
+  }
+}
+
+Checkpoint load_checkpoint(const std::filesystem::path& path) {
+  const Bytes bytes = read_file(path);
+  const std::string name = path.string();
+  if (bytes.size() < kMagicSize || std::memcmp(bytes.data(), kMagic, kMagicSize) != 0) {
+    throw Failure(fmt::format("{} is not a run that onepass-train has saved", name));
+  }
+  Reader file(std::span<const std::byte>(bytes).subspan(kMagicSize), name);
+  std::uint32_t version = 0;
+  file(version);
+  if (version != kVersion) {
+    throw Failure(fmt::format("{} has version {} of the file format, but this program reads version {}", name,
+                              version, kVersion));
+  }
+  Bytes payload;
+  std::uint32_t sum = 0;
+  file(payload);
+  file(sum);
+  if (sum != checksum(payload) || !file.empty()) {
+    throw Failure(fmt::format("{} is damaged: its checksum does not fit its contents", name));
+  }
+  Checkpoint checkpoint;
+  Reader reader(payload, name);
+  visit(reader, checkpoint);
+  return checkpoint;
+}
+
+}  // namespace train

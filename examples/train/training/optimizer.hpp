@@ -1,0 +1,62 @@
+// optimizer.hpp - which optimizer: chosen by name at run time, compiled once per rule.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "onepass/onepass.hpp"
+
+namespace train {
+
+using AnyRule = std::variant<onepass::SGD, onepass::RMSProp, onepass::Adam, onepass::AdamW>;
+
+/// A name on the command line and what it stands for. The rates are good ones for batches of 64 and more.
+struct OptimizerKind {
+  std::string_view name;   ///< "adamw"
+  std::string_view title;  ///< "AdamW"
+  AnyRule rule;
+};
+
+/// Every kind, in the order of --help.
+std::span<const OptimizerKind> optimizer_kinds();
+/// Those that --compare trains.
+std::span<const std::string_view> compared_kinds();
+/// Throws UsageError, which lists the names, if there is none of this name.
+const OptimizerKind& find_kind(std::string_view name);
+
+/// What may differ from the kind's own values.
+struct Rates {
+  std::optional<double> lr;
+  std::optional<double> weight_decay;
+};
+
+double lr_of(const AnyRule& rule);
+double weight_decay_of(const AnyRule& rule);
+
+/// The kind's rule with these rates. Where no lr is given, a batch of fewer than 64 images, whose gradient is
+/// noisier, has a smaller one: in proportion for SGD (Goyal et al. 2017, arXiv 1706.02677), by the root for
+/// the rules that divide by the gradient's size (Malladi et al. 2022, arXiv 2205.10287).
+AnyRule make_rule(const OptimizerKind& kind, const Rates& rates, std::int64_t batch_size);
+
+/// An onepass::Optimizer of whichever rule was chosen.
+class AnyOptimizer {
+ public:
+  AnyOptimizer(const AnyRule& rule, const std::vector<onepass::Parameter>& parameters,
+               const onepass::Options& options);
+
+  void step(onepass::Stream stream);
+  [[nodiscard]] onepass::StateDict state_dict(onepass::Stream stream) const;
+  void load_state_dict(const onepass::StateDict& dict, onepass::Stream stream);
+
+ private:
+  using Held = std::variant<onepass::Optimizer<onepass::SGD>, onepass::Optimizer<onepass::RMSProp>,
+                            onepass::Optimizer<onepass::Adam>, onepass::Optimizer<onepass::AdamW>>;
+  Held held_;
+};
+
+}  // namespace train
