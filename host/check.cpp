@@ -7,14 +7,9 @@
 
 #include "host/cuda/runtime.hpp"
 #include "host/sentence.hpp"
-#include "onepass/error.hpp"
 
 namespace onepass {
 namespace {
-
-[[noreturn]] void refuse(const CheckContext& context, const std::string& sentence) {
-  throw InvalidArgument("onepass: Optimizer<" + std::string(context.rule) + ">: " + sentence);
-}
 
 /// A tensor of a parameter, as errors call it: value of "decoder.weight".
 struct Subject {
@@ -26,27 +21,27 @@ struct Subject {
 
 void check_memory(const CheckContext& context, const Subject& subject, const Tensor& tensor, Device device) {
   if (tensor.device != device) {
-    refuse(context, subject.text() + " is on " + to_string(tensor.device) + ", but the optimizer is on " +
-                        to_string(device));
+    refuse(context.rule, subject.text() + " is on " + to_string(tensor.device) +
+                             ", but the optimizer is on " + to_string(device));
   }
   if (tensor.numel == 0) return;
   if (!cuda::reachable_from(tensor.data, device)) {
-    refuse(context, subject.text() + " is said to be on " + to_string(device) + ", but its memory is on " +
-                        to_string(cuda::home_of(tensor.data)));
+    refuse(context.rule, subject.text() + " is said to be on " + to_string(device) +
+                             ", but its memory is on " + to_string(cuda::home_of(tensor.data)));
   }
   if (reinterpret_cast<std::uintptr_t>(tensor.data) % size_of(tensor.dtype) != 0) {
-    refuse(context, subject.text() + " is not aligned to its elements of " +
-                        std::to_string(size_of(tensor.dtype)) + " bytes");
+    refuse(context.rule, subject.text() + " is not aligned to its elements of " +
+                             std::to_string(size_of(tensor.dtype)) + " bytes");
   }
 }
 
 void check_value(const CheckContext& context, const Parameter& parameter, Device device) {
   const Tensor& value = parameter.value;
   if (value.numel < 0) {
-    refuse(context, "value of " + quoted(parameter.name) + " has " + elements(value.numel));
+    refuse(context.rule, "value of " + quoted(parameter.name) + " has " + elements(value.numel));
   }
   if (value.data == nullptr && value.numel > 0) {
-    refuse(context, "value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));
+    refuse(context.rule, "value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));
   }
   check_memory(context, {"value", parameter}, value, device);
 }
@@ -55,8 +50,8 @@ void check_gradient(const CheckContext& context, const Parameter& parameter, con
                     Device device) {
   if (grad.data == nullptr) return;
   if (grad.numel != parameter.value.numel) {
-    refuse(context, "gradient of " + quoted(parameter.name) + " has " + elements(grad.numel) +
-                        ", but its value has " + std::to_string(parameter.value.numel));
+    refuse(context.rule, "gradient of " + quoted(parameter.name) + " has " + elements(grad.numel) +
+                             ", but its value has " + std::to_string(parameter.value.numel));
   }
   check_memory(context, {"gradient", parameter}, grad, device);
 }
@@ -84,8 +79,8 @@ std::vector<Span> sorted_values(const CheckContext& context, std::span<const Par
   std::ranges::sort(spans, {}, &Span::begin);
   for (std::size_t i = 1; i < spans.size(); ++i) {
     if (spans[i].begin < spans[i - 1].end) {
-      refuse(context, "the values of " + quoted(spans[i - 1].parameter->name) + " and " +
-                          quoted(spans[i].parameter->name) + " overlap in memory");
+      refuse(context.rule, "the values of " + quoted(spans[i - 1].parameter->name) + " and " +
+                               quoted(spans[i].parameter->name) + " overlap in memory");
     }
   }
   return spans;
@@ -98,8 +93,8 @@ void check_overlap(const CheckContext& context, const std::vector<Span>& values,
   const Span span = span_of(grad, parameter);
   const auto first = std::ranges::upper_bound(values, span.begin, {}, &Span::end);
   if (first != values.end() && first->begin < span.end) {
-    refuse(context, "the gradient of " + quoted(parameter.name) + " overlaps the value of " +
-                        quoted(first->parameter->name) + " in memory");
+    refuse(context.rule, "the gradient of " + quoted(parameter.name) + " overlaps the value of " +
+                             quoted(first->parameter->name) + " in memory");
   }
 }
 
@@ -107,9 +102,9 @@ void check_names(const CheckContext& context, std::span<const Parameter> added) 
   std::unordered_set<std::string_view> names;
   for (const Parameter& parameter : context.registered) names.insert(parameter.name);
   for (const Parameter& parameter : added) {
-    if (parameter.name.empty()) refuse(context, "a parameter has an empty name");
+    if (parameter.name.empty()) refuse(context.rule, "a parameter has an empty name");
     if (!names.insert(parameter.name).second) {
-      refuse(context, "two parameters are named " + quoted(parameter.name));
+      refuse(context.rule, "two parameters are named " + quoted(parameter.name));
     }
   }
 }
@@ -118,7 +113,7 @@ void check_names(const CheckContext& context, std::span<const Parameter> added) 
 
 Device device_of(const CheckContext& context, std::span<const Parameter> added) {
   if (!context.registered.empty()) return context.registered.front().value.device;
-  if (added.empty()) refuse(context, "there are no parameters");
+  if (added.empty()) refuse(context.rule, "there are no parameters");
   return added.front().value.device;
 }
 
@@ -126,9 +121,9 @@ void check_parameters(const CheckContext& context, std::span<const Parameter> ad
   check_names(context, added);
   for (const Parameter& parameter : added) {
     if (parameter.group >= context.group_count) {
-      refuse(context, quoted(parameter.name) + " is in group " + std::to_string(parameter.group) +
-                          ", but there are rules for " + std::to_string(context.group_count) +
-                          (context.group_count == 1 ? " group" : " groups"));
+      refuse(context.rule, quoted(parameter.name) + " is in group " + std::to_string(parameter.group) +
+                               ", but there are rules for " + std::to_string(context.group_count) +
+                               (context.group_count == 1 ? " group" : " groups"));
     }
     check_value(context, parameter, device);
     check_gradient(context, parameter, parameter.grad, device);
@@ -141,8 +136,8 @@ void check_parameters(const CheckContext& context, std::span<const Parameter> ad
 
 void check_gradients(const CheckContext& context, std::span<const Tensor> gradients, Device device) {
   if (gradients.size() != context.registered.size()) {
-    refuse(context, "set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
-                        std::to_string(context.registered.size()) + " parameters");
+    refuse(context.rule, "set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
+                             std::to_string(context.registered.size()) + " parameters");
   }
   const std::vector<Span> values = sorted_values(context, {});
   for (std::size_t i = 0; i < gradients.size(); ++i) {

@@ -29,8 +29,6 @@ std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
   return request.device.is_cuda() ? make_cuda_backend(request) : make_cpu_backend(request);
 }
 
-std::string opening(const RuleOps& ops) { return "onepass: Optimizer<" + std::string(ops.name) + ">: "; }
-
 /// The first state that `wanted` has and `present` has not.
 std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
   const auto missing = std::ranges::find_if(wanted.states, [&](const char* name) {
@@ -42,7 +40,7 @@ std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
 }  // namespace
 
 unsigned check_rules(const RuleOps& ops, RuleBlob rules) {
-  if (rules.count == 0) throw InvalidArgument(opening(ops) + "no rule was given");
+  if (rules.count == 0) refuse(ops.name, "no rule was given");
   unsigned variant = 0;
   for (std::size_t group = 0; group < rules.count; ++group) {
     const std::byte* const rule = rules.bytes.data() + group * ops.rule_bytes;
@@ -142,9 +140,10 @@ void OptimizerCore::zero_grad(Stream stream) { impl_->backend->zero_grad(impl_->
 void OptimizerCore::write_rules(RuleBlob rules, Stream stream) {
   const unsigned wanted = check_rules(impl_->ops, rules);
   if ((wanted & ~impl_->variant) != 0) {
-    throw InvalidArgument(opening(impl_->ops) + "the new hyperparameters need the state " +
-                          missing_state(impl_->variant_ops(), impl_->ops.variants[wanted | impl_->variant]) +
-                          ", which this optimizer was made without");
+    refuse(impl_->ops.name,
+           "the new hyperparameters need the state " +
+               missing_state(impl_->variant_ops(), impl_->ops.variants[wanted | impl_->variant]) +
+               ", which this optimizer was made without");
   }
   impl_->backend->write(impl_->table_memory.rules(), rules.bytes, stream);
   impl_->rules.assign(rules.bytes.begin(), rules.bytes.end());
@@ -171,8 +170,8 @@ void OptimizerCore::set_gradients(std::span<const Tensor> gradients, Stream stre
 
 void OptimizerCore::set_found_inf(const float* found_inf) {
   if (found_inf != nullptr && !cuda::reachable_from(found_inf, impl_->device)) {
-    throw InvalidArgument(opening(impl_->ops) + "found_inf is on " + to_string(cuda::home_of(found_inf)) +
-                          ", but the optimizer is on " + to_string(impl_->device));
+    refuse(impl_->ops.name, "found_inf is on " + to_string(cuda::home_of(found_inf)) +
+                                ", but the optimizer is on " + to_string(impl_->device));
   }
   impl_->table.found_inf = found_inf;
 }
@@ -183,8 +182,8 @@ void OptimizerCore::add_parameters(std::vector<Parameter> parameters) {
 
 void OptimizerCore::check_group(std::size_t group) const {
   if (group < impl_->group_count) return;
-  throw InvalidArgument(opening(impl_->ops) + "there is no group " + std::to_string(group) + ", but only " +
-                        std::to_string(impl_->group_count));
+  refuse(impl_->ops.name,
+         "there is no group " + std::to_string(group) + ", but only " + std::to_string(impl_->group_count));
 }
 
 Device OptimizerCore::device() const { return impl_->device; }

@@ -1,9 +1,11 @@
-// sentence.hpp - how numbers and names stand in an error.
+// sentence.hpp - how numbers and names stand in an error, and how an optimizer refuses.
 #pragma once
 
 #include <charconv>
 #include <string>
 #include <string_view>
+
+#include "onepass/error.hpp"
 
 namespace onepass {
 
@@ -19,6 +21,11 @@ inline std::string quoted(std::string_view name) { return '"' + std::string(name
 /// "1 element", "12 elements"
 inline std::string elements(long long count) {
   return std::to_string(count) + (count == 1 ? " element" : " elements");
+}
+
+/// Throws InvalidArgument: "onepass: Optimizer<AdamW>: ..."
+[[noreturn]] inline void refuse(const char* rule, const std::string& sentence) {
+  throw InvalidArgument("onepass: Optimizer<" + std::string(rule) + ">: " + sentence);
 }
 
 }  // namespace onepass

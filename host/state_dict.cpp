@@ -5,7 +5,6 @@
 
 #include "host/optimizer_core.hpp"
 #include "host/sentence.hpp"
-#include "onepass/error.hpp"
 
 namespace onepass {
 namespace {
@@ -16,31 +15,28 @@ std::string listed(std::span<const char* const> names) {
   return text.empty() ? "none" : text;
 }
 
-[[noreturn]] void refuse(const RuleOps& ops, const std::string& sentence) {
-  throw InvalidArgument("onepass: Optimizer<" + std::string(ops.name) + ">: " + sentence);
-}
-
 /// Holds a dict against the optimizer that is to take it.
 class DictCheck {
  public:
   explicit DictCheck(const OptimizerCore::Impl& core) : core_(core) {}
 
   void check(const StateDict& dict) const {
-    if (dict.rule != core_.ops.name) refuse(core_.ops, "the state dict is one of " + quoted(dict.rule));
+    if (dict.rule != core_.ops.name) refuse(core_.ops.name, "the state dict is one of " + quoted(dict.rule));
     if (dict.skipped_steps < 0) {
-      refuse(core_.ops, "the state dict counts " + std::to_string(dict.skipped_steps) + " skipped steps");
+      refuse(core_.ops.name,
+             "the state dict counts " + std::to_string(dict.skipped_steps) + " skipped steps");
     }
     std::vector<bool> seen(core_.roster.parameters.size());
     for (const SavedParameter& saved : dict.parameters) {
       const std::size_t index = core_.find_parameter(saved.name);
-      if (seen[index]) refuse(core_.ops, "the state dict has " + quoted(saved.name) + " twice");
+      if (seen[index]) refuse(core_.ops.name, "the state dict has " + quoted(saved.name) + " twice");
       seen[index] = true;
       check_parameter(saved, core_.roster.parameters[index]);
     }
     const auto missing = std::ranges::find(seen, false);
     if (missing != seen.end()) {
       const Parameter& parameter = core_.roster.parameters[static_cast<std::size_t>(missing - seen.begin())];
-      refuse(core_.ops, "the state dict lacks " + quoted(parameter.name));
+      refuse(core_.ops.name, "the state dict lacks " + quoted(parameter.name));
     }
   }
 
@@ -48,7 +44,7 @@ class DictCheck {
   void check_parameter(const SavedParameter& saved, const Parameter& parameter) const {
     const std::span<const char* const> names = core_.variant_ops().states;
     if (saved.step < 0) {
-      refuse(core_.ops,
+      refuse(core_.ops.name,
              "the state dict counts " + std::to_string(saved.step) + " steps of " + quoted(saved.name));
     }
     const bool same = std::ranges::equal(
@@ -56,14 +52,14 @@ class DictCheck {
     if (!same) {
       std::vector<const char*> given;
       for (const SavedState& state : saved.states) given.push_back(state.name.c_str());
-      refuse(core_.ops, "the state dict has the states " + listed(given) + " for " + quoted(saved.name) +
-                            ", but this optimizer's are " + listed(names));
+      refuse(core_.ops.name, "the state dict has the states " + listed(given) + " for " + quoted(saved.name) +
+                                 ", but this optimizer's are " + listed(names));
     }
     for (const SavedState& state : saved.states) {
       if (state.dtype == parameter.value.dtype && state.bytes.size() == parameter.value.bytes()) continue;
-      refuse(core_.ops, state.name + " of " + quoted(saved.name) + " has " +
-                            std::to_string(state.bytes.size()) + " bytes in the state dict, but " +
-                            std::to_string(parameter.value.bytes()) + " here");
+      refuse(core_.ops.name, state.name + " of " + quoted(saved.name) + " has " +
+                                 std::to_string(state.bytes.size()) + " bytes in the state dict, but " +
+                                 std::to_string(parameter.value.bytes()) + " here");
     }
   }
 
@@ -74,7 +70,7 @@ class DictCheck {
 
 std::size_t OptimizerCore::Impl::find_parameter(std::string_view name) const {
   const auto found = roster.index_by_name.find(std::string(name));
-  if (found == roster.index_by_name.end()) refuse(ops, "there is no parameter " + quoted(name));
+  if (found == roster.index_by_name.end()) refuse(ops.name, "there is no parameter " + quoted(name));
   return found->second;
 }
 
@@ -82,7 +78,7 @@ std::size_t OptimizerCore::Impl::find_state(std::string_view name) const {
   const std::span<const char* const> names = variant_ops().states;
   const auto found = std::ranges::find(names, name);
   if (found == names.end())
-    refuse(ops, "there is no state " + quoted(name) + "; the states are: " + listed(names));
+    refuse(ops.name, "there is no state " + quoted(name) + "; the states are: " + listed(names));
   return static_cast<std::size_t>(found - names.begin());
 }
 

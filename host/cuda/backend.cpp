@@ -3,13 +3,11 @@
 
 #include <cuda_runtime_api.h>
 
-#include <string>
-
 #include "host/cuda/device_guard.hpp"
 #include "host/cuda/runtime.hpp"
+#include "host/sentence.hpp"
 #include "kernels/cuda_check.hpp"
 #include "kernels/table_kernels.hpp"
-#include "onepass/error.hpp"
 
 namespace onepass {
 namespace {
@@ -94,8 +92,8 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendRequest& request) {
   cuda::require_device(request.device.index());
   const kernels::CudaVariant& variant = request.ops.variants[request.variant].cuda;
   if (variant.step == nullptr) {
-    throw InvalidArgument("onepass: Optimizer<" + std::string(request.ops.name) + ">: " +
-                          to_string(request.device) + " was asked for, but this rule is built without CUDA");
+    refuse(request.ops.name,
+           to_string(request.device) + " was asked for, but this rule is built without CUDA");
   }
   return std::make_unique<CudaBackend>(variant, request.device.index());
 }
