@@ -1,0 +1,41 @@
+// image.hpp - a loaded module: its variables in device memory, its kernels decoded when first needed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "machine/instruction.hpp"
+#include "memory/device_memory.hpp"
+#include "ptx/module.hpp"
+
+namespace cuda_emulator {
+
+class Image {
+ public:
+  /// Parses the text and places its variables. Throws PtxError.
+  Image(std::string ptx, DeviceMemory& memory);
+
+  /// The decoded kernel or function. Throws PtxError if there is none of that name, or if it holds an
+  /// instruction that the emulator does not know.
+  const Program& program(std::string_view name);
+  bool has_function(std::string_view name) const;
+  /// A `__device__` or `__constant__` variable; null if there is none of that name.
+  Allocation* variable(std::string_view name);
+  /// A shared variable declared outside functions; null if there is none of that name.
+  const Variable* shared_variable(std::string_view name) const;
+
+ private:
+  void place(const Variable& variable);
+  void initialise(const Variable& variable);
+
+  DeviceMemory& memory_;
+  std::unique_ptr<Module> module_;
+  std::vector<std::string> files_;
+  std::map<std::string_view, Allocation*> variables_;
+  std::map<std::string_view, std::unique_ptr<Program>> programs_;
+};
+
+}  // namespace cuda_emulator

@@ -1,0 +1,157 @@
+// instruction.hpp - the decoded form of a kernel: what the machine runs.
+//
+// Everything an instruction reads or writes is a 64-bit slot of the thread's frame: registers, but also
+// constants and special registers, which are put into slots before the thread starts. So a handler never
+// asks what kind of operand it has. A slot holds a narrower value in its low bits; what is above them is
+// ignored by every reader.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ptx/types.hpp"
+
+namespace cuda_emulator {
+
+struct Allocation;
+struct Instruction;
+struct Lane;
+struct Program;
+
+using Slot = std::uint32_t;
+constexpr Slot kTrueSlot = 0;  ///< Always holds 1: the guard of an instruction without one.
+constexpr Slot kSinkSlot = 1;  ///< Takes results that nobody reads.
+
+/// Runs one instruction for one thread. False: the thread can not go on now (it waits, or has ended).
+using Handler = bool (*)(const Instruction&, Lane&);
+
+struct Instruction {
+  Handler run = nullptr;
+  Slot guard = kTrueSlot;
+  bool guard_wanted = true;
+  bool strong = false;       ///< Volatile, relaxed or atomic memory access.
+  std::uint8_t mode = 0;     ///< Meaning depends on the handler: comparison, scope, shuffle kind.
+  std::uint8_t options = 0;  ///< Bits, meaning depends on the handler.
+  Slot dst = kSinkSlot;
+  Slot dst2 = kSinkSlot;
+  Slot a = kTrueSlot;
+  Slot b = kTrueSlot;
+  Slot c = kTrueSlot;
+  Slot d = kTrueSlot;
+  std::array<Slot, 4> items{};         ///< Elements of a vector operand.
+  std::uint32_t target = 0;            ///< Of a branch; number of the call of a call.
+  std::uint64_t offset = 0;            ///< Added to an address.
+  std::uint32_t site = 0;              ///< Unique in the process, see Sites.
+  mutable Allocation* hint = nullptr;  ///< The allocation that the last execution found.
+};
+
+/// Values that differ by thread, block or launch, put into slots when a frame is entered.
+enum class Special : std::uint8_t {
+  tid_x,
+  tid_y,
+  tid_z,
+  ntid_x,
+  ntid_y,
+  ntid_z,
+  ctaid_x,
+  ctaid_y,
+  ctaid_z,
+  nctaid_x,
+  nctaid_y,
+  nctaid_z,
+  laneid,
+  warpid,
+  nwarpid,
+  smid,
+  nsmid,
+  gridid,
+  lanemask_eq,
+  lanemask_lt,
+  lanemask_le,
+  lanemask_gt,
+  lanemask_ge,
+  dynamic_smem_size,
+  total_smem_size,
+  dynamic_shared_address,  ///< Where `extern __shared__` starts, plus the slot's offset.
+  local_address,           ///< Start of this call's local memory, plus the slot's offset.
+};
+
+struct SpecialSlot {
+  Slot slot;
+  Special special;
+  std::uint64_t offset = 0;
+};
+
+/// Where a parameter lies, in the launch's parameters or in a frame.
+struct Place {
+  std::uint32_t offset = 0;
+  std::uint32_t bytes = 0;
+};
+
+struct Call {
+  const Program* callee = nullptr;
+  std::vector<Place> arguments;  ///< In the caller's frame memory.
+  std::vector<Place> results;
+};
+
+struct SharedArray {
+  std::string name;
+  std::uint32_t offset = 0;
+  std::uint32_t bytes = 0;
+};
+
+/// What a report says about an instruction.
+struct Site {
+  const Program* program = nullptr;
+  SourceLine source;
+  std::string_view text;
+};
+
+/// A kernel or a device function.
+struct Program {
+  std::string name;
+  std::vector<Instruction> code;
+  const std::vector<std::string>* files = nullptr;  ///< By the number that `.loc` uses.
+
+  Slot slots = 2;
+  std::vector<std::pair<Slot, std::uint64_t>> constants{{kTrueSlot, 1}};
+  std::vector<SpecialSlot> specials;
+
+  std::uint64_t max_threads = 1024;  ///< That a block may have.
+  std::vector<Place> parameters;
+  std::vector<Place> returns;
+  std::uint32_t parameter_bytes = 0;  ///< Of a kernel's parameters.
+  std::uint32_t frame_bytes = 0;      ///< Of `.param` variables inside a body, a function's own included.
+  std::uint32_t local_bytes = 0;
+  std::uint32_t shared_bytes = 0;  ///< Static shared memory with the redzones between arrays.
+  std::uint32_t shared_bytes_declared = 0;
+  std::vector<SharedArray> shared_arrays;
+  std::vector<Call> calls;
+};
+
+/// All decoded instructions of the process, by site number.
+class Sites {
+ public:
+  static Sites& instance();
+  std::uint32_t add(Site site);
+  const Site& at(std::uint32_t number) const { return sites_[number]; }
+
+ private:
+  std::vector<Site> sites_{1};  // Number 0 is the host.
+};
+
+/// "scale.cu:12", or "PTX without line information".
+std::string describe_source(const Site& site);
+std::string file_of(const Site& site);
+
+/// Addresses of state spaces that have none of their own lie in these ranges, which no pointer of an
+/// x86-64 process can have.
+constexpr std::uint64_t kSharedWindow = 1ull << 56;
+constexpr std::uint64_t kLocalWindow = 1ull << 57;
+constexpr std::uint64_t kParameterWindow = 1ull << 58;  ///< A kernel's parameters.
+constexpr std::uint64_t kFrameWindow = 1ull << 59;      ///< `.param` variables inside a body.
+
+}  // namespace cuda_emulator
