@@ -2,6 +2,7 @@
 #include "host/backend.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ namespace {
 constexpr std::int64_t kHotElements = 16 * 1024;
 constexpr std::int64_t kColdElements = 2 * 1024 * 1024;
 constexpr std::int64_t kElementsEach = 8 * 1024;
+
+/// Steps that follow each other so soon are worth waking the workers for: the next one finds them spinning.
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::microseconds kSoon{50};
 
 /// 32 KiB of each stream: small enough to balance two threads, large enough to hide the 20 ns around a chunk.
 constexpr std::int64_t kChunkSize = 8 * 1024;
@@ -69,17 +74,20 @@ class CpuBackend final : public Backend {
   void on_threads(const Work& work) {
     cpu::ThreadPool& pool = cpu::ThreadPool::shared();
     const std::int64_t total = offsets_.back();
-    const bool worthwhile = total >= (pool.awake(threads_) ? kHotElements : kColdElements);
+    const bool hot = pool.awake(threads_) || Clock::now() - last_end_ < kSoon;
+    const bool worthwhile = total >= (hot ? kHotElements : kColdElements);
     const int threads =
         worthwhile ? static_cast<int>(std::clamp<std::int64_t>(total / kElementsEach, 1, threads_)) : 1;
     auto task = [&](int thread, int count) { work(share_of(offsets_, thread, count)); };
     pool.run(threads, task);
+    last_end_ = Clock::now();
   }
 
   const RuleOps& ops_;
   cpu::Sweep sweep_;
   int threads_;
   std::vector<std::int64_t> offsets_{0};
+  Clock::time_point last_end_{};
 };
 
 }  // namespace
