@@ -1,4 +1,4 @@
-"""Installs the built library and has a project of its own find, link and run it."""
+"""A project of its own uses the library: installed, with and without CUDA, and as a subdirectory."""
 
 import pathlib
 import shutil
@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 BUILD = pathlib.Path(sys.argv.pop(1))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONSUMER = pathlib.Path(__file__).resolve().parent / "consumer"
 
 
@@ -23,13 +24,29 @@ class Install(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def test_an_installed_package_is_found_and_takes_a_rule_of_ones_own(self):
-        prefix = self.folder / "prefix"
-        run("cmake", "--install", BUILD, "--prefix", prefix)
+    def configure(self, *flags):
         generator = "-GNinja" if shutil.which("ninja") else "-GUnix Makefiles"
-        run("cmake", generator, "-S", CONSUMER, "-B", self.folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+        run("cmake", generator, "-S", CONSUMER, "-B", self.folder / "build", *flags)
+
+    def build_and_run(self):
         run("cmake", "--build", self.folder / "build")
         self.assertIn("both rules have moved the weights", run(self.folder / "build" / "consumer"))
+
+    def test_an_installed_package_is_found_and_takes_a_rule_of_ones_own(self):
+        run("cmake", "--install", BUILD, "--prefix", self.folder / "prefix")
+        self.configure(f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}")
+        self.build_and_run()
+
+    @unittest.skipUnless((BUILD / "rules" / "adamw.cu").exists(), "built without CUDA")
+    def test_a_rule_of_ones_own_gets_kernels_where_the_project_has_cuda(self):
+        run("cmake", "--install", BUILD, "--prefix", self.folder / "prefix")
+        self.configure(f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}", "-DCONSUMER_LANGUAGES=CUDA",
+                       "-DCMAKE_CUDA_ARCHITECTURES=80-virtual")
+        self.build_and_run()
+        self.assertTrue((self.folder / "build" / "rules" / "sign_sgd.cu").exists())
+
+    def test_a_source_tree_is_a_subdirectory_of_a_project_without_cuda(self):
+        self.configure(f"-DONEPASS_SOURCE={ROOT}")
 
 
 if __name__ == "__main__":
