@@ -74,9 +74,9 @@ std::int64_t steps_to_take(const CommandLine& options, std::int64_t steps_per_ep
 }
 
 /// Everything that the runs of one command share.
-class Session {
+class Program {
  public:
-  explicit Session(const CommandLine& options)
+  explicit Program(const CommandLine& options)
       : options_(options),
         device_(choose_device(options.device)),
         threads_(options.threads > 0 ? options.threads : onepass::cpu_threads()),
@@ -173,11 +173,11 @@ int run(int argc, const char* const* argv) {
     return 0;
   }
   check_outputs(parsed.options);
-  Session session(parsed.options);
+  Program program(parsed.options);
   if (parsed.options.compare) {
-    session.compare();
+    program.compare();
   } else {
-    session.train_one();
+    program.train_one();
   }
   return 0;
 }
