@@ -71,13 +71,13 @@ TEST(Prepare, RmsPropsCoefficientsAreRoundedOnce) {
 TEST(Prepare, DecayIsRoundedOnce) {
   for (const double lr : {1e-3, 0.1, 0.3, 0.9}) {
     for (const double weight_decay : {0.1, 0.3, 0.7, 1.1}) {
-      const rule::Around around = rule::Around::prepare(AdamW{.lr = lr, .weight_decay = weight_decay});
+      const rule::Around around = rule::Around::prepare(AdamW{.lr = lr, .weight_decay = weight_decay}, {});
       EXPECT_TRUE(rounded_once(around.decay, 1.0L - static_cast<long double>(lr) * weight_decay));
       EXPECT_EQ(around.l2, 0.0f);
       EXPECT_EQ(around.grad_scale, 1.0f);
     }
   }
-  const rule::Around coupled = rule::Around::prepare(Adam{.weight_decay = 0.1, .maximize = true});
+  const rule::Around coupled = rule::Around::prepare(Adam{.weight_decay = 0.1, .maximize = true}, {});
   EXPECT_TRUE(rounded_once(coupled.l2, 0.1));
   EXPECT_EQ(coupled.decay, 1.0f);
   EXPECT_EQ(coupled.grad_scale, -1.0f);

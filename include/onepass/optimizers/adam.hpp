@@ -28,7 +28,9 @@ struct Adam {
   double beta2 = 0.999;       ///< Share of exp_avg_sq kept per step; in [0, 1).
   double eps = 1e-8;          ///< Gradient units, outside the root; >= 0. With 0, g = 0 gives 0 / 0 = NaN.
   double weight_decay = 0.0;  ///< Per unit of p; >= 0.
+  double l1 = 0.0;            ///< Of the penalty l1 * sum |p|; >= 0.
   WeightDecay weight_decay_mode = WeightDecay::coupled;
+  L1 l1_mode = L1::proximal;
   bool amsgrad = false;   ///< Divides by the largest second moment so far.
   bool maximize = false;  ///< Ascends.
 

@@ -17,7 +17,9 @@ struct AdamW {
   double beta2 = 0.999;        ///< Share of exp_avg_sq kept per step; in [0, 1).
   double eps = 1e-8;           ///< Gradient units, outside the root; >= 0. With 0, g = 0 gives 0 / 0 = NaN.
   double weight_decay = 1e-2;  ///< Share of p removed per step, times lr; >= 0.
+  double l1 = 0.0;             ///< Of the penalty l1 * sum |p|; >= 0.
   WeightDecay weight_decay_mode = WeightDecay::decoupled;
+  L1 l1_mode = L1::proximal;
   bool amsgrad = false;   ///< Divides by the largest second moment so far.
   bool maximize = false;  ///< Ascends.
 

@@ -35,9 +35,11 @@ struct RMSProp {
   double eps = 1e-8;          ///< Squared gradient units inside the root, gradient units outside; >= 0.
   double momentum = 0.0;      ///< Share of buf kept per step; >= 0.
   double weight_decay = 0.0;  ///< Per unit of p; >= 0.
+  double l1 = 0.0;            ///< Of the penalty l1 * sum |p|; >= 0.
   Epsilon epsilon = Epsilon::inside_root;
   bool centered = false;  ///< Divides by the standard deviation instead of the root mean square.
   WeightDecay weight_decay_mode = WeightDecay::coupled;
+  L1 l1_mode = L1::proximal;
   bool maximize = false;  ///< Ascends.
 
   static constexpr const char* kName = "RMSProp";

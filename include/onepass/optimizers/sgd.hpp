@@ -26,8 +26,10 @@ struct SGD {
   double momentum = 0.0;      ///< Share of buf kept per step; >= 0.
   double dampening = 0.0;     ///< Share of g left out of buf; finite.
   double weight_decay = 0.0;  ///< Per unit of p; >= 0.
+  double l1 = 0.0;            ///< Of the penalty l1 * sum |p|; >= 0.
   bool nesterov = false;      ///< Looks one step ahead.
   WeightDecay weight_decay_mode = WeightDecay::coupled;
+  L1 l1_mode = L1::proximal;
   bool maximize = false;  ///< Ascends.
 
   static constexpr const char* kName = "SGD";

@@ -44,6 +44,8 @@ concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 
   { rule.lr } -> std::convertible_to<double>;
   { rule.weight_decay } -> std::convertible_to<double>;
   { rule.weight_decay_mode } -> std::convertible_to<WeightDecay>;
+  { rule.l1 } -> std::convertible_to<double>;
+  { rule.l1_mode } -> std::convertible_to<L1>;
   { rule.maximize } -> std::convertible_to<bool>;
 };
 

@@ -12,10 +12,12 @@ template <class Rule>
 struct TensorCoefficients {
   Around around;
   typename Rule::Coefficients rule;
-  bool active;  ///< False: the tensor is left out of this step.
+  bool active;     ///< False: the tensor is left out of this step.
+  bool zero_grad;  ///< The update leaves zeros where it found the gradient, active or not.
 
-  static ONEPASS_LANE TensorCoefficients prepare(const Rule& rule, std::int64_t step) {
-    return {Around::prepare(rule), rule.prepare(step), true};
+  static ONEPASS_LANE TensorCoefficients prepare(const Rule& rule, std::int64_t step,
+                                                 const GradientScale& scale, bool zero_grad) {
+    return {Around::prepare(rule, scale), rule.prepare(step), true, zero_grad};
   }
 };
 

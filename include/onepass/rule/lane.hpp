@@ -22,6 +22,14 @@ ONEPASS_LANE float fma(float a, float b, float c) {
 #endif
 }
 
+ONEPASS_LANE double fma(double a, double b, double c) {
+#ifdef __CUDA_ARCH__
+  return ::fma(a, b, c);
+#else
+  return __builtin_fma(a, b, c);
+#endif
+}
+
 ONEPASS_LANE float sqrt(float x) {
 #ifdef __CUDA_ARCH__
   return ::sqrtf(x);
@@ -51,6 +59,20 @@ ONEPASS_LANE float select(Flag flag, float a, float b) { return flag != 0 ? a : 
 
 /// The larger one; NaN if either is NaN (std::fmax hides it).
 ONEPASS_LANE float max(float a, float b) { return (a > b) | (a != a) ? a : b; }
+ONEPASS_LANE double max(double a, double b) { return (a > b) | (a != a) ? a : b; }
+
+ONEPASS_LANE float abs(float x) { return __builtin_fabsf(x); }
+ONEPASS_LANE double abs(double x) { return __builtin_fabs(x); }
+
+/// The magnitude of the one with the sign of the other.
+ONEPASS_LANE float copysign(float magnitude, float sign) { return __builtin_copysignf(magnitude, sign); }
+
+/// x, and not below low; not outside [-limit, limit]. NaN stays NaN.
+ONEPASS_LANE float at_least(float low, float x) { return x < low ? low : x; }
+ONEPASS_LANE float clamp(float x, float limit) { return at_least(-limit, x > limit ? limit : x); }
+
+/// -1, 0 or 1 times `size`; NaN for NaN, whose sign differs between machines.
+ONEPASS_LANE float with_sign_of(float x, float size) { return x > 0.0f ? size : x < 0.0f ? -size : x; }
 
 /// base to the power of a whole number >= 0, by repeated squaring: + - * / only, so that host and device
 /// agree to the last bit. Relative error below exponent * 2^-53: a squaring doubles what was there.

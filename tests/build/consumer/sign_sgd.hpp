@@ -13,7 +13,9 @@ namespace mine {
 struct SignSGD {
   double lr = 1e-3;
   double weight_decay = 0.0;
+  double l1 = 0.0;
   onepass::WeightDecay weight_decay_mode = onepass::WeightDecay::decoupled;
+  onepass::L1 l1_mode = onepass::L1::proximal;
   bool maximize = false;
 
   static constexpr const char* kName = "SignSGD";
