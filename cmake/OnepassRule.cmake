@@ -16,11 +16,22 @@ set(ONEPASS_SWEEP_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math
 # The arithmetic of the kernels is what the rules say: IEEE, no contraction. The PTX stays readable.
 set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
 
-function(onepass_add_sweep target isa)
-  set(source "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}_${isa}.cpp")
-  configure_file("${ONEPASS_RULE_TEMPLATES}/host/cpu/sweep.cpp.in" "${source}" @ONLY)
-  set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${ARGN}")
-  target_sources(${target} PRIVATE "${source}")
+# One file for each instruction set, from a template that says @isa@.
+function(onepass_add_per_isa target stem template)
+  set(flags_of_baseline)
+  set(flags_of_avx2 -march=x86-64-v3)
+  set(flags_of_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  set(sets baseline)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND sets avx2 avx512)
+  endif()
+  foreach(isa IN LISTS sets)
+    set(source "${CMAKE_CURRENT_BINARY_DIR}/rules/${stem}_${isa}.cpp")
+    configure_file("${ONEPASS_RULE_TEMPLATES}/${template}" "${source}" @ONLY)
+    set_source_files_properties("${source}" PROPERTIES
+      COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${flags_of_${isa}}")
+    target_sources(${target} PRIVATE "${source}")
+  endforeach()
 endfunction()
 
 function(onepass_add_rule target)
@@ -33,15 +44,7 @@ function(onepass_add_rule target)
   set_source_files_properties("${generated}.cpp" PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
-  set(isa baseline)
-  onepass_add_sweep(${target} baseline)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    set(isa avx2)
-    onepass_add_sweep(${target} avx2 -march=x86-64-v3)
-    set(isa avx512)
-    onepass_add_sweep(${target} avx512 -march=x86-64-v4 -mprefer-vector-width=512)
-  endif()
-
+  onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/sweep.cpp.in)
   target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
   # LOADED: in this folder and not only in one below, as where onepass is a subdirectory of a C++ project.
   if((ONEPASS_CUDA OR onepass_CUDA) AND CMAKE_CUDA_COMPILER_LOADED)

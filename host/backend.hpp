@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "host/rule_ops.hpp"
 #include "kernels/table.hpp"
@@ -13,6 +15,12 @@
 
 namespace onepass {
 
+/// As element_offsets() makes them.
+struct WorkOffsets {
+  std::vector<std::int64_t> chunks;
+  std::vector<std::int64_t> pieces;  ///< Of a reduction.
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -20,11 +28,20 @@ class Backend {
   /// Elements of a chunk where the caller has no opinion.
   [[nodiscard]] virtual std::int64_t default_chunk_size() const = 0;
 
-  /// Told once whenever the table is built anew. `offsets` as element_offsets() makes them.
-  virtual void plan(std::span<const std::int64_t> offsets) = 0;
+  /// Told once whenever the table is built anew.
+  virtual void plan(const WorkOffsets& offsets) = 0;
 
-  virtual void step(const kernels::Table& table, Stream stream) = 0;
+  /// With a norm: measures the gradients first, into the table's control.
+  virtual void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) = 0;
   virtual void zero_grad(const kernels::Table& table, Stream stream) = 0;
+  virtual void accumulate(const kernels::Table& table, Stream stream) = 0;
+  virtual void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction* result,
+                      Stream stream) = 0;
+
+  /// Copies one number to where the host can read it at any time, without waiting: fetched() is NaN until
+  /// the first has arrived.
+  virtual void fetch(const double* number, Stream stream) = 0;
+  [[nodiscard]] virtual double fetched() const = 0;
 
   /// Writes a multiple of 8 bytes into a table, in the order of the stream, without waiting.
   virtual void write(void* to, std::span<const std::byte> bytes, Stream stream) = 0;

@@ -21,6 +21,13 @@ Rule rule_at(const std::byte* bytes) {
   return rule;
 }
 
+/// Decoupled decay is no term of the loss.
+template <class Rule>
+kernels::Penalty penalty_of(const Rule& rule) {
+  const bool coupled = rule.weight_decay_mode == WeightDecay::coupled;
+  return {coupled ? 0.5 * rule.weight_decay : 0.0, rule.l1};
+}
+
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
@@ -49,6 +56,7 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
           .coefficient_bytes = sizeof(rule::TensorCoefficients<Rule>),
           .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
           .check = [](const std::byte* rule) { rule_at<Rule>(rule).check(); },
+          .penalty = [](const std::byte* rule) { return penalty_of(rule_at<Rule>(rule)); },
           .prepare = &cpu::prepare<Rule>,
           .variants = variants};
 }

@@ -5,9 +5,10 @@
 #include <string>
 #include <utility>
 
-#include "host/cuda/runtime.hpp"
+#include "host/gradient_settings.hpp"
 #include "host/plan.hpp"
 #include "host/sentence.hpp"
+#include "kernels/advance.hpp"
 #include "onepass/error.hpp"
 
 namespace onepass {
@@ -55,10 +56,20 @@ unsigned check_rules(const RuleOps& ops, RuleBlob rules) {
   return variant;
 }
 
-void Roster::append(std::vector<Parameter> added, std::span<const StatePointers> added_states) {
+std::vector<kernels::Penalty> penalties_of(const RuleOps& ops, std::span<const std::byte> rules) {
+  std::vector<kernels::Penalty> penalties;
+  for (std::size_t at = 0; at < rules.size(); at += ops.rule_bytes) {
+    penalties.push_back(ops.penalty(rules.data() + at));
+  }
+  return penalties;
+}
+
+void Roster::append(std::vector<Parameter> added, std::span<const StatePointers> added_states,
+                    std::span<const StatePointers> added_sums) {
   for (std::size_t i = 0; i < added.size(); ++i) {
     index_by_name.emplace(added[i].name, parameters.size());
     states.push_back(added_states[i]);
+    if (!added_sums.empty()) gradient_sums.push_back(added_sums[i][0]);
     parameters.push_back(std::move(added[i]));
   }
 }
@@ -73,6 +84,8 @@ OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vect
                           const Options& options)
     : ops(rule_ops),
       rules(rule_blob.bytes.begin(), rule_blob.bytes.end()),
+      settings(checked_settings(ops.name, handling, Device::cpu())),
+      accumulates(options.accumulates_gradients),
       group_count(rule_blob.count),
       variant(check_rules(ops, rule_blob)),
       device(device_of(context(), added)),
@@ -85,11 +98,14 @@ OptimizerCore::Impl::~Impl() { backend->wait(); }
 
 TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
   TableContents contents;
+  contents.control = fresh_control(settings);
   if (!roster.parameters.empty()) {
-    contents.steps = table_memory.steps({});
-    contents.skipped = table_memory.skipped({});
+    contents.control.progress = progress({});
+    contents.steps = table_memory.read_counts(table_memory.view().steps, {});
+    contents.accumulated = table_memory.read_counts(table_memory.view().accumulated, {});
   }
   contents.steps.resize(next.parameters.size(), 0);
+  contents.accumulated.resize(next.parameters.size(), 0);
   for (std::size_t i = 0; i < next.parameters.size(); ++i) {
     const Parameter& parameter = next.parameters[i];
     kernels::TensorEntry entry{};
@@ -98,10 +114,14 @@ TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
     entry.numel = parameter.value.numel;
     entry.group = static_cast<std::uint32_t>(parameter.group);
     contents.tensors.push_back(entry);
-    contents.grads.push_back(parameter.grad.data);
+    (accumulates ? contents.incoming : contents.grads).push_back(parameter.grad.data);
   }
+  if (accumulates) contents.grads = next.gradient_sums;
+  contents.chunks = make_chunks(next.numels(), chunk_size);
+  contents.pieces = make_chunks(next.numels(), kernels::kReduceChunk);
   contents.chunk_size = chunk_size;
   contents.rules = rules;
+  contents.penalties = penalties_of(ops, rules);
   contents.coefficient_bytes = ops.coefficient_bytes;
   return contents;
 }
@@ -110,20 +130,19 @@ void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
   check_parameters(context(), added, device);
   backend->wait();
   StateMemory fresh = StateMemory::allocate(device, added, variant_ops().states.size());
+  StateMemory sums = StateMemory::allocate(device, added, accumulates ? 1 : 0);
   Roster next = roster;
-  next.append(std::move(added), fresh.states);
+  next.append(std::move(added), fresh.states, accumulates ? sums.states : std::vector<StatePointers>{});
 
-  TableContents contents = contents_of(next);
-  contents.chunks = make_chunks(next.numels(), chunk_size);
+  const TableContents contents = contents_of(next);
   TableMemory built(device, contents);
   state_blocks.push_back(std::move(fresh));
-  backend->plan(element_offsets(contents.chunks, next.numels(), chunk_size));
+  state_blocks.push_back(std::move(sums));
+  backend->plan({element_offsets(contents.chunks, next.numels(), chunk_size),
+                 element_offsets(contents.pieces, next.numels(), kernels::kReduceChunk)});
 
   roster = std::move(next);
   table_memory = std::move(built);
-  const float* const found_inf = table.found_inf;
-  table = table_memory.view();
-  table.found_inf = found_inf;
 }
 
 OptimizerCore::OptimizerCore(const RuleOps& ops, RuleBlob rules, std::vector<Parameter> parameters,
@@ -133,9 +152,15 @@ OptimizerCore::~OptimizerCore() = default;
 OptimizerCore::OptimizerCore(OptimizerCore&&) noexcept = default;
 OptimizerCore& OptimizerCore::operator=(OptimizerCore&&) noexcept = default;
 
-void OptimizerCore::step(Stream stream) { impl_->backend->step(impl_->table, stream); }
+void OptimizerCore::step(Stream stream) {
+  const kernels::Settings& settings = impl_->settings;
+  impl_->backend->step(impl_->table_memory.view(),
+                       settings.measures != 0 ? std::optional(settings.norm) : std::nullopt, stream);
+}
 
-void OptimizerCore::zero_grad(Stream stream) { impl_->backend->zero_grad(impl_->table, stream); }
+void OptimizerCore::zero_grad(Stream stream) {
+  impl_->backend->zero_grad(impl_->table_memory.view(), stream);
+}
 
 void OptimizerCore::write_rules(RuleBlob rules, Stream stream) {
   const unsigned wanted = check_rules(impl_->ops, rules);
@@ -145,7 +170,11 @@ void OptimizerCore::write_rules(RuleBlob rules, Stream stream) {
                missing_state(impl_->variant_ops(), impl_->ops.variants[wanted | impl_->variant]) +
                ", which this optimizer was made without");
   }
-  impl_->backend->write(impl_->table_memory.rules(), rules.bytes, stream);
+  const kernels::Table& table = impl_->table_memory.view();
+  const std::vector<kernels::Penalty> penalties = penalties_of(impl_->ops, rules.bytes);
+  impl_->backend->write(const_cast<void*>(table.rules), rules.bytes, stream);
+  impl_->backend->write(const_cast<kernels::Penalty*>(table.penalties), std::as_bytes(std::span(penalties)),
+                        stream);
   impl_->rules.assign(rules.bytes.begin(), rules.bytes.end());
 }
 
@@ -162,18 +191,11 @@ void OptimizerCore::set_gradients(std::span<const Tensor> gradients, Stream stre
     last = i + 1;
   }
   if (first < last) {
-    impl_->backend->write(impl_->table_memory.grad_entry(first),
+    void* const* const entries = kernels::callers_gradients(impl_->table_memory.view());
+    impl_->backend->write(const_cast<void**>(entries) + first,
                           std::as_bytes(std::span(pointers).subspan(first, last - first)), stream);
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].grad = gradients[i];
-}
-
-void OptimizerCore::set_found_inf(const float* found_inf) {
-  if (found_inf != nullptr && !cuda::reachable_from(found_inf, impl_->device)) {
-    refuse(impl_->ops.name, "found_inf is on " + to_string(cuda::home_of(found_inf)) +
-                                ", but the optimizer is on " + to_string(impl_->device));
-  }
-  impl_->table.found_inf = found_inf;
 }
 
 void OptimizerCore::add_parameters(std::vector<Parameter> parameters) {

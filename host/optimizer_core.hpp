@@ -20,9 +20,11 @@ namespace onepass {
 struct Roster {
   std::vector<Parameter> parameters;
   std::vector<StatePointers> states;
+  std::vector<void*> gradient_sums;  ///< Empty where gradients are not accumulated.
   std::unordered_map<std::string, std::size_t> index_by_name;
 
-  void append(std::vector<Parameter> added, std::span<const StatePointers> added_states);
+  void append(std::vector<Parameter> added, std::span<const StatePointers> added_states,
+              std::span<const StatePointers> added_sums);
   [[nodiscard]] std::vector<std::int64_t> numels() const;
 };
 
@@ -42,12 +44,27 @@ struct OptimizerCore::Impl {
   [[nodiscard]] std::size_t find_parameter(std::string_view name) const;
   [[nodiscard]] std::size_t find_state(std::string_view name) const;
   [[nodiscard]] Tensor state(std::size_t parameter, std::size_t state) const;
+  [[nodiscard]] Tensor gradient_sum(std::size_t parameter) const;
 
-  /// The table, without chunks; steps as they are now.
+  /// The table; what has been counted is as it is now.
   [[nodiscard]] TableContents contents_of(const Roster& roster) const;
+  [[nodiscard]] kernels::Control& control() const { return *table_memory.view().control; }
+  [[nodiscard]] kernels::Progress progress(Stream stream) const {
+    return table_memory.read(&control().progress, stream);
+  }
+  /// Writes one part of the tables, in the order of the stream, without waiting.
+  template <class T>
+  void patch(T* to, const T& value, Stream stream) {
+    backend->write(to, std::as_bytes(std::span(&value, 1)), stream);
+  }
+  /// "element 3 of "layer.weight"", for a place in Reduction::first_nonfinite.
+  [[nodiscard]] std::string place_of(std::uint64_t place) const;
 
   const RuleOps& ops;
   std::vector<std::byte> rules;  ///< As the table has them.
+  GradientHandling handling;
+  kernels::Settings settings;  ///< What `handling` says, as the table has it.
+  bool accumulates;
   std::size_t group_count;
   unsigned variant;
   Roster roster;
@@ -56,8 +73,10 @@ struct OptimizerCore::Impl {
   std::int64_t chunk_size = 0;
   std::vector<StateMemory> state_blocks;  ///< One for each registration.
   TableMemory table_memory;
-  kernels::Table table{};  ///< What a step is given: the memory's view, and found_inf.
 };
+
+/// Of each group, as the table has them.
+std::vector<kernels::Penalty> penalties_of(const RuleOps& ops, std::span<const std::byte> rules);
 
 /// The union of the variants that the groups ask for, each group's hyperparameters checked.
 /// Throws InvalidArgument.

@@ -25,6 +25,7 @@ struct RuleOps {
   std::size_t coefficient_bytes;
   unsigned (*variant)(const std::byte* rule);
   void (*check)(const std::byte* rule);
+  kernels::Penalty (*penalty)(const std::byte* rule);
   void (*prepare)(const kernels::Table& table);  ///< On the CPU; the CUDA variants carry their own.
   std::span<const VariantOps> variants;
 };

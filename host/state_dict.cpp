@@ -1,5 +1,6 @@
 // state_dict.cpp - what an optimizer remembers, read out and put back.
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,7 @@ class DictCheck {
 
   void check(const StateDict& dict) const {
     if (dict.rule != core_.ops.name) refuse(core_.ops.name, "the state dict is one of " + quoted(dict.rule));
-    if (dict.skipped_steps < 0) {
-      refuse(core_.ops.name,
-             "the state dict counts " + std::to_string(dict.skipped_steps) + " skipped steps");
-    }
+    check_counts(dict);
     std::vector<bool> seen(core_.roster.parameters.size());
     for (const SavedParameter& saved : dict.parameters) {
       const std::size_t index = core_.find_parameter(saved.name);
@@ -41,12 +39,39 @@ class DictCheck {
   }
 
  private:
+  void require_count(std::int64_t count, const std::string& what) const {
+    if (count < 0) refuse(core_.ops.name, "the state dict counts " + std::to_string(count) + " " + what);
+  }
+
+  void check_counts(const StateDict& dict) const {
+    require_count(dict.steps, "steps");
+    require_count(dict.skipped_steps, "skipped steps");
+    require_count(dict.micro_batches, "micro-batches");
+    require_count(dict.growth_tracker, "steps since the loss scale changed");
+    if (dict.micro_batches > 0 && !core_.accumulates) {
+      refuse(core_.ops.name,
+             "the state dict has accumulated gradients, but this optimizer was made without "
+             "Options::accumulates_gradients");
+    }
+    if (!(std::isfinite(dict.loss_scale) && dict.loss_scale >= 0)) {
+      refuse(core_.ops.name, "the state dict has the loss scale " + number(dict.loss_scale));
+    }
+  }
+
+  void check_gradient_sum(const SavedParameter& saved, const Parameter& parameter) const {
+    require_count(saved.accumulated, "micro-batches of " + quoted(saved.name));
+    const auto wanted =
+        saved.accumulated == 0 ? 0 : static_cast<std::size_t>(parameter.value.numel) * sizeof(float);
+    if (saved.gradient_sum.size() == wanted && (saved.accumulated == 0 || core_.accumulates)) return;
+    refuse(core_.ops.name, "the gradient sum of " + quoted(saved.name) + " has " +
+                               std::to_string(saved.gradient_sum.size()) + " bytes in the state dict, but " +
+                               std::to_string(core_.accumulates ? wanted : 0) + " here");
+  }
+
   void check_parameter(const SavedParameter& saved, const Parameter& parameter) const {
     const std::span<const char* const> names = core_.variant_ops().states;
-    if (saved.step < 0) {
-      refuse(core_.ops.name,
-             "the state dict counts " + std::to_string(saved.step) + " steps of " + quoted(saved.name));
-    }
+    require_count(saved.step, "steps of " + quoted(saved.name));
+    check_gradient_sum(saved, parameter);
     const bool same = std::ranges::equal(
         saved.states, names, [](const SavedState& state, const char* name) { return state.name == name; });
     if (!same) {
@@ -91,24 +116,58 @@ Tensor OptimizerCore::state(std::string_view parameter, std::string_view state) 
   return impl_->state(impl_->find_parameter(parameter), impl_->find_state(state));
 }
 
-std::int64_t OptimizerCore::step_count(std::string_view parameter, Stream stream) const {
-  return impl_->table_memory.step(impl_->find_parameter(parameter), stream);
+Tensor OptimizerCore::Impl::gradient_sum(std::size_t parameter) const {
+  return {static_cast<float*>(roster.gradient_sums[parameter]), roster.parameters[parameter].value.numel,
+          device};
 }
 
-std::int64_t OptimizerCore::skipped_steps(Stream stream) const { return impl_->table_memory.skipped(stream); }
+std::int64_t OptimizerCore::step_count(std::string_view parameter, Stream stream) const {
+  const std::int64_t* const steps = impl_->table_memory.view().steps;
+  return impl_->table_memory.read(steps + impl_->find_parameter(parameter), stream);
+}
+
+std::int64_t OptimizerCore::steps(Stream stream) const { return impl_->progress(stream).steps; }
+
+std::int64_t OptimizerCore::skipped_steps(Stream stream) const { return impl_->progress(stream).skipped; }
+
+namespace {
+
+std::vector<std::byte> bytes_of(const Tensor& tensor, Stream stream) {
+  std::vector<std::byte> bytes(tensor.bytes());
+  copy({Device::cpu(), bytes.data()}, {tensor.device, tensor.data}, bytes.size(), stream);
+  return bytes;
+}
+
+void write_back(const Tensor& tensor, const std::vector<std::byte>& bytes, Stream stream) {
+  copy({tensor.device, tensor.data}, {Device::cpu(), bytes.data()}, bytes.size(), stream);
+}
+
+}  // namespace
 
 StateDict OptimizerCore::state_dict(Stream stream) const {
-  StateDict dict{impl_->ops.name, impl_->table_memory.skipped(stream), {}};
-  const std::vector<std::int64_t> steps = impl_->table_memory.steps(stream);
+  const kernels::Table& table = impl_->table_memory.view();
+  const kernels::Progress progress = impl_->progress(stream);
+  StateDict dict{.rule = impl_->ops.name,
+                 .steps = progress.steps,
+                 .skipped_steps = progress.skipped,
+                 .micro_batches = progress.micro_batches,
+                 .loss_scale = progress.loss_scale.value,
+                 .growth_tracker = progress.loss_scale.growth_tracker,
+                 .parameters = {}};
+  const std::vector<std::int64_t> steps = impl_->table_memory.read_counts(table.steps, stream);
+  const std::vector<std::int64_t> accumulated = impl_->table_memory.read_counts(table.accumulated, stream);
   const std::span<const char* const> names = impl_->variant_ops().states;
   for (std::size_t p = 0; p < steps.size(); ++p) {
-    SavedParameter saved{impl_->roster.parameters[p].name, steps[p], {}};
+    SavedParameter saved{.name = impl_->roster.parameters[p].name,
+                         .step = steps[p],
+                         .states = {},
+                         .accumulated = accumulated[p],
+                         .gradient_sum = {}};
     for (std::size_t s = 0; s < names.size(); ++s) {
       const Tensor state = impl_->state(p, s);
-      SavedState bytes{names[s], state.dtype, std::vector<std::byte>(state.bytes())};
-      copy({Device::cpu(), bytes.bytes.data()}, {state.device, state.data}, state.bytes(), stream);
-      saved.states.push_back(std::move(bytes));
+      saved.states.push_back({names[s], state.dtype, bytes_of(state, stream)});
     }
+    if (accumulated[p] != 0) saved.gradient_sum = bytes_of(impl_->gradient_sum(p), stream);
     dict.parameters.push_back(std::move(saved));
   }
   return dict;
@@ -117,15 +176,25 @@ StateDict OptimizerCore::state_dict(Stream stream) const {
 void OptimizerCore::load_state_dict(const StateDict& dict, Stream stream) {
   DictCheck(*impl_).check(dict);
   std::vector<std::int64_t> steps(dict.parameters.size());
+  std::vector<std::int64_t> accumulated(dict.parameters.size());
   for (const SavedParameter& saved : dict.parameters) {
     const std::size_t index = impl_->find_parameter(saved.name);
     steps[index] = saved.step;
+    accumulated[index] = saved.accumulated;
     for (std::size_t s = 0; s < saved.states.size(); ++s) {
-      const Tensor state = impl_->state(index, s);
-      copy({state.device, state.data}, {Device::cpu(), saved.states[s].bytes.data()}, state.bytes(), stream);
+      write_back(impl_->state(index, s), saved.states[s].bytes, stream);
     }
+    if (saved.accumulated != 0) write_back(impl_->gradient_sum(index), saved.gradient_sum, stream);
   }
-  impl_->table_memory.write_steps(steps, dict.skipped_steps, stream);
+  const kernels::Table& table = impl_->table_memory.view();
+  impl_->table_memory.write_counts(table.steps, steps, stream);
+  impl_->table_memory.write_counts(table.accumulated, accumulated, stream);
+  kernels::Progress progress = impl_->progress(stream);
+  progress.steps = dict.steps;
+  progress.skipped = dict.skipped_steps;
+  progress.micro_batches = dict.micro_batches;
+  progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
+  impl_->patch(&impl_->control().progress, progress, stream);
 }
 
 }  // namespace onepass

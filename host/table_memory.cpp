@@ -38,51 +38,47 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   Layout layout;
   const std::size_t tensors = layout.add(contents.tensors);
   const std::size_t grads = layout.add(contents.grads);
+  const std::size_t incoming = layout.add(contents.incoming);
   const std::size_t steps = layout.add(contents.steps);
-  const std::size_t skipped = layout.add(std::as_bytes(std::span(&contents.skipped, 1)));
+  const std::size_t accumulated = layout.add(contents.accumulated);
   const std::size_t rules = layout.add(contents.rules);
+  const std::size_t penalties = layout.add(contents.penalties);
+  const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
   const std::size_t coefficients = layout.reserve(contents.tensors.size() * contents.coefficient_bytes);
   const std::size_t chunks = layout.add(contents.chunks);
+  const std::size_t pieces = layout.add(contents.pieces);
 
   memory_ = DeviceBuffer(device, layout.bytes().size());
   copy({device, memory_.data()}, {Device::cpu(), layout.bytes().data()}, layout.bytes().size());
 
   std::byte* const base = memory_.as<std::byte>();
+  const bool accumulates = !contents.incoming.empty();
   view_ = {.tensors = reinterpret_cast<const kernels::TensorEntry*>(base + tensors),
            .grads = reinterpret_cast<void* const*>(base + grads),
+           .incoming = accumulates ? reinterpret_cast<void* const*>(base + incoming) : nullptr,
            .chunks = reinterpret_cast<const kernels::Chunk*>(base + chunks),
+           .pieces = reinterpret_cast<const kernels::Chunk*>(base + pieces),
            .tensor_count = static_cast<std::int64_t>(contents.tensors.size()),
            .chunk_count = static_cast<std::int64_t>(contents.chunks.size()),
            .chunk_size = contents.chunk_size,
+           .piece_count = static_cast<std::int64_t>(contents.pieces.size()),
            .rules = base + rules,
+           .penalties = reinterpret_cast<const kernels::Penalty*>(base + penalties),
            .steps = reinterpret_cast<std::int64_t*>(base + steps),
+           .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
            .coefficients = base + coefficients,
-           .skipped = reinterpret_cast<std::int64_t*>(base + skipped),
-           .found_inf = nullptr};
+           .control = reinterpret_cast<kernels::Control*>(base + control)};
 }
 
-std::vector<std::int64_t> TableMemory::steps(Stream stream) const {
-  std::vector<std::int64_t> steps(static_cast<std::size_t>(view_.tensor_count));
-  copy({Device::cpu(), steps.data()}, {memory_.device(), view_.steps}, steps.size() * sizeof(std::int64_t),
+std::vector<std::int64_t> TableMemory::read_counts(const std::int64_t* from, Stream stream) const {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(view_.tensor_count));
+  copy({Device::cpu(), counts.data()}, {memory_.device(), from}, counts.size() * sizeof(std::int64_t),
        stream);
-  return steps;
+  return counts;
 }
 
-std::int64_t TableMemory::step(std::size_t tensor, Stream stream) const {
-  std::int64_t step = 0;
-  copy({Device::cpu(), &step}, {memory_.device(), view_.steps + tensor}, sizeof step, stream);
-  return step;
-}
-
-std::int64_t TableMemory::skipped(Stream stream) const {
-  std::int64_t skipped = 0;
-  copy({Device::cpu(), &skipped}, {memory_.device(), view_.skipped}, sizeof skipped, stream);
-  return skipped;
-}
-
-void TableMemory::write_steps(std::span<const std::int64_t> steps, std::int64_t skipped, Stream stream) {
-  copy({memory_.device(), view_.steps}, {Device::cpu(), steps.data()}, steps.size_bytes(), stream);
-  copy({memory_.device(), view_.skipped}, {Device::cpu(), &skipped}, sizeof skipped, stream);
+void TableMemory::write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream) {
+  copy({memory_.device(), to}, {Device::cpu(), counts.data()}, counts.size_bytes(), stream);
 }
 
 }  // namespace onepass

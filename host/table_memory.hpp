@@ -15,12 +15,16 @@ namespace onepass {
 struct TableContents {
   std::vector<kernels::TensorEntry> tensors;
   std::vector<void*> grads;
-  std::vector<std::int64_t> steps;
+  std::vector<void*> incoming;            ///< Empty where gradients are not accumulated.
+  std::vector<std::int64_t> steps;        ///< One a tensor.
+  std::vector<std::int64_t> accumulated;  ///< One a tensor.
   std::vector<kernels::Chunk> chunks;
+  std::vector<kernels::Chunk> pieces;
+  std::vector<kernels::Penalty> penalties;
   std::int64_t chunk_size = 0;
-  std::int64_t skipped = 0;
   std::span<const std::byte> rules;
   std::size_t coefficient_bytes = 0;  ///< Of one tensor; written by every step.
+  kernels::Control control{};
 };
 
 class TableMemory {
@@ -29,19 +33,18 @@ class TableMemory {
   /// Allocates, writes, and waits until it is there.
   TableMemory(Device device, const TableContents& contents);
 
-  /// Pointers into the block; found_inf is null.
+  /// Pointers into the block.
   [[nodiscard]] const kernels::Table& view() const { return view_; }
 
-  [[nodiscard]] void* rules() const { return const_cast<void*>(view_.rules); }
-  [[nodiscard]] void* grad_entry(std::size_t tensor) const {
-    return const_cast<void**>(view_.grads) + tensor;
-  }
-
   /// Each waits for the stream.
-  [[nodiscard]] std::vector<std::int64_t> steps(Stream stream) const;
-  [[nodiscard]] std::int64_t step(std::size_t tensor, Stream stream) const;
-  [[nodiscard]] std::int64_t skipped(Stream stream) const;
-  void write_steps(std::span<const std::int64_t> steps, std::int64_t skipped, Stream stream);
+  template <class T>
+  [[nodiscard]] T read(const T* from, Stream stream) const {
+    T value;
+    copy({Device::cpu(), &value}, {memory_.device(), from}, sizeof value, stream);
+    return value;
+  }
+  [[nodiscard]] std::vector<std::int64_t> read_counts(const std::int64_t* from, Stream stream) const;
+  void write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream);
 
  private:
   DeviceBuffer memory_;

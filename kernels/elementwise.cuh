@@ -17,7 +17,7 @@ inline constexpr int kThreads = 256;
 template <class Format, int kStates>
 struct Streams {
   typename Format::Param::Element* param;
-  const typename Format::Grad::Element* grad;
+  typename Format::Grad::Element* grad;
   typename Format::State::Element* state[kStates > 0 ? kStates : 1];
 
   static __device__ __forceinline__ Streams of(const Table& table, Chunk chunk, std::int64_t begin) {
@@ -77,23 +77,26 @@ __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
     for (int s = 0; s < kStates; ++s) {
       store<typename Format::State>(at.state[s] + i, tile.state[s], lanes, access(at.state[s]));
     }
+    if (k.zero_grad) store_zeros<typename Format::Grad>(at.grad + i, lanes, access(at.grad));
   }
 }
 
 /// One step of Rule on every chunk of the table. Grid: any number of blocks, which stride over the chunks;
 /// block: kThreads. No shared memory, no barrier, no atomics; an element belongs to a thread by its index in
 /// the chunk, so the result depends on nothing but the numbers. Reads p, g and each state once, writes p and
-/// each state once.
+/// each state once, and zeros over g where that is asked for.
 template <class Rule, class Variant, class Format>
 __global__ void __launch_bounds__(kThreads) elementwise(const Table table) {
   constexpr int kStates = kStateCount<Variant>;
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
-    if (!k.active) continue;
+    if (!k.active && !k.zero_grad) continue;
     const Extent part = extent(table, chunk);
     const auto streams = Streams<Format, kStates>::of(table, chunk, part.begin);
-    if (streams.all_wide()) {
+    if (!k.active) {
+      zero_run<typename Format::Grad, kThreads>(streams.grad, part.count);
+    } else if (streams.all_wide()) {
       sweep<Variant, Format, true>(k, streams, part.count);
     } else {
       sweep<Variant, Format, false>(k, streams, part.count);

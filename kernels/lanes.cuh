@@ -68,4 +68,19 @@ __device__ __forceinline__ void store(typename Codec::Element* to, const float (
   copy_lanes(to, raw, count, access);
 }
 
+template <class Codec>
+__device__ __forceinline__ void store_zeros(typename Codec::Element* to, int count, Access access) {
+  const float zeros[kLanes] = {};
+  store<Codec>(to, zeros, count, access);
+}
+
+/// `count` zeros, by one block of kBlock threads.
+template <class Codec, int kBlock>
+__device__ __forceinline__ void zero_run(typename Codec::Element* to, std::int64_t count) {
+  const Access access = widest(to);
+  for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < count; i += kLanes * kBlock) {
+    store_zeros<Codec>(to + i, count - i < kLanes ? static_cast<int>(count - i) : kLanes, access);
+  }
+}
+
 }  // namespace onepass::kernels

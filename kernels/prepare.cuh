@@ -1,31 +1,34 @@
-// prepare.cuh - the small kernel before the update: counts the step and forms each tensor's coefficients.
+// prepare.cuh - the small kernel before the update: decides the step, counts it, forms the coefficients.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/advance.hpp"
+#include "kernels/last_block.cuh"
 #include "kernels/table.hpp"
 
 namespace onepass::kernels {
 
 inline constexpr int kPrepareThreads = 128;
 
-/// One thread a tensor, striding. Skips the whole step where found_inf says so; leaves out tensors that have
-/// no gradient. A few double-precision operations a tensor; no shared memory, no atomics.
+/// One thread a tensor, striding. Each block decides for itself what the step does, from what no block
+/// changes; the last one to finish writes down what was decided. A few double-precision operations a tensor.
 template <class Rule>
 __global__ void __launch_bounds__(kPrepareThreads) prepare(const Table table) {
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
-  const bool skip = skips(table);
-  if (skip && first == 0) ++*table.skipped;
-  for (std::int64_t t = first; t < table.tensor_count;
-       t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
-    auto& k = coefficients<Rule>(table)[t];
-    if (skip || table.grads[t] == nullptr) {
-      k.active = false;
-    } else {
-      k = rule::TensorCoefficients<Rule>::prepare(rule_of<Rule>(table, t), ++table.steps[t]);
+  __shared__ StepPlan shared_plan;
+  if (threadIdx.x == 0) shared_plan = plan_step(table);
+  __syncthreads();
+  const StepPlan plan = shared_plan;
+  for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
+       t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
+    if (!takes_part(table, plan, t)) {
+      leave_out<Rule>(table, t);
+      continue;
     }
+    ++table.steps[t];
+    form_coefficients<Rule>(table, plan, t);
   }
+  if (is_last_block(table.control->blocks_done) && threadIdx.x == 0) conclude_step(table, plan);
 }
 
 }  // namespace onepass::kernels

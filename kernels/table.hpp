@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/control.hpp"
+
 namespace onepass::kernels {
 
 inline constexpr std::size_t kMaxStates = 4;
@@ -25,19 +27,23 @@ struct Chunk {
   std::uint32_t index;
 };
 
-/// The whole model. Built when parameters are registered; gradients and rules are patched in place.
+/// The whole model. Built when parameters are registered; gradients, rules and settings are patched in place.
 struct Table {
   const TensorEntry* tensors;
-  void* const* grads;  ///< One a tensor; null leaves the tensor out. Apart from `tensors`: they change.
+  void* const* grads;     ///< One a tensor; null leaves the tensor out. Apart from `tensors`: they change.
+  void* const* incoming;  ///< Gradients of a micro-batch, to be accumulated into `grads`; null without.
   const Chunk* chunks;
+  const Chunk* pieces;  ///< As chunks, of kReduceChunk elements.
   std::int64_t tensor_count;
   std::int64_t chunk_count;
   std::int64_t chunk_size;
-  const void* rules;       ///< Rule, one a group.
-  std::int64_t* steps;     ///< Steps taken, one a tensor.
-  void* coefficients;      ///< TensorCoefficients<Rule>, one a tensor.
-  std::int64_t* skipped;   ///< Steps that found_inf turned into nothing.
-  const float* found_inf;  ///< Nonzero when a step runs: it changes nothing. May be null.
+  std::int64_t piece_count;
+  const void* rules;          ///< Rule, one a group.
+  const Penalty* penalties;   ///< One a group.
+  std::int64_t* steps;        ///< Steps taken, one a tensor.
+  std::int64_t* accumulated;  ///< Micro-batches in `grads`, one a tensor, where gradients are accumulated.
+  void* coefficients;         ///< TensorCoefficients<Rule>, one a tensor.
+  Control* control;
 };
 
 /// The part of a tensor that a chunk covers.

@@ -24,18 +24,12 @@ struct Patch {
 /// Grid: strides over the chunks; block: kThreads. Writes each gradient element once.
 __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) {
   using Codec = storage::Float32Format::Grad;
-  const float zeros[kLanes] = {};
+  void* const* const grads = callers_gradients(table);
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
-    if (table.grads[chunk.tensor] == nullptr) continue;
+    if (grads[chunk.tensor] == nullptr) continue;
     const Extent part = extent(table, chunk);
-    Codec::Element* grad = global<Codec::Element>(table.grads[chunk.tensor]) + part.begin;
-    const Access access = widest(grad);
-    for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < part.count;
-         i += kLanes * kThreads) {
-      const int lanes = part.count - i < kLanes ? static_cast<int>(part.count - i) : kLanes;
-      store<Codec>(grad + i, zeros, lanes, access);
-    }
+    zero_run<Codec, kThreads>(global<Codec::Element>(grads[chunk.tensor]) + part.begin, part.count);
   }
 }
 

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "host/cpu/float_environment.hpp"
+#include "host/cpu/table_loops.hpp"
 #include "host/cpu/thread_pool.hpp"
 #include "host/plan.hpp"
 #include "kernels/advance.hpp"
@@ -29,66 +31,105 @@ constexpr std::chrono::microseconds kSoon{50};
 /// 32 KiB of each stream: small enough to balance two threads, large enough to hide the 20 ns around a chunk.
 constexpr std::int64_t kChunkSize = 8 * 1024;
 
+/// What one variant of a rule needs on one instruction set.
+struct CpuLoops {
+  cpu::Sweep sweep;
+  const cpu::TableLoops& table;
+};
+
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const RuleOps& ops, cpu::Sweep sweep, int threads)
-      : ops_(ops), sweep_(sweep), threads_(threads) {}
+  CpuBackend(const RuleOps& ops, const CpuLoops& loops, int threads)
+      : ops_(ops), loops_(loops), threads_(threads), partial_(static_cast<std::size_t>(threads)) {}
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  void plan(std::span<const std::int64_t> offsets) override {
-    offsets_.assign(offsets.begin(), offsets.end());
-  }
+  void plan(const WorkOffsets& offsets) override { offsets_ = offsets; }
 
-  void step(const kernels::Table& table, Stream /*stream*/) override {
+  void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) override {
+    if (norm) reduce(table, *norm, &table.control->gradients, stream);
     {
       const cpu::DefaultFloatEnvironment environment;
       ops_.prepare(table);
     }
-    on_threads([&](ChunkRange share) {
+    on_threads(offsets_.chunks, [&](ChunkRange share, int /*thread*/) {
       const cpu::DefaultFloatEnvironment environment;
-      sweep_(table, share.first, share.last);
+      loops_.sweep(table, share.first, share.last);
     });
   }
 
   void zero_grad(const kernels::Table& table, Stream /*stream*/) override {
-    on_threads([&](ChunkRange share) {
+    on_threads(offsets_.chunks, [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
         const kernels::Chunk chunk = table.chunks[c];
         const kernels::Extent part = kernels::extent(table, chunk);
-        float* const grad = static_cast<float*>(table.grads[chunk.tensor]);
+        float* const grad = static_cast<float*>(kernels::callers_gradients(table)[chunk.tensor]);
         if (grad != nullptr)
           std::memset(grad + part.begin, 0, static_cast<std::size_t>(part.count) * sizeof(float));
       }
     });
   }
 
+  void accumulate(const kernels::Table& table, Stream /*stream*/) override {
+    on_threads(offsets_.chunks, [&](ChunkRange share, int /*thread*/) {
+      const cpu::DefaultFloatEnvironment environment;
+      loops_.table.accumulate(table, share.first, share.last);
+    });
+    kernels::count_micro_batch(table, 0, 1);
+  }
+
+  void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction* result,
+              Stream /*stream*/) override {
+    std::ranges::fill(partial_, kernels::Reduction::none());
+    on_threads(offsets_.pieces, [&](ChunkRange share, int thread) {
+      const cpu::DefaultFloatEnvironment environment;
+      kernels::Reduction mine = kernels::Reduction::none();
+      loops_.table.reduce(table, measure, share.first, share.last, mine);
+      partial_[static_cast<std::size_t>(thread)] = mine;
+    });
+    for (const kernels::Reduction& part : partial_) kernels::add(*result, part);
+  }
+
   void write(void* to, std::span<const std::byte> bytes, Stream /*stream*/) override {
     std::memcpy(to, bytes.data(), bytes.size());
   }
+
+  void fetch(const double* number, Stream /*stream*/) override { fetched_ = *number; }
+  double fetched() const override { return fetched_; }
 
   void wait() noexcept override {}
 
  private:
   template <class Work>
-  void on_threads(const Work& work) {
+  void on_threads(std::span<const std::int64_t> offsets, const Work& work) {
     cpu::ThreadPool& pool = cpu::ThreadPool::shared();
-    const std::int64_t total = offsets_.back();
+    const std::int64_t total = offsets.back();
     const bool hot = pool.awake(threads_) || Clock::now() - last_end_ < kSoon;
     const bool worthwhile = total >= (hot ? kHotElements : kColdElements);
     const int threads =
         worthwhile ? static_cast<int>(std::clamp<std::int64_t>(total / kElementsEach, 1, threads_)) : 1;
-    auto task = [&](int thread, int count) { work(share_of(offsets_, thread, count)); };
+    auto task = [&](int thread, int count) { work(share_of(offsets, thread, count), thread); };
     pool.run(threads, task);
     last_end_ = Clock::now();
   }
 
   const RuleOps& ops_;
-  cpu::Sweep sweep_;
+  CpuLoops loops_;
   int threads_;
-  std::vector<std::int64_t> offsets_{0};
+  WorkOffsets offsets_{{0}, {0}};
+  std::vector<kernels::Reduction> partial_;  ///< One a thread.
+  double fetched_ = std::numeric_limits<double>::quiet_NaN();
   Clock::time_point last_end_{};
 };
+
+const cpu::TableLoops& table_loops(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512) return cpu::table_loops<Isa::avx512>();
+  if (isa == Isa::avx2) return cpu::table_loops<Isa::avx2>();
+#endif
+  (void)isa;
+  return cpu::table_loops<Isa::baseline>();
+}
 
 }  // namespace
 
@@ -105,7 +146,7 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
-  return std::make_unique<CpuBackend>(request.ops, sweep, threads);
+  return std::make_unique<CpuBackend>(request.ops, CpuLoops{sweep, table_loops(isa)}, threads);
 }
 
 }  // namespace onepass

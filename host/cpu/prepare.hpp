@@ -1,4 +1,4 @@
-// prepare.hpp - the CPU's part before the update: counts the step and forms each tensor's coefficients.
+// prepare.hpp - the CPU's part before the update: decides the step, counts it, forms the coefficients.
 #pragma once
 
 #include <cstdint>
@@ -8,30 +8,28 @@
 
 namespace onepass::cpu {
 
-/// What the prepare kernel does (kernels/prepare.cuh), in one thread. Tensors of one group that have taken
+/// What the prepare kernel does (kernels/prepare.cuh), in one thread. Neighbours of one group that have taken
 /// equally many steps share their coefficients, which spares 2,000 tensors 2,000 powers.
 template <class Rule>
 void prepare(const kernels::Table& table) {
-  const bool skip = kernels::skips(table);
-  if (skip) ++*table.skipped;
-  const rule::TensorCoefficients<Rule>* last = nullptr;
-  std::int64_t last_tensor = 0;
+  const kernels::StepPlan plan = kernels::plan_step(table);
+  const auto coefficients = kernels::coefficients<Rule>(table);
+  std::int64_t last = -1;
   for (std::int64_t t = 0; t < table.tensor_count; ++t) {
-    rule::TensorCoefficients<Rule>& k = kernels::coefficients<Rule>(table)[t];
-    if (skip || table.grads[t] == nullptr) {
-      k.active = false;
+    if (!kernels::takes_part(table, plan, t)) {
+      kernels::leave_out<Rule>(table, t);
       continue;
     }
-    const std::int64_t step = ++table.steps[t];
-    if (last != nullptr && table.tensors[t].group == table.tensors[last_tensor].group &&
-        step == table.steps[last_tensor]) {
-      k = *last;
+    ++table.steps[t];
+    if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
+        table.steps[t] == table.steps[last]) {
+      coefficients[t] = coefficients[last];
     } else {
-      k = rule::TensorCoefficients<Rule>::prepare(kernels::rule_of<Rule>(table, t), step);
+      kernels::form_coefficients<Rule>(table, plan, t);
     }
-    last = &k;
-    last_tensor = t;
+    last = t;
   }
+  kernels::conclude_step(table, plan);
 }
 
 }  // namespace onepass::cpu

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "host/cpu/cpu_rule.hpp"
@@ -64,13 +65,23 @@ void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients
                              (static_cast<State*>(tensor.states[kState]) + part.begin)...);
 }
 
+/// While the chunk is still in the cache.
+template <class Codec>
+void zero_chunk(const Table& table, Chunk chunk) {
+  const Extent part = kernels::extent(table, chunk);
+  std::memset(static_cast<typename Codec::Element*>(table.grads[chunk.tensor]) + part.begin, 0,
+              static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
+}
+
 template <class Rule, class Variant, class Format>
 void sweep(const Table& table, std::int64_t first, std::int64_t last) {
   for (std::int64_t c = first; c < last; ++c) {
     const Chunk chunk = table.chunks[c];
     const auto& k = kernels::coefficients<Rule>(table)[chunk.tensor];
-    if (!k.active) continue;
-    sweep_chunk<Variant, Format>(table, chunk, k, std::make_index_sequence<kStateCount<Variant>>{});
+    if (k.active) {
+      sweep_chunk<Variant, Format>(table, chunk, k, std::make_index_sequence<kStateCount<Variant>>{});
+    }
+    if (k.zero_grad) zero_chunk<typename Format::Grad>(table, chunk);
   }
 }
 

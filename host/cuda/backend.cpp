@@ -3,10 +3,14 @@
 
 #include <cuda_runtime_api.h>
 
+#include <limits>
+
 #include "host/cuda/device_guard.hpp"
 #include "host/cuda/runtime.hpp"
 #include "host/sentence.hpp"
+#include "kernels/accumulate.hpp"
 #include "kernels/cuda_check.hpp"
+#include "kernels/reduce.hpp"
 #include "kernels/table_kernels.hpp"
 
 namespace onepass {
@@ -31,18 +35,26 @@ class CudaBackend final : public Backend {
     check(cudaEventCreateWithFlags(&last_step_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
     step_blocks_ = variant_.resident_blocks();
     zero_blocks_ = kernels::zero_grad_blocks();
+    reduce_blocks_ = kernels::reduce_blocks();
+    accumulate_blocks_ = kernels::accumulate_blocks();
+    check(cudaMallocHost(reinterpret_cast<void**>(&fetched_), sizeof *fetched_), "cudaMallocHost");
+    *fetched_ = std::numeric_limits<double>::quiet_NaN();
   }
 
-  ~CudaBackend() override { (void)cudaEventDestroy(last_step_); }
+  ~CudaBackend() override {
+    (void)cudaFreeHost(fetched_);
+    (void)cudaEventDestroy(last_step_);
+  }
   CudaBackend(const CudaBackend&) = delete;
   CudaBackend& operator=(const CudaBackend&) = delete;
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  void plan(std::span<const std::int64_t> /*offsets*/) override {}
+  void plan(const WorkOffsets& /*offsets*/) override {}
 
-  void step(const kernels::Table& table, Stream stream) override {
+  void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) override {
     const DeviceGuard guard(index_);
+    if (norm) kernels::reduce(table, *norm, &table.control->gradients, reduce_blocks_, stream);
     variant_.step(table, step_blocks_, stream);
     remember(stream);
   }
@@ -52,6 +64,27 @@ class CudaBackend final : public Backend {
     kernels::zero_grad(table, zero_blocks_, stream);
     remember(stream);
   }
+
+  void accumulate(const kernels::Table& table, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::accumulate(table, accumulate_blocks_, stream);
+    remember(stream);
+  }
+
+  void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction* result,
+              Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::reduce(table, measure, result, reduce_blocks_, stream);
+    remember(stream);
+  }
+
+  void fetch(const double* number, Stream stream) override {
+    const DeviceGuard guard(index_);
+    check(cudaMemcpyAsync(fetched_, number, sizeof *number, cudaMemcpyDeviceToHost, stream.handle()),
+          "cudaMemcpyAsync");
+    remember(stream);
+  }
+  double fetched() const override { return *static_cast<const volatile double*>(fetched_); }
 
   void write(void* to, std::span<const std::byte> bytes, Stream stream) override {
     const DeviceGuard guard(index_);
@@ -82,6 +115,9 @@ class CudaBackend final : public Backend {
   int index_;
   int step_blocks_ = 0;
   int zero_blocks_ = 0;
+  int reduce_blocks_ = 0;
+  int accumulate_blocks_ = 0;
+  double* fetched_ = nullptr;  ///< Pinned, so that a copy to it need not wait.
   cudaEvent_t last_step_ = nullptr;
   bool captured_ = false;
 };

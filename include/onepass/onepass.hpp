@@ -3,6 +3,7 @@
 
 #include "onepass/device.hpp"
 #include "onepass/error.hpp"
+#include "onepass/gradients.hpp"
 #include "onepass/optimizer.hpp"
 #include "onepass/optimizers/adam.hpp"
 #include "onepass/optimizers/adamw.hpp"

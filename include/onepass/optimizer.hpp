@@ -20,8 +20,8 @@ concept ParameterRange =
 
 /// Moves every parameter of a model by one rule (SGD, RMSProp, Adam, AdamW, or the caller's own) in one pass
 /// over memory. The parameters are the caller's memory, all on one device; the states and step counts are the
-/// optimizer's, beside them. On CUDA a step is two kernel launches, whatever the number of tensors and
-/// groups.
+/// optimizer's, beside them. On CUDA a step is two kernel launches, three if
+/// gradients are measured, whatever the number of tensors and groups.
 ///
 /// Move-only. Not for use from two host threads at once; two optimizers may step at once, on two streams. One
 /// optimizer's calls on different streams must be ordered by the caller, by an event say.
@@ -43,8 +43,8 @@ class Optimizer {
       : rules_(std::move(groups)), core_(rule_ops<Rule>(), blob(), collect(parameters), options) {}
 
   /// One step of every parameter that has a gradient. Asynchronous on `stream`; never waits for the device
-  /// and never allocates, so it can be captured in a CUDA graph; capture again after set_found_inf or
-  /// add_parameters, and destroy or move nothing that a graph still replays.
+  /// and never allocates, so it can be captured in a CUDA graph; capture again after add_parameters,
+  /// and destroy or move nothing that a graph still replays.
   void step(Stream stream = {}) { core_.step(stream); }
 
   /// Writes zeros to every gradient. Asynchronous on `stream`; one launch on CUDA.
@@ -87,9 +87,62 @@ class Optimizer {
     core_.set_gradients(gradients, stream);
   }
 
-  /// `found_inf`, one float on the parameters' device, or null for none: a step that finds it nonzero when it
-  /// runs changes nothing, advances no step count, and is counted in skipped_steps().
-  void set_found_inf(const float* found_inf) { core_.set_found_inf(found_inf); }
+  /// What steps do with the gradients they find: clipping, unscaling, the policy for NaN and Inf, zeroing.
+  /// Asynchronous, for steps queued on `stream` from now on, replays of a captured graph included; but a
+  /// graph captured while nothing was measured (no clip_norm, no scaler, NonFinite::propagate) has no launch
+  /// that could: capture again. A changed loss_scale or loss_scaler starts anew from its first scale. Throws
+  /// InvalidArgument if a value is out of range or a pointer is on another device.
+  void set_gradient_handling(const GradientHandling& handling, Stream stream = {}) {
+    core_.set_gradient_handling(handling, stream);
+  }
+  [[nodiscard]] const GradientHandling& gradient_handling() const { return core_.gradient_handling(); }
+
+  /// Shorthands for one field of it.
+  void clip_grad_norm(const ClipGradNorm& clip, Stream stream = {}) {
+    change_handling([&](GradientHandling& handling) { handling.clip_norm = clip; }, stream);
+  }
+  void clip_grad_norm(double max_norm, Stream stream = {}) {
+    clip_grad_norm(ClipGradNorm{.max_norm = max_norm}, stream);
+  }
+  void clip_grad_value(double clip_value, Stream stream = {}) {
+    change_handling([&](GradientHandling& handling) { handling.clip_value = clip_value; }, stream);
+  }
+  void set_nonfinite(NonFinite policy, Stream stream = {}) {
+    change_handling([&](GradientHandling& handling) { handling.nonfinite = policy; }, stream);
+  }
+  void set_found_inf(const float* found_inf, Stream stream = {}) {
+    change_handling([&](GradientHandling& handling) { handling.found_inf = found_inf; }, stream);
+  }
+
+  /// Adds the gradients of a micro-batch to a float32 sum, from which the next step takes their mean: the sum
+  /// over the number of calls since the last step, whatever part of the model each had gradients for. A
+  /// parameter that had none in any of them is left out of the step; so are all if there was no call.
+  /// Asynchronous; one launch on CUDA. Throws InvalidArgument unless made with
+  /// Options::accumulates_gradients.
+  void accumulate(Stream stream = {}) { core_.accumulate(stream); }
+
+  /// The norm of all gradients at the last step that measured it (clip_norm, whether or not it clipped),
+  /// unscaled, before clipping; 0 before the first. Waits for `stream`.
+  [[nodiscard]] double grad_norm(Stream stream = {}) const { return core_.grad_norm(stream); }
+  /// The same without waiting: fetch, asynchronous, copies it to the host in the order of `stream`, and
+  /// fetched says what arrived last; NaN before the first.
+  void fetch_grad_norm(Stream stream = {}) { core_.fetch_grad_norm(stream); }
+  [[nodiscard]] double fetched_grad_norm() const { return core_.fetched_grad_norm(); }
+
+  /// sum (0.5 * weight_decay * p^2 + l1 * |p|) over all parameters, with the decay of groups where it is
+  /// coupled: what the penalties add to the loss. In double, in the order of ClipGradNorm's norm. Not finite
+  /// where a parameter is not. Waits for `stream`.
+  [[nodiscard]] double penalty(Stream stream = {}) const { return core_.penalty(stream); }
+
+  /// What the loss is to be multiplied by, one float on the parameters' device, which steps change in place
+  /// if there is a loss scaler. Valid until add_parameters.
+  [[nodiscard]] const float* loss_scale_pointer() const { return core_.loss_scale_pointer(); }
+  /// Its value now. Waits for `stream`.
+  [[nodiscard]] float loss_scale(Stream stream = {}) const { return core_.loss_scale(stream); }
+
+  /// With NonFinite::error: throws NonFiniteGradient if a step since the last call met a gradient that was
+  /// not finite, and names the first. Waits for `stream`.
+  void check(Stream stream = {}) { core_.check(stream); }
 
   /// Adds parameters; they start at step 1. Waits for the device.
   template <ParameterRange Parameters>
@@ -110,10 +163,14 @@ class Optimizer {
   [[nodiscard]] std::int64_t step_count(std::string_view parameter, Stream stream = {}) const {
     return core_.step_count(parameter, stream);
   }
-  /// How many steps found_inf has turned into nothing. Waits for `stream`.
+  /// How many steps the optimizer has taken, those left out that were skipped. Waits for `stream`.
+  [[nodiscard]] std::int64_t steps(Stream stream = {}) const { return core_.steps(stream); }
+  /// How many steps were turned into nothing, by found_inf or a gradient that was not finite. Waits for
+  /// `stream`.
   [[nodiscard]] std::int64_t skipped_steps(Stream stream = {}) const { return core_.skipped_steps(stream); }
 
-  /// All states and step counts, bit for bit, on the host; hyperparameters are not among them. Waits for
+  /// All states, counts, accumulated gradients and the loss scale, bit for bit, on the host; hyperparameters
+  /// are not among them. Waits for
   /// `stream`.
   [[nodiscard]] StateDict state_dict(Stream stream = {}) const { return core_.state_dict(stream); }
   /// Puts them back: the optimizer goes on as the one that was read would have. Waits for `stream`.
@@ -129,6 +186,13 @@ class Optimizer {
   }
 
   [[nodiscard]] RuleBlob blob() const { return RuleBlob{std::as_bytes(std::span(rules_)), rules_.size()}; }
+
+  template <class Change>
+  void change_handling(Change change, Stream stream) {
+    GradientHandling handling = gradient_handling();
+    change(handling);
+    set_gradient_handling(handling, stream);
+  }
 
   void write_rules(std::vector<Rule> changed, Stream stream) {
     core_.write_rules(RuleBlob{std::as_bytes(std::span(changed)), changed.size()}, stream);

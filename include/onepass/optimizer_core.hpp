@@ -10,17 +10,19 @@
 #include <vector>
 
 #include "onepass/cpu.hpp"
+#include "onepass/gradients.hpp"
 #include "onepass/parameter.hpp"
 #include "onepass/stream.hpp"
 
 namespace onepass {
 
-/// How an optimizer works; the results do not depend on it.
+/// How an optimizer works; results do not depend on it.
 struct Options {
   std::int64_t chunk_size =
       0;                ///< Elements of one piece of work, a multiple of 64; 0: what suits the device.
   int threads = 0;      ///< CPU: at most so many; 0: ONEPASS_THREADS, or all this process may use.
   Isa isa = Isa::best;  ///< CPU: instruction set; best: ONEPASS_ISA, or the widest that there is.
+  bool accumulates_gradients = false;  ///< A float32 sum of gradients for each parameter: accumulate().
 };
 
 /// One state of one parameter, as it lies in memory.
@@ -35,12 +37,18 @@ struct SavedParameter {
   std::string name;
   std::int64_t step = 0;  ///< Steps taken.
   std::vector<SavedState> states;
+  std::int64_t accumulated = 0;         ///< Micro-batches since the last step.
+  std::vector<std::byte> gradient_sum;  ///< Of those, in float32; empty where there are none.
 };
 
 /// All that an optimizer remembers, hyperparameters apart.
 struct StateDict {
-  std::string rule;  ///< "AdamW"
+  std::string rule;        ///< "AdamW"
+  std::int64_t steps = 0;  ///< Taken: where a schedule stands.
   std::int64_t skipped_steps = 0;
+  std::int64_t micro_batches = 0;   ///< Accumulated since the last step.
+  float loss_scale = 1.0f;          ///< As the loss scaler has it now.
+  std::int64_t growth_tracker = 0;  ///< Steps since the loss scale last changed.
   std::vector<SavedParameter> parameters;
 };
 
@@ -69,7 +77,8 @@ class OptimizerCore {
   void zero_grad(Stream stream);
   void write_rules(RuleBlob rules, Stream stream);
   void set_gradients(std::span<const Tensor> gradients, Stream stream);
-  void set_found_inf(const float* found_inf);
+  void accumulate(Stream stream);
+  void set_gradient_handling(const GradientHandling& handling, Stream stream);
   void add_parameters(std::vector<Parameter> parameters);
 
   void check_group(std::size_t group) const;
@@ -78,7 +87,16 @@ class OptimizerCore {
   [[nodiscard]] std::span<const char* const> state_names() const;
   [[nodiscard]] Tensor state(std::string_view parameter, std::string_view state);
   [[nodiscard]] std::int64_t step_count(std::string_view parameter, Stream stream) const;
+  [[nodiscard]] std::int64_t steps(Stream stream) const;
   [[nodiscard]] std::int64_t skipped_steps(Stream stream) const;
+  [[nodiscard]] const GradientHandling& gradient_handling() const;
+  void fetch_grad_norm(Stream stream);
+  [[nodiscard]] double fetched_grad_norm() const;
+  [[nodiscard]] double grad_norm(Stream stream) const;
+  [[nodiscard]] double penalty(Stream stream) const;
+  [[nodiscard]] float loss_scale(Stream stream) const;
+  [[nodiscard]] const float* loss_scale_pointer() const;
+  void check(Stream stream);
   [[nodiscard]] StateDict state_dict(Stream stream) const;
   void load_state_dict(const StateDict& dict, Stream stream);
 

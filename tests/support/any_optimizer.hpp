@@ -17,7 +17,13 @@ class AnyOptimizer {
   virtual void zero_grad(Stream stream = {}) = 0;
   virtual void set_lr(double lr, Stream stream = {}) = 0;
   virtual void set_gradients(std::span<const Tensor> gradients, Stream stream = {}) = 0;
-  virtual void set_found_inf(const float* found_inf) = 0;
+  virtual void set_gradient_handling(const GradientHandling& handling, Stream stream = {}) = 0;
+  void set_found_inf(const float* found_inf) { set_gradient_handling({.found_inf = found_inf}); }
+  virtual void accumulate(Stream stream = {}) = 0;
+  [[nodiscard]] virtual double grad_norm(Stream stream = {}) const = 0;
+  [[nodiscard]] virtual double penalty(Stream stream = {}) const = 0;
+  [[nodiscard]] virtual float loss_scale(Stream stream = {}) const = 0;
+  virtual void check(Stream stream = {}) = 0;
   virtual void add_parameters(const std::vector<Parameter>& parameters) = 0;
   [[nodiscard]] virtual std::span<const char* const> state_names() const = 0;
   [[nodiscard]] virtual Tensor state(std::string_view parameter, std::string_view state) = 0;
@@ -38,7 +44,14 @@ class TypedOptimizer final : public AnyOptimizer {
   void set_gradients(std::span<const Tensor> gradients, Stream stream) override {
     optimizer_.set_gradients(gradients, stream);
   }
-  void set_found_inf(const float* found_inf) override { optimizer_.set_found_inf(found_inf); }
+  void set_gradient_handling(const GradientHandling& handling, Stream stream) override {
+    optimizer_.set_gradient_handling(handling, stream);
+  }
+  void accumulate(Stream stream) override { optimizer_.accumulate(stream); }
+  [[nodiscard]] double grad_norm(Stream stream) const override { return optimizer_.grad_norm(stream); }
+  [[nodiscard]] double penalty(Stream stream) const override { return optimizer_.penalty(stream); }
+  [[nodiscard]] float loss_scale(Stream stream) const override { return optimizer_.loss_scale(stream); }
+  void check(Stream stream) override { optimizer_.check(stream); }
   void add_parameters(const std::vector<Parameter>& parameters) override {
     optimizer_.add_parameters(parameters);
   }

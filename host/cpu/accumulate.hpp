@@ -1,0 +1,42 @@
+// accumulate.hpp - the CPU's part of gradient accumulation. Compiled once for each instruction set.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/advance.hpp"
+#include "kernels/table.hpp"
+#include "onepass/storage/float32.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+template <class Codec>
+void add_run(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) sum[i] = sum[i] + Codec::decode(grad[i]);
+}
+
+template <class Codec>
+void copy_run(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) sum[i] = Codec::decode(grad[i]);
+}
+
+void accumulate(const kernels::Table& table, std::int64_t first, std::int64_t last) {
+  using Codec = storage::Float32;
+  for (std::int64_t c = first; c < last; ++c) {
+    const kernels::Chunk chunk = table.chunks[c];
+    if (table.incoming[chunk.tensor] == nullptr) continue;
+    const kernels::Extent part = kernels::extent(table, chunk);
+    auto* const grad = static_cast<Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
+    float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
+    const bool is_first = table.accumulated[chunk.tensor] == 0;
+    is_first ? copy_run<Codec>(sum, grad, part.count) : add_run<Codec>(sum, grad, part.count);
+    if (table.control->settings.zeroes != 0) {
+      std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(Codec::Element));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace onepass::cpu

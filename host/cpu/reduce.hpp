@@ -1,0 +1,127 @@
+// reduce.hpp - the CPU's reductions over gradients or parameters. Compiled once for each instruction set; the
+// order of additions is that of kernels/reduce.cu.
+#pragma once
+
+#include <cfloat>
+#include <cstdint>
+
+#include "kernels/advance.hpp"
+#include "kernels/reduction.hpp"
+#include "kernels/table.hpp"
+#include "onepass/storage/float32.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+using kernels::ExactSum;
+using kernels::kLeaf;
+using kernels::kReduceChunk;
+using kernels::kSlots;
+using kernels::Measure;
+using kernels::Reduction;
+using kernels::Table;
+using kernels::Term;
+
+constexpr int kWarp = 32;
+constexpr int kEach = kSlots / kWarp;
+
+template <Measure kMeasure>
+void deposit(Reduction& into, double leaf) {
+  if (leaf != leaf) {
+    into.nan = 1;
+  } else if (leaf >= ExactSum::kLimit) {
+    into.infinite = 1;
+  } else if constexpr (kMeasure == Measure::largest) {
+    const auto bits = __builtin_bit_cast(std::uint64_t, leaf);
+    if (bits > into.largest) into.largest = bits;
+  } else {
+    const kernels::LimbParts parts = kernels::split(leaf);
+    for (int i = 0; i < 3; ++i) into.sum.limbs[parts.first + i] += parts.part[i];
+  }
+}
+
+/// What a warp folds: four slots of each lane, then the lanes in halves.
+template <Measure kMeasure>
+double fold(const double* slots) {
+  double sums[kWarp];
+  for (int lane = 0; lane < kWarp; ++lane) {
+    const double* slot = slots + kEach * lane;
+    sums[lane] =
+        Term<kMeasure>::fold(Term<kMeasure>::fold(slot[0], slot[1]), Term<kMeasure>::fold(slot[2], slot[3]));
+  }
+  for (int width = kWarp / 2; width > 0; width /= 2) {
+    for (int lane = 0; lane < width; ++lane) {
+      sums[lane] = Term<kMeasure>::fold(sums[lane], sums[lane + width]);
+    }
+  }
+  return sums[0];
+}
+
+template <class Codec, Measure kMeasure>
+double reduce_leaf(const Term<kMeasure> term, const typename Codec::Element* from, std::int64_t count) {
+  double slots[kSlots] = {};
+  std::int64_t i = 0;
+  for (; i + kSlots <= count; i += kSlots) {
+    for (int slot = 0; slot < kSlots; ++slot)
+      slots[slot] = term.join(slots[slot], Codec::decode(from[i + slot]));
+  }
+  for (int slot = 0; i + slot < count; ++slot) {
+    slots[slot] = term.join(slots[slot], Codec::decode(from[i + slot]));
+  }
+  return fold<kMeasure>(slots);
+}
+
+/// The first element that is not finite; `count` if all are.
+template <class Codec>
+std::int64_t first_nonfinite(const typename Codec::Element* from, std::int64_t count) {
+  std::int64_t i = 0;
+  while (i < count && lane::abs(Codec::decode(from[i])) <= FLT_MAX) ++i;
+  return i;
+}
+
+template <class Codec, Measure kMeasure>
+void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
+  const kernels::Chunk chunk = table.pieces[piece];
+  const kernels::Extent part = kernels::extent_of(table, chunk, kReduceChunk);
+  Term<kMeasure> term{};
+  const void* stream = table.grads[chunk.tensor];
+  if constexpr (kMeasure == Measure::penalty) {
+    stream = table.tensors[chunk.tensor].param;
+    term.penalty = table.penalties[table.tensors[chunk.tensor].group];
+  }
+  if (stream == nullptr) return;
+  const auto* const from = static_cast<const typename Codec::Element*>(stream) + part.begin;
+  for (std::int64_t begin = 0; begin < part.count; begin += kLeaf) {
+    const std::int64_t count = part.count - begin < kLeaf ? part.count - begin : kLeaf;
+    const double sum = reduce_leaf<Codec>(term, from + begin, count);
+    deposit<kMeasure>(into, sum);
+    if (sum < ExactSum::kLimit) continue;
+    const std::int64_t found = first_nonfinite<Codec>(from + begin, count);
+    const auto place = static_cast<std::uint64_t>(piece * kReduceChunk + begin + found);
+    if (found < count && place < into.first_nonfinite) into.first_nonfinite = place;
+  }
+}
+
+template <Measure kMeasure>
+void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Reduction& into) {
+  for (std::int64_t piece = last - 1; piece >= first; --piece) {
+    reduce_piece<storage::Float32, kMeasure>(table, piece, into);
+  }
+}
+
+void reduce(const Table& table, Measure measure, std::int64_t first, std::int64_t last, Reduction& into) {
+  switch (measure) {
+    case Measure::sum_of_magnitudes:
+      return reduce_pieces<Measure::sum_of_magnitudes>(table, first, last, into);
+    case Measure::sum_of_squares:
+      return reduce_pieces<Measure::sum_of_squares>(table, first, last, into);
+    case Measure::largest:
+      return reduce_pieces<Measure::largest>(table, first, last, into);
+    case Measure::penalty:
+      return reduce_pieces<Measure::penalty>(table, first, last, into);
+  }
+}
+
+}  // namespace
+}  // namespace onepass::cpu

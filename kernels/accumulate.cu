@@ -1,0 +1,60 @@
+// accumulate.cu - gradients of micro-batches, added up in float32 until the step.
+#include "kernels/accumulate.hpp"
+
+#include <cstdint>
+
+#include "kernels/advance.hpp"
+#include "kernels/lanes.cuh"
+#include "kernels/last_block.cuh"
+#include "kernels/launch.cuh"
+#include "onepass/storage/float32.hpp"
+
+namespace onepass::kernels {
+namespace {
+
+constexpr int kThreads = 256;
+using Codec = storage::Float32;
+
+/// One chunk, by one block. The first micro-batch is copied: the sum need be neither read nor zeroed.
+__device__ void accumulate_chunk(const Table& table, Chunk chunk) {
+  const Extent part = extent(table, chunk);
+  auto* const incoming = global<Codec::Element>(table.incoming[chunk.tensor]) + part.begin;
+  auto* const sum = global<float>(table.grads[chunk.tensor]) + part.begin;
+  const Access from = widest(incoming), to = widest(sum);
+  const bool first = table.accumulated[chunk.tensor] == 0;
+  const bool zeroes = table.control->settings.zeroes != 0;
+  for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < part.count;
+       i += kLanes * kThreads) {
+    const int lanes = part.count - i < kLanes ? static_cast<int>(part.count - i) : kLanes;
+    float grad[kLanes];
+    float total[kLanes];
+    load<Codec>(grad, incoming + i, lanes, from);
+    if (!first) {
+      load<storage::Float32>(total, sum + i, lanes, to);
+#pragma unroll
+      for (int lane = 0; lane < kLanes; ++lane) grad[lane] = total[lane] + grad[lane];
+    }
+    store<storage::Float32>(sum + i, grad, lanes, to);
+    if (zeroes) store_zeros<Codec>(incoming + i, lanes, from);
+  }
+}
+
+/// Grid: strides over the chunks; block: kThreads. The last block counts, when no one reads the counts any
+/// more.
+__global__ void __launch_bounds__(kThreads) accumulate_kernel(const Table table) {
+  for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
+    const Chunk chunk = table.chunks[c];
+    if (table.incoming[chunk.tensor] != nullptr) accumulate_chunk(table, chunk);
+  }
+  if (is_last_block(table.control->blocks_done)) count_micro_batch(table, threadIdx.x, kThreads);
+}
+
+}  // namespace
+
+int accumulate_blocks() { return resident_blocks(accumulate_kernel, kThreads); }
+
+void accumulate(const Table& table, int resident, Stream stream) {
+  launch(accumulate_kernel, {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table);
+}
+
+}  // namespace onepass::kernels

@@ -1,0 +1,172 @@
+// reduce.cu - one read of all gradients or parameters, and what it adds up to.
+#include "kernels/reduce.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/advance.hpp"
+#include "kernels/lanes.cuh"
+#include "kernels/launch.cuh"
+#include "onepass/storage/float32.hpp"
+
+namespace onepass::kernels {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+static_assert(kSlots == kWarp * kLanes);
+
+using Counter = unsigned long long;  // what the atomics of CUDA take
+
+__device__ __forceinline__ Counter* counter(std::uint64_t* word) { return reinterpret_cast<Counter*>(word); }
+
+/// Adds one leaf, by one lane. Integers: the order of the lanes changes nothing.
+template <Measure kMeasure>
+__device__ void deposit(Reduction& into, double leaf) {
+  if (leaf != leaf) {
+    atomicOr(counter(&into.nan), Counter{1});
+  } else if (leaf >= ExactSum::kLimit) {
+    atomicOr(counter(&into.infinite), Counter{1});
+  } else if constexpr (kMeasure == Measure::largest) {
+    atomicMax(counter(&into.largest), static_cast<Counter>(__double_as_longlong(leaf)));
+  } else {
+    const LimbParts parts = split(leaf);
+    for (int i = 0; i < 3; ++i) atomicAdd(counter(&into.sum.limbs[parts.first + i]), Counter{parts.part[i]});
+  }
+}
+
+/// A leaf of one tensor: `count` elements at `from`, of which the first is element `index` of its piece.
+template <class Codec>
+struct Leaf {
+  const typename Codec::Element* from;
+  std::int64_t count;
+  std::uint64_t index;
+
+  __device__ __forceinline__ void read(float (&values)[kLanes], std::int64_t i, Access access) const {
+    const std::int64_t left = count - i;
+    load<Codec>(values, from + i, left < 0 ? 0 : left < kLanes ? static_cast<int>(left) : kLanes, access);
+  }
+};
+
+/// By one warp; every lane gets the result.
+template <class Codec, Measure kMeasure>
+__device__ double reduce_leaf(const Term<kMeasure>& term, const Leaf<Codec>& leaf, int lane) {
+  const Access access = widest(leaf.from);
+  double slots[kLanes] = {};
+#pragma unroll
+  for (int i = 0; i < kLeaf; i += kSlots) {
+    float values[kLanes];
+    leaf.read(values, i + kLanes * lane, access);
+#pragma unroll
+    for (int slot = 0; slot < kLanes; ++slot) slots[slot] = term.join(slots[slot], values[slot]);
+  }
+  double sum = term.fold(term.fold(slots[0], slots[1]), term.fold(slots[2], slots[3]));
+#pragma unroll
+  for (int width = kWarp / 2; width > 0; width /= 2) {
+    sum = term.fold(sum, __shfl_xor_sync(kAllLanes, sum, width));
+  }
+  return sum;
+}
+
+/// Remembers the first element of the leaf that is not finite. Reads the leaf again: this is rare.
+template <class Codec>
+__device__ void find_nonfinite(const Leaf<Codec>& leaf, std::uint64_t piece, int lane, Reduction& into) {
+  for (std::int64_t i = lane; i < leaf.count; i += kWarp) {
+    if (lane::abs(Codec::decode(leaf.from[i])) <= __FLT_MAX__) continue;
+    atomicMin(counter(&into.first_nonfinite), piece * kReduceChunk + leaf.index + static_cast<Counter>(i));
+    return;
+  }
+}
+
+__device__ void clear(Reduction& reduction) {
+  if (threadIdx.x == 0) reduction = Reduction::none();
+  __syncthreads();
+}
+
+/// Adds a block's part to the whole.
+__device__ void merge(Reduction& into, Reduction& part) {
+  __syncthreads();
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread < ExactSum::kLimbs && part.sum.limbs[thread] != 0) {
+    atomicAdd(counter(&into.sum.limbs[thread]), Counter{part.sum.limbs[thread]});
+  }
+  if (thread == kWarp) {
+    if (part.nan != 0) atomicOr(counter(&into.nan), Counter{1});
+    if (part.infinite != 0) atomicOr(counter(&into.infinite), Counter{1});
+    if (part.largest != 0) atomicMax(counter(&into.largest), Counter{part.largest});
+    if (part.first_nonfinite != kNowhere) {
+      atomicMin(counter(&into.first_nonfinite), Counter{part.first_nonfinite});
+    }
+  }
+}
+
+template <class Codec, Measure kMeasure>
+__device__ void reduce_one(const Table& table, std::int64_t work, int lane, Reduction& into) {
+  constexpr int kLeaves = static_cast<int>(kReduceChunk / kLeaf);
+  const std::int64_t piece = work / kLeaves;
+  const Chunk chunk = table.pieces[piece];
+  const Extent part = extent_of(table, chunk, kReduceChunk);
+  const auto begin = static_cast<std::int64_t>(work % kLeaves) * kLeaf;
+  void* stream = table.grads[chunk.tensor];
+  if constexpr (kMeasure == Measure::penalty) stream = table.tensors[chunk.tensor].param;
+  if (stream == nullptr || begin >= part.count) return;
+
+  const std::int64_t left = part.count - begin;
+  const Leaf<Codec> leaf{global<typename Codec::Element>(stream) + part.begin + begin,
+                         left < kLeaf ? left : kLeaf, static_cast<std::uint64_t>(begin)};
+  Term<kMeasure> term{};
+  if constexpr (kMeasure == Measure::penalty)
+    term.penalty = table.penalties[table.tensors[chunk.tensor].group];
+  const double sum = reduce_leaf<Codec>(term, leaf, lane);
+  if (lane == 0) deposit<kMeasure>(into, sum);
+  if (!(sum < ExactSum::kLimit)) find_nonfinite(leaf, static_cast<std::uint64_t>(piece), lane, into);
+}
+
+/// Grid: any number of blocks, whose warps stride over the leaves; block: kThreads. The last pieces come
+/// first, so that what the update begins with is what was read last and is still in the cache.
+template <class Codec, Measure kMeasure>
+__global__ void __launch_bounds__(kThreads) reduce_kernel(const Table table, Reduction* const result) {
+  __shared__ Reduction block;
+  clear(block);
+  constexpr int kWarps = kThreads / kWarp;
+  const std::int64_t leaves = table.piece_count * (kReduceChunk / kLeaf);
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
+  for (std::int64_t i = first; i < leaves; i += static_cast<std::int64_t>(gridDim.x) * kWarps) {
+    reduce_one<Codec, kMeasure>(table, leaves - 1 - i, lane, block);
+  }
+  merge(*result, block);
+}
+
+template <Measure kMeasure>
+void launch_reduce(const Table& table, Reduction* result, int resident, Stream stream) {
+  launch(reduce_kernel<storage::Float32, kMeasure>,
+         {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table, result);
+}
+
+}  // namespace
+
+int reduce_blocks() {
+  const int penalty = resident_blocks(reduce_kernel<storage::Float32, Measure::penalty>, kThreads);
+  const int magnitudes =
+      resident_blocks(reduce_kernel<storage::Float32, Measure::sum_of_magnitudes>, kThreads);
+  const int squares = resident_blocks(reduce_kernel<storage::Float32, Measure::sum_of_squares>, kThreads);
+  const int largest = resident_blocks(reduce_kernel<storage::Float32, Measure::largest>, kThreads);
+  return std::min({penalty, magnitudes, squares, largest});
+}
+
+void reduce(const Table& table, Measure measure, Reduction* result, int resident, Stream stream) {
+  switch (measure) {
+    case Measure::sum_of_magnitudes:
+      return launch_reduce<Measure::sum_of_magnitudes>(table, result, resident, stream);
+    case Measure::sum_of_squares:
+      return launch_reduce<Measure::sum_of_squares>(table, result, resident, stream);
+    case Measure::largest:
+      return launch_reduce<Measure::largest>(table, result, resident, stream);
+    case Measure::penalty:
+      return launch_reduce<Measure::penalty>(table, result, resident, stream);
+  }
+}
+
+}  // namespace onepass::kernels
