@@ -51,7 +51,7 @@ struct Tile {
 template <class Variant, class Rule, int kStates, std::size_t... kState>
 __device__ __forceinline__ void move_lane(const rule::TensorCoefficients<Rule>& k, Tile<kStates>& tile,
                                           int lane, std::index_sequence<kState...>) {
-  rule::move<Variant>(k, tile.param[lane], tile.grad[lane], tile.state[kState][lane]...);
+  rule::move<Variant, false>(k, tile.param[lane], tile.grad[lane], tile.state[kState][lane]...);
 }
 
 /// One chunk, by one block. kAllWide: every stream is aligned to 16 bytes, so nothing need be asked.

@@ -25,7 +25,7 @@ using kernels::TensorEntry;
 
 /// One element: load, move, store. The states pass through an array of constant indices, which stays in
 /// registers; captured by a lambda they would be read through pointers, and the loop would not vectorise.
-template <class Variant, class Format, class Rule, std::size_t... kState, class... StateElement>
+template <class Variant, class Format, bool kPlain, class Rule, std::size_t... kState, class... StateElement>
 inline __attribute__((always_inline)) void move_element(const rule::TensorCoefficients<Rule>& k,
                                                         typename Format::Param::Element& param,
                                                         typename Format::Grad::Element grad,
@@ -34,23 +34,27 @@ inline __attribute__((always_inline)) void move_element(const rule::TensorCoeffi
   using State = typename Format::State;
   float p = Format::Param::decode(param);
   float value[sizeof...(state) + 1] = {State::decode(state)...};
-  rule::move<Variant>(k, p, Format::Grad::decode(grad), value[kState]...);
+  rule::move<Variant, kPlain>(k, p, Format::Grad::decode(grad), value[kState]...);
   param = Format::Param::encode(p);
   ((state = State::encode(value[kState])), ...);
 }
 
 /// `count` elements. The coefficients are a local copy, so that no store can change them; buffers are known
 /// not to overlap (checked when they are registered), which ivdep passes on.
-template <class Variant, class Format, class Rule, class... StateElement>
+template <class Variant, class Format, bool kPlain, class Rule, class... StateElement>
 void sweep_run(const rule::TensorCoefficients<Rule> k, typename Format::Param::Element* __restrict param,
                const typename Format::Grad::Element* __restrict grad, std::int64_t count,
                StateElement* __restrict... state) {
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < count; ++i) {
-    move_element<Variant, Format>(k, param[i], grad[i], std::index_sequence_for<StateElement...>{},
-                                  state[i]...);
+    move_element<Variant, Format, kPlain>(k, param[i], grad[i], std::index_sequence_for<StateElement...>{},
+                                          state[i]...);
   }
 }
+
+/// T, once for each number.
+template <class T, std::size_t>
+using At = T;
 
 template <class Variant, class Format, class Rule, std::size_t... kState>
 void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k,
@@ -60,9 +64,11 @@ void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients
   using State = typename Format::State::Element;
   const TensorEntry& tensor = table.tensors[chunk.tensor];
   const Extent part = kernels::extent(table, chunk);
-  sweep_run<Variant, Format>(k, static_cast<Param*>(tensor.param) + part.begin,
-                             static_cast<const Grad*>(table.grads[chunk.tensor]) + part.begin, part.count,
-                             (static_cast<State*>(tensor.states[kState]) + part.begin)...);
+  const auto run = k.around.is_plain() ? &sweep_run<Variant, Format, true, Rule, At<State, kState>...>
+                                       : &sweep_run<Variant, Format, false, Rule, At<State, kState>...>;
+  run(k, static_cast<Param*>(tensor.param) + part.begin,
+      static_cast<const Grad*>(table.grads[chunk.tensor]) + part.begin, part.count,
+      (static_cast<State*>(tensor.states[kState]) + part.begin)...);
 }
 
 /// While the chunk is still in the cache.

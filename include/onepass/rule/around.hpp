@@ -57,17 +57,27 @@ struct Around {
             .threshold = proximal ? static_cast<float>(rule.lr * rule.l1) : 0.0f};
   }
 
+  /// Whether the steps that few ask for, clamp and L1, do nothing here. A CPU loop without them is up to
+  /// twice as fast in cache; it gives the same bits.
+  [[nodiscard]] ONEPASS_LANE bool is_plain() const {
+    return limit > __FLT_MAX__ && l1 == 0.0f && threshold == 0.0f;
+  }
+
   /// The gradient that the rule sees. Where nothing is asked for nothing is added: 0 * Inf would be NaN, and
   /// -0 + 0 is not -0.
+  template <bool kPlain>
   [[nodiscard]] ONEPASS_LANE float before(float p, float g) const {
-    const float scaled = lane::clamp(grad_scale * g, limit);
+    const float scaled = kPlain ? grad_scale * g : lane::clamp(grad_scale * g, limit);
     const float decayed = l2 != 0.0f ? lane::fma(l2, p, scaled) : scaled;
+    if constexpr (kPlain) return decayed;
     return l1 != 0.0f ? decayed + lane::with_sign_of(p, l1) : decayed;
   }
 
   /// The new parameter, given the rule's step.
+  template <bool kPlain>
   [[nodiscard]] ONEPASS_LANE float after(float p, float step) const {
     const float moved = lane::fma(decay, p, -step);
+    if constexpr (kPlain) return moved;
     return lane::copysign(lane::at_least(0.0f, lane::abs(moved) - threshold), moved);
   }
 };

@@ -22,10 +22,11 @@ struct TensorCoefficients {
 };
 
 /// Moves one parameter and its states. Loads and stores, and how numbers lie in memory, are the sweep's.
-template <class Variant, class Rule, class... State>
+/// kPlain: around is_plain(), which leaves something out and changes no bit.
+template <class Variant, bool kPlain, class Rule, class... State>
 ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, State&... states) {
-  const float step = Variant::update(k.rule, p, k.around.before(p, g), states...);
-  p = k.around.after(p, step);
+  const float step = Variant::update(k.rule, p, k.around.template before<kPlain>(p, g), states...);
+  p = k.around.template after<kPlain>(p, step);
 }
 
 }  // namespace onepass::rule

@@ -68,8 +68,8 @@ ONEPASS_LANE double abs(double x) { return __builtin_fabs(x); }
 ONEPASS_LANE float copysign(float magnitude, float sign) { return __builtin_copysignf(magnitude, sign); }
 
 /// x, and not below low; not outside [-limit, limit]. NaN stays NaN.
-ONEPASS_LANE float at_least(float low, float x) { return x < low ? low : x; }
-ONEPASS_LANE float clamp(float x, float limit) { return at_least(-limit, x > limit ? limit : x); }
+ONEPASS_LANE float at_least(float low, float x) { return low > x ? low : x; }
+ONEPASS_LANE float clamp(float x, float limit) { return at_least(-limit, limit < x ? limit : x); }
 
 /// -1, 0 or 1 times `size`; NaN for NaN, whose sign differs between machines.
 ONEPASS_LANE float with_sign_of(float x, float size) { return x > 0.0f ? size : x < 0.0f ? -size : x; }
