@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "host/cpu/prepare.hpp"
@@ -26,6 +27,12 @@ template <class Rule>
 kernels::Penalty penalty_of(const Rule& rule) {
   const bool coupled = rule.weight_decay_mode == WeightDecay::coupled;
   return {coupled ? 0.5 * rule.weight_decay : 0.0, rule.l1};
+}
+
+template <class Rule>
+std::optional<unsigned> driven_variant(Rule rule) {
+  if (!kernels::drive_momentum(rule, 0.5)) return std::nullopt;
+  return rule.variant();
 }
 
 template <class Rule, std::size_t kVariant>
@@ -57,6 +64,8 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
           .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
           .check = [](const std::byte* rule) { rule_at<Rule>(rule).check(); },
           .penalty = [](const std::byte* rule) { return penalty_of(rule_at<Rule>(rule)); },
+          .lr = [](const std::byte* rule) { return static_cast<double>(rule_at<Rule>(rule).lr); },
+          .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
           .prepare = &cpu::prepare<Rule>,
           .variants = variants};
 }

@@ -86,6 +86,8 @@ OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vect
       rules(rule_blob.bytes.begin(), rule_blob.bytes.end()),
       settings(checked_settings(ops.name, handling, Device::cpu())),
       accumulates(options.accumulates_gradients),
+      schedules(rule_blob.count),
+      schedule_memory(rule_blob.count),
       group_count(rule_blob.count),
       variant(check_rules(ops, rule_blob)),
       device(device_of(context(), added)),
@@ -122,6 +124,7 @@ TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
   contents.chunk_size = chunk_size;
   contents.rules = rules;
   contents.penalties = penalties_of(ops, rules);
+  for (const ScheduleMemory& memory : schedule_memory) contents.schedules.push_back(memory.view);
   contents.coefficient_bytes = ops.coefficient_bytes;
   return contents;
 }

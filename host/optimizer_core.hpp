@@ -12,6 +12,7 @@
 #include "host/rule_ops.hpp"
 #include "host/state_memory.hpp"
 #include "host/table_memory.hpp"
+#include "onepass/device.hpp"
 #include "onepass/optimizer_core.hpp"
 
 namespace onepass {
@@ -26,6 +27,15 @@ struct Roster {
   void append(std::vector<Parameter> added, std::span<const StatePointers> added_states,
               std::span<const StatePointers> added_sums);
   [[nodiscard]] std::vector<std::int64_t> numels() const;
+};
+
+/// A schedule as the prepare kernel reads it.
+struct ScheduleMemory {
+  DeviceBuffer block;
+  schedule::View view{};
+
+  /// Allocates, writes, and waits until it is there. Nothing for a schedule that is none.
+  static ScheduleMemory allocate(Device device, const Schedule& schedule);
 };
 
 /// Everything an optimizer owns. What a method builds anew it builds aside and swaps in at the end, so that
@@ -52,6 +62,10 @@ struct OptimizerCore::Impl {
   [[nodiscard]] kernels::Progress progress(Stream stream) const {
     return table_memory.read(&control().progress, stream);
   }
+  /// Throws InvalidArgument if the schedule drives a momentum that the group has no state for.
+  void check_schedule(const Schedule& schedule, std::size_t group) const;
+  void set_schedule(const Schedule& schedule, std::size_t group);
+
   /// Writes one part of the tables, in the order of the stream, without waiting.
   template <class T>
   void patch(T* to, const T& value, Stream stream) {
@@ -65,6 +79,8 @@ struct OptimizerCore::Impl {
   GradientHandling handling;
   kernels::Settings settings;  ///< What `handling` says, as the table has it.
   bool accumulates;
+  std::vector<Schedule> schedules;              ///< One a group.
+  std::vector<ScheduleMemory> schedule_memory;  ///< The same on the device.
   std::size_t group_count;
   unsigned variant;
   Roster roster;

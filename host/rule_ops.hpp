@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "host/cpu/cpu_rule.hpp"
@@ -26,6 +27,9 @@ struct RuleOps {
   unsigned (*variant)(const std::byte* rule);
   void (*check)(const std::byte* rule);
   kernels::Penalty (*penalty)(const std::byte* rule);
+  double (*lr)(const std::byte* rule);
+  /// The variant that the rule needs where a schedule drives its momentum; nothing if it has none.
+  std::optional<unsigned> (*driven_variant)(const std::byte* rule);
   void (*prepare)(const kernels::Table& table);  ///< On the CPU; the CUDA variants carry their own.
   std::span<const VariantOps> variants;
 };

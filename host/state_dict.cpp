@@ -24,6 +24,7 @@ class DictCheck {
   void check(const StateDict& dict) const {
     if (dict.rule != core_.ops.name) refuse(core_.ops.name, "the state dict is one of " + quoted(dict.rule));
     check_counts(dict);
+    check_groups(dict);
     std::vector<bool> seen(core_.roster.parameters.size());
     for (const SavedParameter& saved : dict.parameters) {
       const std::size_t index = core_.find_parameter(saved.name);
@@ -55,6 +56,17 @@ class DictCheck {
     }
     if (!(std::isfinite(dict.loss_scale) && dict.loss_scale >= 0)) {
       refuse(core_.ops.name, "the state dict has the loss scale " + number(dict.loss_scale));
+    }
+  }
+
+  void check_groups(const StateDict& dict) const {
+    for (const std::size_t groups : {dict.lrs.size(), dict.schedules.size()}) {
+      if (groups == 0 || groups == core_.group_count) continue;
+      refuse(core_.ops.name, "the state dict has " + std::to_string(groups) +
+                                 " groups, but this optimizer has " + std::to_string(core_.group_count));
+    }
+    for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
+      core_.check_schedule(dict.schedules[group], group);
     }
   }
 
@@ -153,6 +165,8 @@ StateDict OptimizerCore::state_dict(Stream stream) const {
                  .micro_batches = progress.micro_batches,
                  .loss_scale = progress.loss_scale.value,
                  .growth_tracker = progress.loss_scale.growth_tracker,
+                 .lrs = {},
+                 .schedules = impl_->schedules,
                  .parameters = {}};
   const std::vector<std::int64_t> steps = impl_->table_memory.read_counts(table.steps, stream);
   const std::vector<std::int64_t> accumulated = impl_->table_memory.read_counts(table.accumulated, stream);
@@ -175,6 +189,9 @@ StateDict OptimizerCore::state_dict(Stream stream) const {
 
 void OptimizerCore::load_state_dict(const StateDict& dict, Stream stream) {
   DictCheck(*impl_).check(dict);
+  for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
+    if (dict.schedules[group] != impl_->schedules[group]) impl_->set_schedule(dict.schedules[group], group);
+  }
   std::vector<std::int64_t> steps(dict.parameters.size());
   std::vector<std::int64_t> accumulated(dict.parameters.size());
   for (const SavedParameter& saved : dict.parameters) {

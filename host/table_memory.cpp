@@ -43,6 +43,7 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t accumulated = layout.add(contents.accumulated);
   const std::size_t rules = layout.add(contents.rules);
   const std::size_t penalties = layout.add(contents.penalties);
+  const std::size_t schedules = layout.add(contents.schedules);
   const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
   const std::size_t coefficients = layout.reserve(contents.tensors.size() * contents.coefficient_bytes);
   const std::size_t chunks = layout.add(contents.chunks);
@@ -64,6 +65,7 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .piece_count = static_cast<std::int64_t>(contents.pieces.size()),
            .rules = base + rules,
            .penalties = reinterpret_cast<const kernels::Penalty*>(base + penalties),
+           .schedules = reinterpret_cast<const schedule::View*>(base + schedules),
            .steps = reinterpret_cast<std::int64_t*>(base + steps),
            .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
            .coefficients = base + coefficients,

@@ -21,6 +21,7 @@ struct TableContents {
   std::vector<kernels::Chunk> chunks;
   std::vector<kernels::Chunk> pieces;
   std::vector<kernels::Penalty> penalties;
+  std::vector<schedule::View> schedules;
   std::int64_t chunk_size = 0;
   std::span<const std::byte> rules;
   std::size_t coefficient_bytes = 0;  ///< Of one tensor; written by every step.

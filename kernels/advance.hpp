@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "kernels/global.hpp"
 #include "kernels/table.hpp"
 #include "onepass/rule/element.hpp"
+#include "onepass/schedules/evaluate.hpp"
 
 namespace onepass::kernels {
 
@@ -33,6 +35,20 @@ ONEPASS_LANE const Rule& rule_of(const Table& table, std::int64_t tensor) {
   return static_cast<const Rule*>(table.rules)[table.tensors[tensor].group];
 }
 
+/// What OneCycleLR and CyclicLR drive: momentum, or Adam's beta1. False where a rule has neither.
+template <class Rule>
+ONEPASS_LANE bool drive_momentum(Rule& rule, double momentum) {
+  if constexpr (requires { rule.momentum; }) {
+    rule.momentum = momentum;
+    return true;
+  } else if constexpr (requires { rule.beta1; }) {
+    rule.beta1 = momentum;
+    return true;
+  } else {
+    return false;
+  }
+}
+
 /// What a step does, the same for every tensor.
 struct StepPlan {
   bool skips;   ///< Nothing moves; the step is counted as skipped.
@@ -56,8 +72,8 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   const Reduction& gradients = table.control->gradients;
 
   const std::int64_t pieces = table.incoming != nullptr ? progress.micro_batches : 1;
-  const double loss_scale =
-      settings.grad_scale != nullptr ? *settings.grad_scale : static_cast<double>(progress.loss_scale.value);
+  const double loss_scale = settings.grad_scale != nullptr ? *declared_global(settings.grad_scale)
+                                                           : static_cast<double>(progress.loss_scale.value);
   const double unscale = 1.0 / (loss_scale * static_cast<double>(pieces));
 
   StepPlan plan{.skips = false, .waits = pieces == 0, .norm = 0.0, .scale = {unscale, settings.max_value}};
@@ -67,7 +83,7 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
     plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
     plan.skips = settings.skips != 0 && gradients.first_nonfinite != kNowhere;
   }
-  if (settings.found_inf != nullptr && *settings.found_inf != 0.0f) plan.skips = true;
+  if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skips = true;
   plan.skips = plan.skips && !plan.waits;
   return plan;
 }
@@ -131,11 +147,25 @@ ONEPASS_LANE void leave_out(const Table& table, std::int64_t tensor) {
   coefficients<Rule>(table)[tensor].zero_grad = zeroes_gradient(table, tensor);
 }
 
+/// A rule with the rates that its group's schedule has for this step.
+template <class Rule>
+ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
+  Rule rule = rule_of<Rule>(table, tensor);
+  const schedule::View& stored = table.schedules[table.tensors[tensor].group];
+  if (stored.piece_count == 0) return rule;
+  const schedule::View view{declared_global(stored.pieces), stored.piece_count,
+                            declared_global(stored.numbers)};
+  const Rates rates = schedule::evaluate(view, rule.lr, table.control->progress.steps);
+  rule.lr = rates.lr;
+  if (rates.drives_momentum) drive_momentum(rule, rates.momentum);
+  return rule;
+}
+
 /// For the step that the tensor's count says.
 template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   coefficients<Rule>(table)[tensor] = rule::TensorCoefficients<Rule>::prepare(
-      rule_of<Rule>(table, tensor), table.steps[tensor], plan.scale, zeroes_gradient(table, tensor));
+      scheduled<Rule>(table, tensor), table.steps[tensor], plan.scale, zeroes_gradient(table, tensor));
 }
 
 }  // namespace onepass::kernels

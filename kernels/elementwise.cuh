@@ -48,17 +48,18 @@ struct Tile {
   float state[kStates > 0 ? kStates : 1][kLanes];
 };
 
-template <class Variant, class Rule, int kStates, std::size_t... kState>
+template <class Variant, bool kPlain, class Rule, int kStates, std::size_t... kState>
 __device__ __forceinline__ void move_lane(const rule::TensorCoefficients<Rule>& k, Tile<kStates>& tile,
                                           int lane, std::index_sequence<kState...>) {
-  rule::move<Variant, false>(k, tile.param[lane], tile.grad[lane], tile.state[kState][lane]...);
+  rule::move<Variant, kPlain>(k, tile.param[lane], tile.grad[lane], tile.state[kState][lane]...);
 }
 
-/// One chunk, by one block. kAllWide: every stream is aligned to 16 bytes, so nothing need be asked.
-template <class Variant, class Format, bool kAllWide, class Rule, int kStates>
+/// One chunk, by one block. kSimple: every stream is aligned to 16 bytes, and what stands around the rule is
+/// plain, so nothing need be asked.
+template <class Variant, class Format, bool kSimple, class Rule, int kStates>
 __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
                                       const Streams<Format, kStates>& at, std::int64_t count) {
-  const auto access = [](const void* stream) { return kAllWide ? Access::sixteen : widest(stream); };
+  const auto access = [](const void* stream) { return kSimple ? Access::sixteen : widest(stream); };
   for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < count; i += kLanes * kThreads) {
     const int lanes = count - i < kLanes ? static_cast<int>(count - i) : kLanes;
     Tile<kStates> tile;
@@ -70,14 +71,13 @@ __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
     }
 #pragma unroll
     for (int lane = 0; lane < kLanes; ++lane) {
-      move_lane<Variant>(k, tile, lane, std::make_index_sequence<kStates>{});
+      move_lane<Variant, kSimple>(k, tile, lane, std::make_index_sequence<kStates>{});
     }
     store<typename Format::Param>(at.param + i, tile.param, lanes, access(at.param));
 #pragma unroll
     for (int s = 0; s < kStates; ++s) {
       store<typename Format::State>(at.state[s] + i, tile.state[s], lanes, access(at.state[s]));
     }
-    if (k.zero_grad) store_zeros<typename Format::Grad>(at.grad + i, lanes, access(at.grad));
   }
 }
 
@@ -94,13 +94,13 @@ __global__ void __launch_bounds__(kThreads) elementwise(const Table table) {
     if (!k.active && !k.zero_grad) continue;
     const Extent part = extent(table, chunk);
     const auto streams = Streams<Format, kStates>::of(table, chunk, part.begin);
-    if (!k.active) {
-      zero_run<typename Format::Grad, kThreads>(streams.grad, part.count);
-    } else if (streams.all_wide()) {
+    if (k.active && streams.all_wide() && k.around.is_plain()) {
       sweep<Variant, Format, true>(k, streams, part.count);
-    } else {
+    } else if (k.active) {
       sweep<Variant, Format, false>(k, streams, part.count);
     }
+    // Each thread writes where it has read itself.
+    if (k.zero_grad) zero_run<typename Format::Grad, kThreads>(streams.grad, part.count);
   }
 }
 

@@ -42,23 +42,26 @@ ONEPASS_LANE LimbParts split(double x) {
   return {position / 32, {low & 0xffffffffu, (low >> 32) + (high & 0xffffffffu), high >> 32}};
 }
 
-/// The sum, rounded a few times in a fixed order: within 2^-51 of it.
+/// The sum, rounded a few times in a fixed order: within 2^-51 of it. The four highest digits of 32 bits are
+/// enough.
 ONEPASS_LANE double rounded(const ExactSum& sum) {
-  std::uint64_t digits[ExactSum::kLimbs];
   std::uint64_t carry = 0;
-  int top = 0;
-  for (int i = 0; i < ExactSum::kLimbs; ++i) {
+  double high[4] = {};
+  double digits[4] = {};
+  double weight = 0x1p-298;
+  double unit = weight;
+  for (int i = 0; i < ExactSum::kLimbs; ++i, unit *= 0x1p32) {
     const std::uint64_t limb = sum.limbs[i] + carry;
-    digits[i] = limb & 0xffffffffu;
     carry = limb >> 32;
-    if (digits[i] != 0) top = i;
+    for (int d = 3; d > 0; --d) digits[d] = digits[d - 1];
+    digits[0] = static_cast<double>(limb & 0xffffffffu);
+    if (digits[0] == 0.0) continue;
+    weight = unit;
+    for (int d = 0; d < 4; ++d) high[d] = digits[d];
   }
-  double value = 0.0;
-  double weight = lane::power(2.0, 32LL * top);
-  for (int i = top; i >= 0 && i > top - 4; --i, weight *= 0x1p-32) {
-    value = lane::fma(static_cast<double>(digits[i]), weight, value);
-  }
-  return value * 0x1p-298;
+  const double low = lane::fma(high[3], 0x1p-32, high[2]);
+  const double middle = lane::fma(low, 0x1p-32, high[1]);
+  return lane::fma(middle, 0x1p-32, high[0]) * weight;
 }
 
 }  // namespace onepass::kernels

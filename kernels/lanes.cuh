@@ -3,19 +3,17 @@
 
 #include <cstdint>
 
-#include "onepass/rule/lane.hpp"
+#include "kernels/global.hpp"
 
 namespace onepass::kernels {
 
 /// What one thread moves at a time: 16 bytes of float32.
 inline constexpr int kLanes = 4;
 
-/// An untyped pointer of the table, as elements of device memory. Saying that it is global memory spares a
-/// generic access: the compiler cannot know it of a pointer that it reads from memory.
+/// An untyped pointer of the table, as elements of device memory.
 template <class Element>
 __device__ __forceinline__ Element* global(void* pointer) {
-  __builtin_assume(__isGlobal(pointer));
-  return static_cast<Element*>(pointer);
+  return static_cast<Element*>(declared_global(pointer));
 }
 
 /// Bytes of one access to a stream.

@@ -12,13 +12,13 @@ namespace onepass::kernels {
 inline constexpr int kPrepareThreads = 128;
 
 /// One thread a tensor, striding. Each block decides for itself what the step does, from what no block
-/// changes; the last one to finish writes down what was decided. A few double-precision operations a tensor.
+/// changes; the last one to finish writes down what was decided. Some hundred double-precision operations a
+/// tensor where a schedule is attached, else a few; one block on a processor is all that this needs.
 template <class Rule>
-__global__ void __launch_bounds__(kPrepareThreads) prepare(const Table table) {
-  __shared__ StepPlan shared_plan;
-  if (threadIdx.x == 0) shared_plan = plan_step(table);
+__global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table) {
+  __shared__ StepPlan plan;
+  if (threadIdx.x == 0) plan = plan_step(table);
   __syncthreads();
-  const StepPlan plan = shared_plan;
   for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
     if (!takes_part(table, plan, t)) {

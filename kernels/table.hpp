@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/control.hpp"
+#include "onepass/schedules/piece.hpp"
 
 namespace onepass::kernels {
 
@@ -38,9 +39,10 @@ struct Table {
   std::int64_t chunk_count;
   std::int64_t chunk_size;
   std::int64_t piece_count;
-  const void* rules;          ///< Rule, one a group.
-  const Penalty* penalties;   ///< One a group.
-  std::int64_t* steps;        ///< Steps taken, one a tensor.
+  const void* rules;                ///< Rule, one a group.
+  const Penalty* penalties;         ///< One a group.
+  const schedule::View* schedules;  ///< One a group; without pieces where there is none.
+  std::int64_t* steps;              ///< Steps taken, one a tensor.
   std::int64_t* accumulated;  ///< Micro-batches in `grads`, one a tensor, where gradients are accumulated.
   void* coefficients;         ///< TensorCoefficients<Rule>, one a tensor.
   Control* control;

@@ -79,6 +79,18 @@ class Optimizer {
     write_rules(std::move(changed), stream);
   }
 
+  /// Lets the learning rate of all groups, or of one, follow a schedule of the steps taken (schedules/). It
+  /// is evaluated on the device where that count is, before each step: a captured graph follows it, and a
+  /// skipped step does not advance it. From then on lr is the base rate that the schedule starts from, and
+  /// set_lr changes that. Schedule{} is none. Copies the schedule to the device and waits for the steps so
+  /// far. Throws InvalidArgument if it drives a momentum that the rule has not or the optimizer carries no
+  /// state for.
+  void set_schedule(const Schedule& schedule) { core_.set_schedule(schedule); }
+  void set_schedule(const Schedule& schedule, std::size_t group) { core_.set_schedule(schedule, group); }
+  [[nodiscard]] const Schedule& schedule(std::size_t group = 0) const { return core_.schedule(group); }
+  /// The learning rate of a group's next step, after its schedule. Waits for `stream`.
+  [[nodiscard]] double lr(std::size_t group = 0, Stream stream = {}) const { return core_.lr(group, stream); }
+
   /// Replaces the gradients, one for each parameter in the order of registration; one whose data is null
   /// leaves its parameter out of the following steps, with its states and its step count. Asynchronous: for
   /// steps queued on `stream` from now on, replays of a captured graph included. Nothing is rebuilt: what
@@ -169,13 +181,25 @@ class Optimizer {
   /// `stream`.
   [[nodiscard]] std::int64_t skipped_steps(Stream stream = {}) const { return core_.skipped_steps(stream); }
 
-  /// All states, counts, accumulated gradients and the loss scale, bit for bit, on the host; hyperparameters
-  /// are not among them. Waits for
-  /// `stream`.
-  [[nodiscard]] StateDict state_dict(Stream stream = {}) const { return core_.state_dict(stream); }
+  /// All states, counts, accumulated gradients, the loss scale, base rates and schedules, bit for bit, on the
+  /// host; the other hyperparameters are not among them. Waits for `stream`.
+  [[nodiscard]] StateDict state_dict(Stream stream = {}) const {
+    StateDict dict = core_.state_dict(stream);
+    for (const Rule& rule : rules_) dict.lrs.push_back(rule.lr);
+    return dict;
+  }
   /// Puts them back: the optimizer goes on as the one that was read would have. Waits for `stream`.
-  /// Throws InvalidArgument unless rule, parameters (by name, any order), sizes and states are the same.
-  void load_state_dict(const StateDict& dict, Stream stream = {}) { core_.load_state_dict(dict, stream); }
+  /// Throws InvalidArgument unless rule, groups, parameters (by name, any order), sizes and states are the
+  /// same.
+  void load_state_dict(const StateDict& dict, Stream stream = {}) {
+    std::vector<Rule> changed = rules_;
+    for (std::size_t group = 0; group < dict.lrs.size() && group < changed.size(); ++group) {
+      changed[group].lr = dict.lrs[group];
+      changed[group].check();
+    }
+    core_.load_state_dict(dict, stream);
+    write_rules(std::move(changed), stream);
+  }
 
  private:
   template <class Parameters>

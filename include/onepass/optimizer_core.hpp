@@ -12,6 +12,7 @@
 #include "onepass/cpu.hpp"
 #include "onepass/gradients.hpp"
 #include "onepass/parameter.hpp"
+#include "onepass/schedules/schedule.hpp"
 #include "onepass/stream.hpp"
 
 namespace onepass {
@@ -41,7 +42,7 @@ struct SavedParameter {
   std::vector<std::byte> gradient_sum;  ///< Of those, in float32; empty where there are none.
 };
 
-/// All that an optimizer remembers, hyperparameters apart.
+/// All that an optimizer remembers. Of the hyperparameters it has the learning rates alone.
 struct StateDict {
   std::string rule;        ///< "AdamW"
   std::int64_t steps = 0;  ///< Taken: where a schedule stands.
@@ -49,6 +50,8 @@ struct StateDict {
   std::int64_t micro_batches = 0;   ///< Accumulated since the last step.
   float loss_scale = 1.0f;          ///< As the loss scaler has it now.
   std::int64_t growth_tracker = 0;  ///< Steps since the loss scale last changed.
+  std::vector<double> lrs;          ///< Base rate of each group; empty leaves them as they are.
+  std::vector<Schedule> schedules;  ///< One a group; empty leaves them as they are.
   std::vector<SavedParameter> parameters;
 };
 
@@ -79,6 +82,10 @@ class OptimizerCore {
   void set_gradients(std::span<const Tensor> gradients, Stream stream);
   void accumulate(Stream stream);
   void set_gradient_handling(const GradientHandling& handling, Stream stream);
+  void set_schedule(const Schedule& schedule);
+  void set_schedule(const Schedule& schedule, std::size_t group);
+  [[nodiscard]] const Schedule& schedule(std::size_t group) const;
+  [[nodiscard]] double lr(std::size_t group, Stream stream) const;
   void add_parameters(std::vector<Parameter> parameters);
 
   void check_group(std::size_t group) const;

@@ -11,15 +11,6 @@
 /// exact value, in units of the last place of the result; tests/rule/math_test.cpp measures them.
 namespace onepass::lane {
 
-/// a * b + c, rounded once.
-ONEPASS_LANE double fma(double a, double b, double c) {
-#ifdef __CUDA_ARCH__
-  return ::fma(a, b, c);
-#else
-  return __builtin_fma(a, b, c);
-#endif
-}
-
 namespace series {
 
 using Bits = unsigned long long;
