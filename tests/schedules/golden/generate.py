@@ -133,12 +133,14 @@ SCHEDULES = {
     "chain": (
         chain(lambda o: s.ConstantLR(o, 0.1, 20), lambda o: s.ExponentialLR(o, 0.999),
               lambda o: s.StepLR(o, 500, 0.9)), [20, 500, 1000]),
+    # PyTorch cannot nest these: a chain in a sequence fails, and a sequence in a chain drops the other factors
+    # at its milestones. So the factors are written out.
     "sequence_of_chains": (
         lambda o: s.LambdaLR(o, lambda t: (0.5 + 0.5 * t / 100 if t < 100 else
                                            0.999 ** (t - 100) * (0.25 if t < 150 else 1))), [100, 150]),
     "chain_of_sequences": (
-        chain(sequence([100], lambda o: s.LinearLR(o, 0.5, 1.0, 100), lambda o: s.StepLR(o, 1000, 0.5)),
-              lambda o: s.ExponentialLR(o, 0.9999)), [100, 1100]),
+        lambda o: s.LambdaLR(o, lambda t: 0.9999**t * (0.5 + 0.5 * t / 100 if t < 100 else
+                                                       0.5 ** ((t - 100) // 1000))), [100, 1100]),
 }
 
 # The closed forms are what we follow; how far the recursive ones drift from them is printed.
@@ -165,7 +167,7 @@ def write_schedules():
 
 def noisy_fall(seed, count=220):
     random.seed(seed)
-    return [2.0 * math.exp(-step / 40) + 0.5 + 0.05 * random.random() for step in range(count)]
+    return [round(2.0 * math.exp(-step / 40) + 0.5 + 0.05 * random.random(), 6) for step in range(count)]
 
 
 NAN, INF = math.nan, math.inf
@@ -178,9 +180,9 @@ PLATEAUS = {
     "min_lr": (dict(patience=1, factor=0.3, min_lr=[0.01, 0.002]), noisy_fall(5)),
     "eps": (dict(patience=0, factor=0.9, eps=1e-2), noisy_fall(6)),
     "max": (dict(mode="max", patience=4, factor=0.5), [-value for value in noisy_fall(7)]),
-    "max_rel": (dict(mode="max", patience=2, factor=0.5, threshold=0.01), [3 - v for v in noisy_fall(8)]),
+    "max_rel": (dict(mode="max", patience=2, factor=0.5, threshold=0.01), [round(3 - v, 6) for v in noisy_fall(8)]),
     "max_abs": (dict(mode="max", patience=2, factor=0.5, threshold=0.01, threshold_mode="abs", cooldown=1),
-                [3 - v for v in noisy_fall(9)]),
+                [round(3 - v, 6) for v in noisy_fall(9)]),
     "ties": (dict(patience=2, threshold=0.0, factor=0.5), [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5] * 4),
     "odd": (dict(patience=1, factor=0.5), ODD),
     "odd_max": (dict(mode="max", patience=1, factor=0.5, threshold_mode="abs"), ODD),
