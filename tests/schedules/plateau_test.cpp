@@ -103,7 +103,7 @@ TEST(ReduceLROnPlateau, StepSetsTheRateOfEveryGroup) {
 }
 
 TEST(ReduceLROnPlateau, RefusesMinimaThatDoNotFitTheGroupsAndChangesNothing) {
-  Model model({{.numel = 3}});
+  Model model({{.numel = 3}, {.numel = 5}});
   Optimizer optimizer{SGD{.lr = 0.4}, model.parameters()};
   ReduceLROnPlateau plateau{.patience = 0, .min_lrs = {0.1, 0.2}};
   const ReduceLROnPlateau before = plateau;
