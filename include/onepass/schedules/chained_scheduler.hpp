@@ -9,10 +9,9 @@ namespace onepass {
 /// The rate of each is the base rate of the next: factors multiply. One whose rates are absolute, OneCycleLR
 /// or CyclicLR, forgets what came before it; the last to drive the momentum has it.
 /// Source: torch.optim.lr_scheduler.ChainedScheduler. Deviations: there a schedule that is not a factor
-/// (CosineAnnealingLR with an eta_min) moves whatever the others have left of the rate, and a SequentialLR drops
-/// their factors at its milestones, so that the result depends on its path; here it is a function of the step.
-/// For factors both agree.
-/// Errors: InvalidArgument without schedules, when it becomes a Schedule.
+/// (CosineAnnealingLR with an eta_min) moves whatever the others have left of the rate, and a SequentialLR
+/// drops their factors at its milestones: the rate depends on its path. Here it is a function of the step.
+/// For factors both agree. Errors: InvalidArgument without schedules, when it becomes a Schedule.
 struct ChainedScheduler {
   std::vector<Schedule> schedules;
 };
