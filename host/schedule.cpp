@@ -51,12 +51,11 @@ void append(const Part& part, std::int32_t stage, std::int32_t as_stage, std::ve
     if (piece.stage != stage || piece.begin >= part.end - part.begin) continue;
     piece.stage = as_stage;
     piece.begin += part.begin;
-    piece.origin += part.begin;
     if (piece.number_count > 0) piece.first_number += part.first_number;
     pieces.push_back(piece);
   }
   if (pieces.size() == before) {
-    pieces.push_back({.stage = as_stage, .begin = part.begin, .origin = part.begin});
+    pieces.push_back({.stage = as_stage, .begin = part.begin});
   }
 }
 

@@ -83,10 +83,6 @@ void check_place(std::span<const Piece> pieces, std::size_t index) {
     refuse_piece(index, "begins at step " + std::to_string(piece.begin) +
                             (opens ? ", but is the first of its stage" : ", not after the one before"));
   }
-  if (piece.origin < 0 || piece.origin > piece.begin) {
-    refuse_piece(index, "counts from step " + std::to_string(piece.origin) + ", but begins at step " +
-                            std::to_string(piece.begin));
-  }
 }
 
 std::span<const double> numbers_of(std::span<const Piece> pieces, std::size_t index,
@@ -111,7 +107,6 @@ void check_pieces(std::span<const Piece> pieces, std::span<const double> numbers
     Piece wanted = repack(i, pieces[i], numbers_of(pieces, i, numbers));
     wanted.stage = pieces[i].stage;
     wanted.begin = pieces[i].begin;
-    wanted.origin = pieces[i].origin;
     wanted.first_number = pieces[i].first_number;
     wanted.number_count = pieces[i].number_count;
     if (wanted != pieces[i]) refuse_piece(i, "has parameters that no schedule of its kind has");

@@ -24,7 +24,10 @@ class OnDevice {
     if (!values.empty()) copy({kGpu, buffer_.data()}, {Device::cpu(), values.data()}, values.size_bytes());
   }
   explicit OnDevice(const std::vector<T>& values) : OnDevice(std::span<const T>(values)) {}
-  explicit OnDevice(std::size_t count) : buffer_(kGpu, count * sizeof(T)) {}
+  /// Zeros: a kernel does not write the padding of a struct, and read() copies it.
+  explicit OnDevice(std::size_t count) : buffer_(kGpu, count * sizeof(T)) {
+    fill_zero({kGpu, buffer_.data()}, count * sizeof(T));
+  }
 
   [[nodiscard]] T* get() const { return buffer_.as<T>(); }
   [[nodiscard]] std::vector<T> read(std::size_t count) const {

@@ -184,10 +184,6 @@ TEST(SavedSchedule, RefusesPiecesOutOfPlace) {
       good, [](Pieces& p, Numbers&) { p[0].begin = 1; }, "piece 0 begins at step 1"));
   EXPECT_TRUE(refuses_pieces(
       good, [](Pieces& p, Numbers&) { p[1].begin = 0; }, "piece 1 begins at step 0"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[1].origin = 6; }, "counts from step 6"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[1].origin = -1; }, "counts from step -1"));
 }
 
 TEST(SavedSchedule, RefusesParametersThatNoScheduleHas) {

@@ -88,6 +88,12 @@ TEST(ReduceLROnPlateau, GoesOnFromACopyOfItsState) {
   }
 }
 
+TEST(ReduceLROnPlateau, LeavesOutAFallOfNoMoreThanEps) {
+  const ReduceLROnPlateau plateau{.factor = 0.5, .eps = 0.5};
+  EXPECT_EQ(plateau.reduced(1.0), 1.0);
+  EXPECT_EQ(plateau.reduced(std::nextafter(1.0, 2.0)), std::nextafter(1.0, 2.0) / 2);
+}
+
 TEST(ReduceLROnPlateau, StepSetsTheRateOfEveryGroup) {
   Model model({{.numel = 3}, {.numel = 5, .group = 1}});
   Optimizer optimizer{std::vector{SGD{.lr = 0.4}, SGD{.lr = 0.02}}, model.parameters()};

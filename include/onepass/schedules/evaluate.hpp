@@ -66,7 +66,7 @@ ONEPASS_LANE Rates evaluate(const View& view, double base_lr, std::int64_t step)
     const Piece& piece = view.pieces[i];
     const bool over = i + 1 < view.piece_count && view.pieces[i + 1].stage == piece.stage &&
                       view.pieces[i + 1].begin <= now;
-    if (piece.begin <= now && !over) apply(piece, view.numbers, now - piece.origin, rates);
+    if (piece.begin <= now && !over) apply(piece, view.numbers, now - piece.begin, rates);
   }
   return rates;
 }

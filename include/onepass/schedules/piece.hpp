@@ -37,13 +37,12 @@ enum class Kind : std::int32_t {
 };
 
 /// One schedule over one stretch of steps: it begins at `begin`, lasts until the next piece of its stage
-/// begins, and counts its own steps from `origin`. Stages are functions of functions: each takes the rate of
-/// the one before as its base.
+/// begins, and counts its own steps from 0. Stages are functions of functions: each takes the rate of the one
+/// before as its base.
 struct Piece {
   Kind kind = Kind::identity;
   std::int32_t stage = 0;
   std::int64_t begin = 0;
-  std::int64_t origin = 0;
   std::int64_t first_number = 0;  ///< What is longer than `parameters` lies in View::numbers.
   std::int64_t number_count = 0;
   double parameters[11] = {};  ///< As the kind's struct says; the rest is 0.
