@@ -58,13 +58,13 @@ struct LossScaler {
 /// micro-batches, clip by norm (all of it one multiplication), clip by value; then the rule, with its
 /// penalties.
 struct GradientHandling {
-  std::optional<ClipGradNorm> clip_norm;
+  std::optional<ClipGradNorm> clip_norm = std::nullopt;
   double clip_value =
       std::numeric_limits<double>::infinity();  ///< g = clamp(g, -clip_value, clip_value); >= 0.
   NonFinite nonfinite = NonFinite::propagate;
-  double loss_scale = 1.0;                ///< What the loss was multiplied by; > 0. Not beside a scaler.
-  std::optional<LossScaler> loss_scaler;  ///< Skips as NonFinite::skip does.
-  bool zero_grad = false;                 ///< Leaves zeros where a step (or accumulate) found the gradients.
+  double loss_scale = 1.0;  ///< What the loss was multiplied by; > 0. Not beside a scaler.
+  std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Skips as NonFinite::skip does.
+  bool zero_grad = false;  ///< Leaves zeros where a step (or accumulate) found the gradients.
 
   /// The caller's own scaler, in the optimizer's device memory, as PyTorch's fused optimizers take it: a step
   /// that finds *found_inf nonzero when it runs is skipped; *grad_scale is divided out and replaces

@@ -30,8 +30,8 @@ std::vector<Named> schedules() {
       {"one_cycle_lr_only", OneCycleLR{.max_lr = 0.1, .total_steps = 50, .cycle_momentum = false}},
       {"lambda", LambdaLR{.lr_lambda = [](std::int64_t t) { return 1.0 / (1.0 + static_cast<double>(t)); },
                           .steps = 20}},
-      {"sequence", SequentialLR{.schedules = {WarmUp{.steps = 10}, ExponentialLR{.gamma = 0.9}},
-                                .milestones = {10}}},
+      {"sequence",
+       SequentialLR{.schedules = {WarmUp{.steps = 10}, ExponentialLR{.gamma = 0.9}}, .milestones = {10}}},
       {"chain", ChainedScheduler{.schedules = {PolynomialLR{.total_iters = 50, .power = 2.0},
                                                MultiStepLR{.milestones = {5, 30}}}}},
   };

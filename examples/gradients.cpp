@@ -1,0 +1,63 @@
+// gradients.cpp - what happens to gradients before the step: clipping, loss scaling, accumulation.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <onepass/onepass.hpp>
+#include <vector>
+
+namespace {
+
+using Floats = std::vector<float>;
+
+/// The gradient of half the squared distance to (3, 4), times what the loss is multiplied by.
+void backward(const Floats& point, Floats& grad, float scale = 1.0f) {
+  grad = {scale * (point[0] - 3.0f), scale * (point[1] - 4.0f)};
+}
+
+bool clipping() {
+  Floats point{0, 0}, grad{0, 0};
+  const std::vector<onepass::Parameter> parameters{{.name = "point", .value = point, .grad = grad}};
+  // [clip]
+  onepass::Optimizer optimizer{onepass::SGD{.lr = 1.0}, parameters};
+  optimizer.clip_grad_norm(1.0);                      // as torch.nn.utils.clip_grad_norm_
+  optimizer.set_nonfinite(onepass::NonFinite::skip);  // a NaN or Inf turns the step into nothing
+  backward(point, grad);                              // the gradient is (-3, -4)
+  optimizer.step();                                   // and moves the point by (0.6, 0.8)
+  std::printf("norm %.1f\n", optimizer.grad_norm());  // norm 5.0, before clipping
+  // [/clip]
+  return std::abs(point[0] - 0.6f) < 1e-5f && std::abs(point[1] - 0.8f) < 1e-5f;
+}
+
+bool scaling() {
+  Floats point{0, 0}, grad{0, 0};
+  const std::vector<onepass::Parameter> parameters{{.name = "point", .value = point, .grad = grad}};
+  onepass::Optimizer optimizer{onepass::SGD{.lr = 0.5}, parameters};
+  // [scaler]
+  optimizer.set_gradient_handling({.loss_scaler = onepass::LossScaler{.growth_interval = 100}});
+  const float* const scale = optimizer.loss_scale_pointer();  // in the device's memory: let the loss read it
+  for (int step = 0; step < 50; ++step) {
+    backward(point, grad, *scale);
+    optimizer.step();  // divides by the scale, skips if a gradient is not finite, moves the scale
+  }
+  // [/scaler]
+  return std::abs(point[0] - 3.0f) < 1e-5f && optimizer.loss_scale() == 65536.0f;
+}
+
+bool accumulating() {
+  Floats point{0, 0}, grad{0, 0};
+  const std::vector<onepass::Parameter> parameters{{.name = "point", .value = point, .grad = grad}};
+  // [accumulate]
+  onepass::Optimizer optimizer{onepass::SGD{.lr = 1.0}, parameters, {.accumulates_gradients = true}};
+  for (const float target : {1.0f, 2.0f, 3.0f, 6.0f}) {  // four micro-batches
+    grad = {point[0] - target, 0.0f};
+    optimizer.accumulate();  // into a sum in float32
+  }
+  optimizer.step();  // by the mean of the four: point[0] = 3
+  // [/accumulate]
+  return point[0] == 3.0f;
+}
+
+}  // namespace
+
+int main() { return clipping() && scaling() && accumulating() ? EXIT_SUCCESS : EXIT_FAILURE; }
