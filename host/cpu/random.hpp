@@ -1,0 +1,40 @@
+// random.hpp - the CPU loops that draw random bits: compiled once for each instruction set, the widest one
+// that is there chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/random_jobs.hpp"
+#include "onepass/cpu.hpp"
+
+namespace onepass::cpu {
+
+/// Columns that a reflection moves at once: a tile is rows of so many doubles.
+inline constexpr int kTileColumns = 16;
+
+/// tile = tile - scale * v (v^T tile), on `rows` rows.
+struct Reflection {
+  const double* vector;
+  double scale;
+  std::int64_t rows;
+};
+
+/// What one instruction set offers. Each runs on the calling thread, in the default float environment.
+struct RandomLoops {
+  void (*fill)(const kernels::FillJob& job);
+  void (*dropout)(const kernels::DropoutJob& job);
+  void (*reflect)(const Reflection& reflection, double* tile);
+};
+
+/// One small generated file for each level (host/cpu/random.cpp.in).
+template <Isa kIsa>
+const RandomLoops& random_loops();
+
+/// The loops of best_isa(). Throws InvalidArgument if ONEPASS_ISA names none that is there.
+const RandomLoops& best_random_loops();
+
+/// The whole job, on as many threads as it pays.
+void fill(const kernels::FillJob& job);
+void dropout(const kernels::DropoutJob& job);
+
+}  // namespace onepass::cpu

@@ -1,0 +1,79 @@
+#include "onepass/initializers/initialize.hpp"
+
+#include <string>
+#include <vector>
+
+#include "host/check_tensor.hpp"
+#include "host/cpu/float_environment.hpp"
+#include "host/cpu/random.hpp"
+#include "host/cuda/random.hpp"
+#include "host/initializers/orthogonal.hpp"
+#include "host/initializers/shape.hpp"
+#include "host/sentence.hpp"
+
+namespace onepass {
+namespace {
+
+using initializers::Distribution;
+using initializers::DistributionKind;
+using Shape = std::span<const std::int64_t>;
+
+[[noreturn]] void fail(const std::string& sentence) {
+  throw InvalidArgument("onepass: initialize: " + sentence);
+}
+
+/// The elements of the logical tensor that are to be filled.
+kernels::Run check_run(const Tensor& tensor, Shape shape, const RandomKey& key) {
+  check_tensor({"initialize", "tensor"}, tensor);
+  const std::int64_t logical = initializers::elements_of(shape);
+  const std::string of_shape = "the shape " + initializers::shape_text(shape) + " has " + elements(logical);
+  if (logical > random::kMostElements) fail(of_shape + ", and at most 2^50 can be drawn");
+  if (!key.first.has_value()) {
+    if (logical != tensor.numel) fail(of_shape + ", but the tensor has " + std::to_string(tensor.numel));
+    return {0, tensor.numel};
+  }
+  if (*key.first < 0 || *key.first > logical - tensor.numel) {
+    fail(of_shape + ", and " + elements(tensor.numel) + " from element " + std::to_string(*key.first) +
+         " on do not lie within");
+  }
+  return {*key.first, tensor.numel};
+}
+
+/// The whole matrix is needed for any part of it.
+void fill_orthogonal(const kernels::FillJob& job, const Tensor& tensor, Shape shape, Stream stream) {
+  const initializers::MatrixShape matrix{shape[0], initializers::elements_of(shape.subspan(1))};
+  const std::int64_t numel = matrix.rows * matrix.cols;
+  std::vector<float> normals(static_cast<std::size_t>(numel));
+  kernels::FillJob draw = job;
+  draw.distribution = initializers::normal(0.0, 1.0);
+  draw.run = {0, numel};
+  draw.out = normals.data();
+  cpu::fill(draw);
+  const std::vector<float> values = initializers::orthogonalize(matrix, job.distribution.std, normals);
+  copy({tensor.device, tensor.data}, {Device::cpu(), values.data() + job.run.first}, tensor.bytes(), stream);
+}
+
+}  // namespace
+
+void initialize(const Tensor& tensor, std::span<const std::int64_t> shape, const Initializer& initializer,
+                const RandomKey& key, Stream stream) {
+  const cpu::DefaultFloatEnvironment environment;
+  const kernels::Run run = check_run(tensor, shape, key);
+  const Distribution distribution =
+      std::visit([&](const auto& chosen) { return chosen.distribution(shape); }, initializer);
+  if (run.count == 0) return;
+  const kernels::FillJob job{.distribution = distribution,
+                             .seed = key.seed,
+                             .tensor = key.tensor,
+                             .run = run,
+                             .out = static_cast<float*>(tensor.data)};
+  if (distribution.kind == DistributionKind::orthogonal) {
+    fill_orthogonal(job, tensor, shape, stream);
+  } else if (tensor.device.is_cuda()) {
+    cuda::fill(tensor.device.index(), job, stream);
+  } else {
+    cpu::fill(job);
+  }
+}
+
+}  // namespace onepass

@@ -1,0 +1,32 @@
+// truncated_normal.hpp - normal, without its tails, in the two conventions that are in use.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "onepass/initializers/distribution.hpp"
+
+namespace onepass::initializers {
+
+/// torch.nn.init.trunc_normal_: normal with `mean` and `std`, cut off at the absolute bounds a and b. So the
+/// standard deviation of what is drawn is below `std`. By the inverse of the distribution function, in double
+/// and rounded once (random/truncated_normal.hpp). Any shape. Throws InvalidArgument unless all are finite in
+/// float32, std > 0, a < b, and at least 1e-290 of the distribution lies between them.
+struct TruncatedNormal {
+  double mean = 0.0;
+  double std = 1.0;
+  double a = -2.0;
+  double b = 2.0;
+  [[nodiscard]] Distribution distribution(std::span<const std::int64_t> shape) const;
+};
+
+/// The convention of JAX's and Keras's variance_scaling(..., "truncated_normal"): `std` is that of what is
+/// drawn. A normal distribution with s = std / 0.87962566103423978, cut off at mean +- 2 s. Any shape. Throws
+/// InvalidArgument unless both are finite in float32 and std > 0.
+struct VariancePreservingTruncatedNormal {
+  double mean = 0.0;
+  double std = 1.0;
+  [[nodiscard]] Distribution distribution(std::span<const std::int64_t> shape) const;
+};
+
+}  // namespace onepass::initializers
