@@ -33,14 +33,15 @@ template <DistributionKind kKind>
 void draw_group(const Distribution& from, std::int64_t first_block, const std::uint32_t* __restrict words,
                 float* __restrict values) {
   const Distribution local = from;
-  for (int b = 0; b < kGroupBlocks; ++b) {
-    const random::Words drawn{{words[4 * b], words[4 * b + 1], words[4 * b + 2], words[4 * b + 3]}};
-    float block[initializers::kBlock];
-    initializers::draw<kKind>(local, first_block + b, drawn, block);
-    values[4 * b] = block[0];
-    values[4 * b + 1] = block[1];
-    values[4 * b + 2] = block[2];
-    values[4 * b + 3] = block[3];
+  if constexpr (initializers::kFromOneWord<kKind>) {
+    for (int i = 0; i < kGroup; ++i) values[i] = initializers::draw_one<kKind>(local, words[i]);
+  } else {
+    for (int b = 0; b < kGroupBlocks; ++b) {
+      const random::Words drawn{{words[4 * b], words[4 * b + 1], words[4 * b + 2], words[4 * b + 3]}};
+      float block[initializers::kBlock];
+      initializers::draw<kKind>(local, first_block + b, drawn, block);
+      for (int i = 0; i < initializers::kBlock; ++i) values[4 * b + i] = block[i];
+    }
   }
 }
 

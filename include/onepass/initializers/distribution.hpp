@@ -62,6 +62,23 @@ ONEPASS_LANE float dirac(const DiracPlaces& places, std::int64_t element) {
   return output == input && at == places.centre ? 1.0f : 0.0f;
 }
 
+/// Whether an element needs nothing but its own word.
+template <DistributionKind kKind>
+inline constexpr bool kFromOneWord =
+    kKind == DistributionKind::constant || kKind == DistributionKind::uniform ||
+    kKind == DistributionKind::truncated_normal;
+
+template <DistributionKind kKind>
+ONEPASS_LANE float draw_one(const Distribution& from, std::uint32_t word) {
+  if constexpr (kKind == DistributionKind::uniform) {
+    return random::uniform(from.interval, word);
+  } else if constexpr (kKind == DistributionKind::truncated_normal) {
+    return random::truncated_normal(from.truncation, word);
+  } else {
+    return static_cast<float>(from.mean);
+  }
+}
+
 /// The four elements of a block, of the kind that is asked for. `words` are the block's.
 template <DistributionKind kKind>
 ONEPASS_LANE void draw(const Distribution& from, std::int64_t block, const random::Words& words,
@@ -73,18 +90,10 @@ ONEPASS_LANE void draw(const Distribution& from, std::int64_t block, const rando
     values[1] = static_cast<float>(lane::fma(from.std, first.second, from.mean));
     values[2] = static_cast<float>(lane::fma(from.std, second.first, from.mean));
     values[3] = static_cast<float>(lane::fma(from.std, second.second, from.mean));
+  } else if constexpr (kKind == DistributionKind::dirac) {
+    for (int i = 0; i < kBlock; ++i) values[i] = dirac(from.places, kBlock * block + i);
   } else {
-    for (int i = 0; i < kBlock; ++i) {
-      if constexpr (kKind == DistributionKind::uniform) {
-        values[i] = random::uniform(from.interval, words.word[i]);
-      } else if constexpr (kKind == DistributionKind::truncated_normal) {
-        values[i] = random::truncated_normal(from.truncation, words.word[i]);
-      } else if constexpr (kKind == DistributionKind::dirac) {
-        values[i] = dirac(from.places, kBlock * block + i);
-      } else {
-        values[i] = static_cast<float>(from.mean);
-      }
-    }
+    for (int i = 0; i < kBlock; ++i) values[i] = draw_one<kKind>(from, words.word[i]);
   }
 }
 

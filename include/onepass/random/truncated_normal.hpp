@@ -19,7 +19,7 @@ ONEPASS_LANE double blend(bool condition, double first, double second) {
 }
 
 /// The x >= 0 that a standard normal number exceeds with probability p in (0, 1/2], p a normal number.
-/// Relative error about 1e-16; where x is near 0, absolute. Without branches, so that a loop vectorises.
+/// Relative error below 2^-50; where x is near 0, absolute. Without branches, so that a loop vectorises.
 /// Source: Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution", PPND16.
 ONEPASS_LANE double upper_quantile(double p) {
   using lane::series::horner;

@@ -1,0 +1,68 @@
+// random_reference.hpp - random words and what is made of them, written again from the papers: Philox as in
+// Salmon et al. 2011, formulas in long double.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+
+namespace onepass::test::reference {
+
+using Long = long double;
+
+/// What the purposes are called in a counter. Written out: bits that were drawn once must not change.
+constexpr std::uint64_t kDropout = 2, kInitialization = 3;
+
+inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::array<std::uint32_t, 4> c) {
+  std::array<std::uint32_t, 2> k{static_cast<std::uint32_t>(key & 0xffffffff),
+                                 static_cast<std::uint32_t>(key >> 32)};
+  for (int round = 1; round <= 10; ++round) {
+    const std::uint64_t a = 0xD2511F53ull * c[0], b = 0xCD9E8D57ull * c[2];
+    c = {static_cast<std::uint32_t>(b >> 32) ^ c[1] ^ k[0], static_cast<std::uint32_t>(b),
+         static_cast<std::uint32_t>(a >> 32) ^ c[3] ^ k[1], static_cast<std::uint32_t>(a)};
+    k[0] += 0x9E3779B9u;
+    k[1] += 0xBB67AE85u;
+  }
+  return c;
+}
+
+/// Where an element's word is drawn.
+struct Place {
+  std::uint64_t seed, purpose;
+  std::uint32_t step, tensor;
+};
+
+inline std::uint32_t word(const Place& place, std::uint64_t element) {
+  const std::uint64_t low = (element / 4) | (place.purpose << 48);
+  return philox(place.seed, {static_cast<std::uint32_t>(low & 0xffffffff),
+                             static_cast<std::uint32_t>(low >> 32), place.step, place.tensor})[element % 4];
+}
+
+inline Long open(std::uint32_t word) { return (static_cast<Long>(word) + 0.5L) / 0x1p32L; }
+
+/// Of the pair that the element belongs to.
+inline Long normal(const Place& place, std::uint64_t element) {
+  const std::uint64_t even = element / 2 * 2;
+  const Long radius = std::sqrt(-2 * std::log(open(word(place, even))));
+  const Long angle = 2 * std::numbers::pi_v<Long> * open(word(place, even + 1));
+  return radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle));
+}
+
+/// The share of the standard normal distribution below x.
+inline Long share_below(Long x) { return std::erfc(-x / std::numbers::sqrt2_v<Long>) / 2; }
+
+/// The x in [low, high] below which lies the share `u` of what lies between, by bisection.
+inline Long truncated_normal(Long u, Long low, Long high) {
+  const bool mirrored = low > 0;  // where shares are small, and have all their digits
+  const Long left = mirrored ? -high : low, right = mirrored ? -low : high;
+  const Long wanted = share_below(left) + (mirrored ? 1 - u : u) * (share_below(right) - share_below(left));
+  Long a = left, b = right;
+  for (int i = 0; i < 80; ++i) {
+    const Long middle = (a + b) / 2;
+    (share_below(middle) < wanted ? a : b) = middle;
+  }
+  return mirrored ? -a : a;
+}
+
+}  // namespace onepass::test::reference
