@@ -26,20 +26,24 @@ def sweep_object(stem, isa):
     return found[0]
 
 
+def random_object(isa):
+    return next(BUILD.glob(f"CMakeFiles/onepass.dir/random/random_{isa}.cpp.o"))
+
+
 def output(*command):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
 
 
 class SweepObjects(unittest.TestCase):
     def test_no_symbol_is_shared_between_instruction_sets(self):
-        for stem in NEEDED:
-            for isa in ("baseline", *WIDTH):
-                for line in output("nm", "-C", sweep_object(stem, isa)).splitlines():
+        for isa in ("baseline", *WIDTH):
+            for made in [random_object(isa), *(sweep_object(stem, isa) for stem in NEEDED)]:
+                for line in output("nm", "-C", made).splitlines():
                     # W, V: weak; u: unique. A sanitizer's own are the same in all objects.
                     kind = line[17:18]
                     if "asan" in line or "ubsan" in line:
                         continue
-                    self.assertNotIn(kind, ("W", "V", "u", "w", "v"), f"{stem}_{isa}: {line}")
+                    self.assertNotIn(kind, ("W", "V", "u", "w", "v"), f"{made.name}: {line}")
 
     @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
     def test_every_loop_is_vectorised(self):
@@ -51,6 +55,24 @@ class SweepObjects(unittest.TestCase):
                 for loop in loops:
                     for instruction in needed:
                         self.assertRegex(loop, rf"{instruction}\s.*{register}", f"{stem}_{isa}: {loop[:160]}")
+
+    @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
+    def test_random_loops_are_vectorised(self):
+        # Uniform, normal and truncated normal numbers; the mask of dropout; a reflection.
+        needed = {
+            r"fill_as<.*\)1>": [r"vpmuludq", r"vfmadd\w*pd"],
+            r"fill_as<.*\)2>": [r"vpmuludq", r"vdivpd", r"vsqrtpd"],
+            r"fill_as<.*\)3>": [r"vpmuludq", r"vdivpd", r"vsqrtpd"],
+            r"dropout\(": [r"vpmuludq", r"vmulps", r"vfmadd\w*ps"],
+            r"reflect\(": [r"vmulpd", r"vaddpd"],
+        }
+        for isa, register in WIDTH.items():
+            text = output("objdump", "-dC", "--no-show-raw-insn", random_object(isa))
+            parts = re.split(r"\n(?=[0-9a-f]+ <)", text)
+            for name, instructions in needed.items():
+                loop = next(part for part in parts if re.match(rf"\S+ <.*{name}", part))
+                for instruction in instructions:
+                    self.assertRegex(loop, rf"{instruction}\s.*{register}", f"{isa}: {name}")
 
 
 if __name__ == "__main__":
