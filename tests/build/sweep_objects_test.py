@@ -27,7 +27,7 @@ def sweep_object(stem, isa):
 
 
 def random_object(isa):
-    return next(BUILD.glob(f"CMakeFiles/onepass.dir/random/random_{isa}.cpp.o"))
+    return next(BUILD.glob(f"CMakeFiles/onepass.dir/rules/random_{isa}.cpp.o"))
 
 
 def output(*command):
