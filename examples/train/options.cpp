@@ -4,194 +4,216 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
-#include <cmath>
-#include <limits>
-#include <map>
+#include <algorithm>
+#include <iterator>
 
 #include "errors.hpp"
+#include "text.hpp"
 #include "training/optimizer.hpp"
 
 namespace train {
 namespace {
 
-constexpr std::int64_t kLargest = std::int64_t{1} << 31;
-constexpr std::int64_t kWidestLayer = 65536;
-
-template <class T>
-std::optional<T> number(const std::string& text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-[[noreturn]] void reject(const std::string& option, const std::string& wanted, const std::string& text) {
-  throw UsageError(fmt::format("{} must be {}, but is '{}'", option, wanted, text));
-}
-
-struct Bounds {
-  std::int64_t low, high;
-};
-
-std::int64_t whole(const std::string& option, const std::string& text, Bounds bounds) {
-  const std::optional<std::int64_t> value = number<std::int64_t>(text);
-  if (!value || *value < bounds.low || *value > bounds.high) {
-    reject(option, fmt::format("a whole number from {} to {}", bounds.low, bounds.high), text);
-  }
-  return *value;
-}
-
-double rate(const std::string& option, const std::string& text) {
-  const std::optional<double> value = number<double>(text);
-  if (!value || !std::isfinite(*value) || *value < 0.0) reject(option, "a number that is not negative", text);
-  return *value;
-}
-
-std::int64_t batch_size(const std::string& text) {
-  if (text == "full") return 0;
-  const std::optional<std::int64_t> value = number<std::int64_t>(text);
-  if (!value || *value < 1 || *value > kLargest)
-    reject("--batch-size", "'full' or a whole number from 1", text);
-  return *value;
-}
-
-std::vector<std::int64_t> widths(const std::string& text) {
-  std::vector<std::int64_t> widths;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::optional<std::int64_t> width = number<std::int64_t>(text.substr(begin, end - begin));
-    if (!width || *width < 1 || *width > kWidestLayer) {
-      reject("--hidden",
-             fmt::format("widths from 1 to {} with commas between them, such as 256,128", kWidestLayer),
-             text);
-    }
-    widths.push_back(*width);
-    begin = end + 1;
-  }
-  return widths;
-}
-
-DeviceChoice device(const std::string& text) {
-  static const std::map<std::string, DeviceChoice> choices{
-      {"auto", DeviceChoice::automatic}, {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}};
-  const auto found = choices.find(text);
-  if (found == choices.end()) reject("--device", "auto, cpu or cuda", text);
-  return found->second;
-}
-
-std::string kind_names() {
-  std::string names;
-  for (const OptimizerKind& kind : optimizer_kinds()) {
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", kind.name);
-  }
-  return names;
+DeviceChoice read_device(const std::string& text) {
+  static const std::vector<Choice> choices{{"auto", ""}, {"cpu", ""}, {"cuda", ""}};
+  return static_cast<DeviceChoice>(read_choice("--device", text, choices));
 }
 
 /// An option and what stands for its value in --help.
 struct Named {
-  const char* option;
-  const char* value;
+  std::string option;
+  std::string value;
 };
 
-/// Adds an option whose text `read` turns into a value of `target`.
-template <class Target, class Read>
-void add(CLI::App& app, Named named, Target& target, Read read, const std::string& help) {
-  app.add_option_function<std::string>(
-         named.option, [&target, read](const std::string& text) { target = read(text); }, help)
+/// Adds an option whose text goes to `read`.
+template <class Read>
+void add(CLI::App& app, const Named& named, Read read, const std::string& help) {
+  app.add_option_function<std::string>(named.option, read, help)
       ->type_name(named.value)
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 }
 
-void add_training_options(CLI::App& app, CommandLine& options) {
+std::string help_of(const Setting& setting) {
+  const std::string usual = setting.write(Settings{});
+  return usual.empty() ? setting.help : fmt::format("{}. Default: {}", setting.help, usual);
+}
+
+/// An option for each setting. Values are read once, to be refused here rather than later.
+void add_settings(CLI::App& app, Changes& changes) {
+  for (const Setting& setting : setting_table()) {
+    add(
+        app, {std::string(setting.option), std::string(setting.value)},
+        [&setting, &changes](const std::string& text) {
+          Settings tried;
+          setting.read(tried, text);
+          changes.push_back({&setting, text});
+        },
+        help_of(setting));
+  }
+}
+
+void add_length(CLI::App& app, CommandLine& options) {
   add(
-      app, {"--optimizer", "NAME"}, options.optimizer,
-      [](const std::string& text) { return std::string(find_kind(text).name); },
-      fmt::format("{}. Default: adamw", kind_names()));
-  add(
-      app, {"--epochs", "N"}, options.epochs,
-      [](const std::string& text) {
-        return whole("--epochs", text, {1, 1000000});
+      app, {"--epochs", "N"},
+      [&](const std::string& text) {
+        options.epochs = read_whole("--epochs", text, {1, 1000000});
       },
       "How many times to go through the images. Default: 5");
   add(
-      app, {"--steps", "N"}, options.steps,
-      [](const std::string& text) {
-        return whole("--steps", text, {1, kLargest});
-      },
+      app, {"--steps", "N"}, [&](const std::string& text) { options.steps = read_whole("--steps", text); },
       "Stop after so many steps, if that is sooner");
-  add(app, {"--batch-size", "N|full"}, options.batch_size, batch_size,
-      "Images in a step: 1, any number, or full. Default: 64");
-  add(app, {"--hidden", "N,N,.."}, options.hidden, widths, "Widths of the hidden layers. Default: 256,128");
-  add(
-      app, {"--lr", "RATE"}, options.lr, [](const std::string& text) { return rate("--lr", text); },
-      "Learning rate. Default: one that suits the optimizer and the batch size");
-  add(
-      app, {"--weight-decay", "RATE"}, options.weight_decay,
-      [](const std::string& text) { return rate("--weight-decay", text); },
-      "Default: 0.01 for adamw, 0 for the others");
-  add(
-      app, {"--seed", "N"}, options.seed,
-      [](const std::string& text) {
-        return static_cast<std::uint64_t>(
-            whole("--seed", text, {0, std::numeric_limits<std::int64_t>::max()}));
-      },
-      "Of the first weights and of the order of the images. Default: 1");
 }
 
-void add_other_options(CLI::App& app, CommandLine& options) {
-  const auto path = [](const std::string& text) { return std::filesystem::path(text); };
-  app.add_flag("--compare", options.compare,
-               "sgd, momentum, rmsprop, adam and adamw in turn, with the same first weights and batches");
-  add(app, {"--device", "NAME"}, options.device, device,
+void add_machine(CLI::App& app, CommandLine& options) {
+  add(
+      app, {"--device", "NAME"}, [&](const std::string& text) { options.device = read_device(text); },
       "auto, cpu or cuda. Default: auto, cuda where there is a GPU");
   add(
-      app, {"--threads", "N"}, options.threads,
-      [](const std::string& text) {
-        return static_cast<int>(whole("--threads", text, {1, 1024}));
+      app, {"--threads", "N"},
+      [&](const std::string& text) {
+        options.threads = static_cast<int>(read_whole("--threads", text, {1, 1024}));
       },
       "Of the CPU. Default: all");
-  add(app, {"--data", "FOLDER"}, options.data, path,
-      fmt::format("Folder of the IDX files. Default: {}", kDefaultData));
-  add(app, {"--csv", "FILE"}, options.csv, path, "Write the loss of each step to this file");
-  add(app, {"--plot", "FILE"}, options.plot, path, "Write a picture of the loss to this file, as SVG");
-  add(app, {"--save", "FILE"}, options.save, path, "At the end write the run to this file");
-  add(app, {"--resume", "FILE"}, options.resume, path,
-      "Continue a saved run for another --epochs; what is not given is as in the file");
 }
 
-void check_together(const CommandLine& options) {
-  if (!options.compare) return;
-  const auto refuse = [](bool given, const char* name) {
-    if (given) throw UsageError(fmt::format("{} cannot be used with --compare", name));
+void add_files(CLI::App& app, CommandLine& options) {
+  const auto path = [&](const Named& named, std::filesystem::path& target, const std::string& help) {
+    add(
+        app, named, [&target](const std::string& text) { target = text; }, help);
   };
-  refuse(options.optimizer.has_value(), "--optimizer");
-  refuse(options.lr.has_value(), "--lr");
-  refuse(options.weight_decay.has_value(), "--weight-decay");
-  refuse(!options.save.empty(), "--save");
-  refuse(!options.resume.empty(), "--resume");
+  path({"--data", "FOLDER"}, options.data, fmt::format("Folder of the IDX files. Default: {}", kDefaultData));
+  path({"--csv", "FILE"}, options.csv, "Write loss and learning rate of each step to this file");
+  path({"--plot", "FILE"}, options.plot, "Draw loss, accuracy and learning rate into this file, as SVG");
+  path({"--save", "FILE"}, options.save, "At the end write the run to this file");
+  path({"--resume", "FILE"}, options.resume,
+       "Continue a saved run for another --epochs; what is not given is as in the file");
 }
 
-}  // namespace
-
-Parsed parse_command_line(int argc, const char* const* argv) {
-  Parsed parsed;
-  CLI::App app{"Trains a multilayer perceptron on Fashion-MNIST; onepass makes every update.",
-               "onepass-train"};
-  add_training_options(app, parsed.options);
-  add_other_options(app, parsed.options);
+/// Calls `parse` and turns what CLI11 throws into a sentence.
+template <class Parse>
+void in_our_words(const CLI::App& app, Parse parse) {
   try {
-    app.parse(argc, argv);
+    parse();
   } catch (const CLI::CallForHelp&) {
-    parsed.text = app.help();
-    return parsed;
+    throw;
   } catch (const CLI::ExtrasError& error) {
     throw UsageError(fmt::format("{} is not an option; see --help",
                                  app.remaining().empty() ? error.what() : app.remaining().front()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(fmt::format("{}; see --help", error.what()));
   }
-  check_together(parsed.options);
+}
+
+/// "LABEL: --option value ...", or the name of an optimizer.
+Configuration read_configuration(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) {
+    if (const OptimizerKind* kind = find_kind(trim(text))) {
+      return {std::string(kind->title), {{find_setting("--optimizer"), std::string(kind->name)}}};
+    }
+  }
+  Configuration configuration{.label = trim(std::string_view(text).substr(0, std::min(colon, text.size()))),
+                              .changes = {}};
+  if (colon == std::string::npos || configuration.label.empty()) {
+    reject("--compare", "the names of optimizers or of the form 'LABEL: --option value ...'", text);
+  }
+  CLI::App app;
+  app.set_help_flag();
+  add_settings(app, configuration.changes);
+  std::vector<std::string> words = split_words(std::string_view(text).substr(colon + 1));
+  std::ranges::reverse(words);  // CLI11 takes them from the end
+  try {
+    in_our_words(app, [&] { app.parse(words); });
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("--compare, in '{}': {}", configuration.label, error.what()));
+  }
+  return configuration;
+}
+
+std::vector<Configuration> read_configurations(const std::vector<std::string>& texts) {
+  std::vector<Configuration> configurations;
+  for (const std::string& text : texts) {
+    if (!text.empty()) configurations.push_back(read_configuration(text));
+  }
+  if (configurations.empty()) {
+    for (const std::string_view name : compared_kinds()) {
+      configurations.push_back(read_configuration(std::string(name)));
+    }
+  }
+  for (auto one = configurations.begin(); one != configurations.end(); ++one) {
+    if (std::any_of(configurations.begin(), one,
+                    [&](const auto& other) { return other.label == one->label; })) {
+      throw UsageError(fmt::format("--compare has two configurations named '{}'", one->label));
+    }
+  }
+  return configurations;
+}
+
+/// What --compare would ignore is refused.
+void check_together(const CommandLine& options) {
+  if (options.configurations.empty()) return;
+  if (!options.save.empty()) throw UsageError("--save cannot be used with --compare");
+  if (!options.resume.empty()) throw UsageError("--resume cannot be used with --compare");
+  for (const Change& change : options.changes) {
+    if (changed_by_all(options.configurations, *change.setting)) {
+      throw UsageError(fmt::format("{} has no effect here: every configuration of --compare has its own",
+                                   change.setting->option));
+    }
+  }
+}
+
+/// Everything that an option can be set to by name.
+std::string list_choices() {
+  std::string text;
+  const auto out = std::back_inserter(text);
+  for (const Setting& setting : setting_table()) {
+    if (setting.choices.empty()) continue;
+    fmt::format_to(out, "{}{}\n", text.empty() ? "" : "\n", setting.option);
+    for (const Choice& choice : setting.choices)
+      fmt::format_to(out, "  {:<18} {}\n", choice.name, choice.meaning);
+  }
+  return text;
+}
+
+}  // namespace
+
+bool changed_by_all(const std::vector<Configuration>& configurations, const Setting& setting) {
+  return std::ranges::all_of(configurations, [&](const Configuration& one) {
+    return std::ranges::count(one.changes, &setting, &Change::setting) > 0;
+  });
+}
+
+Parsed parse_command_line(int argc, const char* const* argv) {
+  Parsed parsed;
+  CommandLine& options = parsed.options;
+  bool list = false;
+  CLI::App app{"Trains a multilayer perceptron on Fashion-MNIST; onepass makes every update.",
+               "onepass-train"};
+  add_settings(app, options.changes);
+  add_length(app, options);
+  app.add_option_function<std::vector<std::string>>(
+         "--compare",
+         [&](const std::vector<std::string>& texts) { options.configurations = read_configurations(texts); },
+         "Several runs, with the same first weights and batches unless told otherwise: optimizers by name, "
+         "or "
+         "'LABEL: --option value ...', which may change any of the options above from --optimizer to --seed. "
+         "Default: sgd momentum rmsprop adam adamw")
+      ->type_name("RUN")
+      ->expected(0, CLI::detail::expected_max_vector_size);
+  add_machine(app, options);
+  add_files(app, options);
+  app.add_flag("--list", list, "Print what the options that take a name can be set to");
+  try {
+    in_our_words(app, [&] { app.parse(argc, argv); });
+  } catch (const CLI::CallForHelp&) {
+    parsed.text = app.help();
+    return parsed;
+  }
+  if (list) {
+    parsed.text = list_choices();
+    return parsed;
+  }
+  check_together(options);
   return parsed;
 }
 

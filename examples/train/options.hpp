@@ -8,24 +8,28 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "training/settings.hpp"
 
 namespace train {
 
 enum class DeviceChoice { automatic, cpu, cuda };
 
-/// What was asked for; what was not is empty, so that a resumed run can take it from its file.
+/// One run of --compare: what it does differently from the rest of the command line.
+struct Configuration {
+  std::string label;
+  Changes changes;
+};
+
+/// So that it does not matter what the rest of the command line says of the setting.
+bool changed_by_all(const std::vector<Configuration>& configurations, const Setting& setting);
+
 struct CommandLine {
-  std::optional<std::string> optimizer;
-  std::optional<std::vector<std::int64_t>> hidden;
-  std::optional<std::int64_t> batch_size;  ///< 0: all training images.
-  std::optional<double> lr;
-  std::optional<double> weight_decay;
-  std::optional<std::uint64_t> seed;
+  Changes changes;  ///< Settings that were given; the others are the defaults or those of the resumed run.
+  std::vector<Configuration> configurations;  ///< Of --compare; empty: one run.
   std::optional<std::int64_t> epochs;
   std::optional<std::int64_t> steps;
   DeviceChoice device = DeviceChoice::automatic;
   int threads = 0;  ///< 0: all.
-  bool compare = false;
   std::filesystem::path data = kDefaultData;
   std::filesystem::path csv, plot, save, resume;  ///< Empty: none.
 };
@@ -33,7 +37,7 @@ struct CommandLine {
 /// What parsing says to do.
 struct Parsed {
   CommandLine options;
-  std::string text;  ///< To be printed instead of training: --help.
+  std::string text;  ///< To be printed instead of training: --help or --list.
 };
 
 /// Throws UsageError with one sentence that names the option.

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "data/dataset.hpp"
+#include "model/activation.hpp"
 #include "onepass/device.hpp"
 #include "onepass/stream.hpp"
 
@@ -26,8 +27,6 @@ struct Factor {
   [[nodiscard]] std::int64_t columns() const { return transposed ? matrix.rows : matrix.columns; }
 };
 inline Factor turned(Matrix matrix) { return {matrix, true}; }
-
-enum class Activation { none, relu };
 
 /// Images in the backend's memory.
 struct DeviceImages {
@@ -60,8 +59,8 @@ class Backend {
   /// y = activation(y + bias), the bias added to every row.
   virtual void add_bias(Matrix y, const float* bias, Activation activation) = 0;
 
-  /// delta = 0 where output, which ReLU has made, is 0.
-  virtual void relu_backward(Matrix delta, const float* output) = 0;
+  /// delta, the gradient by `output`, becomes that by what the activation made it from.
+  virtual void activation_backward(Matrix delta, const float* output, Activation activation) = 0;
 
   /// sums[j] = sum of column j.
   virtual void column_sums(Matrix matrix, float* sums) = 0;

@@ -39,19 +39,23 @@ class CpuBackend final : public Backend {
   }
 
   void add_bias(Matrix y, const float* bias, Activation activation) override {
-    const float floor = activation == Activation::relu ? 0.0f : -INFINITY;
-    for (std::int64_t row = 0; row < y.rows; ++row) {
-      float* out = y.data + row * y.columns;
-      for (std::int64_t i = 0; i < y.columns; ++i) {
-        const float sum = out[i] + bias[i];
-        out[i] = sum < floor ? floor : sum;  // in this order a NaN stays one
+    with_activation(activation, [&]<Activation kActivation> {
+      for (std::int64_t row = 0; row < y.rows; ++row) {
+        float* out = y.data + row * y.columns;
+        for (std::int64_t i = 0; i < y.columns; ++i) {
+          out[i] = activation::forward<kActivation>(out[i] + bias[i]);
+        }
       }
-    }
+    });
   }
 
-  void relu_backward(Matrix delta, const float* output) override {
-    const std::int64_t numel = delta.rows * delta.columns;
-    for (std::int64_t i = 0; i < numel; ++i) delta.data[i] = output[i] == 0.0f ? 0.0f : delta.data[i];
+  void activation_backward(Matrix delta, const float* output, Activation activation) override {
+    with_activation(activation, [&]<Activation kActivation> {
+      const std::int64_t numel = delta.rows * delta.columns;
+      for (std::int64_t i = 0; i < numel; ++i) {
+        delta.data[i] = activation::backward<kActivation>(delta.data[i], output[i]);
+      }
+    });
   }
 
   void column_sums(Matrix matrix, float* sums) override {

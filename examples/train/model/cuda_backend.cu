@@ -134,15 +134,19 @@ class CudaBackend final : public Backend {
   }
 
   void add_bias(Matrix y, const float* bias, Activation activation) override {
-    kernels::add_bias<<<blocks(y.rows * y.columns, kernels::kBlock), kernels::kBlock, 0, stream_.get()>>>(
-        y, bias, activation == Activation::relu);
+    with_activation(activation, [&]<Activation kActivation> {
+      const unsigned grid = blocks(y.rows * y.columns, kernels::kBlock);
+      kernels::add_bias<kActivation><<<grid, kernels::kBlock, 0, stream_.get()>>>(y, bias);
+    });
     check(cudaGetLastError(), "the launch of add_bias");
   }
 
-  void relu_backward(Matrix delta, const float* output) override {
-    const unsigned grid = blocks(delta.rows * delta.columns, kernels::kBlock);
-    kernels::relu_backward<<<grid, kernels::kBlock, 0, stream_.get()>>>(delta, output);
-    check(cudaGetLastError(), "the launch of relu_backward");
+  void activation_backward(Matrix delta, const float* output, Activation activation) override {
+    with_activation(activation, [&]<Activation kActivation> {
+      const unsigned grid = blocks(delta.rows * delta.columns, kernels::kBlock);
+      kernels::activation_backward<kActivation><<<grid, kernels::kBlock, 0, stream_.get()>>>(delta, output);
+    });
+    check(cudaGetLastError(), "the launch of activation_backward");
   }
 
   void column_sums(Matrix matrix, float* sums) override {

@@ -32,18 +32,19 @@ __global__ void __launch_bounds__(kBlock) gather(Gathered from, Matrix x, std::u
 }
 
 /// Grid: one thread an element. No shared memory.
-__global__ void __launch_bounds__(kBlock) add_bias(Matrix y, const float* bias, bool relu) {
+template <Activation kActivation>
+__global__ void __launch_bounds__(kBlock) add_bias(Matrix y, const float* bias) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= y.rows * y.columns) return;
-  const float sum = y.data[i] + bias[i % y.columns];
-  y.data[i] = relu && sum < 0.0f ? 0.0f : sum;  // in this form a NaN stays one
+  y.data[i] = activation::forward<kActivation>(y.data[i] + bias[i % y.columns]);
 }
 
 /// Grid: one thread an element. No shared memory.
-__global__ void __launch_bounds__(kBlock) relu_backward(Matrix delta, const float* output) {
+template <Activation kActivation>
+__global__ void __launch_bounds__(kBlock) activation_backward(Matrix delta, const float* output) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= delta.rows * delta.columns) return;
-  if (output[i] == 0.0f) delta.data[i] = 0.0f;
+  delta.data[i] = activation::backward<kActivation>(delta.data[i], output[i]);
 }
 
 /// Grid: one block for each 32 columns. Warp w adds rows w, w + 32, ...; the first warp adds the 32 sums in

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -20,24 +21,24 @@ onepass::DeviceBuffer Network::floats(std::int64_t count) const {
   return {backend_.device(), static_cast<std::size_t>(count) * sizeof(float), backend_.stream()};
 }
 
-Network::Network(Backend& backend, std::vector<std::int64_t> widths, std::int64_t max_rows)
+Network::Network(Backend& backend, Shape shape)
     : backend_(backend),
-      widths_(std::move(widths)),
-      input_(floats(max_rows * widths_.front())),
-      labels_(backend.device(), static_cast<std::size_t>(max_rows), backend.stream()),
-      row_loss_(floats(max_rows)) {
-  for (std::size_t i = 0; i + 1 < widths_.size(); ++i) {
-    const std::int64_t inputs = widths_[i];
-    const std::int64_t outputs = widths_[i + 1];
-    const bool last = i + 2 == widths_.size();
+      shape_(std::move(shape)),
+      input_(floats(shape_.max_rows * shape_.widths.front())),
+      labels_(backend.device(), static_cast<std::size_t>(shape_.max_rows), backend.stream()),
+      row_loss_(floats(shape_.max_rows)) {
+  for (std::size_t i = 0; i + 1 < shape_.widths.size(); ++i) {
+    const std::int64_t inputs = shape_.widths[i];
+    const std::int64_t outputs = shape_.widths[i + 1];
+    const bool last = i + 2 == shape_.widths.size();
     layers_.push_back({.inputs = inputs,
                        .outputs = outputs,
                        .weight = floats(inputs * outputs),
                        .bias = floats(outputs),
                        .weight_grad = floats(inputs * outputs),
                        .bias_grad = floats(outputs),
-                       .output = floats(max_rows * outputs),
-                       .delta = last ? onepass::DeviceBuffer{} : floats(max_rows * outputs)});
+                       .output = floats(shape_.max_rows * outputs),
+                       .delta = last ? onepass::DeviceBuffer{} : floats(shape_.max_rows * outputs)});
   }
 }
 
@@ -60,7 +61,7 @@ Matrix Network::forward(std::int64_t rows) {
     const Matrix y = layer.out(rows);
     backend_.multiply({x}, turned(layer.weights()), y);
     const bool last = &layer == &layers_.back();
-    backend_.add_bias(y, layer.bias.as<float>(), last ? Activation::none : Activation::relu);
+    backend_.add_bias(y, layer.bias.as<float>(), last ? Activation::none : shape_.activation);
     x = y;
   }
   return x;
@@ -78,7 +79,7 @@ void Network::backward(std::int64_t rows, double* mean_loss) {
     if (i == 0) break;  // nobody asks for the gradient of the images
     const Matrix delta_x{layers_[i - 1].delta.as<float>(), rows, layer.inputs};
     backend_.multiply({delta}, {layer.weights()}, delta_x);
-    backend_.relu_backward(delta_x, x.data);
+    backend_.activation_backward(delta_x, x.data, shape_.activation);
     delta = delta_x;
   }
 }
@@ -110,6 +111,18 @@ std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const onepass::Parameter& parameter : parameters()) count += parameter.value.numel;
   return count;
+}
+
+Zeros Network::count_zero_weights() const {
+  Zeros zeros;
+  for (const Layer& layer : layers_) {
+    std::vector<float> weights(static_cast<std::size_t>(layer.inputs * layer.outputs));
+    onepass::copy({onepass::Device::cpu(), weights.data()}, {backend_.device(), layer.weight.data()},
+                  layer.weight.bytes(), backend_.stream());
+    zeros.zero += std::ranges::count(weights, 0.0f);
+    zeros.all += std::ssize(weights);
+  }
+  return zeros;
 }
 
 std::vector<NamedValues> Network::zeros() const {

@@ -1,4 +1,4 @@
-// network.hpp - a multilayer perceptron: ReLU between the layers, softmax cross entropy at the end.
+// network.hpp - a multilayer perceptron: an activation between the layers, softmax cross entropy at the end.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,34 @@ struct NamedValues {
   std::vector<float> values;
 };
 
+/// What a network is made of.
+struct Shape {
+  std::vector<std::int64_t> widths;  ///< Input, hidden layers, classes.
+  Activation activation = Activation::relu;
+  std::int64_t max_rows = 1;  ///< The most images at once.
+};
+
+/// How many of the weights, biases apart, are exactly zero.
+struct Zeros {
+  std::int64_t zero = 0;
+  std::int64_t all = 0;
+};
+
 /// Owns parameters, gradients and activations in the backend's memory. Layer i computes
 /// y = x W^T + b with W of widths[i + 1] rows and widths[i] columns, as torch.nn.Linear.
 class Network {
  public:
-  /// `widths`: input, hidden layers, classes. `max_rows`: the most images at once.
-  Network(Backend& backend, std::vector<std::int64_t> widths, std::int64_t max_rows);
+  /// The backend must outlive the network.
+  Network(Backend& backend, Shape shape);
 
   /// He's uniform initialisation: weights in +-sqrt(6 / inputs), those of the last layer a tenth of that, as
-  /// no ReLU follows it; biases 0. Waits for the stream.
+  /// no activation follows it; biases 0. Waits for the stream.
   void initialise(std::uint64_t seed);
 
   /// Where the images of a batch and their labels go.
-  [[nodiscard]] Matrix input(std::int64_t rows) const { return {input_.as<float>(), rows, widths_.front()}; }
+  [[nodiscard]] Matrix input(std::int64_t rows) const {
+    return {input_.as<float>(), rows, shape_.widths.front()};
+  }
   [[nodiscard]] std::uint8_t* labels() const { return labels_.as<std::uint8_t>(); }
 
   /// The logits of the first `rows` inputs; valid until the next call.
@@ -43,7 +58,9 @@ class Network {
   /// "layer1.weight", "layer1.bias", ... with their gradients; all in group 0.
   [[nodiscard]] std::vector<onepass::Parameter> parameters() const;
   [[nodiscard]] std::int64_t parameter_count() const;
-  [[nodiscard]] const std::vector<std::int64_t>& widths() const { return widths_; }
+  [[nodiscard]] const Shape& shape() const { return shape_; }
+  /// Waits for the stream.
+  [[nodiscard]] Zeros count_zero_weights() const;
 
   /// Parameters to and from the host. Wait for the stream.
   [[nodiscard]] std::vector<NamedValues> read() const;
@@ -65,7 +82,7 @@ class Network {
   [[nodiscard]] std::vector<NamedValues> zeros() const;
 
   Backend& backend_;
-  std::vector<std::int64_t> widths_;
+  Shape shape_;
   onepass::DeviceBuffer input_, labels_, row_loss_;
   std::vector<Layer> layers_;
 };

@@ -1,4 +1,4 @@
-// plot.cpp - scales, ticks and the SVG text of a chart.
+// plot.cpp - the SVG text of a chart.
 #include "report/plot.hpp"
 
 #include <fmt/format.h>
@@ -9,26 +9,36 @@
 #include <iterator>
 #include <limits>
 
+#include "report/scale.hpp"
+
 namespace train {
 namespace {
 
 constexpr double kWidth = 960;
-constexpr double kHeight = 540;
-constexpr double kLeft = 84;
-constexpr double kRight = 924;
-constexpr double kTop = 92;
-constexpr double kBottom = 466;
-constexpr double kEdge = 30;  // where the title starts
-constexpr double kLegendLine = 26;
-constexpr double kLogFrom = 4.0;         // span from which a logarithmic axis shows more
-constexpr double kTickTolerance = 1e-9;  // of rounding, so that a tick at the very end is not lost
-constexpr double kCloseEnough = 1.5;     // pixels between the points of a curve
+constexpr double kEdge = 30;  // left and right of everything
+constexpr double kKeysTop = 100;
+constexpr double kKeyLine = 26;
+constexpr double kTickRoom = 54;  // left of a panel, for the numbers at its y axis
+constexpr double kTitleRoom = 34;
+constexpr double kLabelRoom = 62;  // under a panel
+constexpr double kLargePanel = 340;
+constexpr double kSmallPanel = 210;
+constexpr double kGap = 32;           // between panels side by side
+constexpr double kMargin = 0.05;      // share of the y axis left free on both sides
+constexpr double kCloseEnough = 1.5;  // pixels between the points of a curve
+constexpr double kHidden = 2.0;       // pixels between two curves of which one hides the other
+constexpr double kDash = 9.0;
+constexpr double kOutside = 8.0;  // pixels beyond the panel to which what lies further is drawn, unseen
 
 // Told apart by people with any kind of colour vision (after Okabe and Ito 2008, darkened for thin lines).
 constexpr std::array kColours{"#7a828e", "#d98200", "#0a9373", "#1f77c8",
                               "#c2377e", "#6f4fc4", "#8a6d3b", "#222222"};
-
 constexpr const char* kPaper = "#fcfcfb";
+constexpr const char* kInk = "#1d2329";
+constexpr const char* kPaleInk = "#5c6670";
+constexpr const char* kLine = "#9aa3ab";
+
+const char* colour(std::size_t key) { return kColours[key % kColours.size()]; }
 
 struct Range {
   double low = std::numeric_limits<double>::infinity();
@@ -40,194 +50,214 @@ struct Range {
   }
 };
 
-struct Axes {
-  Scale x, y;
+struct Box {
+  double left, right, top, bottom;
 };
 
-/// `margin`: the share of the axis left free on both sides.
-Scale make_scale(Range range, double margin, Range pixels) {
-  if (!(range.low <= range.high)) range = {0.0, 1.0};
-  if (range.low == range.high) range = {range.low - 0.5, range.high + 0.5};
-  const bool logarithmic = range.low > 0.0 && range.high > kLogFrom * range.low;
+/// A panel and its place.
+struct Placed {
+  const Panel& panel;
+  Box box;
+  Scale x, y;
+
+  [[nodiscard]] Point operator()(Point point) const {
+    return {std::clamp(x(point.x), box.left - kOutside, box.right + kOutside),
+            std::clamp(y(point.y), box.top - kOutside, box.bottom + kOutside)};
+  }
+};
+
+/// `margin`: the share of the axis left free on both sides. `pixels`: where it goes from and to.
+Scale make_scale(const Axis& axis, Range range, double margin, Range pixels) {
+  const bool logarithmic = axis.spacing == Axis::Spacing::logarithmic;
+  range = {axis.low.value_or(range.low), axis.high.value_or(range.high)};
+  if (!(range.low <= range.high)) range = logarithmic ? Range{1.0, 10.0} : Range{0.0, 1.0};
+  if (range.low == range.high) {
+    range = logarithmic ? Range{range.low / 2, range.high * 2} : Range{range.low - 0.5, range.high + 0.5};
+  }
   if (logarithmic) {
     const double factor = std::pow(range.high / range.low, margin);
-    range = {range.low / factor, range.high * factor};
-  } else {
-    const double more = margin * (range.high - range.low);
-    range = {range.low - more, range.high + more};
+    return {range.low / factor, range.high * factor, true, pixels.low, pixels.high};
   }
-  return {range.low, range.high, logarithmic, pixels.low, pixels.high};
+  const double more = margin * (range.high - range.low);
+  return {range.low - more, range.high + more, false, pixels.low, pixels.high};
 }
 
-Axes make_axes(const Figure& figure) {
+Placed place(const Panel& panel, Box box) {
   Range x;
   Range y;
-  for (const Curve& curve : figure.curves) {
+  for (const Curve& curve : panel.curves) {
     for (const Point& point : curve.points) {
-      x.include(point.x);
-      y.include(point.y);
+      if (panel.x.spacing == Axis::Spacing::linear || point.x > 0.0) x.include(point.x);
+      if (panel.y.spacing == Axis::Spacing::linear || point.y > 0.0) y.include(point.y);
     }
   }
-  return {make_scale(x, 0.0, {kLeft, kRight}), make_scale(y, 0.04, {kBottom, kTop})};
+  return {panel, box, make_scale(panel.x, x, 0.0, {box.left, box.right}),
+          make_scale(panel.y, y, kMargin, {box.bottom, box.top})};
 }
 
 using Out = std::back_insert_iterator<std::string>;
 
-void draw_frame(Out out, const Figure& figure) {
+struct TextStyle {
+  double size = 14;
+  const char* colour = kPaleInk;
+  const char* anchor = "start";
+  bool bold = false;
+};
+
+void draw_text(Out out, Point at, const TextStyle& style, std::string_view text) {
+  fmt::format_to(
+      out, "<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" fill=\"{}\" text-anchor=\"{}\"{}>{}</text>\n",
+      at.x, at.y, style.size, style.colour, style.anchor, style.bold ? " font-weight=\"bold\"" : "",
+      escape_xml(text));
+}
+
+void draw_line(Out out, Point from, Point to, std::string_view stroke) {
+  fmt::format_to(out, "<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke={}/>\n", from.x,
+                 to.x, from.y, to.y, stroke);
+}
+
+void draw_frame(Out out, const Figure& figure, double height) {
   fmt::format_to(out,
                  R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" width="{0}" height="{1}")"
                  R"( font-family="'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif">)"
                  "\n<title>{2}</title>\n"
                  R"(<rect width="{0}" height="{1}" rx="10" fill="{3}"/>)"
                  "\n",
-                 kWidth, kHeight, escape_xml(figure.title), kPaper);
-  fmt::format_to(out,
-                 R"(<text x="{}" y="42" font-size="22" font-weight="bold" fill="#1d2329">{}</text>)"
-                 "\n",
-                 kEdge, escape_xml(figure.title));
-  fmt::format_to(out,
-                 R"(<text x="{}" y="67" font-size="14" fill="#5c6670">{}</text>)"
-                 "\n",
-                 kEdge, escape_xml(figure.subtitle));
-  fmt::format_to(out,
-                 R"(<text x="{}" y="{}" font-size="14" fill="#3c444c" text-anchor="middle">{}</text>)"
-                 "\n",
-                 (kLeft + kRight) / 2, kBottom + 50, escape_xml(figure.x_label));
-  fmt::format_to(out,
-                 R"|(<text transform="translate({} {}) rotate(-90)" font-size="14" fill="#3c444c")|"
-                 R"( text-anchor="middle">{}</text>)"
-                 "\n",
-                 kEdge, (kTop + kBottom) / 2, escape_xml(figure.y_label));
+                 kWidth, height, escape_xml(figure.title), kPaper);
+  draw_text(out, {kEdge, 42}, {.size = 22, .colour = kInk, .bold = true}, figure.title);
+  draw_text(out, {kEdge, 67}, {}, figure.subtitle);
 }
 
-void draw_axes(Out out, const Axes& axes) {
-  for (const double tick : axes.y.ticks()) {
-    fmt::format_to(out,
-                   R"(<line x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}" stroke="#e3e5e8"/>)"
-                   R"(<text x="{3}" y="{4:.1f}" font-size="13" fill="#5c6670" text-anchor="end">{5:g}</text>)"
-                   "\n",
-                   kLeft, kRight, axes.y(tick), kLeft - 10, axes.y(tick) + 4.5, tick);
-  }
-  for (const double tick : axes.x.ticks()) {
+/// How many keys fit side by side: letters of 15 pixels are about 8.5 wide.
+std::size_t key_columns(const Figure& figure) {
+  std::size_t longest = 1;
+  for (const Key& key : figure.keys) longest = std::max(longest, key.label.size() + key.note.size());
+  const double width = 8.5 * static_cast<double>(longest) + 70;
+  return static_cast<std::size_t>(std::clamp((kWidth - 2 * kEdge) / width, 1.0, 3.0));
+}
+
+double keys_height(const Figure& figure) {
+  const std::size_t columns = key_columns(figure);
+  return kKeyLine * static_cast<double>((figure.keys.size() + columns - 1) / columns);
+}
+
+void draw_keys(Out out, const Figure& figure) {
+  const std::size_t columns = key_columns(figure);
+  const double width = (kWidth - 2 * kEdge) / static_cast<double>(columns);
+  for (std::size_t i = 0; i < figure.keys.size(); ++i) {
+    const double x = kEdge + width * static_cast<double>(i % columns);
+    const double y = kKeysTop + kKeyLine * static_cast<double>(i / columns);
+    draw_line(out, {x, y - 5}, {x + 30, y - 5},
+              fmt::format("\"{}\" stroke-width=\"4\" stroke-linecap=\"round\"", colour(i)));
     fmt::format_to(
         out,
-        R"(<line x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}" stroke="#9aa3ab"/>)"
-        R"(<text x="{0:.1f}" y="{3}" font-size="13" fill="#5c6670" text-anchor="middle">{4:g}</text>)"
-        "\n",
-        axes.x(tick), kBottom, kBottom + 6, kBottom + 23, tick);
+        "<text x=\"{}\" y=\"{}\" font-size=\"15\"><tspan font-weight=\"bold\" fill=\"{}\">{}</tspan>"
+        "<tspan dx=\"10\" fill=\"{}\">{}</tspan></text>\n",
+        x + 42, y, colour(i), escape_xml(figure.keys[i].label), kPaleInk, escape_xml(figure.keys[i].note));
   }
-  fmt::format_to(out,
-                 R"(<line x1="{}" x2="{}" y1="{}" y2="{}" stroke="#9aa3ab"/>)"
-                 "\n",
-                 kLeft, kRight, kBottom, kBottom);
 }
 
-const char* dashes(const Curve& curve) {
-  return curve.dashed ? R"( stroke-dasharray="7 6")" : R"( stroke-linecap="round")";
+void draw_axes(Out out, const Placed& placed) {
+  const Box& box = placed.box;
+  draw_text(out, {box.left - kTickRoom, box.top - 16}, {.colour = kInk, .bold = true}, placed.panel.title);
+  for (const double tick : placed.y.ticks()) {
+    const double y = placed.y(tick);
+    draw_line(out, {box.left, y}, {box.right, y}, "\"#e3e5e8\"");
+    draw_text(out, {box.left - 8, y + 4.5}, {.size = 13, .anchor = "end"}, fmt::format("{:g}", tick));
+  }
+  for (const double tick : placed.x.ticks()) {
+    const double x = placed.x(tick);
+    draw_line(out, {x, box.bottom}, {x, box.bottom + 6}, fmt::format("\"{}\"", kLine));
+    draw_text(out, {x, box.bottom + 22}, {.size = 13, .anchor = "middle"}, fmt::format("{:g}", tick));
+  }
+  draw_line(out, {box.left, box.bottom}, {box.right, box.bottom}, fmt::format("\"{}\"", kLine));
+  draw_text(out, {(box.left + box.right) / 2, box.bottom + 44}, {.anchor = "middle"}, placed.panel.x.label);
 }
 
-void draw_curve(Out out, const Curve& curve, const Axes& axes, const char* colour) {
-  std::vector<Point> pixels;
-  for (const Point& point : curve.points) pixels.push_back({axes.x(point.x), axes.y(point.y)});
-  fmt::format_to(out,
-                 R"(<polyline fill="none" stroke="{}" stroke-width="2.4" stroke-linejoin="round"{} points=")",
-                 colour, dashes(curve));
+/// How curve i shares its line with those that it hides or that hide it. `first`: of find_coinciding().
+std::string dashes(const std::vector<std::size_t>& first, std::size_t i) {
+  const auto all = std::count(first.begin(), first.end(), first[i]);
+  const auto before = std::count(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(i), first[i]);
+  if (all < 2) return R"( stroke-linecap="round")";
+  return fmt::format(R"( stroke-dasharray="{} {}" stroke-dashoffset="{}")", kDash,
+                     kDash * static_cast<double>(all - 1), -kDash * static_cast<double>(before));
+}
+
+void draw_line_through(Out out, const std::vector<Point>& pixels, std::string_view stroke) {
+  fmt::format_to(out, "<polyline fill=\"none\" stroke-linejoin=\"round\" {} points=\"", stroke);
   for (const Point& point : thin(pixels, kCloseEnough))
     fmt::format_to(out, "{:.1f},{:.1f} ", point.x, point.y);
   fmt::format_to(out, "\"/>\n");
 }
 
-void draw_legend(Out out, const Figure& figure) {
-  constexpr double kFirst = kTop + 42;
-  // Hides the lines of the grid behind the text.
-  fmt::format_to(out, "<rect x=\"{}\" y=\"{}\" width=\"276\" height=\"{}\" fill=\"{}\"/>\n", kRight - 268,
-                 kFirst - kLegendLine - 16, kLegendLine * static_cast<double>(figure.curves.size() + 1) + 8,
-                 kPaper);
+void draw_cross(Out out, Point at, const Box& box, const char* stroke) {
+  constexpr double kArm = 6;
+  const Point middle{std::clamp(at.x, box.left, box.right), std::clamp(at.y, box.top, box.bottom)};
   fmt::format_to(out,
-                 "<text x=\"{}\" y=\"{}\" font-size=\"13\" fill=\"#5c6670\" text-anchor=\"end\">{}</text>\n",
-                 kRight - 8, kFirst - kLegendLine, escape_xml(figure.note_label));
-  for (std::size_t i = 0; i < figure.curves.size(); ++i) {
-    const Curve& curve = figure.curves[i];
-    const char* colour = kColours[i % kColours.size()];
-    const double y = kFirst + kLegendLine * static_cast<double>(i);
-    fmt::format_to(out, R"(<line x1="{}" x2="{}" y1="{}" y2="{}" stroke="{}" stroke-width="4"{}/>)",
-                   kRight - 256, kRight - 223, y - 5, y - 5, colour, dashes(curve));
-    fmt::format_to(out, R"(<text x="{}" y="{}" font-size="15" font-weight="bold" fill="{}">{}</text>)",
-                   kRight - 210, y, colour, escape_xml(curve.label));
-    fmt::format_to(
-        out, "<text x=\"{}\" y=\"{}\" font-size=\"15\" fill=\"#3c444c\" text-anchor=\"end\">{}</text>\n",
-        kRight - 8, y, escape_xml(curve.note));
+                 "<path class=\"breaks-off\" d=\"M{0:.1f},{2:.1f} L{1:.1f},{3:.1f} M{0:.1f},{3:.1f} "
+                 "L{1:.1f},{2:.1f}\" stroke=\"{4}\" stroke-width=\"3.2\" stroke-linecap=\"round\"/>\n",
+                 middle.x - kArm, middle.x + kArm, middle.y - kArm, middle.y + kArm, stroke);
+}
+
+void draw_curve(Out out, const Curve& curve, const std::vector<Point>& pixels, const std::string& dashes) {
+  const char* stroke = colour(curve.key);
+  const bool dotted = curve.style == Curve::Style::dotted;
+  draw_line_through(
+      out, pixels,
+      fmt::format("stroke=\"{}\" {}", stroke,
+                  dotted ? std::string(R"(stroke-width="2" stroke-dasharray="0.1 5" stroke-linecap="round")")
+                         : fmt::format("stroke-width=\"2.4\"{}", dashes)));
+  if (!curve.marked) return;
+  for (const Point& point : pixels) {
+    fmt::format_to(out,
+                   "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\" stroke=\"{}\" "
+                   "stroke-width=\"1.4\"/>\n",
+                   point.x, point.y, dotted ? kPaper : stroke, stroke);
   }
+}
+
+void draw_curves(Out out, const Placed& placed, std::size_t number) {
+  const Box& box = placed.box;
+  const std::vector<Curve>& curves = placed.panel.curves;
+  std::vector<std::vector<Point>> pixels(curves.size());
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    for (const Point& point : curves[i].points) pixels[i].push_back(placed(point));
+  }
+  const std::vector<std::size_t> first = find_coinciding(pixels, kHidden);
+  fmt::format_to(
+      out,
+      "<clipPath id=\"panel{0}\"><rect x=\"{1}\" y=\"{2}\" width=\"{3}\" height=\"{4}\"/></clipPath>\n"
+      "<g clip-path=\"url(#panel{0})\">\n",
+      number, box.left - 4, box.top - 4, box.right - box.left + 8, box.bottom - box.top + 8);
+  for (std::size_t i = 0; i < curves.size(); ++i) draw_curve(out, curves[i], pixels[i], dashes(first, i));
+  fmt::format_to(out, "</g>\n");
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    if (curves[i].breaks_off && !pixels[i].empty())
+      draw_cross(out, pixels[i].back(), box, colour(curves[i].key));
+  }
+}
+
+/// The first panel has the whole width, the others share it.
+std::vector<Placed> place_panels(const Figure& figure) {
+  std::vector<Placed> placed;
+  const double first_top = kKeysTop + keys_height(figure) + kTitleRoom - 10;
+  const double row_top = first_top + kLargePanel + kLabelRoom + kTitleRoom;
+  const auto beside = static_cast<double>(std::max<std::size_t>(figure.panels.size(), 2) - 1);
+  const double width = (kWidth - 2 * kEdge - kGap * (beside - 1)) / beside;
+  for (std::size_t i = 0; i < figure.panels.size(); ++i) {
+    if (i == 0) {
+      placed.push_back(
+          place(figure.panels[i], {kEdge + kTickRoom, kWidth - kEdge, first_top, first_top + kLargePanel}));
+    } else {
+      const double left = kEdge + (width + kGap) * static_cast<double>(i - 1);
+      placed.push_back(
+          place(figure.panels[i], {left + kTickRoom, left + width, row_top, row_top + kSmallPanel}));
+    }
+  }
+  return placed;
 }
 
 }  // namespace
-
-Scale::Scale(double low, double high, bool logarithmic, double from, double to)
-    : low_(low), high_(high), logarithmic_(logarithmic), from_(from), to_(to) {}
-
-double Scale::operator()(double value) const {
-  const double share =
-      logarithmic_ ? std::log(value / low_) / std::log(high_ / low_) : (value - low_) / (high_ - low_);
-  return from_ + share * (to_ - from_);
-}
-
-std::vector<double> Scale::ticks() const { return logarithmic_ ? log_ticks() : linear_ticks(); }
-
-std::vector<double> Scale::linear_ticks() const {
-  constexpr double kMost = 8.0;
-  double step = std::pow(10.0, std::floor(std::log10((high_ - low_) / kMost)));
-  for (const double factor : {2.0, 2.5, 2.0}) {  // 1, 2, 5, 10 times a power of ten
-    if ((high_ - low_) / step <= kMost) break;
-    step *= factor;
-  }
-  const double tolerance = kTickTolerance * (high_ - low_);
-  std::vector<double> ticks;
-  for (double i = std::ceil((low_ - tolerance) / step); i * step <= high_ + tolerance; ++i) {
-    ticks.push_back(i == 0.0 ? 0.0 : i * step);  // and not -0
-  }
-  return ticks;
-}
-
-std::vector<double> Scale::log_ticks() const {
-  constexpr std::size_t kFewest = 5;
-  const double low = low_ * (1.0 - kTickTolerance);
-  const double high = high_ * (1.0 + kTickTolerance);
-  std::vector<double> ticks;
-  for (const std::vector<double>& multiples :
-       {std::vector<double>{1, 2, 5}, std::vector<double>{1, 2, 3, 4, 5, 6, 8}}) {
-    ticks.clear();
-    for (double power = std::pow(10.0, std::floor(std::log10(low))); power <= high; power *= 10.0) {
-      for (const double multiple : multiples) {
-        if (multiple * power >= low && multiple * power <= high) ticks.push_back(multiple * power);
-      }
-    }
-    if (ticks.size() >= kFewest) break;
-  }
-  return ticks;
-}
-
-std::vector<double> smooth(const std::vector<double>& values) {
-  constexpr std::size_t kShare = 4;
-  std::vector<double> sums{0.0};
-  std::vector<double> smoothed;
-  for (const double value : values) {
-    sums.push_back(sums.back() + value);
-    const std::size_t end = sums.size() - 1;
-    const std::size_t window = (end + kShare - 1) / kShare;
-    smoothed.push_back((sums[end] - sums[end - window]) / static_cast<double>(window));
-  }
-  return smoothed;
-}
-
-std::vector<Point> thin(const std::vector<Point>& points, double distance) {
-  std::vector<Point> kept;
-  for (const Point& point : points) {
-    const bool last = &point == &points.back();
-    const bool far = kept.empty() || std::hypot(point.x - kept.back().x, point.y - kept.back().y) >= distance;
-    if (far || last) kept.push_back(point);
-  }
-  return kept;
-}
 
 std::string escape_xml(std::string_view text) {
   std::string escaped;
@@ -256,14 +286,15 @@ std::string escape_xml(std::string_view text) {
 }
 
 std::string render_svg(const Figure& figure) {
-  const Axes axes = make_axes(figure);
+  const std::vector<Placed> placed = place_panels(figure);
   std::string svg;
   const Out out = std::back_inserter(svg);
-  draw_frame(out, figure);
-  draw_axes(out, axes);
-  draw_legend(out, figure);
-  for (std::size_t i = 0; i < figure.curves.size(); ++i) {
-    draw_curve(out, figure.curves[i], axes, kColours[i % kColours.size()]);
+  draw_frame(out, figure,
+             placed.empty() ? kKeysTop + keys_height(figure) : placed.back().box.bottom + kLabelRoom);
+  draw_keys(out, figure);
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    draw_axes(out, placed[i]);
+    draw_curves(out, placed[i], i);
   }
   svg += "</svg>\n";
   return svg;

@@ -1,65 +1,59 @@
-// plot.hpp - line charts as self-contained SVG.
+// plot.hpp - line charts as self-contained SVG: one wide panel, and smaller ones under it.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "report/curve.hpp"
+
 namespace train {
 
-struct Point {
-  double x = 0.0;
-  double y = 0.0;
+struct Curve {
+  enum class Style { line, dotted };
+
+  std::size_t key = 0;  ///< Which of the figure's keys names and colours it.
+  Style style = Style::line;
+  bool marked = false;        ///< Each point has a mark.
+  bool breaks_off = false;    ///< Marks the last point with a cross.
+  std::vector<Point> points;  ///< x ascends; finite.
 };
 
-/// Curves are drawn in the order given, each in a colour of its own.
-struct Curve {
+struct Axis {
+  enum class Spacing { linear, logarithmic };
+
+  std::string label = {};
+  Spacing spacing = Spacing::linear;
+  std::optional<double> low = {}, high = {};  ///< Ends; what lies beyond is cut off. Else the points'.
+};
+
+/// The y axis has no label: the title stands over it.
+struct Panel {
+  std::string title;
+  Axis x, y;
+  std::vector<Curve> curves;  ///< The later ones lie on top.
+};
+
+/// What a colour stands for.
+struct Key {
   std::string label;
-  std::string note;           ///< Stands beside the label, paler; may be empty.
-  bool dashed = false;        ///< Lets the curve under it be seen.
-  std::vector<Point> points;  ///< x ascends.
+  std::string note;  ///< Stands behind the label, paler.
 };
 
 struct Figure {
   std::string title;
   std::string subtitle;
-  std::string x_label;
-  std::string y_label;
-  std::string note_label;  ///< Over the notes in the legend.
-  std::vector<Curve> curves;
+  std::vector<Key> keys;  ///< Each has a colour of its own, up to eight.
+  std::vector<Panel> panels;
 };
 
-/// The picture, 960 x 540, with a legend in the corner that falling curves leave free. An axis is logarithmic
-/// where its values are positive and span more than a factor of four.
+/// The picture, 960 wide: the keys, the first panel, and the others side by side under it. Where curves hide
+/// each other, they share the line in dashes.
 std::string render_svg(const Figure& figure);
-
-/// Element i becomes the mean of the last quarter of elements 0 to i: on a logarithmic axis an equal length
-/// everywhere, short at the start, where curves fall, and long at the end, where they are noisy.
-std::vector<double> smooth(const std::vector<double>& values);
-
-/// Leaves out points that lie closer than `distance` to the last one kept; keeps the first and the last.
-std::vector<Point> thin(const std::vector<Point>& points, double distance);
 
 /// Replaces what XML gives a meaning: & < > " '
 std::string escape_xml(std::string_view text);
-
-/// Maps [low, high] to pixels [from, to], linearly or by the logarithm.
-class Scale {
- public:
-  Scale(double low, double high, bool logarithmic, double from, double to);
-
-  [[nodiscard]] double operator()(double value) const;
-  /// Round values in [low, high]: multiples of 1, 2 or 5 times a power of ten; on a logarithmic scale those
-  /// of 1, 2 and 5, or of 1, 2, 3, 4, 5, 6 and 8 where that gives fewer than five.
-  [[nodiscard]] std::vector<double> ticks() const;
-
- private:
-  [[nodiscard]] std::vector<double> linear_ticks() const;
-  [[nodiscard]] std::vector<double> log_ticks() const;
-
-  double low_, high_;
-  bool logarithmic_;
-  double from_, to_;
-};
 
 }  // namespace train

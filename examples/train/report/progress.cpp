@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "report/report.hpp"
+
 namespace train {
 namespace {
 
@@ -34,27 +36,38 @@ Progress::Progress(Plan plan) : plan_(std::move(plan)), live_(is_live()), shown_
 Listener Progress::listener() {
   return {.wants_progress = [this] { return live_ && Clock::now() - shown_ >= kInterval; },
           .on_progress = [this](std::int64_t step, double loss) { show(step, loss); },
-          .on_epoch = [this](const EpochResult& result) { finish(result); }};
+          .on_epoch = [this](const EpochResult& result) { finish(result); },
+          .on_divergence = [this](const Divergence& divergence) { give_up(divergence); }};
 }
 
 std::string Progress::epoch_text(std::int64_t epoch) const {
   const std::int64_t epochs = (plan_.last_step - 1) / plan_.steps_per_epoch + 1;
-  return fmt::format("{:<17} epoch {:>{}}/{}", plan_.title, epoch, fmt::formatted_size("{}", epochs), epochs);
+  return fmt::format("{:<{}} epoch {:>{}}/{}", plan_.title, plan_.title_width, epoch,
+                     fmt::formatted_size("{}", epochs), epochs);
 }
 
 void Progress::show(std::int64_t step, double loss) {
   if (!live_) return;
   shown_ = Clock::now();
   const std::int64_t in_epoch = (step - 1) % plan_.steps_per_epoch + 1;
-  fmt::print("{}{}  {} {}/{}  loss {:.4f}", kClearLine, epoch_text((step - 1) / plan_.steps_per_epoch + 1),
-             bar(in_epoch, plan_.steps_per_epoch), in_epoch, plan_.steps_per_epoch, loss);
+  fmt::print("{}{}  {} {}/{}  loss {}", kClearLine, epoch_text((step - 1) / plan_.steps_per_epoch + 1),
+             bar(in_epoch, plan_.steps_per_epoch), in_epoch, plan_.steps_per_epoch, loss_text(loss));
   std::fflush(stdout);
 }
 
 void Progress::finish(const EpochResult& result) {
-  fmt::print("{}{}  training loss {:.4f}  test loss {:.4f}  test accuracy {:.2f} %  {:.1f} s\n",
-             live_ ? kClearLine : "", epoch_text(result.epoch), result.training_loss, result.test.loss,
-             100.0 * result.test.accuracy, result.seconds);
+  write_line(result.epoch,
+             fmt::format("train: loss {}, accuracy {:.2f} %  test: loss {}, accuracy {:.2f} %  {:.1f} s",
+                         loss_text(result.train.loss), 100.0 * result.train.accuracy,
+                         loss_text(result.test.loss), 100.0 * result.test.accuracy, result.seconds));
+}
+
+void Progress::give_up(const Divergence& divergence) {
+  write_line((divergence.step - 1) / plan_.steps_per_epoch + 1, describe(divergence));
+}
+
+void Progress::write_line(std::int64_t epoch, const std::string& text) const {
+  fmt::print("{}{}  {}\n", live_ ? kClearLine : "", epoch_text(epoch), text);
   std::fflush(stdout);
 }
 

@@ -11,7 +11,8 @@ namespace train {
 
 /// What a run will do.
 struct Plan {
-  std::string title;  ///< Put before every line; may be empty.
+  std::string title;             ///< Put before every line.
+  std::size_t title_width = 17;  ///< Room for the longest of the runs.
   std::int64_t first_step = 0;
   std::int64_t last_step = 0;
   std::int64_t steps_per_epoch = 0;
@@ -30,6 +31,8 @@ class Progress {
 
   void show(std::int64_t step, double loss);
   void finish(const EpochResult& result);
+  void give_up(const Divergence& divergence);
+  void write_line(std::int64_t epoch, const std::string& text) const;
   [[nodiscard]] std::string epoch_text(std::int64_t epoch) const;
 
   Plan plan_;

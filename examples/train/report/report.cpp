@@ -5,15 +5,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
 #include "errors.hpp"
-#include "report/plot.hpp"
 
 namespace train {
 namespace {
+
+constexpr std::size_t kLabelWidth = 17;
 
 void write_text(const std::string& text, const std::filesystem::path& path) {
   errno = 0;
@@ -23,58 +25,83 @@ void write_text(const std::string& text, const std::filesystem::path& path) {
   if (!file) throw Failure(fmt::format("{} cannot be written: {}", path.string(), std::strerror(errno)));
 }
 
-Curve curve_of(const Run& run, bool among_others) {
-  const History& history = run.history;
-  const std::vector<double> losses = smooth(history.losses);
-  // With a small decay AdamW's curve lies on Adam's.
-  Curve curve{
-      .label = history.title, .note = {}, .dashed = history.title == "AdamW" && among_others, .points = {}};
-  if (!history.epochs.empty())
-    curve.note = fmt::format("{:.1f} %", 100.0 * history.epochs.back().test.accuracy);
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    const auto step = static_cast<double>(history.first_step + static_cast<std::int64_t>(i) + 1);
-    curve.points.push_back({step / static_cast<double>(run.steps_per_epoch), losses[i]});
-  }
-  return curve;
+double share(Zeros zeros) {
+  return static_cast<double>(zeros.zero) / static_cast<double>(std::max(zeros.all, std::int64_t{1}));
+}
+
+/// What the table says of a run behind its label.
+std::string results(const History& history) {
+  if (history.divergence) return describe(*history.divergence);
+  if (history.epochs.empty()) return {};
+  const EpochResult& last = history.epochs.back();
+  return fmt::format("{:>6.2f} % {:>6.2f} % {:>8} {:>8} {:>7.2f} % {:>8.2f} s {:>9.1f} us {:>8.2f} s",
+                     100.0 * last.train.accuracy, 100.0 * last.test.accuracy, loss_text(last.train.loss),
+                     loss_text(last.test.loss), 100.0 * share(history.zero_weights), history.update_seconds,
+                     1e6 * history.update_seconds / static_cast<double>(history.losses.size()),
+                     history.total_seconds);
+}
+
+/// A label as a field of a CSV file (RFC 4180).
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
 }
 
 }  // namespace
 
+std::string loss_text(double loss) {
+  constexpr double kLarge = 1e3;
+  if (std::isnan(loss)) return "nan";  // whatever its sign
+  return loss < kLarge ? fmt::format("{:.4f}", loss) : fmt::format("{:.3g}", loss);
+}
+
+std::string describe(const Divergence& divergence) {
+  return fmt::format("diverged at step {}: the loss is {}", divergence.step, loss_text(divergence.loss));
+}
+
 std::string table(const std::vector<Run>& runs, const std::string& clock) {
-  std::string text = fmt::format("{:<17} {:>8} {:>15} {:>15} {:>11} {:>14} {:>10}\n", "optimizer", "lr",
-                                 "test accuracy", "training loss", "update", "of it a step", "in all");
+  std::size_t width = kLabelWidth;
+  for (const Run& run : runs) width = std::max(width, run.label.size());
+  std::string text = fmt::format(
+      "{0:<{1}} {2:>8} {3:>17} {4:>17} {5:>9} {6:>23} {7:>10}\n"
+      "{8:<{1}} {9:>8} {10:>8} {11:>8} {12:>8} {13:>8} {14:>9} {15:>10} {16:>12} {17:>10}\n",
+      "", width, "", "accuracy", "loss", "zero", "time in onepass", "time", "run", "lr", "train", "test",
+      "train", "test", "weights", "in all", "a step", "in all");
   for (const Run& run : runs) {
-    const History& history = run.history;
-    if (history.epochs.empty()) continue;
-    const EpochResult& last = history.epochs.back();
-    text += fmt::format(
-        "{:<17} {:>8.3g} {:>13.2f} % {:>15.4f} {:>9.2f} s {:>11.1f} us {:>8.2f} s\n", history.title,
-        history.lr, 100.0 * last.test.accuracy, last.training_loss, history.update_seconds,
-        1e6 * history.update_seconds / static_cast<double>(history.losses.size()), history.total_seconds);
+    text += fmt::format("{:<{}} {:>8.3g} {}\n", run.label, width, run.lr, results(run.history));
   }
   text += fmt::format(
-      "training loss: mean over the last epoch; update: time in onepass, {}; in all: the wall clock, tests "
-      "included\n",
+      "train: the first training images, as many as there are test images; time in onepass {}, in all by "
+      "the wall clock, tests included\n",
       clock);
   return text;
 }
 
 void write_csv(const std::vector<Run>& runs, const std::filesystem::path& path) {
-  std::string text = "optimizer,epoch,step,training_loss,test_accuracy,test_loss\n";
+  std::string text = "run,epoch,step,lr,batch_loss,train_accuracy,train_loss,test_accuracy,test_loss\n";
+  const auto out = std::back_inserter(text);
   for (const Run& run : runs) {
-    auto result = run.history.epochs.begin();
-    std::int64_t step = run.history.first_step;
-    for (const double loss : run.history.losses) {
-      ++step;
-      fmt::format_to(std::back_inserter(text), "{},{},{},{:.17g}", run.history.title,
-                     (step - 1) / run.steps_per_epoch + 1, step, loss);
-      if (result != run.history.epochs.end() && result->last_step == step) {
-        fmt::format_to(std::back_inserter(text), ",{:.17g},{:.17g}\n", result->test.accuracy,
-                       result->test.loss);
+    const History& history = run.history;
+    const std::string label = quoted(run.label);
+    const auto epoch = [&](std::int64_t step) { return (step - 1) / run.steps_per_epoch + 1; };
+    auto result = history.epochs.begin();
+    for (std::size_t i = 0; i < history.losses.size(); ++i) {
+      const std::int64_t step = history.first_step + static_cast<std::int64_t>(i) + 1;
+      fmt::format_to(out, "{},{},{},{},{:.17g}", label, epoch(step), step, history.rates[i],
+                     history.losses[i]);
+      if (result != history.epochs.end() && result->last_step == step) {
+        fmt::format_to(out, ",{:.17g},{:.17g},{:.17g},{:.17g}\n", result->train.accuracy, result->train.loss,
+                       result->test.accuracy, result->test.loss);
         ++result;
       } else {
-        text += ",,\n";
+        text += ",,,,\n";
       }
+    }
+    if (history.divergence) {
+      const auto [step, loss] = *history.divergence;
+      fmt::format_to(out, "{},{},{},,{},,,,\n", label, epoch(step), step, loss_text(loss));
     }
   }
   write_text(text, path);
@@ -82,14 +109,7 @@ void write_csv(const std::vector<Run>& runs, const std::filesystem::path& path) 
 
 void write_plot(const std::vector<Run>& runs, const std::string& subtitle,
                 const std::filesystem::path& path) {
-  Figure figure{.title = "Training loss on Fashion-MNIST",
-                .subtitle = subtitle,
-                .x_label = "epochs",
-                .y_label = "cross entropy of the batches, running mean",
-                .note_label = "test accuracy",
-                .curves = {}};
-  for (const Run& run : runs) figure.curves.push_back(curve_of(run, runs.size() > 1));
-  write_text(render_svg(figure), path);
+  write_text(render_svg(figure_of(runs, subtitle)), path);
 }
 
 }  // namespace train

@@ -1,4 +1,4 @@
-// report.hpp - what is left of a run when it is over: a table, a CSV file and a picture.
+// report.hpp - what is left of the runs when they are over: a table, a CSV file and a picture.
 #pragma once
 
 #include <cstdint>
@@ -6,25 +6,36 @@
 #include <string>
 #include <vector>
 
+#include "report/plot.hpp"
 #include "training/trainer.hpp"
 
 namespace train {
 
-/// One run and the length of its epochs.
+/// One run, and what it is called.
 struct Run {
+  std::string label;
+  double lr = 0.0;  ///< What --lr says or would have said.
   History history;
   std::int64_t steps_per_epoch = 0;
 };
 
-/// A line for each run: test accuracy, training loss, time in the optimizer, time in all.
-/// `clock` says how the update was timed.
+/// "0.3127", "1.23e+30", "nan"
+std::string loss_text(double loss);
+/// "diverged at step 12: the loss is inf"
+std::string describe(const Divergence& divergence);
+
+/// A line for each run: accuracy and loss on training and test images, zero weights, time in the optimizer,
+/// time in all; or where it diverged. `clock` says how the update was timed.
 std::string table(const std::vector<Run>& runs, const std::string& clock);
 
-/// One line a step: optimizer, epoch, step, training_loss, and test_accuracy and test_loss where they were
-/// measured. Losses have 17 digits, so that they read back to the same bits. Throws Failure.
+/// One line a step: run, epoch, step, lr, batch_loss, and accuracy and loss on training and test images where
+/// they were measured. The last line of a run that diverged has the loss that is no number. Losses have 17
+/// digits, so that they read back to the same bits. Throws Failure.
 void write_csv(const std::vector<Run>& runs, const std::filesystem::path& path);
 
-/// The loss curves of all runs. Throws Failure.
+/// Training loss; accuracy on training and test images; learning rate.
+Figure figure_of(const std::vector<Run>& runs, const std::string& subtitle);
+/// Throws Failure.
 void write_plot(const std::vector<Run>& runs, const std::string& subtitle, const std::filesystem::path& path);
 
 }  // namespace train

@@ -14,13 +14,8 @@ using testing::sentence;
 
 Checkpoint example() {
   Checkpoint checkpoint;
-  checkpoint.run = {.optimizer = "adamw",
-                    .widths = {784, 10},
-                    .images = 60000,
-                    .batch_size = 64,
-                    .seed = 7,
-                    .lr = 0.1,
-                    .weight_decay = 1e-300};
+  checkpoint.settings = {{"--optimizer", "adamw"}, {"--weight-decay", "1e-300"}, {"--hidden", "30,20"}};
+  checkpoint.images = 60000;
   checkpoint.step = 123;
   checkpoint.parameters = {{"layer1.weight", {1.5f, -0.0f}}, {"layer1.bias", {}}};
   checkpoint.optimizer.rule = "AdamW";
@@ -44,9 +39,10 @@ TEST(Checkpoint, ReadsBackWhatWasWritten) {
   const Folder folder;
   save_checkpoint(example(), folder / "run");
   const Checkpoint read = load_checkpoint(folder / "run");
-  EXPECT_EQ(read.run.optimizer, "adamw");
-  EXPECT_EQ(read.run.widths, (std::vector<std::int64_t>{784, 10}));
-  EXPECT_EQ(read.run.weight_decay, 1e-300);
+  ASSERT_EQ(read.settings.size(), 3u);
+  EXPECT_EQ(read.settings[1].option, "--weight-decay");
+  EXPECT_EQ(read.settings[1].text, "1e-300");
+  EXPECT_EQ(read.images, 60000);
   EXPECT_EQ(read.step, 123);
   EXPECT_TRUE(std::signbit(read.parameters.at(0).values.at(1)));
   EXPECT_EQ(read.parameters.at(1).name, "layer1.bias");
@@ -103,7 +99,36 @@ TEST(Checkpoint, SaysWhatIsWrongWithAFile) {
   other[8] = 9;
   write(folder / "run", other);
   EXPECT_EQ(sentence<Failure>([&] { load_checkpoint(folder / "run"); }),
-            name + " has version 9 of the file format, but this program reads version 1");
+            name + " has version 9 of the file format, but this program reads version 2");
+}
+
+TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
+  Settings settings{.optimizer = "rmsprop", .lr = 0.1, .weight_decay = 1.0 / 3.0};
+  settings.activation = Activation::sigmoid;
+  settings.hidden = {7, 64, 64, 64};
+  settings.batch_size = 9;
+  settings.seed = 123456789012345;
+  const std::vector<SavedSetting> saved = save_settings(settings);
+  EXPECT_EQ(saved.size(), setting_table().size());
+  const Settings read = load_settings(saved);
+  for (const Setting& setting : setting_table()) {
+    EXPECT_EQ(setting.write(read), setting.write(settings)) << setting.option;
+    EXPECT_NE(setting.write(read), setting.write(Settings{})) << setting.option << " proves nothing";
+  }
+  EXPECT_EQ(read.weight_decay, settings.weight_decay);
+}
+
+TEST(Checkpoint, AnOlderFileHasFewerSettingsAndANewerOneIsRefused) {
+  EXPECT_EQ(load_settings({{"--seed", "8"}}).seed, 8u);
+  EXPECT_EQ(load_settings({{"--seed", "8"}}).batch_size, Settings{}.batch_size);
+  EXPECT_EQ(sentence<Failure>([] {
+              load_settings({{"--warp", "9"}});
+            }),
+            "the saved run has --warp 9, which this program does not know");
+  EXPECT_EQ(sentence<Failure>([] {
+              load_settings({{"--activation", "gelu"}});
+            }),
+            "the saved run cannot be read: --activation must be relu, tanh or sigmoid, but is 'gelu'");
 }
 
 }  // namespace

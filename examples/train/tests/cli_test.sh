@@ -63,7 +63,7 @@ case $claim in
     cmp "$work/both.loss" "$work/second.loss"
     cmp "$work/both" "$work/second"
     refused 2 "the saved run had --optimizer adamw, but this one has sgd" --resume "$work/first" --optimizer sgd
-    refused 2 "the saved run had the layers 784-16-10, but this one has 784-17-10" --resume "$work/first" --hidden 17
+    refused 2 "the saved run had --hidden 16, but this one has 17" --resume "$work/first" --hidden 17
     refused 2 "the saved run had --batch-size 600" --resume "$work/first" --batch-size 7
     head -c 1000 "$work/first" >"$work/cut"
     refused 1 "ends in the middle of a value" --resume "$work/cut"
@@ -72,17 +72,43 @@ case $claim in
   bad-options)
     refused 2 "--epochs must be a whole number" --epochs many
     refused 2 "--colour is not an option" --colour red
-    refused 2 "--optimizer must be one of" --optimizer sophia
+    refused 2 "--optimizer must be sgd, " --optimizer sophia
+    refused 2 "--compare, in 'a': --lr must be" --compare "a: --lr fast"
     refused 2 "there is no folder $work/nowhere" --csv "$work/nowhere/loss.csv"
     refused 1 "apt-get install dataset-fashion-mnist" --data "$work"
     "$program" --help >/dev/null
+    "$program" --list | grep -q '^  sigmoid ' || fail "--list does not name sigmoid"
     ;;
   compare)
     need_data
     train --compare --steps 5 --csv "$work/loss.csv" --plot "$work/loss.svg" >"$work/out"
     [ "$(grep -c ' us .* s$' "$work/out")" -eq 5 ] || fail "not five lines in the table: $(cat "$work/out")"
     [ "$(wc -l <"$work/loss.csv")" -eq 26 ] || fail "not five times five losses in the CSV file"
-    [ "$(grep -c '<polyline' "$work/loss.svg")" -eq 5 ] || fail "not five curves in the picture"
+    # Loss, accuracy on test and training images, learning rate.
+    [ "$(grep -c '<polyline' "$work/loss.svg")" -eq 20 ] || fail "not five times four curves in the picture"
+    [ "$(grep -c '<clipPath' "$work/loss.svg")" -eq 3 ] || fail "not three panels in the picture"
+    ;;
+  configurations)
+    need_data
+    train --steps 20 --optimizer sgd --csv "$work/loss.csv" --plot "$work/loss.svg" \
+      --compare "plain:" "tanh: --activation tanh --lr 0.1" "wild: --lr 1e30" >"$work/out"
+    grep -q '^wild .*diverged at step' "$work/out" || fail "the table hides the divergence: $(cat "$work/out")"
+    grep -q 'diverged at step' "$work/loss.svg" || fail "the picture hides the divergence"
+    [ "$(grep -c 'class="breaks-off"' "$work/loss.svg")" -eq 2 ] || fail "no crosses in the picture"
+    grep -q '^wild,.*,nan,' "$work/loss.csv" || fail "the CSV file hides the divergence"
+    # The configurations are the runs that the same options give on their own.
+    train --steps 20 --optimizer sgd --activation tanh --lr 0.1 --csv "$work/alone.csv" >/dev/null
+    diff <(grep '^tanh,' "$work/loss.csv" | cut -d, -f2-) <(grep '^SGD,' "$work/alone.csv" | cut -d, -f2-)
+    # A single run that diverges says so, and fails.
+    ! train --steps 20 --optimizer sgd --lr 1e30 --save "$work/run" >/dev/null 2>"$work/err" || fail "it did not fail"
+    grep -q 'has diverged at step' "$work/err" || fail "$(cat "$work/err")"
+    [ ! -e "$work/run" ] || fail "a run that diverged was saved"
+    ;;
+  deep)
+    need_data
+    for activation in relu tanh sigmoid; do
+      "$program" --device cpu --hidden 16x10 --activation $activation --steps 20 | last_loss
+    done
     ;;
   cuda)
     need_data

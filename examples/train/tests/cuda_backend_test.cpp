@@ -1,5 +1,6 @@
 // cuda_backend_test.cpp - the network's arithmetic on the GPU against that on the CPU.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -75,18 +76,45 @@ TEST_F(CudaBackend, GathersTheSameBits) {
 }
 
 TEST_F(CudaBackend, AddsBiasesAndBackpropagatesTheSameBits) {
-  for (const Activation activation : {Activation::none, Activation::relu}) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const Activation activation :
+       {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid}) {
     const auto [cpu, cuda] = on_both([&](Backend& backend) {
-      const auto y = put(backend, numbers(kRows * kColumns, 1));
-      const auto bias = put(backend, numbers(kColumns, 2));
+      // From the steep middle to the flat tails, and what lies beyond them.
+      std::vector<float> sums = numbers(kRows * kColumns, 1);
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        sums[i] = std::ldexp(sums[i], static_cast<int>(i % 40) - 30);
+      }
+      std::ranges::copy(
+          std::vector{0.0f, -0.0f, 1e-42f, -1e-42f, kInfinity, -kInfinity, 104.0f, -104.0f, -88.0f},
+          sums.begin());
+      const auto y = put(backend, sums);
+      std::vector<float> biases = numbers(kColumns, 2);
+      std::fill_n(biases.begin(), 9, 0.0f);
+      const auto bias = put(backend, biases);
       const auto delta = put(backend, numbers(kRows * kColumns, 3));
       backend.add_bias({y.as<float>(), kRows, kColumns}, bias.as<float>(), activation);
-      backend.relu_backward({delta.as<float>(), kRows, kColumns}, y.as<float>());
+      backend.activation_backward({delta.as<float>(), kRows, kColumns}, y.as<float>(), activation);
       std::vector<float> all = get<float>(backend, y);
       std::ranges::copy(get<float>(backend, delta), std::back_inserter(all));
-      return all;
+      std::vector<std::uint32_t> bits;
+      for (const float value : all)
+        bits.push_back(std::isnan(value) ? 0x7fc00000u : std::bit_cast<std::uint32_t>(value));
+      return bits;
     });
-    EXPECT_EQ(cpu, cuda);
+    EXPECT_EQ(cpu, cuda) << static_cast<int>(activation);
+  }
+}
+
+TEST_F(CudaBackend, ANaNPassesEveryActivation) {
+  for (const Activation activation : {Activation::relu, Activation::tanh, Activation::sigmoid}) {
+    const auto [cpu, cuda] = on_both([&](Backend& backend) {
+      const auto y = put(backend, std::vector<float>{std::numeric_limits<float>::quiet_NaN()});
+      const auto bias = put(backend, std::vector<float>{1.0f});
+      backend.add_bias({y.as<float>(), 1, 1}, bias.as<float>(), activation);
+      return get<float>(backend, y);
+    });
+    EXPECT_TRUE(std::isnan(cpu.front()) && std::isnan(cuda.front())) << static_cast<int>(activation);
   }
 }
 
@@ -171,21 +199,28 @@ TEST_F(CudaBackend, MultipliesEveryTurnOfBothFactors) {
 
 TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
   const Dataset data = testing::made_up_dataset(60, 20);
-  TrainerConfig config{.optimizer = "adamw", .rates = {}, .options = {}};
-  config.hidden = {12};
-  config.batch_size = 7;
-  const auto run = [&](Backend& backend) {
-    const DeviceDataset images{upload(backend, data.training, data.normalisation),
-                               upload(backend, data.test, data.normalisation)};
-    Trainer trainer(backend, images, config);
-    return trainer.run(10).losses;
-  };
-  const std::vector<double> cpu = run(*cpu_);
-  const std::vector<double> cuda = run(*cuda_);
-  EXPECT_EQ(cuda, run(*cuda_));
-  ASSERT_EQ(cpu.size(), cuda.size());
-  // The sums are taken in other orders, and ten steps carry the difference on.
-  for (std::size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(cpu[i], cuda[i], 1e-4) << i;
+  for (const ActivationKind& kind : kActivations) {
+    Settings settings{.lr = {}, .weight_decay = {}};
+    settings.activation = kind.activation;
+    settings.hidden = {12, 11};
+    settings.batch_size = 7;
+    const auto run = [&](Backend& backend) {
+      const DeviceDataset images{upload(backend, data.training, data.normalisation),
+                                 upload(backend, data.test, data.normalisation)};
+      Trainer trainer(backend, images, settings);
+      const History history = trainer.run(10);
+      std::vector<double> results = history.losses;
+      results.push_back(history.epochs.back().train.loss);
+      results.push_back(history.epochs.back().test.loss);
+      return results;
+    };
+    const std::vector<double> cpu = run(*cpu_);
+    const std::vector<double> cuda = run(*cuda_);
+    EXPECT_EQ(cuda, run(*cuda_));
+    ASSERT_EQ(cpu.size(), cuda.size());
+    // The sums are taken in other orders, and ten steps carry the difference on.
+    for (std::size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(cpu[i], cuda[i], 1e-4) << kind.name << " " << i;
+  }
 }
 
 }  // namespace

@@ -15,8 +15,28 @@ const std::vector<std::int64_t> kWidths{16, 9, 8, kClasses};
 
 using Tensors = std::vector<std::vector<double>>;
 
-/// The mean loss in float64, written from the formula. `tensors`: weight and bias of each layer.
-double reference_loss(const Tensors& tensors, const Images& images, Normalisation normalisation) {
+double reference_activation(Activation activation, double x) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return std::max(x, 0.0);
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::sigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
+  }
+  return NAN;
+}
+
+/// A network in float64, written from the formula.
+struct Reference {
+  Activation activation;
+  Tensors tensors;  ///< Weight and bias of each layer.
+};
+
+double reference_loss(const Reference& network, const Images& images, Normalisation normalisation) {
+  const Tensors& tensors = network.tensors;
   double loss = 0.0;
   for (std::int64_t image = 0; image < images.count; ++image) {
     std::vector<double> x;
@@ -30,7 +50,7 @@ double reference_loss(const Tensors& tensors, const Images& images, Normalisatio
       for (std::size_t out = 0; out < y.size(); ++out) {
         for (std::size_t in = 0; in < x.size(); ++in)
           y[out] += tensors[2 * layer][out * x.size() + in] * x[in];
-        if (2 * layer + 2 < tensors.size()) y[out] = std::max(y[out], 0.0);
+        if (2 * layer + 2 < tensors.size()) y[out] = reference_activation(network.activation, y[out]);
       }
       x = y;
     }
@@ -42,7 +62,7 @@ double reference_loss(const Tensors& tensors, const Images& images, Normalisatio
 }
 
 /// A network that has gone forward and backward once over made-up images.
-class NetworkTest : public ::testing::Test {
+class NetworkTest : public ::testing::TestWithParam<Activation> {
  protected:
   void SetUp() override {
     network_.initialise(3);
@@ -54,7 +74,7 @@ class NetworkTest : public ::testing::Test {
     }
     network_.write(values);
     for (const NamedValues& tensor : values)
-      parameters_.emplace_back(tensor.values.begin(), tensor.values.end());
+      reference_.tensors.emplace_back(tensor.values.begin(), tensor.values.end());
 
     std::vector<std::int32_t> order(kImages);
     std::iota(order.begin(), order.end(), 0);
@@ -66,19 +86,25 @@ class NetworkTest : public ::testing::Test {
   const Normalisation normalisation_ = normalise(images_);
   std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
   DeviceImages device_images_ = upload(*backend_, images_, normalisation_);
-  Network network_{*backend_, kWidths, kImages};
-  Tensors parameters_;
+  Network network_{*backend_, {.widths = kWidths, .activation = GetParam(), .max_rows = kImages}};
+  Reference reference_{GetParam(), {}};
 };
 
-TEST_F(NetworkTest, LossIsThatOfTheFormula) {
+INSTANTIATE_TEST_SUITE_P(
+    Activations, NetworkTest, ::testing::Values(Activation::relu, Activation::tanh, Activation::sigmoid),
+    [](const auto& info) {
+      return std::string(std::ranges::find(kActivations, info.param, &ActivationKind::activation)->name);
+    });
+
+TEST_P(NetworkTest, LossIsThatOfTheFormula) {
   double loss = 0.0;
   network_.backward(kImages, &loss);
   // Each logit is a chain of three sums of at most 17 terms of size about 1: 3 * 17 * 2^-24 = 3e-6, and some
   // more for exp and log.
-  EXPECT_NEAR(loss, reference_loss(parameters_, images_, normalisation_), 1e-5);
+  EXPECT_NEAR(loss, reference_loss(reference_, images_, normalisation_), 1e-5);
 }
 
-TEST_F(NetworkTest, EveryGradientIsTheSlopeOfTheLoss) {
+TEST_P(NetworkTest, EveryGradientIsTheSlopeOfTheLoss) {
   double loss = 0.0;
   network_.backward(kImages, &loss);
   // Central differences in float64: the truncation is h^2 / 6 times the third derivative (about 1), 2e-10;
@@ -89,11 +115,11 @@ TEST_F(NetworkTest, EveryGradientIsTheSlopeOfTheLoss) {
   for (const onepass::Parameter& parameter : network_.parameters()) {
     const float* grad = static_cast<const float*>(parameter.grad.data);
     double largest = 0.0;
-    for (std::size_t i = 0; i < parameters_[tensor].size(); ++i) {
-      Tensors moved = parameters_;
-      moved[tensor][i] += kStep;
+    for (std::size_t i = 0; i < reference_.tensors[tensor].size(); ++i) {
+      Reference moved = reference_;
+      moved.tensors[tensor][i] += kStep;
       const double above = reference_loss(moved, images_, normalisation_);
-      moved[tensor][i] -= 2 * kStep;
+      moved.tensors[tensor][i] -= 2 * kStep;
       const double slope = (above - reference_loss(moved, images_, normalisation_)) / (2 * kStep);
       ASSERT_NEAR(grad[i], slope, 1e-5) << parameter.name << "[" << i << "]";
       largest = std::max(largest, std::abs(slope));
@@ -103,7 +129,7 @@ TEST_F(NetworkTest, EveryGradientIsTheSlopeOfTheLoss) {
   }
 }
 
-TEST_F(NetworkTest, AFewerRowsUseOnlyThose) {
+TEST_P(NetworkTest, AFewerRowsUseOnlyThose) {
   double whole = 0.0;
   network_.backward(kImages, &whole);
   network_.forward(2);
@@ -111,10 +137,10 @@ TEST_F(NetworkTest, AFewerRowsUseOnlyThose) {
   network_.backward(2, &part);
   Images two = images_;
   two.count = 2;
-  EXPECT_NEAR(part, reference_loss(parameters_, two, normalisation_), 1e-5);
+  EXPECT_NEAR(part, reference_loss(reference_, two, normalisation_), 1e-5);
 }
 
-TEST_F(NetworkTest, ScoreCountsTheRowsWhoseLabelWins) {
+TEST_P(NetworkTest, ScoreCountsTheRowsWhoseLabelWins) {
   const Matrix logits = network_.forward(kImages);
   std::int64_t expected = 0;
   for (std::int64_t row = 0; row < kImages; ++row) {
@@ -125,10 +151,10 @@ TEST_F(NetworkTest, ScoreCountsTheRowsWhoseLabelWins) {
   std::int64_t correct = -1;
   network_.score(kImages, &loss, &correct);
   EXPECT_EQ(correct, expected);
-  EXPECT_NEAR(loss, reference_loss(parameters_, images_, normalisation_), 1e-5);
+  EXPECT_NEAR(loss, reference_loss(reference_, images_, normalisation_), 1e-5);
 }
 
-TEST_F(NetworkTest, ANaNReachesTheLoss) {
+TEST_P(NetworkTest, ANaNReachesTheLoss) {
   std::vector<NamedValues> values = network_.read();
   values[0].values[0] = NAN;
   network_.write(values);
@@ -138,7 +164,7 @@ TEST_F(NetworkTest, ANaNReachesTheLoss) {
   EXPECT_TRUE(std::isnan(loss));
 }
 
-TEST_F(NetworkTest, InitialisationStaysWithinHesBoundAndFillsIt) {
+TEST_P(NetworkTest, InitialisationStaysWithinHesBoundAndFillsIt) {
   network_.initialise(1);
   const std::vector<NamedValues> values = network_.read();
   const double bound = std::sqrt(6.0 / 16.0);
@@ -150,8 +176,20 @@ TEST_F(NetworkTest, InitialisationStaysWithinHesBoundAndFillsIt) {
   EXPECT_EQ(values[1].values, std::vector<float>(9, 0.0f));
 }
 
-TEST_F(NetworkTest, RefusesTensorsOfAnotherNetwork) {
-  Network other(*backend_, {16, 9, kClasses}, 1);
+TEST_P(NetworkTest, CountsTheWeightsThatAreZeroAndNoBiases) {
+  std::vector<NamedValues> values = network_.read();
+  values[0].values[3] = 0.0f;
+  values[4].values[0] = -0.0f;
+  values[4].values[1] = 1e-45f;
+  values[1].values[0] = 0.0f;
+  network_.write(values);
+  const Zeros zeros = network_.count_zero_weights();
+  EXPECT_EQ(zeros.zero, 2);
+  EXPECT_EQ(zeros.all, 16 * 9 + 9 * 8 + 8 * kClasses);
+}
+
+TEST_P(NetworkTest, RefusesTensorsOfAnotherNetwork) {
+  Network other(*backend_, {.widths = {16, 9, kClasses}});
   const std::string text = testing::sentence<Failure>([&] { network_.write(other.read()); });
   EXPECT_EQ(text, "4 tensors were saved, but the network has 6");
 }

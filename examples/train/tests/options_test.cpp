@@ -2,6 +2,7 @@
 #include "options.hpp"
 
 #include "tests/support.hpp"
+#include "training/optimizer.hpp"
 
 namespace train {
 namespace {
@@ -15,23 +16,36 @@ std::string refusal(const std::vector<const char*>& arguments) {
   return testing::sentence<UsageError>([&] { parse(arguments); });
 }
 
+/// What the settings are with the options over the defaults.
+Settings settings_of(const CommandLine& options) {
+  Settings settings;
+  apply(options.changes, settings);
+  return settings;
+}
+
 TEST(Options, NothingGivenIsNothingChosen) {
   const CommandLine options = parse({}).options;
-  EXPECT_FALSE(options.optimizer || options.hidden || options.batch_size || options.lr || options.seed);
+  EXPECT_TRUE(options.changes.empty());
+  EXPECT_TRUE(options.configurations.empty());
   EXPECT_EQ(options.device, DeviceChoice::automatic);
   EXPECT_EQ(options.data, kDefaultData);
 }
 
 TEST(Options, AreUnderstood) {
   const CommandLine options =
-      parse({"--optimizer", "amsgrad", "--hidden", "30,20", "--batch-size", "full", "--lr", "1e-3", "--seed",
-             "0", "--epochs", "3", "--steps=4", "--device", "cpu", "--threads", "2", "--csv", "a.csv"})
+      parse({"--optimizer", "amsgrad", "--hidden",  "30,20",        "--batch-size", "full",           "--lr",
+             "1e-3",        "--seed",  "0",         "--activation", "tanh",         "--weight-decay", "0.25",
+             "--epochs",    "3",       "--steps=4", "--device",     "cpu",          "--threads",      "2",
+             "--csv",       "a.csv"})
           .options;
-  EXPECT_EQ(options.optimizer, "amsgrad");
-  EXPECT_EQ(options.hidden, (std::vector<std::int64_t>{30, 20}));
-  EXPECT_EQ(options.batch_size, 0);
-  EXPECT_EQ(options.lr, 1e-3);
-  EXPECT_EQ(options.seed, 0u);
+  const Settings settings = settings_of(options);
+  EXPECT_EQ(settings.optimizer, "amsgrad");
+  EXPECT_EQ(settings.hidden, (std::vector<std::int64_t>{30, 20}));
+  EXPECT_EQ(settings.batch_size, 0);
+  EXPECT_EQ(settings.lr, 1e-3);
+  EXPECT_EQ(settings.weight_decay, 0.25);
+  EXPECT_EQ(settings.activation, Activation::tanh);
+  EXPECT_EQ(settings.seed, 0u);
   EXPECT_EQ(options.epochs, 3);
   EXPECT_EQ(options.steps, 4);
   EXPECT_EQ(options.device, DeviceChoice::cpu);
@@ -39,10 +53,31 @@ TEST(Options, AreUnderstood) {
   EXPECT_EQ(options.csv, "a.csv");
 }
 
+TEST(Options, LayersAlikeCanBeCounted) {
+  EXPECT_EQ(settings_of(parse({"--hidden", "9,64x3,5"}).options).hidden,
+            (std::vector<std::int64_t>{9, 64, 64, 64, 5}));
+  EXPECT_EQ(write_widths({9, 64, 64, 64, 5}), "9,64x3,5");
+}
+
+TEST(Options, ListNamesEveryChoiceThatIsUnderstood) {
+  const std::string text = parse({"--list"}).text;
+  std::size_t named = 0;
+  for (const Setting& setting : setting_table()) {
+    for (const Choice& choice : setting.choices) {
+      EXPECT_NE(text.find("\n  " + choice.name + " "), std::string::npos) << choice.name;
+      Settings settings;
+      setting.read(settings, choice.name);
+      EXPECT_EQ(setting.write(settings), choice.name);
+      ++named;
+    }
+  }
+  EXPECT_EQ(named, optimizer_kinds().size() + kActivations.size());
+}
+
 TEST(Options, HelpIsATextAndNamesEveryOptimizer) {
   const std::string text = parse({"--help"}).text;
-  for (const char* name :
-       {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume", "--batch-size"}) {
+  for (const char* name : {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume",
+                           "--batch-size", "sigmoid", "--weight-decay"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }
@@ -57,10 +92,12 @@ TEST(Options, BadValuesAreNamedWithWhatWouldBeGood) {
   EXPECT_EQ(refusal({"--device", "tpu"}), "--device must be auto, cpu or cuda, but is 'tpu'");
   EXPECT_EQ(refusal({"--seed", "1x"}).rfind("--seed must be a whole number", 0), 0u);
   EXPECT_EQ(refusal({"--threads", "0"}), "--threads must be a whole number from 1 to 1024, but is '0'");
-  for (const char* widths : {"", "0", "256,", ",", "a", "70000"}) {
-    EXPECT_EQ(refusal({"--hidden", widths}).rfind("--hidden must be widths", 0), 0u) << widths;
+  for (const char* widths :
+       {"", "0", "256,", ",", "a", "70000", "64x", "x3", "64x0", "64x3x3", "64x1001", "9,64x1000"}) {
+    EXPECT_EQ(refusal({"--hidden", widths}).rfind("--hidden must be at most 1000 widths", 0), 0u) << widths;
   }
-  EXPECT_EQ(refusal({"--optimizer", "lion"}).rfind("--optimizer must be one of sgd, momentum", 0), 0u);
+  EXPECT_EQ(refusal({"--activation", "gelu"}), "--activation must be relu, tanh or sigmoid, but is 'gelu'");
+  EXPECT_EQ(refusal({"--optimizer", "lion"}).rfind("--optimizer must be sgd, momentum", 0), 0u);
 }
 
 TEST(Options, UnknownIncompleteAndRepeatedOnesAreRefused) {
@@ -70,10 +107,55 @@ TEST(Options, UnknownIncompleteAndRepeatedOnesAreRefused) {
   EXPECT_NE(refusal({"--epochs", "1", "--epochs", "2"}).find("--epochs"), std::string::npos);
 }
 
+TEST(Options, CompareTakesOptimizersByName) {
+  const auto labels = [](const std::vector<const char*>& arguments) {
+    std::string labels;
+    for (const Configuration& one : parse(arguments).options.configurations) labels += one.label + ";";
+    return labels;
+  };
+  EXPECT_EQ(labels({"--compare"}), "SGD;Momentum;RMSProp;Adam;AdamW;");
+  EXPECT_EQ(labels({"--compare", "--epochs", "1"}), "SGD;Momentum;RMSProp;Adam;AdamW;");
+  EXPECT_EQ(labels({"--compare", "nesterov", "sgd", "--epochs", "1"}), "Nesterov;SGD;");
+  EXPECT_EQ(parse({"--compare", "amsgrad"}).options.configurations.front().changes.front().text, "amsgrad");
+}
+
+TEST(Options, CompareTakesLabelledOptionsOverTheCommonOnes) {
+  const CommandLine options = parse({"--lr", "0.5", "--compare", "plain:", "deep : --hidden 9x3  --lr=0.25",
+                                     "tanh: --activation tanh", "--epochs", "1"})
+                                  .options;
+  ASSERT_EQ(options.configurations.size(), 3u);
+  EXPECT_EQ(options.configurations[1].label, "deep");
+  EXPECT_EQ(options.epochs, 1);
+  Settings deep = settings_of(options);
+  EXPECT_EQ(deep.lr, 0.5);
+  apply(options.configurations[1].changes, deep);
+  EXPECT_EQ(deep.lr, 0.25);
+  EXPECT_EQ(deep.hidden, (std::vector<std::int64_t>{9, 9, 9}));
+  EXPECT_TRUE(options.configurations[0].changes.empty());
+}
+
 TEST(Options, CompareRefusesWhatItWouldIgnore) {
-  EXPECT_EQ(refusal({"--compare", "--lr", "1"}), "--lr cannot be used with --compare");
+  EXPECT_EQ(refusal({"--compare", "--optimizer", "sgd"}),
+            "--optimizer has no effect here: every configuration of --compare has its own");
+  EXPECT_EQ(refusal({"--lr", "1", "--compare", "a: --lr 1", "b: --lr 2"}),
+            "--lr has no effect here: every configuration of --compare has its own");
+  EXPECT_EQ(parse({"--lr", "1", "--compare", "a: --lr 1", "b:"}).options.configurations.size(), 2u);
   EXPECT_EQ(refusal({"--compare", "--save", "f"}), "--save cannot be used with --compare");
-  EXPECT_TRUE(parse({"--compare", "--epochs", "1", "--hidden", "9"}).options.compare);
+  EXPECT_EQ(refusal({"--compare", "--resume", "f"}), "--resume cannot be used with --compare");
+}
+
+TEST(Options, CompareRefusesConfigurationsThatItCannotRead) {
+  EXPECT_EQ(refusal({"--compare", "he --lr 1"}),
+            "--compare must be the names of optimizers or of the form 'LABEL: --option value ...', but is "
+            "'he --lr 1'");
+  EXPECT_EQ(refusal({"--compare", ": --lr 1"}).rfind("--compare must be the names", 0), 0u);
+  EXPECT_EQ(refusal({"--compare", "a: --lr x"}),
+            "--compare, in 'a': --lr must be a number that is not negative, but is 'x'");
+  EXPECT_EQ(refusal({"--compare", "a: --epochs 2"}),
+            "--compare, in 'a': --epochs is not an option; see --help");
+  EXPECT_EQ(refusal({"--compare", "a: --help"}), "--compare, in 'a': --help is not an option; see --help");
+  EXPECT_EQ(refusal({"--compare", "a: --lr 1", "a: --lr 2"}), "--compare has two configurations named 'a'");
+  EXPECT_EQ(refusal({"--compare", "sgd", "sgd"}), "--compare has two configurations named 'SGD'");
 }
 
 }  // namespace

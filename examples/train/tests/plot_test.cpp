@@ -1,9 +1,13 @@
-// plot_test.cpp - scales, ticks, smoothing and the text of a picture.
+// plot_test.cpp - scales, ticks, curves and the text of a picture.
 #include "report/plot.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
+
+#include "report/scale.hpp"
 
 namespace train {
 namespace {
@@ -36,6 +40,13 @@ TEST(Scale, LogarithmicTicksSpanSeveralPowersOrOnePart) {
   EXPECT_NEAR(few.back(), 2, 1e-12);
 }
 
+TEST(Scale, ManyPowersOfTenGetFewTicks) {
+  const std::vector<double> ticks = Scale(1e-4, 1e31, true, 0, 1).ticks();
+  EXPECT_LE(ticks.size(), 14u);
+  EXPECT_GE(ticks.size(), 5u);
+  EXPECT_NEAR(ticks[1] / ticks[0], 1000, 1e-6);
+}
+
 TEST(Smooth, AveragesTheLastQuarter) {
   EXPECT_EQ(smooth({4, 2}), (std::vector<double>{4, 2}));
   const std::vector<double> smoothed = smooth({1, 1, 1, 1, 8, 10, 0, 2});
@@ -52,13 +63,46 @@ TEST(Thin, KeepsBothEndsAndDropsWhatIsClose) {
   EXPECT_TRUE(thin({}, 1.0).empty());
 }
 
+TEST(Coinciding, IsToldByTheDistanceAlongTheCurve) {
+  const std::vector<Point> flat{{0, 0}, {10, 0}, {100, 0}};
+  const std::vector<Point> near{{0, 1}, {10, 1}, {100, 1}};
+  const std::vector<Point> shorter{{0, 0}, {10, 0}};
+  // Three of five points are near, but most of the length is not.
+  const std::vector<Point> dense{{0, 9}, {90, 9}, {91, 0}, {92, 0}, {93, 0}};
+  const std::vector<Point> dense_flat{{0, 0}, {90, 0}, {91, 0}, {92, 0}, {93, 0}};
+  EXPECT_EQ(find_coinciding({flat, near, flat}, 2), (std::vector<std::size_t>{0, 0, 0}));
+  EXPECT_EQ(find_coinciding({flat, near, flat}, 0.5), (std::vector<std::size_t>{0, 1, 0}));
+  EXPECT_EQ(find_coinciding({flat, shorter, {}, {}}, 2), (std::vector<std::size_t>{0, 1, 2, 3}));
+  EXPECT_EQ(find_coinciding({dense_flat, dense}, 5), (std::vector<std::size_t>{0, 1}));
+}
+
+Figure figure_with(std::vector<Curve> curves) {
+  Figure figure{.title = "t", .subtitle = "s", .keys = {}, .panels = {}};
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    curves[i].key = i;
+    figure.keys.push_back({.label = "curve", .note = "note"});
+  }
+  figure.panels.push_back({.title = "panel", .x = {}, .y = {}, .curves = std::move(curves)});
+  return figure;
+}
+
+std::size_t count(const std::string& text, const std::string& what) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+  return found;
+}
+
 TEST(Svg, EscapesWhatXmlWouldRead) {
   EXPECT_EQ(escape_xml("a<b & \"c\" > 'd'"), "a&lt;b &amp; &quot;c&quot; &gt; &apos;d&apos;");
-  Figure figure{
-      .title = "1 < 2", .subtitle = {}, .x_label = {}, .y_label = "R&D", .note_label = {}, .curves = {}};
+  Figure figure = figure_with({{.points = {{0, 1}}}});
+  figure.title = "1 < 2";
+  figure.keys[0] = {.label = "R&D", .note = "<note>"};
+  figure.panels[0].title = "\"panel\"";
   const std::string svg = render_svg(figure);
   EXPECT_NE(svg.find("1 &lt; 2"), std::string::npos);
   EXPECT_NE(svg.find("R&amp;D"), std::string::npos);
+  EXPECT_NE(svg.find("&lt;note&gt;"), std::string::npos);
+  EXPECT_NE(svg.find("&quot;panel&quot;"), std::string::npos);
   EXPECT_EQ(svg.find("1 < 2"), std::string::npos);
 }
 
@@ -66,31 +110,65 @@ TEST(Svg, EscapesWhatXmlWouldRead) {
 void expect_inside(const std::string& svg) {
   EXPECT_EQ(svg.find("nan"), std::string::npos);
   EXPECT_EQ(svg.find("inf"), std::string::npos);
-  std::size_t at = svg.find(" points=\"");
-  ASSERT_NE(at, std::string::npos);
-  const char* next = svg.c_str() + at + 9;
-  while (*next != '"') {
-    char* end = nullptr;
-    const double x = std::strtod(next, &end);
-    const double y = std::strtod(end + 1, &end);
-    EXPECT_TRUE(x >= 0 && x <= 960 && y >= 0 && y <= 540) << x << "," << y;
-    next = end + (*end == ' ' ? 1 : 0);
+  const double height = std::strtod(svg.c_str() + svg.find("height=\"") + 8, nullptr);
+  ASSERT_GT(height, 400.0);
+  ASSERT_GT(count(svg, " points=\""), 0u);
+  for (std::size_t at = svg.find(" points=\""); at != std::string::npos;
+       at = svg.find(" points=\"", at + 1)) {
+    const char* next = svg.c_str() + at + 9;
+    while (*next != '"') {
+      char* end = nullptr;
+      const double x = std::strtod(next, &end);
+      const double y = std::strtod(end + 1, &end);
+      EXPECT_TRUE(x >= 0 && x <= 960 && y >= 0 && y <= height) << x << "," << y;
+      next = end + (*end == ' ' ? 1 : 0);
+    }
   }
 }
 
 TEST(Svg, DrawsOnePointEqualPointsAndManyPointsInsideThePicture) {
-  Figure figure;
-  figure.curves = {{.label = "one", .note = {}, .points = {{1, 2.3}}}};
-  expect_inside(render_svg(figure));
-  figure.curves = {{.label = "flat", .note = {}, .points = {{1, 2}, {2, 2}, {3, 2}}}};
-  expect_inside(render_svg(figure));
-  figure.curves = {{.label = "zero", .note = {}, .points = {{0, 0}, {1, 100}}}};
-  expect_inside(render_svg(figure));
-  figure.curves.front().points.clear();
-  for (int i = 1; i < 10000; ++i) figure.curves.front().points.push_back({i / 100.0, 1.0 / i});
-  const std::string svg = render_svg(figure);
+  for (const Axis::Spacing spacing : {Axis::Spacing::linear, Axis::Spacing::logarithmic}) {
+    for (const std::vector<Point>& points : std::vector<std::vector<Point>>{
+             {{1, 2.3}}, {{1, 2}, {2, 2}, {3, 2}}, {{0, 0}, {1, 100}}, {{1, -3}, {2, 0}, {3, 1e-9}}, {}}) {
+      Figure figure = figure_with({{.points = points}});
+      figure.panels[0].x.spacing = figure.panels[0].y.spacing = spacing;
+      expect_inside(render_svg(figure));
+    }
+  }
+  Curve curve;
+  for (int i = 1; i < 10000; ++i) curve.points.push_back({i / 100.0, 1.0 / i});
+  const std::string svg = render_svg(figure_with({curve}));
   expect_inside(svg);
   EXPECT_LT(svg.size(), 20000u);
+}
+
+TEST(Svg, WhatLiesBeyondTheAxisIsCutOff) {
+  Figure figure = figure_with({{.breaks_off = true, .points = {{1, 1}, {2, 2}, {3, 1e30}}}});
+  figure.panels[0].y.high = 4.0;
+  const std::string svg = render_svg(figure);
+  expect_inside(svg);
+  EXPECT_EQ(count(svg, "breaks-off"), 1u);
+  EXPECT_EQ(svg.find("1e+"), std::string::npos) << "no tick beyond the end";
+}
+
+TEST(Svg, CurvesThatHideEachOtherShareTheLine) {
+  const std::vector<Point> points{{0, 1}, {1, 2}};
+  const std::string shared = render_svg(figure_with({{.points = points}, {.points = points}}));
+  EXPECT_EQ(count(shared, "stroke-dasharray"), 2u);
+  EXPECT_EQ(count(shared, "stroke-dashoffset=\"-0\""), 1u);
+  const std::string apart = render_svg(figure_with({{.points = points}, {.points = {{0, 2}, {1, 1}}}}));
+  EXPECT_EQ(count(apart, "stroke-dasharray"), 0u);
+}
+
+TEST(Svg, PanelsAfterTheFirstStandSideBySide) {
+  Figure figure = figure_with({{.points = {{0, 1}, {1, 2}}}});
+  const std::string one = render_svg(figure);
+  figure.panels.resize(3, figure.panels.front());
+  const std::string three = render_svg(figure);
+  expect_inside(three);
+  EXPECT_EQ(count(one, "<clipPath"), 1u);
+  EXPECT_EQ(count(three, "<clipPath"), 3u);
+  EXPECT_EQ(count(three, "<polyline"), 3u);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cmath>
+#include <iterator>
 
 #include "tests/support.hpp"
 
@@ -23,13 +24,12 @@ namespace {
 /// 100 training images, so that batches of 7 leave a last one of 2.
 class TrainerTest : public ::testing::Test {
  protected:
-  Trainer make(const TrainerConfig& config) { return Trainer(*backend_, images_, config); }
-  static TrainerConfig config(std::string optimizer, std::int64_t batch_size = 7) {
-    TrainerConfig config{.optimizer = std::move(optimizer), .rates = {}, .options = {}};
-    config.hidden = {12};
-    config.batch_size = batch_size;
-    config.options.threads = 1;
-    return config;
+  Trainer make(const Settings& settings) { return Trainer(*backend_, images_, settings, {.threads = 1}); }
+  static Settings config(std::string optimizer, std::int64_t batch_size = 7) {
+    Settings settings{.optimizer = std::move(optimizer), .lr = {}, .weight_decay = {}};
+    settings.hidden = {12};
+    settings.batch_size = batch_size;
+    return settings;
   }
 
   const Dataset data_ = testing::made_up_dataset(100, 40);
@@ -58,8 +58,8 @@ class EveryOptimizer : public TrainerTest,
 
 TEST_P(EveryOptimizer, LearnsWithAnyBatchSize) {
   const auto& [kind, batch_size] = GetParam();
-  TrainerConfig small = config(std::string(kind.name), batch_size);
-  small.rates.lr = 0.01;  // the kinds' own rates are for larger batches and longer runs
+  Settings small = config(std::string(kind.name), batch_size);
+  small.lr = 0.01;  // the kinds' own rates are for larger batches and longer runs
   Trainer trainer = make(small);
   const double untrained = trainer.test().loss;
   EXPECT_NEAR(untrained, std::log(10.0), 0.2);
@@ -103,8 +103,8 @@ TEST_F(TrainerTest, AnEpochUsesEveryImageOnceALastPartialBatchIncluded) {
   ASSERT_EQ(history.epochs.size(), 2u);
   EXPECT_EQ(history.epochs[0].last_step, 15);
   // With a rate of 0 nothing moves, and the mean over images is the same in every epoch, whatever the order.
-  TrainerConfig still = config("sgd");
-  still.rates.lr = 0.0;
+  Settings still = config("sgd");
+  still.lr = 0.0;
   const History flat = make(still).run(30);
   const auto over_images = [&](std::size_t first) {
     double sum = 0.0;
@@ -118,7 +118,7 @@ TEST_F(TrainerTest, AnEpochUsesEveryImageOnceALastPartialBatchIncluded) {
 TEST_F(TrainerTest, TheSameSeedGivesTheSameBitsAndAnotherDoesNot) {
   Trainer first = make(config("adamw"));
   Trainer second = make(config("adamw"));
-  TrainerConfig other_seed = config("adamw");
+  Settings other_seed = config("adamw");
   other_seed.seed = 2;
   Trainer third = make(other_seed);
   first.run(20);
@@ -140,10 +140,10 @@ TEST_F(TrainerTest, ProgressDoesNotChangeTheResult) {
 }
 
 TEST_F(TrainerTest, WeightDecayAndRateReachTheOptimizer) {
-  TrainerConfig decayed = config("sgd");
-  decayed.rates.weight_decay = 0.1;
-  TrainerConfig slow = config("sgd");
-  slow.rates.lr = 1e-3;
+  Settings decayed = config("sgd");
+  decayed.weight_decay = 0.1;
+  Settings slow = config("sgd");
+  slow.lr = 1e-3;
   Trainer plain = make(config("sgd"));
   Trainer with_decay = make(decayed);
   Trainer with_rate = make(slow);
@@ -157,24 +157,96 @@ TEST_F(TrainerTest, WeightDecayAndRateReachTheOptimizer) {
 TEST_F(TrainerTest, RestoringAnotherRunIsRefusedWithASentence) {
   Trainer trainer = make(config("adam"));
   const Checkpoint saved = trainer.checkpoint();
-  const auto refusal = [&](TrainerConfig other) {
+  const auto refusal = [&](Settings other) {
     return sentence<UsageError>([&] { make(other).restore(saved); });
   };
   EXPECT_EQ(refusal(config("adamw")), "the saved run had --optimizer adam, but this one has adamw");
   EXPECT_EQ(refusal(config("adam", 0)), "the saved run had --batch-size 7, but this one has 100");
-  TrainerConfig wider = config("adam");
+  Settings wider = config("adam");
   wider.hidden = {13};
-  EXPECT_EQ(refusal(wider), "the saved run had the layers 16-12-10, but this one has 16-13-10");
-  TrainerConfig seed = config("adam");
+  EXPECT_EQ(refusal(wider), "the saved run had --hidden 12, but this one has 13");
+  Settings seed = config("adam");
   seed.seed = 5;
   EXPECT_EQ(refusal(seed), "the saved run had --seed 1, but this one has 5");
 }
 
+TEST_F(TrainerTest, RestoringWithAnotherActivationIsRefusedAndWithAnotherRateIsNot) {
+  const Checkpoint saved = make(config("adam")).checkpoint();
+  Settings other = config("adam");
+  other.activation = Activation::tanh;
+  EXPECT_EQ(sentence<UsageError>([&] { make(other).restore(saved); }),
+            "the saved run had --activation relu, but this one has tanh");
+  Settings faster = config("adam");
+  faster.lr = 0.5;
+  Trainer trainer = make(faster);
+  trainer.restore(saved);
+  EXPECT_EQ(trainer.lr(), 0.5);
+}
+
 TEST_F(TrainerTest, DivergenceEndsTheRunWithTheStep) {
-  TrainerConfig wild = config("sgd");
-  wild.rates.lr = 1e30;
-  const std::string text = sentence<Failure>([&] { make(wild).run(10); });
-  EXPECT_NE(text.find("SGD with --lr 1e+30 has diverged: the loss of step"), std::string::npos) << text;
+  Settings wild = config("sgd");
+  wild.lr = 1e30;
+  std::vector<std::int64_t> told;
+  const History history = make(wild).run(
+      30, {.on_divergence = [&](const Divergence& divergence) { told.push_back(divergence.step); }});
+  ASSERT_TRUE(history.divergence);
+  EXPECT_FALSE(std::isfinite(history.divergence->loss));
+  const std::int64_t before = history.divergence->step - 1;
+  ASSERT_GT(before, 0);
+  EXPECT_EQ(std::ssize(history.losses), before);
+  EXPECT_EQ(std::ssize(history.rates), before);
+  for (const double loss : history.losses) EXPECT_TRUE(std::isfinite(loss));
+  EXPECT_TRUE(history.epochs.empty());  // of 15 steps
+  EXPECT_EQ(told, std::vector<std::int64_t>{history.divergence->step});
+}
+
+TEST_F(TrainerTest, EveryStepHasItsRateAndEveryEpochBothScores) {
+  Trainer trainer = make(config("adam"));
+  const History history = trainer.run(20);
+  EXPECT_EQ(history.rates, std::vector<double>(20, trainer.lr()));
+  ASSERT_EQ(history.epochs.size(), 2u);
+  const EpochResult& last = history.epochs.back();
+  EXPECT_EQ(last.test.loss, trainer.test().loss);
+  // The training score is that of the first 40 training images, as many as there are test images: a trainer
+  // that is tested on those finds the same.
+  Dataset swapped = data_;
+  swapped.test = data_.training;
+  swapped.test.count = 40;
+  swapped.test.labels.resize(40);
+  swapped.test.pixels.resize(static_cast<std::size_t>(40 * swapped.test.size));
+  const DeviceDataset images{upload(*backend_, swapped.training, swapped.normalisation),
+                             upload(*backend_, swapped.test, swapped.normalisation)};
+  Trainer other(*backend_, images, config("adam"), {.threads = 1});
+  other.run(20);
+  EXPECT_EQ(last.train.loss, other.test().loss);
+  EXPECT_EQ(last.train.accuracy, other.test().accuracy);
+  EXPECT_NE(last.train.loss, last.test.loss);
+}
+
+TEST_F(TrainerTest, EveryActivationLearns) {
+  std::vector<double> losses;
+  for (const ActivationKind& kind : kActivations) {
+    Settings settings = config("adam");
+    settings.activation = kind.activation;
+    settings.lr = 0.01;
+    Trainer trainer = make(settings);
+    trainer.run(300);
+    losses.push_back(trainer.test().loss);
+    EXPECT_LT(losses.back(), 1.5) << kind.name;
+  }
+  EXPECT_NE(losses[0], losses[1]);
+  EXPECT_NE(losses[1], losses[2]);
+}
+
+TEST_F(TrainerTest, DecayIsDecoupledForAdamWAloneUnlessTold) {
+  for (const OptimizerKind& kind : optimizer_kinds()) {
+    Settings settings = config(std::string(kind.name));
+    settings.weight_decay = 0.125;
+    const AnyRule rule = make_rule(settings);
+    EXPECT_EQ(weight_decay_of(rule), 0.125);
+    const auto mode = std::visit([](const auto& r) { return r.weight_decay_mode; }, rule);
+    EXPECT_EQ(mode == onepass::WeightDecay::decoupled, kind.name == "adamw") << kind.name;
+  }
 }
 
 TEST_F(TrainerTest, ABatchLargerThanTheDataIsRefused) {

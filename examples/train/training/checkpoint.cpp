@@ -30,7 +30,7 @@ static_assert(std::endian::native == std::endian::little, "a big-endian machine 
 
 constexpr char kMagic[9] = "onepass1";
 constexpr std::size_t kMagicSize = 8;
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 using Bytes = std::vector<std::byte>;
 
@@ -120,6 +120,13 @@ class Reader {
 
 // One list of members for both directions.
 template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, SavedSetting>
+void visit(Archive& archive, T& setting) {
+  archive(setting.option);
+  archive(setting.text);
+}
+
+template <class Archive, class T>
 requires std::is_same_v<std::remove_const_t<T>, NamedValues>
 void visit(Archive& archive, T& tensor) {
   archive(tensor.name);
@@ -145,13 +152,8 @@ void visit(Archive& archive, T& parameter) {
 template <class Archive, class T>
 requires std::is_same_v<std::remove_const_t<T>, Checkpoint>
 void visit(Archive& archive, T& checkpoint) {
-  archive(checkpoint.run.optimizer);
-  archive(checkpoint.run.widths);
-  archive(checkpoint.run.images);
-  archive(checkpoint.run.batch_size);
-  archive(checkpoint.run.seed);
-  archive(checkpoint.run.lr);
-  archive(checkpoint.run.weight_decay);
+  archive(checkpoint.settings);
+  archive(checkpoint.images);
   archive(checkpoint.step);
   archive(checkpoint.parameters);
   archive(checkpoint.optimizer.rule);
@@ -182,6 +184,31 @@ Bytes read_file(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+std::vector<SavedSetting> save_settings(const Settings& settings) {
+  std::vector<SavedSetting> saved;
+  for (const Change& change : all_settings(settings)) {
+    saved.push_back({std::string(change.setting->option), change.text});
+  }
+  return saved;
+}
+
+Settings load_settings(const std::vector<SavedSetting>& saved) {
+  Settings settings;
+  for (const SavedSetting& one : saved) {
+    const Setting* setting = find_setting(one.option);
+    if (setting == nullptr) {
+      throw Failure(
+          fmt::format("the saved run has {} {}, which this program does not know", one.option, one.text));
+    }
+    try {
+      setting->read(settings, one.text);
+    } catch (const UsageError& error) {
+      throw Failure(fmt::format("the saved run cannot be read: {}", error.what()));
+    }
+  }
+  return settings;
+}
 
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path) {
   Writer payload;

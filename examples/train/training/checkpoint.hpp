@@ -8,27 +8,30 @@
 
 #include "model/network.hpp"
 #include "onepass/optimizer_core.hpp"
+#include "training/settings.hpp"
 
 namespace train {
 
-/// What decides how a run goes on. Weights and orders are drawn from the seed and the position alone
-/// (data/random.hpp), so there is no other state of a generator.
-struct RunIdentity {
-  std::string optimizer;             ///< As on the command line.
-  std::vector<std::int64_t> widths;  ///< Of the network, input and classes included.
-  std::int64_t images = 0;           ///< In the training set.
-  std::int64_t batch_size = 0;       ///< Images in a step.
-  std::uint64_t seed = 0;
-  double lr = 0.0;
-  double weight_decay = 0.0;
+/// A setting as text: the name of its option and its value. A program with more settings reads older files.
+struct SavedSetting {
+  std::string option;
+  std::string text;
 };
 
+/// Weights and orders are drawn from the seed and the position alone (data/random.hpp), so there is no other
+/// state of a generator.
 struct Checkpoint {
-  RunIdentity run;
-  std::int64_t step = 0;  ///< Steps taken.
+  std::vector<SavedSetting> settings;
+  std::int64_t images = 0;  ///< In the training set.
+  std::int64_t step = 0;    ///< Steps taken.
   std::vector<NamedValues> parameters;
   onepass::StateDict optimizer;
 };
+
+/// Every setting that is not empty.
+std::vector<SavedSetting> save_settings(const Settings& settings);
+/// Throws Failure where this program has no such setting or cannot read its value.
+Settings load_settings(const std::vector<SavedSetting>& saved);
 
 /// Writes to a file beside `path` and renames it, so that `path` is never half written. Throws Failure.
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path);

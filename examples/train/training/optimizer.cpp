@@ -32,13 +32,15 @@ constexpr std::array<std::string_view, 5> kCompared{"sgd", "momentum", "rmsprop"
 std::span<const OptimizerKind> optimizer_kinds() { return kKinds; }
 std::span<const std::string_view> compared_kinds() { return kCompared; }
 
-const OptimizerKind& find_kind(std::string_view name) {
-  std::string names;
-  for (const OptimizerKind& kind : kKinds) {
-    if (kind.name == name) return kind;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", kind.name);
-  }
-  throw UsageError(fmt::format("--optimizer must be one of {}, but is '{}'", names, name));
+const OptimizerKind* find_kind(std::string_view name) {
+  const auto found = std::ranges::find(kKinds, name, &OptimizerKind::name);
+  return found == kKinds.end() ? nullptr : &*found;
+}
+
+std::string describe(const OptimizerKind& kind) {
+  const double decay = weight_decay_of(kind.rule);
+  return fmt::format("{}, lr {:g}{}", kind.title, lr_of(kind.rule),
+                     decay > 0.0 ? fmt::format(", weight decay {:g}", decay) : "");
 }
 
 double lr_of(const AnyRule& rule) {
@@ -49,26 +51,28 @@ double weight_decay_of(const AnyRule& rule) {
   return std::visit([](const auto& r) { return r.weight_decay; }, rule);
 }
 
-AnyRule make_rule(const OptimizerKind& kind, const Rates& rates, std::int64_t batch_size) {
-  const double share = std::min(1.0, static_cast<double>(batch_size) / kWholeBatch);
-  const double scale = std::holds_alternative<onepass::SGD>(kind.rule) ? share : std::sqrt(share);
-  AnyRule rule = kind.rule;
+AnyRule make_rule(const Settings& settings) {
+  const OptimizerKind* kind = find_kind(settings.optimizer);
+  if (kind == nullptr) throw UsageError(fmt::format("there is no optimizer '{}'", settings.optimizer));
+  const double share = std::min(1.0, static_cast<double>(settings.batch_size) / kWholeBatch);
+  const double scale = std::holds_alternative<onepass::SGD>(kind->rule) ? share : std::sqrt(share);
+  AnyRule rule = kind->rule;
   std::visit(
       [&](auto& r) {
-        r.lr = rates.lr.value_or(scale * r.lr);
-        r.weight_decay = rates.weight_decay.value_or(r.weight_decay);
+        r.lr = settings.lr.value_or(scale * r.lr);
+        r.weight_decay = settings.weight_decay.value_or(r.weight_decay);
       },
       rule);
   return rule;
 }
 
-AnyOptimizer::AnyOptimizer(const AnyRule& rule, const std::vector<onepass::Parameter>& parameters,
+AnyOptimizer::AnyOptimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
                            const onepass::Options& options)
     : held_(std::visit(
-          [&](const auto& r) -> Held {
-            return onepass::Optimizer{r, parameters, options};
+          [&](const auto& rule) -> Held {
+            return onepass::Optimizer{rule, parameters, options};
           },
-          rule)) {}
+          make_rule(settings))) {}
 
 void AnyOptimizer::step(onepass::Stream stream) {
   std::visit([&](auto& optimizer) { optimizer.step(stream); }, held_);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "onepass/onepass.hpp"
+#include "training/settings.hpp"
 
 namespace train {
 
@@ -24,29 +24,26 @@ struct OptimizerKind {
 
 /// Every kind, in the order of --help.
 std::span<const OptimizerKind> optimizer_kinds();
-/// Those that --compare trains.
+/// Those that --compare trains where it is given no configurations.
 std::span<const std::string_view> compared_kinds();
-/// Throws UsageError, which lists the names, if there is none of this name.
-const OptimizerKind& find_kind(std::string_view name);
+/// nullptr if there is none of this name.
+const OptimizerKind* find_kind(std::string_view name);
 
-/// What may differ from the kind's own values.
-struct Rates {
-  std::optional<double> lr;
-  std::optional<double> weight_decay;
-};
+/// What --list says of it: "AdamW, lr 0.001, weight decay 0.01".
+std::string describe(const OptimizerKind& kind);
 
 double lr_of(const AnyRule& rule);
 double weight_decay_of(const AnyRule& rule);
 
-/// The kind's rule with these rates. Where no lr is given, a batch of fewer than 64 images, whose gradient is
-/// noisier, has a smaller one: in proportion for SGD (Goyal et al. 2017, arXiv 1706.02677), by the root for
-/// the rules that divide by the gradient's size (Malladi et al. 2022, arXiv 2205.10287).
-AnyRule make_rule(const OptimizerKind& kind, const Rates& rates, std::int64_t batch_size);
+/// The kind's rule with the settings' rates. Where no lr is given, a batch of fewer than 64 images, whose
+/// gradient is noisier, has a smaller one: in proportion for SGD (Goyal et al. 2017, arXiv 1706.02677), by
+/// the root for the rules that divide by the gradient's size (Malladi et al. 2022, arXiv 2205.10287).
+AnyRule make_rule(const Settings& settings);
 
 /// An onepass::Optimizer of whichever rule was chosen.
 class AnyOptimizer {
  public:
-  AnyOptimizer(const AnyRule& rule, const std::vector<onepass::Parameter>& parameters,
+  AnyOptimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
                const onepass::Options& options);
 
   void step(onepass::Stream stream);

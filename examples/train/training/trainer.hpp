@@ -4,13 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "model/backend.hpp"
 #include "model/network.hpp"
 #include "training/checkpoint.hpp"
 #include "training/optimizer.hpp"
+#include "training/settings.hpp"
 
 namespace train {
 
@@ -20,17 +21,7 @@ struct DeviceDataset {
   DeviceImages test;
 };
 
-/// What to train, and how.
-struct TrainerConfig {
-  std::string optimizer;                       ///< A name in optimizer_kinds().
-  Rates rates;                                 ///< Where they differ from the kind's own.
-  std::vector<std::int64_t> hidden{256, 128};  ///< Widths of the hidden layers.
-  std::int64_t batch_size = 64;                ///< Images in a step; 0: all of them.
-  std::uint64_t seed = 1;                      ///< Of weights and order.
-  onepass::Options options;                    ///< How the optimizer works.
-};
-
-/// How the network does on the test images.
+/// How the network does on some images, with nothing of the training switched on.
 struct Score {
   double accuracy = 0.0;  ///< In [0, 1].
   double loss = 0.0;      ///< Mean cross entropy.
@@ -40,57 +31,71 @@ struct Score {
 struct EpochResult {
   std::int64_t epoch = 0;      ///< From 1.
   std::int64_t last_step = 0;  ///< From 1, over all runs.
-  double training_loss = 0.0;  ///< Mean over the epoch's steps in this run.
+  double batch_loss = 0.0;     ///< Mean over the epoch's steps in this run, while the weights moved.
+  Score train;                 ///< On the first training images, as many as there are test images.
   Score test;
   double seconds = 0.0;  ///< Since the epoch or the run began.
 };
 
-/// What happened in a run.
-struct History {
-  std::string title;  ///< "AdamW"
-  double lr = 0.0;
-  std::int64_t first_step = 0;  ///< Steps taken before the run.
-  std::vector<double> losses;   ///< The mean loss of each step's batch.
-  std::vector<EpochResult> epochs;
-  double update_seconds = 0.0;  ///< In the optimizer (Backend::start_clock).
-  double total_seconds = 0.0;   ///< The run by the wall clock, tests included.
+/// Where a loss stopped being a number, and what it was.
+struct Divergence {
+  std::int64_t step = 0;  ///< From 1, over all runs.
+  double loss = 0.0;      ///< NaN or infinite.
 };
 
-/// Called before a step is taken and after each epoch.
+/// What happened in a run.
+struct History {
+  std::int64_t first_step = 0;  ///< Steps taken before the run.
+  std::vector<double> losses;   ///< The mean loss of each step's batch; finite.
+  std::vector<double> rates;    ///< The learning rate of each step; as many as losses.
+  std::vector<EpochResult> epochs;
+  std::optional<Divergence> divergence;  ///< Where the run has ended early.
+  Zeros zero_weights;                    ///< At the end.
+  double update_seconds = 0.0;           ///< In the optimizer (Backend::start_clock).
+  double total_seconds = 0.0;            ///< The run by the wall clock, tests included.
+};
+
+/// Called after a step, after each epoch, and where the loss stops being a number.
 struct Listener {
   std::function<bool()> wants_progress = [] { return false; };  ///< Whether to fetch the loss now.
   std::function<void(std::int64_t step, double loss)> on_progress = [](std::int64_t, double) {};
   std::function<void(const EpochResult&)> on_epoch = [](const EpochResult&) {};
+  std::function<void(const Divergence&)> on_divergence = [](const Divergence&) {};
 };
 
 class Trainer {
  public:
-  /// The backend and the images must outlive the trainer. Throws UsageError if there is no such optimizer.
-  Trainer(Backend& backend, const DeviceDataset& images, const TrainerConfig& config);
+  /// The backend and the images must outlive the trainer. Throws UsageError where resolve() does.
+  Trainer(Backend& backend, const DeviceDataset& images, const Settings& settings,
+          const onepass::Options& options = {});
 
-  /// Goes on where another trainer was saved. Throws UsageError if that was another optimizer, network,
-  /// batch size, seed or number of images.
+  /// Goes on where another trainer was saved. Throws UsageError if a setting differs that may not change, or
+  /// the number of images.
   void restore(const Checkpoint& checkpoint);
   [[nodiscard]] Checkpoint checkpoint() const;
 
-  /// Takes `steps` steps. Throws Failure if the loss stops being a number.
+  /// Takes `steps` steps, or fewer: ends where the loss stops being a number.
   History run(std::int64_t steps, const Listener& listener = {});
 
-  [[nodiscard]] Score test();
+  [[nodiscard]] Score test() { return score(images_.test, images_.test.count); }
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   [[nodiscard]] std::int64_t step_count() const { return step_; }
+  /// The learning rate of the next step.
+  [[nodiscard]] double lr() const { return *settings_.lr; }
   [[nodiscard]] const Network& network() const { return network_; }
-  [[nodiscard]] const RunIdentity& identity() const { return identity_; }
+  /// With every field filled in.
+  [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:
   void take_step();
   void draw_order();
   void fetch_losses(History& history);
+  [[nodiscard]] EpochResult finish_epoch(std::span<const double> losses);
+  [[nodiscard]] Score score(const DeviceImages& images, std::int64_t count);
 
   Backend& backend_;
   const DeviceDataset& images_;
-  const OptimizerKind& kind_;
-  RunIdentity identity_;
+  Settings settings_;
   Network network_;
   AnyOptimizer optimizer_;
   onepass::DeviceBuffer order_;   ///< Of the training images in this epoch.
