@@ -4,8 +4,8 @@
 #include "onepass/rule/lane.hpp"
 
 /// The libraries' exp and cos differ between host and device, and between one release and the next. These are
-/// fixed sequences of IEEE operations: + - * /, explicit fma, and moves of bits. Every product that meets a
-/// sum is written as fma or rounded by itself, so no compiler has anything left to contract.
+/// fixed sequences of IEEE operations: + - * /, explicit fma, and moves of bits. A product that meets a sum
+/// is written as fma, is exact, or is kept from it by series::product: contraction changes no bit.
 ///
 /// The series are Taylor's, cut where the next term is below 2^-56 of the sum. Errors below are against the
 /// exact value, in units of the last place of the result; tests/rule/math_test.cpp measures them.
@@ -43,6 +43,9 @@ ONEPASS_LANE Pair sum(double a, double b) {
   const double high = a + b;
   return {high, b - (high - a)};
 }
+
+/// a * b, where a sum follows that must not swallow the rounding. Only the sign of a zero could differ.
+ONEPASS_LANE double product(double a, double b) { return fma(a, b, 0.0); }
 
 /// ln 2 in two parts. The first has 42 bits: times an exponent it is exact.
 inline constexpr double kLn2High = 0x1.62e42fefa3800p-1;
@@ -104,7 +107,7 @@ ONEPASS_LANE Pair log_pair(double x) {
   const double cube = s * z;
   const double cube_low = fma(s, z_low, fma(s_low, z, fma(s, z, -cube)));
   constexpr double kTwoThirds = 2.0 / 3, kTwoThirdsLow = 0x1.5555555555555p-55;
-  const double third = cube * kTwoThirds;
+  const double third = product(cube, kTwoThirds);
   const double third_low = fma(cube, kTwoThirdsLow, fma(cube_low, kTwoThirds, fma(cube, kTwoThirds, -third)));
   const Pair first = sum(exponent * kLn2High, 2.0 * s);
   const Pair second = sum(first.high, third);
@@ -122,13 +125,13 @@ ONEPASS_LANE double sine(double r, double z) {
 }
 ONEPASS_LANE double cosine(double z) {
   constexpr double kHalfSquareHigh = 0x1.3bd3cc9be45dep+2, kHalfSquareLow = 0x1.692b71366cc04p-52;
-  const double product = z * kHalfSquareHigh;
-  const double product_low = fma(z, kHalfSquareLow, fma(z, kHalfSquareHigh, -product));
-  const Pair one = sum(1.0, -product);
+  // 1 - z pi^2 / 2, rounded, and what that leaves.
+  const double most = fma(-z, kHalfSquareHigh, 1.0);
+  const double rest = fma(-z, kHalfSquareLow, fma(-z, kHalfSquareHigh, 1.0 - most));
   const double tail =
       horner(z, 0x1.03c1f081b5ac4p+2, -0x1.55d3c7e3cbffap+0, 0x1.e1f506891babbp-3, -0x1.a6d1f2a204a8cp-6,
              0x1.f9d38a3763cc3p-10, -0x1.b6e24f44b128fp-14, 0x1.20c62c2f2d7f5p-18);
-  return one.high + fma(z * z, tail, one.low - product_low);
+  return most + fma(z * z, tail, rest);
 }
 
 }  // namespace series
@@ -147,7 +150,7 @@ ONEPASS_LANE double log(double x) {
   const double z = s * s;
   const double half_square = (0.5 * f) * f;
   const double above = fma(z, fma(z, series::log_tail(z), 2.0 / 3), half_square);
-  const double small = half_square - fma(s, above, exponent * series::kLn2Low);
+  const double small = fma(0.5 * f, f, -fma(s, above, exponent * series::kLn2Low));
   return fma(exponent, series::kLn2High, f - small);
 }
 
