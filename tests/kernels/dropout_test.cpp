@@ -36,8 +36,11 @@ std::vector<Case> cases() {
   for (const std::int64_t numel : {0, 1, 3, 4, 5, 7, 8, 1023, 1024, 1025, 9001}) {
     all.push_back({0, numel, 0, 0, 0});
     for (int i = 0; i < 4; ++i) all.push_back({i + 1000, numel, i, (i + 1) % 4, (i + 2) % 4});
-    // The run starts within a Philox block, and its blocks are aligned.
+    // The run starts within a Philox block, and its blocks are aligned: in all tensors, and in all but one.
     all.push_back({1001, numel, 1, 1, 1});
+    all.push_back({1001, numel, 2, 1, 1});
+    all.push_back({1002, numel, 2, 3, 2});
+    all.push_back({1003, numel, 3, 3, 1});
   }
   return all;
 }
@@ -68,6 +71,12 @@ TEST_F(CudaDropout, GivesTheBitsOfTheCpu) {
       }
     }
   }
+}
+
+TEST_F(CudaDropout, GivesTheBitsOfTheCpuWhereEachThreadHasSeveralTurns) {
+  const std::int64_t one_turn = RandomState(kGpu, {}).dropout_blocks() * 1024;
+  const Case one{2, 2 * one_turn + 5, 2, 2, 2};
+  EXPECT_TRUE(equal_bits(result(Device::cpu(), one, 0.3, true, false), result(kGpu, one, 0.3, true, false)));
 }
 
 TEST_F(CudaDropout, BackwardHasTheMaskOfForwardOnBothDevices) {

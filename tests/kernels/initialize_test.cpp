@@ -34,7 +34,15 @@ TEST_F(CudaInitialize, GivesTheBitsOfTheCpu) {
   }
 }
 
-// The first shard of each pair starts within a Philox block, where its address is aligned and where not.
+TEST_F(CudaInitialize, GivesTheBitsOfTheCpuWhereEachThreadHasSeveralTurns) {
+  const std::int64_t one_turn = RandomState(kGpu, {}).dropout_blocks() * 1024;  // fill's is not larger
+  const InitializerCase one{"uniform", initializers::Uniform{}, {2 * one_turn + 5}};
+  GuardedBuffer tensor(kGpu, 2 * one_turn + 5, 0);
+  initialize(tensor.tensor(), one.shape, one.initializer, kKey);
+  EXPECT_TRUE(equal_bits(on_cpu(one), tensor.read()));
+}
+
+// Runs that start within a Philox block, where its address is aligned and where not.
 TEST_F(CudaInitialize, ShardsGiveTheBitsOfTheWhole) {
   const InitializerCase one{"normal", initializers::Normal{}, {6007}};
   const std::vector<float> wanted = on_cpu(one);
