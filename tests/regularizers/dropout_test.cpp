@@ -15,6 +15,10 @@
 #include "support/random_reference.hpp"
 #include "support/values.hpp"
 
+#ifdef __SSE__
+#include <immintrin.h>
+#endif
+
 namespace onepass::test {
 namespace {
 
@@ -212,6 +216,21 @@ TEST(DropoutSameBits, ForEveryInstructionSetAndAnyThreads) {
     }
   }
 }
+
+#ifdef __SSE__
+
+// Denormals in and out, and products that are rounded.
+TEST(DropoutSameBits, InAnyFloatEnvironment) {
+  const std::vector<float> in = activations(3001), wanted = forward(0.3, in);
+  const unsigned original = _mm_getcsr();
+  _mm_setcsr((original & ~0x3fu) | 0x8040 | _MM_ROUND_UP);  // denormals flushed, rounding up
+  std::vector<float> actual(in.size());
+  dropout_forward(Dropout{0.3}, {.out = actual, .in = view(in), .site = 9}, state_at(kPosition));
+  _mm_setcsr(original);
+  EXPECT_TRUE(equal_bits(wanted, actual));
+}
+
+#endif
 
 // Shards of awkward sizes at awkward offsets, in memory of any alignment, give what the whole gives.
 TEST(DropoutSameBits, ForEverySplitSizeAndAlignment) {
