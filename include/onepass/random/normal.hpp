@@ -21,7 +21,7 @@ ONEPASS_LANE double log_of_share(double x) {
   const double z = s * s;
   const double half_square = (0.5 * f) * f;
   const double above = lane::fma(z, lane::fma(z, lane::series::log_tail(z), 2.0 / 3), half_square);
-  const double small = half_square - lane::fma(s, above, exponent * lane::series::kLn2Low);
+  const double small = lane::fma(0.5 * f, f, -lane::fma(s, above, exponent * lane::series::kLn2Low));
   return lane::fma(exponent, lane::series::kLn2High, f - small);
 }
 
