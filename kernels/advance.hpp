@@ -57,6 +57,13 @@ struct StepPlan {
   rule::GradientScale scale;
 };
 
+/// What a norm is measured of: the sums where gradients are accumulated, but only of tensors that had one
+/// since the last step; what lies in the others is of a step long past.
+ONEPASS_LANE void* measured_gradient(const Table& table, std::int64_t tensor) {
+  if (table.incoming != nullptr && table.accumulated[tensor] == 0) return nullptr;
+  return table.grads[tensor];
+}
+
 /// How much smaller the gradients become so that their norm is at most max_norm; NaN if the norm is NaN.
 ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
   if (norm <= settings.max_norm && settings.norm_eps == 0.0) return 1.0;
@@ -81,7 +88,9 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
     const double measured = value_of(gradients, settings.norm);
     plan.norm = unscale * (settings.norm == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
     plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
-    plan.skips = settings.skips != 0 && gradients.first_nonfinite != kNowhere;
+    // A loss scale so small that its inverse is no float32 leaves no gradient finite.
+    const bool finite = gradients.first_nonfinite == kNowhere && unscale <= double{__FLT_MAX__};
+    plan.skips = settings.skips != 0 && !finite;
   }
   if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skips = true;
   plan.skips = plan.skips && !plan.waits;
@@ -95,7 +104,7 @@ ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, Loss
   if (skipped) {
     scale.value = static_cast<float>(scale.value * settings.backoff_factor);
     scale.growth_tracker = 0;
-  } else if (++scale.growth_tracker == settings.growth_interval) {
+  } else if (++scale.growth_tracker >= settings.growth_interval) {
     const float grown = static_cast<float>(scale.value * settings.growth_factor);
     if (grown <= __FLT_MAX__) scale.value = grown;
     scale.growth_tracker = 0;
@@ -107,11 +116,9 @@ ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   Control& control = *table.control;
   Progress& progress = control.progress;
   const std::uint64_t nonfinite = control.gradients.first_nonfinite;
-  if (control.settings.measures != 0) {
-    progress.grad_norm = plan.norm;
-    control.gradients = Reduction::none();
-  }
+  if (control.settings.measures != 0) control.gradients = Reduction::none();
   if (plan.waits) return;
+  if (control.settings.measures != 0) progress.grad_norm = plan.norm;
   ++(plan.skips ? progress.skipped : progress.steps);
   if (control.settings.latches != 0 && progress.nonfinite == kNowhere) progress.nonfinite = nonfinite;
   update_loss_scale(control.settings, plan.skips, progress.loss_scale);

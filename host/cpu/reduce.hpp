@@ -85,8 +85,10 @@ void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
   const kernels::Chunk chunk = table.pieces[piece];
   const kernels::Extent part = kernels::extent_of(table, chunk, kReduceChunk);
   Term<kMeasure> term{};
-  const void* stream = table.grads[chunk.tensor];
-  if constexpr (kMeasure == Measure::penalty) {
+  const void* stream = nullptr;
+  if constexpr (kMeasure != Measure::penalty) {
+    stream = kernels::measured_gradient(table, chunk.tensor);
+  } else {
     stream = table.tensors[chunk.tensor].param;
     term.penalty = table.penalties[table.tensors[chunk.tensor].group];
   }
