@@ -35,8 +35,8 @@ class Backend {
   virtual void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) = 0;
   virtual void zero_grad(const kernels::Table& table, Stream stream) = 0;
   virtual void accumulate(const kernels::Table& table, Stream stream) = 0;
-  virtual void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction* result,
-                      Stream stream) = 0;
+  /// Adds Measure::penalty of every parameter to the table's control.
+  virtual void penalty(const kernels::Table& table, Stream stream) = 0;
 
   /// Copies one number to where the host can read it at any time, without waiting: fetched() is NaN until
   /// the first has arrived.

@@ -2,6 +2,7 @@
 #include <string>
 #include <utility>
 
+#include "host/cpu/float_environment.hpp"
 #include "host/gradient_settings.hpp"
 #include "host/optimizer_core.hpp"
 #include "host/sentence.hpp"
@@ -40,8 +41,10 @@ double OptimizerCore::grad_norm(Stream stream) const { return impl_->progress(st
 double OptimizerCore::penalty(Stream stream) const {
   kernels::Reduction* const result = &impl_->control().penalty;
   impl_->patch(result, kernels::Reduction::none(), stream);
-  impl_->backend->reduce(impl_->table_memory.view(), kernels::Measure::penalty, result, stream);
-  return kernels::value_of(impl_->table_memory.read(result, stream), kernels::Measure::penalty);
+  impl_->backend->penalty(impl_->table_memory.view(), stream);
+  const kernels::Reduction sum = impl_->table_memory.read(result, stream);
+  const cpu::DefaultFloatEnvironment environment;
+  return kernels::value_of(sum, kernels::Measure::penalty);
 }
 
 float OptimizerCore::loss_scale(Stream stream) const { return impl_->progress(stream).loss_scale.value; }

@@ -108,8 +108,12 @@ __device__ void reduce_one(const Table& table, std::int64_t work, int lane, Redu
   const Chunk chunk = table.pieces[piece];
   const Extent part = extent_of(table, chunk, kReduceChunk);
   const auto begin = static_cast<std::int64_t>(work % kLeaves) * kLeaf;
-  void* stream = table.grads[chunk.tensor];
-  if constexpr (kMeasure == Measure::penalty) stream = table.tensors[chunk.tensor].param;
+  void* stream = nullptr;
+  if constexpr (kMeasure == Measure::penalty) {
+    stream = table.tensors[chunk.tensor].param;
+  } else {
+    stream = measured_gradient(table, chunk.tensor);
+  }
   if (stream == nullptr || begin >= part.count) return;
 
   const std::int64_t left = part.count - begin;
@@ -123,50 +127,61 @@ __device__ void reduce_one(const Table& table, std::int64_t work, int lane, Redu
   if (!(sum < ExactSum::kLimit)) find_nonfinite(leaf, static_cast<std::uint64_t>(piece), lane, into);
 }
 
-/// Grid: any number of blocks, whose warps stride over the leaves; block: kThreads. The last pieces come
-/// first, so that what the update begins with is what was read last and is still in the cache.
+/// The warps of all blocks stride over the leaves. The last pieces come first, so that what the update begins
+/// with is what was read last and is still in the cache.
 template <class Codec, Measure kMeasure>
-__global__ void __launch_bounds__(kThreads) reduce_kernel(const Table table, Reduction* const result) {
-  __shared__ Reduction block;
-  clear(block);
+__device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) {
   constexpr int kWarps = kThreads / kWarp;
   const std::int64_t leaves = table.piece_count * (kReduceChunk / kLeaf);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   for (std::int64_t i = first; i < leaves; i += static_cast<std::int64_t>(gridDim.x) * kWarps) {
-    reduce_one<Codec, kMeasure>(table, leaves - 1 - i, lane, block);
+    reduce_one<Codec, kMeasure>(table, leaves - 1 - i, lane, into);
   }
-  merge(*result, block);
 }
 
-template <Measure kMeasure>
-void launch_reduce(const Table& table, Reduction* result, int resident, Stream stream) {
-  launch(reduce_kernel<storage::Float32, kMeasure>,
-         {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table, result);
+/// Grid: any number of blocks; block: kThreads. What is measured is asked of the table when it runs, so that
+/// a captured graph follows changed settings.
+template <class Codec>
+__global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table table) {
+  const Settings& settings = table.control->settings;
+  if (settings.measures == 0) return;
+  __shared__ Reduction block;
+  clear(block);
+  if (settings.norm == Measure::sum_of_squares) {
+    reduce_all<Codec, Measure::sum_of_squares>(table, block);
+  } else if (settings.norm == Measure::sum_of_magnitudes) {
+    reduce_all<Codec, Measure::sum_of_magnitudes>(table, block);
+  } else {
+    reduce_all<Codec, Measure::largest>(table, block);
+  }
+  merge(table.control->gradients, block);
+}
+
+/// As above.
+template <class Codec>
+__global__ void __launch_bounds__(kThreads) reduce_penalty_kernel(const Table table) {
+  __shared__ Reduction block;
+  clear(block);
+  reduce_all<Codec, Measure::penalty>(table, block);
+  merge(table.control->penalty, block);
 }
 
 }  // namespace
 
 int reduce_blocks() {
-  const int penalty = resident_blocks(reduce_kernel<storage::Float32, Measure::penalty>, kThreads);
-  const int magnitudes =
-      resident_blocks(reduce_kernel<storage::Float32, Measure::sum_of_magnitudes>, kThreads);
-  const int squares = resident_blocks(reduce_kernel<storage::Float32, Measure::sum_of_squares>, kThreads);
-  const int largest = resident_blocks(reduce_kernel<storage::Float32, Measure::largest>, kThreads);
-  return std::min({penalty, magnitudes, squares, largest});
+  return std::min(resident_blocks(reduce_gradients_kernel<storage::Float32>, kThreads),
+                  resident_blocks(reduce_penalty_kernel<storage::Float32>, kThreads));
 }
 
-void reduce(const Table& table, Measure measure, Reduction* result, int resident, Stream stream) {
-  switch (measure) {
-    case Measure::sum_of_magnitudes:
-      return launch_reduce<Measure::sum_of_magnitudes>(table, result, resident, stream);
-    case Measure::sum_of_squares:
-      return launch_reduce<Measure::sum_of_squares>(table, result, resident, stream);
-    case Measure::largest:
-      return launch_reduce<Measure::largest>(table, result, resident, stream);
-    case Measure::penalty:
-      return launch_reduce<Measure::penalty>(table, result, resident, stream);
-  }
+void reduce_gradients(const Table& table, int resident, Stream stream) {
+  launch(reduce_gradients_kernel<storage::Float32>,
+         {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table);
+}
+
+void reduce_penalty(const Table& table, int resident, Stream stream) {
+  launch(reduce_penalty_kernel<storage::Float32>,
+         {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table);
 }
 
 }  // namespace onepass::kernels

@@ -9,9 +9,11 @@ namespace onepass::kernels {
 /// Blocks of a reduction that fit on the current device at once; loads the kernels. Throws CudaError.
 int reduce_blocks();
 
-/// Adds the measure of every gradient that is there (of every parameter, for Measure::penalty) to `result`,
-/// which lies on the device and holds Reduction::none() before. One launch, asynchronous on the stream.
-/// Throws CudaError.
-void reduce(const Table& table, Measure measure, Reduction* result, int resident_blocks, Stream stream);
+/// Adds what the table's settings ask for, of every gradient that is there, to its control's `gradients`;
+/// nothing if they do not measure. One launch, asynchronous on the stream. Throws CudaError.
+void reduce_gradients(const Table& table, int resident_blocks, Stream stream);
+
+/// The same with Measure::penalty, of every parameter, to `penalty`, which holds Reduction::none() before.
+void reduce_penalty(const Table& table, int resident_blocks, Stream stream);
 
 }  // namespace onepass::kernels

@@ -46,8 +46,8 @@ class CpuBackend final : public Backend {
 
   void plan(const WorkOffsets& offsets) override { offsets_ = offsets; }
 
-  void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) override {
-    if (norm) reduce(table, *norm, &table.control->gradients, stream);
+  void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream /*stream*/) override {
+    if (norm) reduce(table, *norm, table.control->gradients);
     {
       const cpu::DefaultFloatEnvironment environment;
       ops_.prepare(table);
@@ -78,16 +78,8 @@ class CpuBackend final : public Backend {
     kernels::count_micro_batch(table, 0, 1);
   }
 
-  void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction* result,
-              Stream /*stream*/) override {
-    std::ranges::fill(partial_, kernels::Reduction::none());
-    on_threads(offsets_.pieces, [&](ChunkRange share, int thread) {
-      const cpu::DefaultFloatEnvironment environment;
-      kernels::Reduction mine = kernels::Reduction::none();
-      loops_.table.reduce(table, measure, share.first, share.last, mine);
-      partial_[static_cast<std::size_t>(thread)] = mine;
-    });
-    for (const kernels::Reduction& part : partial_) kernels::add(*result, part);
+  void penalty(const kernels::Table& table, Stream /*stream*/) override {
+    reduce(table, kernels::Measure::penalty, table.control->penalty);
   }
 
   void write(void* to, std::span<const std::byte> bytes, Stream /*stream*/) override {
@@ -100,6 +92,17 @@ class CpuBackend final : public Backend {
   void wait() noexcept override {}
 
  private:
+  void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction& result) {
+    std::ranges::fill(partial_, kernels::Reduction::none());
+    on_threads(offsets_.pieces, [&](ChunkRange share, int thread) {
+      const cpu::DefaultFloatEnvironment environment;
+      kernels::Reduction mine = kernels::Reduction::none();
+      loops_.table.reduce(table, measure, share.first, share.last, mine);
+      partial_[static_cast<std::size_t>(thread)] = mine;
+    });
+    for (const kernels::Reduction& part : partial_) kernels::add(result, part);
+  }
+
   template <class Work>
   void on_threads(std::span<const std::int64_t> offsets, const Work& work) {
     cpu::ThreadPool& pool = cpu::ThreadPool::shared();

@@ -54,7 +54,7 @@ class CudaBackend final : public Backend {
 
   void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) override {
     const DeviceGuard guard(index_);
-    if (norm) kernels::reduce(table, *norm, &table.control->gradients, reduce_blocks_, stream);
+    if (norm) kernels::reduce_gradients(table, reduce_blocks_, stream);
     variant_.step(table, step_blocks_, stream);
     remember(stream);
   }
@@ -71,10 +71,9 @@ class CudaBackend final : public Backend {
     remember(stream);
   }
 
-  void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction* result,
-              Stream stream) override {
+  void penalty(const kernels::Table& table, Stream stream) override {
     const DeviceGuard guard(index_);
-    kernels::reduce(table, measure, result, reduce_blocks_, stream);
+    kernels::reduce_penalty(table, reduce_blocks_, stream);
     remember(stream);
   }
 
