@@ -30,7 +30,7 @@ class DictCheck {
       const std::size_t index = core_.find_parameter(saved.name);
       if (seen[index]) refuse(core_.ops.name, "the state dict has " + quoted(saved.name) + " twice");
       seen[index] = true;
-      check_parameter(saved, core_.roster.parameters[index]);
+      check_parameter(saved, core_.roster.parameters[index], dict.micro_batches);
     }
     const auto missing = std::ranges::find(seen, false);
     if (missing != seen.end()) {
@@ -80,9 +80,15 @@ class DictCheck {
                                std::to_string(core_.accumulates ? wanted : 0) + " here");
   }
 
-  void check_parameter(const SavedParameter& saved, const Parameter& parameter) const {
+  void check_parameter(const SavedParameter& saved, const Parameter& parameter,
+                       std::int64_t micro_batches) const {
     const std::span<const char* const> names = core_.variant_ops().states;
     require_count(saved.step, "steps of " + quoted(saved.name));
+    if (saved.accumulated > micro_batches) {
+      refuse(core_.ops.name, "the state dict counts " + std::to_string(saved.accumulated) +
+                                 " micro-batches of " + quoted(saved.name) + ", but " +
+                                 std::to_string(micro_batches) + " in all");
+    }
     check_gradient_sum(saved, parameter);
     const bool same = std::ranges::equal(
         saved.states, names, [](const SavedState& state, const char* name) { return state.name == name; });
@@ -163,7 +169,7 @@ StateDict OptimizerCore::state_dict(Stream stream) const {
                  .steps = progress.steps,
                  .skipped_steps = progress.skipped,
                  .micro_batches = progress.micro_batches,
-                 .loss_scale = progress.loss_scale.value,
+                 .loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f,
                  .growth_tracker = progress.loss_scale.growth_tracker,
                  .lrs = {},
                  .schedules = impl_->schedules,
@@ -210,7 +216,9 @@ void OptimizerCore::load_state_dict(const StateDict& dict, Stream stream) {
   progress.steps = dict.steps;
   progress.skipped = dict.skipped_steps;
   progress.micro_batches = dict.micro_batches;
-  progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
+  if (impl_->handling.loss_scaler && dict.loss_scale != 0) {
+    progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
+  }
   impl_->patch(&impl_->control().progress, progress, stream);
 }
 

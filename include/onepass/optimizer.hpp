@@ -188,7 +188,8 @@ class Optimizer {
     for (const Rule& rule : rules_) dict.lrs.push_back(rule.lr);
     return dict;
   }
-  /// Puts them back: the optimizer goes on as the one that was read would have. Waits for `stream`.
+  /// Puts them back: the optimizer goes on as the one that was read would have. The loss scale returns where
+  /// both have a loss scaler: set_gradient_handling comes first. Waits for `stream`.
   /// Throws InvalidArgument unless rule, groups, parameters (by name, any order), sizes and states are the
   /// same.
   void load_state_dict(const StateDict& dict, Stream stream = {}) {

@@ -48,7 +48,7 @@ struct StateDict {
   std::int64_t steps = 0;  ///< Taken: where a schedule stands.
   std::int64_t skipped_steps = 0;
   std::int64_t micro_batches = 0;   ///< Accumulated since the last step.
-  float loss_scale = 1.0f;          ///< As the loss scaler has it now.
+  float loss_scale = 0.0f;          ///< As the loss scaler has it now; 0 where there is none.
   std::int64_t growth_tracker = 0;  ///< Steps since the loss scale last changed.
   std::vector<double> lrs;          ///< Base rate of each group; empty leaves them as they are.
   std::vector<Schedule> schedules;  ///< One a group; empty leaves them as they are.
