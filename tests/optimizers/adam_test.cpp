@@ -3,23 +3,13 @@
 #include <limits>
 
 #include "optimizers/conformance.hpp"
-#include "reference/adam.hpp"
 #include "support/compare.hpp"
 #include "support/one_element.hpp"
 
 namespace onepass::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Adam, Conformance,
-                         testing::ValuesIn(subjects(adam_options(),
-                                                    [](const Adam& rule) {
-                                                      return reference::Adam{.shared = shared_reference(rule),
-                                                                             .beta1 = rule.beta1,
-                                                                             .beta2 = rule.beta2,
-                                                                             .eps = rule.eps,
-                                                                             .amsgrad = rule.amsgrad};
-                                                    })),
-                         subject_name);
+ONEPASS_INSTANTIATE_CONFORMANCE(Adam, adam_options());
 
 /// Betas whose powers are exact, and an eps that shows where it stands.
 constexpr Adam kExact{.lr = 0.25, .beta1 = 0.5, .beta2 = 0.75, .eps = 2.0};

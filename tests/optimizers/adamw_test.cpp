@@ -1,5 +1,4 @@
 // adamw_test.cpp - AdamW against reference/adamw.hpp, and against answers worked out by hand.
-#include "reference/adamw.hpp"
 #include "optimizers/conformance.hpp"
 #include "support/compare.hpp"
 #include "support/one_element.hpp"
@@ -7,17 +6,7 @@
 namespace onepass::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(AdamW, Conformance,
-                         testing::ValuesIn(subjects(adamw_options(),
-                                                    [](const AdamW& rule) {
-                                                      return reference::AdamW{
-                                                          .adam = {.shared = shared_reference(rule),
-                                                                   .beta1 = rule.beta1,
-                                                                   .beta2 = rule.beta2,
-                                                                   .eps = rule.eps,
-                                                                   .amsgrad = rule.amsgrad}};
-                                                    })),
-                         subject_name);
+ONEPASS_INSTANTIATE_CONFORMANCE(AdamW, adamw_options());
 
 constexpr AdamW kExact{.lr = 0.25, .beta1 = 0.5, .beta2 = 0.75, .eps = 2.0, .weight_decay = 0.5};
 

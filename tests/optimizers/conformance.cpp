@@ -1,11 +1,9 @@
 // conformance.cpp - every awkward size at every misalignment, 200 steps, element by element.
 #include "optimizers/conformance.hpp"
 
-#include <cmath>
-
+#include "optimizers/trial.hpp"
 #include "support/compare.hpp"
 #include "support/sizes.hpp"
-#include "support/values.hpp"
 
 namespace onepass::test {
 namespace {
@@ -29,80 +27,17 @@ std::vector<Shape> every_shape(std::int64_t chunk_size) {
   return shapes;
 }
 
-/// NaN for NaN, an infinity for the same one (a value beyond float32 counts as one), and otherwise no further
-/// from the reference than `tolerance`.
-bool agrees(float actual, Number expected, double tolerance) {
-  if (std::isnan(expected.value)) return std::isnan(actual);
-  if (std::fabs(expected.value) > double{FLT_MAX}) {
-    return std::isinf(actual) && std::signbit(actual) == std::signbit(expected.value);
+/// Every size once, the misalignments in turn: what L1 adds depends on neither.
+std::vector<Shape> every_size(std::int64_t chunk_size) {
+  std::vector<Shape> shapes{{.numel = 0}};
+  for (const std::int64_t numel : awkward_sizes(chunk_size)) {
+    const int n = static_cast<int>(shapes.size());
+    shapes.push_back({.numel = numel,
+                      .value_misalignment = n % kMisalignments,
+                      .grad_misalignment = n / kMisalignments % kMisalignments});
   }
-  return std::fabs(static_cast<double>(actual) - expected.value) <= tolerance;
+  return shapes;
 }
-
-/// The floats of one tensor and its states.
-struct Streams {
-  std::vector<std::string> names;
-  std::vector<std::span<const float>> floats;  // the parameter, then each state
-
-  Streams(Model& model, AnyOptimizer& optimizer, std::size_t tensor)
-      : names{"p"}, floats{model.value(tensor).host()} {
-    for (const char* name : optimizer.state_names()) {
-      const Tensor state = optimizer.state(tensor_name(model.shape(tensor).id), name);
-      names.emplace_back(name);
-      floats.emplace_back(static_cast<const float*>(state.data), static_cast<std::size_t>(state.numel));
-    }
-  }
-
-  [[nodiscard]] Element element(std::size_t i) const {
-    Element e{.p = Number(floats[0][i]), .state = {}};
-    for (std::size_t s = 1; s < floats.size(); ++s) e.state[s - 1] = Number(floats[s][i]);
-    return e;
-  }
-};
-
-/// 8 ulp at the magnitude itself; a run's bound adds up many steps, so that no one binade is its own.
-double one_step_tolerance(Number expected) { return reference::kUlps * ulp_of(expected.magnitude); }
-double run_tolerance(Number expected) { return expected.tolerance(); }
-
-testing::AssertionResult agree(const Streams& streams, std::span<const Element> expected,
-                               double (*tolerance)(Number)) {
-  for (std::size_t s = 0; s < streams.floats.size(); ++s) {
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      const Number wanted = s == 0 ? expected[i].p : expected[i].state[s - 1];
-      const float actual = streams.floats[s][i];
-      if (agrees(actual, wanted, tolerance(wanted))) continue;
-      return testing::AssertionFailure()
-             << streams.names[s] << "[" << i << "] of " << expected.size() << " is " << shown(actual)
-             << ", the reference has " << wanted.value << " (" << shown(static_cast<float>(wanted.value))
-             << "), off by "
-             << std::fabs(static_cast<double>(actual) - wanted.value) / ulp_of(wanted.magnitude)
-             << " ulp of the terms' magnitude " << wanted.magnitude << ", allowed "
-             << tolerance(wanted) / ulp_of(wanted.magnitude);
-    }
-  }
-  return testing::AssertionSuccess();
-}
-
-struct Trial {
-  Model model;
-  AnyOptimizerPtr optimizer;
-  std::vector<Streams> streams;
-
-  Trial(const Subject& subject, std::vector<Shape> shapes, const Options& options)
-      : model(std::move(shapes)), optimizer(subject.make(model.parameters(), options)) {
-    for (std::size_t tensor = 0; tensor < model.size(); ++tensor)
-      streams.emplace_back(model, *optimizer, tensor);
-  }
-
-  [[nodiscard]] std::vector<std::vector<Element>> elements() const {
-    std::vector<std::vector<Element>> all(streams.size());
-    for (std::size_t tensor = 0; tensor < all.size(); ++tensor) {
-      all[tensor].resize(streams[tensor].floats[0].size());
-      for (std::size_t i = 0; i < all[tensor].size(); ++i) all[tensor][i] = streams[tensor].element(i);
-    }
-    return all;
-  }
-};
 
 /// From the second step on the float32 run is where it is, not where the reference is.
 void carry(std::span<Element> elements) {
@@ -113,9 +48,11 @@ void carry(std::span<Element> elements) {
 }
 
 /// Steps both. With `from_same_state` the reference starts each step from the library's floats.
-void expect_agreement(const Subject& subject, bool from_same_state, double (*tolerance)(Number)) {
-  Trial run(subject, every_shape(64), Options{.chunk_size = 64});
+void expect_agreement(const Subject& subject, const std::vector<Shape>& shapes, bool from_same_state,
+                      double (*tolerance)(Number)) {
+  Trial run(subject, shapes, Options{.chunk_size = 64});
   std::vector<std::vector<Element>> expected = run.elements();
+  std::vector<Number> gradient;
   for (std::int64_t t = 1; t <= kSteps; ++t) {
     if (from_same_state) {
       expected = run.elements();
@@ -125,7 +62,9 @@ void expect_agreement(const Subject& subject, bool from_same_state, double (*tol
     run.model.draw_gradients(t, kSteps);
     run.optimizer->step();
     for (std::size_t tensor = 0; tensor < expected.size(); ++tensor) {
-      subject.reference(t, expected[tensor], run.model.grad(tensor).host());
+      const std::span<const float> floats = run.model.grad(tensor).host();
+      gradient.assign(floats.begin(), floats.end());
+      subject.reference(t, expected[tensor], gradient);
       const testing::AssertionResult same = agree(run.streams[tensor], expected[tensor], tolerance);
       const Shape& shape = run.model.shape(tensor);
       ASSERT_TRUE(same) << "step " << t << ", tensor " << tensor << ", value misaligned by "
@@ -135,23 +74,11 @@ void expect_agreement(const Subject& subject, bool from_same_state, double (*tol
   EXPECT_TRUE(run.model.intact());
 }
 
-}  // namespace
-
-TEST_P(Conformance, EveryStepIsWithinEightUlpOfItsTerms) {
-  expect_agreement(GetParam(), true, one_step_tolerance);
-}
-
-// The bound is the recurrence of the rounding error, beside the value: see reference/number.hpp.
-TEST_P(Conformance, TwoHundredStepsStayWithinTheDerivedBound) {
-  expect_agreement(GetParam(), false, run_tolerance);
-}
-
 // So what is shown of chunks of 64 holds for others; 192 is no power of two, 0 is what the library chooses.
-TEST_P(Conformance, ChunkSizeDoesNotChangeABit) {
+void expect_same_bits_for_any_chunk_size(const Subject& subject, std::vector<Shape> (*shapes)(std::int64_t)) {
   for (const std::int64_t chunk_size : {128, 192, 0}) {
-    Trial small(GetParam(), every_shape(chunk_size == 0 ? 64 : chunk_size), Options{.chunk_size = 64});
-    Trial other(GetParam(), every_shape(chunk_size == 0 ? 64 : chunk_size),
-                Options{.chunk_size = chunk_size});
+    Trial small(subject, shapes(chunk_size == 0 ? 64 : chunk_size), Options{.chunk_size = 64});
+    Trial other(subject, shapes(chunk_size == 0 ? 64 : chunk_size), Options{.chunk_size = chunk_size});
     train(small.model, *small.optimizer, 5);
     train(other.model, *other.optimizer, 5);
     EXPECT_TRUE(equal_bits(snapshot(small.model.parameters(), *small.optimizer),
@@ -159,6 +86,41 @@ TEST_P(Conformance, ChunkSizeDoesNotChangeABit) {
         << "chunk size " << chunk_size;
     EXPECT_TRUE(other.model.intact());
   }
+}
+
+}  // namespace
+
+TEST_P(Conformance, EveryStepIsWithinEightUlpOfItsTerms) {
+  expect_agreement(GetParam(), every_shape(64), true, one_step_tolerance);
+}
+
+// The bound is the recurrence of the rounding error, beside the value: see reference/number.hpp.
+TEST_P(Conformance, TwoHundredStepsStayWithinTheDerivedBound) {
+  expect_agreement(GetParam(), every_shape(64), false, run_tolerance);
+}
+
+TEST_P(Conformance, ChunkSizeDoesNotChangeABit) {
+  expect_same_bits_for_any_chunk_size(GetParam(), every_shape);
+}
+
+TEST_P(ProximalConformance, EveryStepIsWithinEightUlpOfItsTerms) {
+  expect_agreement(GetParam(), every_size(64), true, one_step_tolerance);
+}
+
+TEST_P(ProximalConformance, TwoHundredStepsStayWithinTheDerivedBound) {
+  expect_agreement(GetParam(), every_size(64), false, run_tolerance);
+}
+
+TEST_P(ProximalConformance, ChunkSizeDoesNotChangeABit) {
+  expect_same_bits_for_any_chunk_size(GetParam(), every_size);
+}
+
+TEST_P(SubgradientConformance, EveryStepIsWithinEightUlpOfItsTerms) {
+  expect_agreement(GetParam(), every_size(64), true, one_step_tolerance);
+}
+
+TEST_P(SubgradientConformance, ChunkSizeDoesNotChangeABit) {
+  expect_same_bits_for_any_chunk_size(GetParam(), every_size);
 }
 
 }  // namespace onepass::test

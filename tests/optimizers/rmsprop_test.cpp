@@ -3,24 +3,12 @@
 #include <limits>
 
 #include "optimizers/conformance.hpp"
-#include "reference/rmsprop.hpp"
 #include "support/one_element.hpp"
 
 namespace onepass::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(RMSProp, Conformance,
-                         testing::ValuesIn(subjects(rmsprop_options(),
-                                                    [](const RMSProp& rule) {
-                                                      return reference::RmsProp{
-                                                          .shared = shared_reference(rule),
-                                                          .alpha = rule.alpha,
-                                                          .eps = rule.eps,
-                                                          .momentum = rule.momentum,
-                                                          .eps_inside = rule.epsilon == Epsilon::inside_root,
-                                                          .centered = rule.centered};
-                                                    })),
-                         subject_name);
+ONEPASS_INSTANTIATE_CONFORMANCE(RMSProp, rmsprop_options());
 
 // square_avg = 0.25 * 2^2 = 1, so that the root is sqrt(1 + 3) = 2 or 1 + 3 = 4.
 TEST(RMSProp, EpsilonStandsInsideTheRootUnlessAskedForOutside) {

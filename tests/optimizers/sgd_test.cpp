@@ -2,21 +2,12 @@
 #include <limits>
 
 #include "optimizers/conformance.hpp"
-#include "reference/sgd.hpp"
 #include "support/one_element.hpp"
 
 namespace onepass::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(SGD, Conformance,
-                         testing::ValuesIn(subjects(sgd_options(),
-                                                    [](const SGD& rule) {
-                                                      return reference::Sgd{.shared = shared_reference(rule),
-                                                                            .momentum = rule.momentum,
-                                                                            .dampening = rule.dampening,
-                                                                            .nesterov = rule.nesterov};
-                                                    })),
-                         subject_name);
+ONEPASS_INSTANTIATE_CONFORMANCE(SGD, sgd_options());
 
 TEST(SGD, PlainStepSubtractsLrTimesGradient) {
   OneElement<SGD> one({.lr = 0.25}, 1.0f);

@@ -38,7 +38,7 @@ struct Adam {
     return (m / Number(c.first)) / (sqrt(second / Number(c.second)) + Number(eps));
   }
 
-  void step(std::int64_t t, std::span<Element> elements, std::span<const float> gradients) const {
+  void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     const Corrections c = corrections(t);
     for_each_element(elements, gradients, [&](Element& e, Number gradient) {
       const Number g = shared.gradient(e.p, gradient);

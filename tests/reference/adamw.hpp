@@ -10,7 +10,7 @@ namespace reference {
 struct AdamW {
   Adam adam;
 
-  void step(std::int64_t t, std::span<Element> elements, std::span<const float> gradients) const {
+  void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     adam.step(t, elements, gradients);
   }
 };

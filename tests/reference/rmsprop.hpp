@@ -18,7 +18,7 @@ struct RmsProp {
   bool eps_inside = true;
   bool centered = false;
 
-  void step(std::int64_t /*t*/, std::span<Element> elements, std::span<const float> gradients) const {
+  void step(std::int64_t /*t*/, std::span<Element> elements, std::span<const Number> gradients) const {
     for_each_element(elements, gradients, [&](Element& e, Number g) { step_element(e, g); });
   }
 

@@ -13,7 +13,7 @@ struct Sgd {
   double dampening = 0.0;
   bool nesterov = false;
 
-  void step(std::int64_t t, std::span<Element> elements, std::span<const float> gradients) const {
+  void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     for_each_element(elements, gradients, [&](Element& e, Number g) { step_element(t, e, g); });
   }
 

@@ -1,4 +1,4 @@
-// shared.hpp - what every optimizer does around its formula: maximize, and two kinds of weight decay.
+// shared.hpp - what every optimizer does around its formula: maximize, two kinds of weight decay and of L1.
 #pragma once
 
 #include <cstddef>
@@ -12,21 +12,37 @@ namespace reference {
 /// Weight decay as in torch.optim: coupled is the gradient of an L2 penalty (torch.optim.Adam), decoupled
 /// shrinks the parameter by lr * weight_decay (torch.optim.AdamW, Loshchilov and Hutter 2019, algorithm 2).
 /// The sign of maximize is applied before the L2 term, as in torch.optim.
+/// The L1 penalty l1 * sum |p|: its subgradient joins the gradient, 0 where p is 0; or its proximal operator
+/// with the step size lr (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on the moved p.
 struct Shared {
   double lr = 0.0;
   double weight_decay = 0.0;
   bool decoupled = false;
   bool maximize = false;
+  double l1 = 0.0;
+  bool proximal = false;
 
   [[nodiscard]] Number gradient(Number p, Number g) const {
-    const Number signed_gradient = maximize ? -g : g;
-    if (decoupled || weight_decay == 0.0) return signed_gradient;
-    return signed_gradient + Number(weight_decay) * p;
+    Number all = maximize ? -g : g;
+    if (!decoupled && weight_decay != 0.0) all = all + Number(weight_decay) * p;
+    if (!proximal && l1 != 0.0) all = all + Number(l1) * Number(sign(p.value));
+    return all;
   }
 
   [[nodiscard]] Number moved(Number p, Number step) const {
-    if (!decoupled) return p - step;
-    return p * Number(1.0 - lr * weight_decay) - step;
+    const Number rest = decoupled ? p * Number(1.0 - lr * weight_decay) : p;
+    return proximal && l1 != 0.0 ? soft_threshold(rest - step, lr * l1) : rest - step;
+  }
+
+  static double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // NaN for NaN
+
+  /// argmin over x of threshold * |x| + (x - v)^2 / 2. No two results are further apart than their arguments.
+  static Number soft_threshold(Number v, double threshold) {
+    double value = v.value;  // NaN stays NaN
+    if (std::fabs(v.value) <= threshold) value = std::copysign(0.0, v.value);
+    if (v.value > threshold) value = v.value - threshold;
+    if (v.value < -threshold) value = v.value + threshold;
+    return {value, v.magnitude + threshold};
   }
 };
 
@@ -36,10 +52,10 @@ struct Element {
   Number state[3];
 };
 
-/// One step of every element of a tensor: each gradient is exact, as the caller's float32 is.
+/// One step of every element of a tensor.
 template <class StepOfElement>
-void for_each_element(std::span<Element> elements, std::span<const float> gradients, StepOfElement step) {
-  for (std::size_t i = 0; i < elements.size(); ++i) step(elements[i], Number(gradients[i]));
+void for_each_element(std::span<Element> elements, std::span<const Number> gradients, StepOfElement step) {
+  for (std::size_t i = 0; i < elements.size(); ++i) step(elements[i], gradients[i]);
 }
 
 }  // namespace reference

@@ -21,8 +21,12 @@ class AnyOptimizer {
   void set_found_inf(const float* found_inf) { set_gradient_handling({.found_inf = found_inf}); }
   virtual void accumulate(Stream stream = {}) = 0;
   [[nodiscard]] virtual double grad_norm(Stream stream = {}) const = 0;
+  virtual void fetch_grad_norm(Stream stream = {}) = 0;
+  [[nodiscard]] virtual double fetched_grad_norm() const = 0;
   [[nodiscard]] virtual double penalty(Stream stream = {}) const = 0;
   [[nodiscard]] virtual float loss_scale(Stream stream = {}) const = 0;
+  [[nodiscard]] virtual const float* loss_scale_pointer() const = 0;
+  [[nodiscard]] virtual std::int64_t steps(Stream stream = {}) const = 0;
   virtual void check(Stream stream = {}) = 0;
   virtual void add_parameters(const std::vector<Parameter>& parameters) = 0;
   [[nodiscard]] virtual std::span<const char* const> state_names() const = 0;
@@ -49,8 +53,12 @@ class TypedOptimizer final : public AnyOptimizer {
   }
   void accumulate(Stream stream) override { optimizer_.accumulate(stream); }
   [[nodiscard]] double grad_norm(Stream stream) const override { return optimizer_.grad_norm(stream); }
+  void fetch_grad_norm(Stream stream) override { optimizer_.fetch_grad_norm(stream); }
+  [[nodiscard]] double fetched_grad_norm() const override { return optimizer_.fetched_grad_norm(); }
   [[nodiscard]] double penalty(Stream stream) const override { return optimizer_.penalty(stream); }
   [[nodiscard]] float loss_scale(Stream stream) const override { return optimizer_.loss_scale(stream); }
+  [[nodiscard]] const float* loss_scale_pointer() const override { return optimizer_.loss_scale_pointer(); }
+  [[nodiscard]] std::int64_t steps(Stream stream) const override { return optimizer_.steps(stream); }
   void check(Stream stream) override { optimizer_.check(stream); }
   void add_parameters(const std::vector<Parameter>& parameters) override {
     optimizer_.add_parameters(parameters);

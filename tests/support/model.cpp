@@ -88,6 +88,13 @@ testing::AssertionResult equal_bits(const Snapshot& expected, const Snapshot& ac
   return testing::AssertionSuccess();
 }
 
+void train_finite(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first) {
+  for (std::int64_t step = first; step < first + steps; ++step) {
+    model.draw_finite_gradients(step);
+    optimizer.step();
+  }
+}
+
 void train(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first) {
   for (std::int64_t step = first; step < first + steps; ++step) {
     model.draw_gradients(step, 200);

@@ -39,6 +39,8 @@ class Model {
   [[nodiscard]] GuardedBuffer& grad(std::size_t tensor) { return grads_[tensor]; }
   /// Writes the gradients of `step`, of `steps` in all; they depend on the parameter's id only.
   void draw_gradients(std::int64_t step, std::int64_t steps);
+  /// The same without NaN and Inf.
+  void draw_finite_gradients(std::int64_t step) { draw_gradients(1000 + step, 200); }
   [[nodiscard]] testing::AssertionResult intact() const;
 
  private:
@@ -53,6 +55,9 @@ Snapshot snapshot(const std::vector<Parameter>& parameters, AnyOptimizer& optimi
 
 /// Equal names and bits.
 testing::AssertionResult equal_bits(const Snapshot& expected, const Snapshot& actual);
+
+/// `steps` steps with finite gradients.
+void train_finite(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
 
 /// `steps` steps with their gradients.
 void train(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first = 1);

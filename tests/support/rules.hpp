@@ -23,6 +23,16 @@ std::vector<Option<RMSProp>> rmsprop_options();
 std::vector<Option<Adam>> adam_options();
 std::vector<Option<AdamW>> adamw_options();
 
+/// Each of them with an L1 penalty.
+template <class Rule>
+std::vector<Option<Rule>> with_l1(std::vector<Option<Rule>> options, L1 mode) {
+  for (Option<Rule>& option : options) {
+    option.rule.l1 = 0.3;
+    option.rule.l1_mode = mode;
+  }
+  return options;
+}
+
 /// An option of any rule.
 struct RuleCase {
   std::string name;   ///< "SGD_momentum_coupled_maximize"

@@ -1,0 +1,91 @@
+// trial.hpp - a model, its optimizer, and every float of both held against a reference.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "optimizers/conformance.hpp"
+#include "support/compare.hpp"
+
+namespace onepass::test {
+
+/// NaN for NaN, an infinity for the same one (a value beyond float32 counts as one), and otherwise no further
+/// from the reference than `tolerance`.
+inline bool agrees(float actual, reference::Number expected, double tolerance) {
+  if (std::isnan(expected.value)) return std::isnan(actual);
+  if (std::fabs(expected.value) > double{FLT_MAX}) {
+    return std::isinf(actual) && std::signbit(actual) == std::signbit(expected.value);
+  }
+  return std::fabs(static_cast<double>(actual) - expected.value) <= tolerance;
+}
+
+/// The floats of one tensor and its states.
+struct Streams {
+  std::vector<std::string> names;
+  std::vector<std::span<const float>> floats;  // the parameter, then each state
+
+  Streams(Model& model, AnyOptimizer& optimizer, std::size_t tensor)
+      : names{"p"}, floats{model.value(tensor).host()} {
+    for (const char* name : optimizer.state_names()) {
+      const Tensor state = optimizer.state(tensor_name(model.shape(tensor).id), name);
+      names.emplace_back(name);
+      floats.emplace_back(static_cast<const float*>(state.data), static_cast<std::size_t>(state.numel));
+    }
+  }
+
+  [[nodiscard]] reference::Element element(std::size_t i) const {
+    reference::Element e{.p = reference::Number(floats[0][i]), .state = {}};
+    for (std::size_t s = 1; s < floats.size(); ++s) e.state[s - 1] = reference::Number(floats[s][i]);
+    return e;
+  }
+};
+
+/// 8 ulp at the magnitude itself; a run's bound adds up many steps, so that no one binade is its own.
+inline double one_step_tolerance(reference::Number expected) {
+  return reference::kUlps * ulp_of(expected.magnitude);
+}
+inline double run_tolerance(reference::Number expected) { return expected.tolerance(); }
+
+inline testing::AssertionResult agree(const Streams& streams, std::span<const reference::Element> expected,
+                                      double (*tolerance)(reference::Number)) {
+  for (std::size_t s = 0; s < streams.floats.size(); ++s) {
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const reference::Number wanted = s == 0 ? expected[i].p : expected[i].state[s - 1];
+      const float actual = streams.floats[s][i];
+      if (agrees(actual, wanted, tolerance(wanted))) continue;
+      return testing::AssertionFailure()
+             << streams.names[s] << "[" << i << "] of " << expected.size() << " is " << shown(actual)
+             << ", the reference has " << wanted.value << " (" << shown(static_cast<float>(wanted.value))
+             << "), off by "
+             << std::fabs(static_cast<double>(actual) - wanted.value) / ulp_of(wanted.magnitude)
+             << " ulp of the terms' magnitude " << wanted.magnitude << ", allowed "
+             << tolerance(wanted) / ulp_of(wanted.magnitude);
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
+struct Trial {
+  Model model;
+  AnyOptimizerPtr optimizer;
+  std::vector<Streams> streams;
+
+  Trial(const Subject& subject, std::vector<Shape> shapes, const Options& options)
+      : model(std::move(shapes)), optimizer(subject.make(model.parameters(), options)) {
+    for (std::size_t tensor = 0; tensor < model.size(); ++tensor)
+      streams.emplace_back(model, *optimizer, tensor);
+  }
+
+  [[nodiscard]] std::vector<std::vector<reference::Element>> elements() const {
+    std::vector<std::vector<reference::Element>> all(streams.size());
+    for (std::size_t tensor = 0; tensor < all.size(); ++tensor) {
+      all[tensor].resize(streams[tensor].floats[0].size());
+      for (std::size_t i = 0; i < all[tensor].size(); ++i) all[tensor][i] = streams[tensor].element(i);
+    }
+    return all;
+  }
+};
+
+}  // namespace onepass::test
