@@ -16,6 +16,14 @@ NEEDED = {
     "adam": [r"vsqrtps", r"vdivps"],
     "adamw": [r"vsqrtps", r"vdivps"],
 }
+# The loops that know no rule, by the beginning of their name: reductions in double, by Measure, and accumulation.
+TABLE_LOOPS = {
+    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)0>": r"vaddpd",
+    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)1>": r"vfmadd\w*pd",
+    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)2>": r"vcmp(lt|gt)pd",
+    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)3>": r"vfmadd\w*pd",
+    r"onepass::cpu::\(anonymous namespace\)::accumulate\(": r"vaddps",
+}
 WIDTH = {"avx2": "%ymm", "avx512": "%zmm"}
 
 
@@ -37,7 +45,7 @@ def output(*command):
 class SweepObjects(unittest.TestCase):
     def test_no_symbol_is_shared_between_instruction_sets(self):
         for isa in ("baseline", *WIDTH):
-            for made in [random_object(isa), *(sweep_object(stem, isa) for stem in NEEDED)]:
+            for made in [random_object(isa), *(sweep_object(stem, isa) for stem in (*NEEDED, "table_loops"))]:
                 for line in output("nm", "-C", made).splitlines():
                     # W, V: weak; u: unique. A sanitizer's own are the same in all objects.
                     kind = line[17:18]
@@ -50,11 +58,23 @@ class SweepObjects(unittest.TestCase):
         for stem, needed in NEEDED.items():
             for isa, register in WIDTH.items():
                 text = output("objdump", "-dC", "--no-show-raw-insn", sweep_object(stem, isa))
-                loops = [part for part in re.split(r"\n(?=[0-9a-f]+ <)", text) if re.match(r"\S+ <void .*::sweep<", part)]
-                self.assertGreater(len(loops), 0, stem)
+                loops = [part for part in re.split(r"\n(?=[0-9a-f]+ <)", text) if re.match(r"\S+ <void .*::sweep_run<", part)]
+                # Of each variant one with clamp and L1, and one without.
+                self.assertGreater(len(loops), 1, stem)
+                self.assertEqual(len(loops) % 2, 0, stem)
                 for loop in loops:
                     for instruction in needed:
                         self.assertRegex(loop, rf"{instruction}\s.*{register}", f"{stem}_{isa}: {loop[:160]}")
+
+    @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
+    def test_reductions_and_accumulation_are_vectorised(self):
+        for isa, register in WIDTH.items():
+            text = output("objdump", "-dC", "--no-show-raw-insn", sweep_object("table_loops", isa))
+            functions = re.split(r"\n(?=[0-9a-f]+ <)", text)
+            for name, needed in TABLE_LOOPS.items():
+                loops = [function for function in functions if re.match(rf"\S+ <{name}", function)]
+                self.assertEqual(len(loops), 1, name)
+                self.assertRegex(loops[0], rf"{needed}\s.*{register}", f"{isa}: {name}")
 
     @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
     def test_random_loops_are_vectorised(self):
