@@ -10,6 +10,7 @@
 #include "report/progress.hpp"
 #include "report/report.hpp"
 #include "text.hpp"
+#include "training/schedule.hpp"
 #include "training/trainer.hpp"
 
 namespace train {
@@ -56,13 +57,24 @@ std::int64_t steps_to_take(const CommandLine& options, std::int64_t steps_per_ep
   return options.epochs ? std::min(*options.steps, epochs) : *options.steps;
 }
 
+/// With the schedule laid out for this run, unless it says otherwise.
+Settings plan(const CommandLine& options, const Settings& settings, std::int64_t images) {
+  Settings planned = resolve(settings, images);
+  if (!is_constant(planned) && !planned.schedule_steps) {
+    planned.schedule_steps = steps_to_take(options, steps_per_epoch(planned, images));
+  }
+  return planned;
+}
+
 /// What a run's picture should say of it, each part only where it is the same for all runs.
 std::vector<std::string> facts(const Trainer& trainer) {
   const Settings& settings = trainer.settings();
   return {fmt::format("perceptron {}", write_widths(trainer.network().shape().widths, "-")),
-          find_setting("--activation")->write(settings),
-          trainer.steps_per_epoch() == 1 ? std::string("all images at once")
-                                         : fmt::format("batches of {}", settings.batch_size)};
+          find_setting("--activation")->write(settings), std::string(find_kind(settings.optimizer)->title),
+          settings.accumulate > 1
+              ? fmt::format("{} batches of {} a step", settings.accumulate, settings.batch_size)
+          : trainer.steps_per_epoch() == 1 ? std::string("all images at once")
+                                           : fmt::format("batches of {}", settings.batch_size)};
 }
 
 /// As on the command line: "--optimizer sgd --lr 0.1".
@@ -90,7 +102,8 @@ class Program {
     if (!options_.resume.empty()) saved = std::make_unique<Checkpoint>(load_checkpoint(options_.resume));
     Settings settings = saved ? load_settings(saved->settings) : Settings{};
     apply(options_.changes, settings);
-    Trainer trainer(*backend_, images_, settings, optimizer_options());
+    Trainer trainer(*backend_, images_, plan(options_, settings, images_.training.count),
+                    optimizer_options());
     if (saved) trainer.restore(*saved);
     introduce();
     fmt::print("network    {}, {} parameters, {} step{} an epoch\n",
@@ -131,7 +144,8 @@ class Program {
     for (const Configuration& configuration : options_.configurations) {
       Settings settings = common;
       apply(configuration.changes, settings);
-      Trainer trainer(*backend_, images_, settings, optimizer_options());
+      Trainer trainer(*backend_, images_, plan(options_, settings, images_.training.count),
+                      optimizer_options());
       take_steps(trainer, configuration.label);
     }
     report();

@@ -48,6 +48,18 @@ double read_nonnegative(std::string_view option, std::string_view text) {
   return *value;
 }
 
+double read_positive(std::string_view option, std::string_view text) {
+  const std::optional<double> value = number<double>(text);
+  if (!value || !std::isfinite(*value) || *value <= 0.0) reject(option, "a number above 0", text);
+  return *value;
+}
+
+double read_share(std::string_view option, std::string_view text) {
+  const std::optional<double> value = number<double>(text);
+  if (!value || !(*value >= 0.0 && *value < 1.0)) reject(option, "a number from 0 to less than 1", text);
+  return *value;
+}
+
 std::vector<std::int64_t> read_widths(std::string_view option, std::string_view text) {
   std::vector<std::int64_t> widths;
   const auto refuse = [&] {

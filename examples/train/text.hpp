@@ -32,6 +32,9 @@ std::optional<std::int64_t> whole_number(std::string_view text, Bounds bounds);
 /// Each throws UsageError if the text is something else.
 std::int64_t read_whole(std::string_view option, std::string_view text, Bounds bounds = {});
 double read_nonnegative(std::string_view option, std::string_view text);
+double read_positive(std::string_view option, std::string_view text);
+/// In [0, 1).
+double read_share(std::string_view option, std::string_view text);
 /// Numbers with commas between them; 64x8 stands for eight times 64.
 std::vector<std::int64_t> read_widths(std::string_view option, std::string_view text);
 

@@ -1,4 +1,4 @@
-// random.hpp - random numbers that are the same on every machine and standard library.
+// random.hpp - random orders that are the same on every machine and standard library.
 #pragma once
 
 #include <bit>
@@ -8,19 +8,14 @@
 
 namespace train {
 
-/// SplitMix64 (Steele, Lea and Flood 2014). Each (seed, purpose, index) starts a sequence of its own, so that
-/// the order of epoch 7 is known without drawing the six before it, and a saved run need keep no generator.
+/// SplitMix64 (Steele, Lea and Flood 2014). Each (seed, index) starts a sequence of its own, so that the
+/// order of epoch 7 is known without drawing the six before it, and a saved run need keep no generator. What
+/// the library fills, weights and masks, it draws itself, by Philox.
 class Random {
  public:
-  enum class Purpose : std::uint64_t { weights, order };
-
-  Random(std::uint64_t seed, Purpose purpose, std::uint64_t index)
-      : state_(mix(mix(mix(seed) + static_cast<std::uint64_t>(purpose)) + index)) {}
+  Random(std::uint64_t seed, std::uint64_t index) : state_(mix(mix(seed) + index)) {}
 
   std::uint64_t next() { return mix(state_ += kGolden); }
-
-  /// Uniform in [0, 1): 53 random bits, exactly converted.
-  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
 
   /// Uniform in [0, bound), bound > 0. Draws again where a draw falls outside: no modulo bias.
   std::uint64_t below(std::uint64_t bound) {

@@ -65,8 +65,10 @@ class Backend {
   /// sums[j] = sum of column j.
   virtual void column_sums(Matrix matrix, float* sums) = 0;
 
-  /// row_loss[i] = -log softmax(logits[i])[labels[i]]; the logits become the gradient of the mean loss.
-  virtual void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float* row_loss) = 0;
+  /// row_loss[i] = -log softmax(logits[i])[labels[i]]; the logits become the gradient of the sum of them over
+  /// `divisor`, which is the number of rows where the mean is wanted.
+  virtual void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor,
+                                     float* row_loss) = 0;
 
   /// *mean = the mean of `count` values, added up in double.
   virtual void mean(const float* values, std::int64_t count, double* mean) = 0;

@@ -66,7 +66,8 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float* row_loss) override {
+  void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor,
+                             float* row_loss) override {
     for (std::int64_t row = 0; row < logits.rows; ++row) {
       float* z = logits.data + row * logits.columns;
       const float largest = *std::max_element(z, z + logits.columns);
@@ -75,7 +76,7 @@ class CpuBackend final : public Backend {
       for (std::int64_t i = 0; i < logits.columns; ++i) sum += z[i] = std::exp(z[i] - largest);
       for (std::int64_t i = 0; i < logits.columns; ++i) {
         const float target = i == labels[row] ? 1.0f : 0.0f;
-        z[i] = (z[i] / sum - target) / static_cast<float>(logits.rows);
+        z[i] = (z[i] / sum - target) / divisor;
       }
       row_loss[row] = std::log(sum) - (label_logit - largest);
     }

@@ -155,9 +155,11 @@ class CudaBackend final : public Backend {
     check(cudaGetLastError(), "the launch of column_sums");
   }
 
-  void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float* row_loss) override {
+  void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor,
+                             float* row_loss) override {
     const unsigned grid = blocks(logits.rows * kernels::kWarp, kernels::kBlock);
-    kernels::softmax_cross_entropy<<<grid, kernels::kBlock, 0, stream_.get()>>>(logits, labels, row_loss);
+    kernels::softmax_cross_entropy<<<grid, kernels::kBlock, 0, stream_.get()>>>(logits, labels, divisor,
+                                                                                row_loss);
     check(cudaGetLastError(), "the launch of softmax_cross_entropy");
   }
 

@@ -85,7 +85,7 @@ __device__ __forceinline__ float warp_sum(float value) {
 /// Grid: one warp a row, the lanes along it; whole warps leave at the end. No shared memory.
 /// A NaN among the logits passes by fmaxf, and reaches the loss through the sum.
 __global__ void __launch_bounds__(kBlock)
-    softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float* row_loss) {
+    softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor, float* row_loss) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x) / kWarp;
   if (row >= logits.rows) return;
@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(kBlock)
   for (std::int64_t i = lane; i < logits.columns; i += kWarp) sum += z[i] = expf(z[i] - largest);
   sum = warp_sum(sum);
   for (std::int64_t i = lane; i < logits.columns; i += kWarp) {
-    z[i] = (z[i] / sum - (i == label ? 1.0f : 0.0f)) / static_cast<float>(logits.rows);
+    z[i] = (z[i] / sum - (i == label ? 1.0f : 0.0f)) / divisor;
   }
   if (lane == 0) row_loss[row] = logf(sum) - (label_logit - largest);
 }

@@ -4,16 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
-#include "data/random.hpp"
 #include "errors.hpp"
 
 namespace train {
 namespace {
 
-constexpr double kLastLayerGain = 0.1;  // training starts near ln 10, the loss of a guess, and not above it
+constexpr float kLastLayerGain = 0.1f;  // training starts near ln 10, the loss of a guess, and not above it
 
 }  // namespace
 
@@ -27,67 +25,113 @@ Network::Network(Backend& backend, Shape shape)
       input_(floats(shape_.max_rows * shape_.widths.front())),
       labels_(backend.device(), static_cast<std::size_t>(shape_.max_rows), backend.stream()),
       row_loss_(floats(shape_.max_rows)) {
+  if (shape_.dropout > 0.0) random_.emplace(backend.device(), onepass::RandomPosition{});
   for (std::size_t i = 0; i + 1 < shape_.widths.size(); ++i) {
     const std::int64_t inputs = shape_.widths[i];
     const std::int64_t outputs = shape_.widths[i + 1];
     const bool last = i + 2 == shape_.widths.size();
-    layers_.push_back({.inputs = inputs,
-                       .outputs = outputs,
-                       .weight = floats(inputs * outputs),
-                       .bias = floats(outputs),
-                       .weight_grad = floats(inputs * outputs),
-                       .bias_grad = floats(outputs),
-                       .output = floats(shape_.max_rows * outputs),
-                       .delta = last ? onepass::DeviceBuffer{} : floats(shape_.max_rows * outputs)});
+    layers_.push_back(
+        {.inputs = inputs,
+         .outputs = outputs,
+         .weight = floats(inputs * outputs),
+         .bias = floats(outputs),
+         .weight_grad = floats(inputs * outputs),
+         .bias_grad = floats(outputs),
+         .output = floats(shape_.max_rows * outputs),
+         .delta = last ? onepass::DeviceBuffer{} : floats(shape_.max_rows * outputs),
+         .thinned = last || !random_ ? onepass::DeviceBuffer{} : floats(shape_.max_rows * outputs)});
   }
 }
 
-void Network::initialise(std::uint64_t seed) {
+void Network::initialise(std::uint64_t seed, const onepass::Initializer& initializer) {
   std::vector<NamedValues> values = zeros();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    Random random(seed, Random::Purpose::weights, i);
-    const double gain = i + 1 == layers_.size() ? kLastLayerGain : 1.0;
-    const double bound = gain * std::sqrt(6.0 / static_cast<double>(layers_[i].inputs));
-    for (float& weight : values[2 * i].values) {
-      weight = static_cast<float>((2.0 * random.uniform() - 1.0) * bound);
-    }
+    onepass::initialize(values[2 * i].values, {layers_[i].outputs, layers_[i].inputs}, initializer,
+                        {.seed = seed, .tensor = static_cast<std::uint32_t>(i)});
   }
+  for (float& weight : values[2 * layers_.size() - 2].values) weight *= kLastLayerGain;
   write(values);
+  restore({.seed = seed});
+}
+
+void Network::compute(std::size_t i, Matrix x, Matrix y) {
+  const Layer& layer = layers_[i];
+  const bool last = i + 1 == layers_.size();
+  backend_.multiply({x}, turned(layer.weights()), y);
+  backend_.add_bias(y, layer.bias.as<float>(), last ? Activation::none : shape_.activation);
+}
+
+onepass::DropoutCall Network::dropout_call(std::size_t i, const Part& part, Matrix in, Matrix out) const {
+  const auto tensor = [&](Matrix matrix) {
+    return onepass::Tensor(matrix.data, matrix.rows * matrix.columns, backend_.device());
+  };
+  return {.out = tensor(out),
+          .in = tensor(in),
+          .site = static_cast<std::uint32_t>(i),
+          .first = part.first * layers_[i].outputs};
 }
 
 Matrix Network::forward(std::int64_t rows) {
   Matrix x = input(rows);
-  for (const Layer& layer : layers_) {
-    const Matrix y = layer.out(rows);
-    backend_.multiply({x}, turned(layer.weights()), y);
-    const bool last = &layer == &layers_.back();
-    backend_.add_bias(y, layer.bias.as<float>(), last ? Activation::none : shape_.activation);
-    x = y;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    compute(i, x, layers_[i].out(rows));
+    x = layers_[i].out(rows);
   }
   return x;
 }
 
-void Network::backward(std::int64_t rows, double* mean_loss) {
+Matrix Network::forward(const Part& part) {
+  if (!random_) return forward(part.rows);
+  Matrix x = input(part.rows);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Matrix y = layers_[i].out(part.rows);
+    compute(i, x, y);
+    x = layers_[i].passed_on(part.rows);
+    if (i + 1 == layers_.size()) break;
+    onepass::dropout_forward({.p = shape_.dropout}, dropout_call(i, part, y, x), *random_, backend_.stream());
+  }
+  return x;
+}
+
+void Network::backward(const Part& part, double* mean_loss) {
+  const std::int64_t rows = part.rows;
   Matrix delta = layers_.back().out(rows);  // the logits, which become their own gradient
-  backend_.softmax_cross_entropy(delta, labels(), row_loss_.as<float>());
+  const auto divisor = static_cast<float>(static_cast<double>(rows) / part.share);
+  backend_.softmax_cross_entropy(delta, labels(), divisor, row_loss_.as<float>());
   backend_.mean(row_loss_.as<float>(), rows, mean_loss);
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const Layer& layer = layers_[i];
-    const Matrix x = i == 0 ? input(rows) : layers_[i - 1].out(rows);
+    const Matrix x = i == 0 ? input(rows) : layers_[i - 1].passed_on(rows);
     backend_.multiply(turned(delta), {x}, {layer.weight_grad.as<float>(), layer.outputs, layer.inputs});
     backend_.column_sums(delta, layer.bias_grad.as<float>());
     if (i == 0) break;  // nobody asks for the gradient of the images
     const Matrix delta_x{layers_[i - 1].delta.as<float>(), rows, layer.inputs};
     backend_.multiply({delta}, {layer.weights()}, delta_x);
-    backend_.activation_backward(delta_x, x.data, shape_.activation);
+    if (random_) {
+      onepass::dropout_backward({.p = shape_.dropout}, dropout_call(i - 1, part, delta_x, delta_x), *random_,
+                                backend_.stream());
+    }
+    backend_.activation_backward(delta_x, layers_[i - 1].output.as<float>(), shape_.activation);
     delta = delta_x;
   }
+}
+
+void Network::advance() {
+  if (random_) random_->advance(backend_.stream());
+}
+
+onepass::RandomPosition Network::random() const {
+  return random_ ? random_->saved(backend_.stream()) : onepass::RandomPosition{};
+}
+
+void Network::restore(onepass::RandomPosition position) {
+  if (random_) random_->restore(position, backend_.stream());
 }
 
 void Network::score(std::int64_t rows, double* mean_loss, std::int64_t* correct) {
   const Matrix logits = layers_.back().out(rows);
   backend_.count_correct(logits, labels(), correct);
-  backend_.softmax_cross_entropy(logits, labels(), row_loss_.as<float>());
+  backend_.softmax_cross_entropy(logits, labels(), static_cast<float>(rows), row_loss_.as<float>());
   backend_.mean(row_loss_.as<float>(), rows, mean_loss);
 }
 

@@ -1,12 +1,16 @@
-// network.hpp - a multilayer perceptron: an activation between the layers, softmax cross entropy at the end.
+// network.hpp - a multilayer perceptron: an activation and dropout between the layers, softmax cross entropy.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/backend.hpp"
+#include "onepass/initializers/initialize.hpp"
 #include "onepass/parameter.hpp"
+#include "onepass/random/random_state.hpp"
+#include "onepass/regularizers/dropout.hpp"
 
 namespace train {
 
@@ -20,7 +24,17 @@ struct NamedValues {
 struct Shape {
   std::vector<std::int64_t> widths;  ///< Input, hidden layers, classes.
   Activation activation = Activation::relu;
+  double dropout = 0.0;       ///< Share of the hidden layers' outputs, in [0, 1).
   std::int64_t max_rows = 1;  ///< The most images at once.
+};
+
+/// The images of a training step that go through the network at once.
+struct Part {
+  std::int64_t rows = 0;
+  /// Images of the step that are not among them but come before: dropout's masks are those that the whole
+  /// step would have at once.
+  std::int64_t first = 0;
+  double share = 1.0;  ///< The gradients are those of so many times the mean loss of the rows.
 };
 
 /// How many of the weights, biases apart, are exactly zero.
@@ -36,9 +50,10 @@ class Network {
   /// The backend must outlive the network.
   Network(Backend& backend, Shape shape);
 
-  /// He's uniform initialisation: weights in +-sqrt(6 / inputs), those of the last layer a tenth of that, as
-  /// no activation follows it; biases 0. Waits for the stream.
-  void initialise(std::uint64_t seed);
+  /// Weights as the initializer says, tensor i of the seed for layer i, but those of the last layer a tenth
+  /// of that, as no activation follows it; biases 0. Dropout starts at the seed, offset 0. Waits for the
+  /// stream.
+  void initialise(std::uint64_t seed, const onepass::Initializer& initializer);
 
   /// Where the images of a batch and their labels go.
   [[nodiscard]] Matrix input(std::int64_t rows) const {
@@ -46,13 +61,20 @@ class Network {
   }
   [[nodiscard]] std::uint8_t* labels() const { return labels_.as<std::uint8_t>(); }
 
-  /// The logits of the first `rows` inputs; valid until the next call.
+  /// The logits of the first `rows` inputs, nothing dropped; valid until the next call.
   Matrix forward(std::int64_t rows);
 
-  /// After forward(): writes the mean loss, and the gradient of it to every parameter's gradient.
-  void backward(std::int64_t rows, double* mean_loss);
+  /// The same with dropout.
+  Matrix forward(const Part& part);
 
-  /// After forward(): writes the mean loss and the number of rows that were classified correctly.
+  /// After forward(part): writes the mean loss of the rows, and to every parameter's gradient that of
+  /// part.share times it.
+  void backward(const Part& part, double* mean_loss);
+
+  /// New masks from now on. Once a step, after the last backward().
+  void advance();
+
+  /// After forward(rows): writes the mean loss and the number of rows that were classified correctly.
   void score(std::int64_t rows, double* mean_loss, std::int64_t* correct);
 
   /// "layer1.weight", "layer1.bias", ... with their gradients; all in group 0.
@@ -67,22 +89,37 @@ class Network {
   /// Throws Failure unless names and sizes are the network's.
   void write(const std::vector<NamedValues>& saved);
 
+  /// Where dropout's masks are drawn from; all 0 where nothing is dropped. Waits for the stream.
+  [[nodiscard]] onepass::RandomPosition random() const;
+  void restore(onepass::RandomPosition position);
+
  private:
   struct Layer {
     std::int64_t inputs, outputs;
     onepass::DeviceBuffer weight, bias, weight_grad, bias_grad;
-    onepass::DeviceBuffer output;  ///< max_rows x outputs
-    onepass::DeviceBuffer delta;   ///< The loss's gradient by output; empty for the last layer.
+    onepass::DeviceBuffer output;   ///< max_rows x outputs
+    onepass::DeviceBuffer delta;    ///< The loss's gradient by output; empty for the last layer.
+    onepass::DeviceBuffer thinned;  ///< The output after dropout; empty where nothing is dropped.
 
     [[nodiscard]] Matrix weights() const { return {weight.as<float>(), outputs, inputs}; }
     [[nodiscard]] Matrix out(std::int64_t rows) const { return {output.as<float>(), rows, outputs}; }
+    /// What a training step passes on to the next layer.
+    [[nodiscard]] Matrix passed_on(std::int64_t rows) const {
+      return {thinned.bytes() > 0 ? thinned.as<float>() : output.as<float>(), rows, outputs};
+    }
   };
 
   [[nodiscard]] onepass::DeviceBuffer floats(std::int64_t count) const;
   [[nodiscard]] std::vector<NamedValues> zeros() const;
+  /// Writes layer i's output to y.
+  void compute(std::size_t i, Matrix x, Matrix y);
+  /// The call of dropout behind layer i.
+  [[nodiscard]] onepass::DropoutCall dropout_call(std::size_t i, const Part& part, Matrix in,
+                                                  Matrix out) const;
 
   Backend& backend_;
   Shape shape_;
+  std::optional<onepass::RandomState> random_;  ///< Where something is dropped.
   onepass::DeviceBuffer input_, labels_, row_loss_;
   std::vector<Layer> layers_;
 };

@@ -1,9 +1,24 @@
 // curve.cpp - smooths, thins and compares lists of points.
 #include "report/curve.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace train {
+namespace {
+
+/// From the line between two ends, which do not go on for ever.
+double distance_to_line(Point point, Point from, Point to) {
+  const double x = to.x - from.x;
+  const double y = to.y - from.y;
+  const double square = x * x + y * y;
+  const double along = ((point.x - from.x) * x + (point.y - from.y) * y) / (square > 0.0 ? square : 1.0);
+  const double nearest = std::clamp(along, 0.0, 1.0);
+  return std::hypot(point.x - from.x - nearest * x, point.y - from.y - nearest * y);
+}
+
+}  // namespace
 
 std::vector<double> smooth(const std::vector<double>& values) {
   constexpr std::size_t kShare = 4;
@@ -24,6 +39,35 @@ std::vector<Point> thin(const std::vector<Point>& points, double distance) {
     const bool last = &point == &points.back();
     const bool far = kept.empty() || std::hypot(point.x - kept.back().x, point.y - kept.back().y) >= distance;
     if (far || last) kept.push_back(point);
+  }
+  return kept;
+}
+
+std::vector<Point> straighten(const std::vector<Point>& points, double distance) {
+  if (points.size() < 3) return points;
+  std::vector<bool> keep(points.size());
+  keep.front() = keep.back() = true;
+  std::vector<std::pair<std::size_t, std::size_t>> open{{0, points.size() - 1}};
+  while (!open.empty()) {
+    const auto [first, last] = open.back();
+    open.pop_back();
+    std::size_t farthest = first;
+    double most = distance;
+    for (std::size_t i = first + 1; i < last; ++i) {
+      const double away = distance_to_line(points[i], points[first], points[last]);
+      if (away > most) {
+        most = away;
+        farthest = i;
+      }
+    }
+    if (farthest == first) continue;
+    keep[farthest] = true;
+    open.push_back({first, farthest});
+    open.push_back({farthest, last});
+  }
+  std::vector<Point> kept;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (keep[i]) kept.push_back(points[i]);
   }
   return kept;
 }

@@ -26,6 +26,7 @@ constexpr double kSmallPanel = 210;
 constexpr double kGap = 32;           // between panels side by side
 constexpr double kMargin = 0.05;      // share of the y axis left free on both sides
 constexpr double kCloseEnough = 1.5;  // pixels between the points of a curve
+constexpr double kStraight = 0.4;     // pixels between a curve and the lines that it is drawn with
 constexpr double kHidden = 2.0;       // pixels between two curves of which one hides the other
 constexpr double kDash = 9.0;
 constexpr double kOutside = 8.0;  // pixels beyond the panel to which what lies further is drawn, unseen
@@ -185,7 +186,7 @@ std::string dashes(const std::vector<std::size_t>& first, std::size_t i) {
 
 void draw_line_through(Out out, const std::vector<Point>& pixels, std::string_view stroke) {
   fmt::format_to(out, "<polyline fill=\"none\" stroke-linejoin=\"round\" {} points=\"", stroke);
-  for (const Point& point : thin(pixels, kCloseEnough))
+  for (const Point& point : straighten(thin(pixels, kCloseEnough), kStraight))
     fmt::format_to(out, "{:.1f},{:.1f} ", point.x, point.y);
   fmt::format_to(out, "\"/>\n");
 }

@@ -57,9 +57,11 @@ void Progress::show(std::int64_t step, double loss) {
 
 void Progress::finish(const EpochResult& result) {
   write_line(result.epoch,
-             fmt::format("train: loss {}, accuracy {:.2f} %  test: loss {}, accuracy {:.2f} %  {:.1f} s",
+             fmt::format("train: loss {}, accuracy {:.2f} %  test: loss {}, accuracy {:.2f} %{}  {:.1f} s",
                          loss_text(result.train.loss), 100.0 * result.train.accuracy,
-                         loss_text(result.test.loss), 100.0 * result.test.accuracy, result.seconds));
+                         loss_text(result.test.loss), 100.0 * result.test.accuracy,
+                         result.penalty > 0.0 ? fmt::format("  penalty {}", loss_text(result.penalty)) : "",
+                         result.seconds));
 }
 
 void Progress::give_up(const Divergence& divergence) {

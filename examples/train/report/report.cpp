@@ -80,7 +80,8 @@ std::string table(const std::vector<Run>& runs, const std::string& clock) {
 }
 
 void write_csv(const std::vector<Run>& runs, const std::filesystem::path& path) {
-  std::string text = "run,epoch,step,lr,batch_loss,train_accuracy,train_loss,test_accuracy,test_loss\n";
+  std::string text =
+      "run,epoch,step,lr,batch_loss,train_accuracy,train_loss,test_accuracy,test_loss,penalty\n";
   const auto out = std::back_inserter(text);
   for (const Run& run : runs) {
     const History& history = run.history;
@@ -92,16 +93,16 @@ void write_csv(const std::vector<Run>& runs, const std::filesystem::path& path) 
       fmt::format_to(out, "{},{},{},{},{:.17g}", label, epoch(step), step, history.rates[i],
                      history.losses[i]);
       if (result != history.epochs.end() && result->last_step == step) {
-        fmt::format_to(out, ",{:.17g},{:.17g},{:.17g},{:.17g}\n", result->train.accuracy, result->train.loss,
-                       result->test.accuracy, result->test.loss);
+        fmt::format_to(out, ",{:.17g},{:.17g},{:.17g},{:.17g},{:.17g}\n", result->train.accuracy,
+                       result->train.loss, result->test.accuracy, result->test.loss, result->penalty);
         ++result;
       } else {
-        text += ",,,,\n";
+        text += ",,,,,\n";
       }
     }
     if (history.divergence) {
       const auto [step, loss] = *history.divergence;
-      fmt::format_to(out, "{},{},{},,{},,,,\n", label, epoch(step), step, loss_text(loss));
+      fmt::format_to(out, "{},{},{},,{},,,,,\n", label, epoch(step), step, loss_text(loss));
     }
   }
   write_text(text, path);

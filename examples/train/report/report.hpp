@@ -28,9 +28,9 @@ std::string describe(const Divergence& divergence);
 /// time in all; or where it diverged. `clock` says how the update was timed.
 std::string table(const std::vector<Run>& runs, const std::string& clock);
 
-/// One line a step: run, epoch, step, lr, batch_loss, and accuracy and loss on training and test images where
-/// they were measured. The last line of a run that diverged has the loss that is no number. Losses have 17
-/// digits, so that they read back to the same bits. Throws Failure.
+/// One line a step: run, epoch, step, lr, batch_loss, and, where they were measured, accuracy and loss on
+/// training and test images and the penalty. The last line of a run that diverged has the loss that is no
+/// number. Losses have 17 digits, so that they read back to the same bits. Throws Failure.
 void write_csv(const std::vector<Run>& runs, const std::filesystem::path& path);
 
 /// Training loss; accuracy on training and test images; learning rate.

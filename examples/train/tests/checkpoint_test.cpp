@@ -4,6 +4,9 @@
 #include <cmath>
 #include <fstream>
 
+#include "onepass/schedules/multi_step_lr.hpp"
+#include "onepass/schedules/sequential_lr.hpp"
+#include "onepass/schedules/warm_up.hpp"
 #include "tests/support.hpp"
 
 namespace train {
@@ -19,9 +22,24 @@ Checkpoint example() {
   checkpoint.step = 123;
   checkpoint.parameters = {{"layer1.weight", {1.5f, -0.0f}}, {"layer1.bias", {}}};
   checkpoint.optimizer.rule = "AdamW";
+  checkpoint.optimizer.steps = 121;
   checkpoint.optimizer.skipped_steps = 2;
-  onepass::SavedParameter saved{.name = "layer1.weight", .step = 121, .states = {}};
+  checkpoint.optimizer.micro_batches = 3;
+  checkpoint.optimizer.loss_scale = 0.5f;
+  checkpoint.optimizer.growth_tracker = 7;
+  checkpoint.optimizer.lrs = {0.125, 1e-300};
+  checkpoint.optimizer.schedules = {
+      onepass::Schedule{},
+      onepass::SequentialLR{.schedules = {onepass::WarmUp{.steps = 5},
+                                          onepass::MultiStepLR{.milestones = {3, 9}, .gamma = 0.3}},
+                            .milestones = {5}}};
+  checkpoint.dropout = {.seed = 9, .offset = 77};
+  onepass::SavedParameter saved;
+  saved.name = "layer1.weight";
+  saved.step = 121;
   saved.states.push_back({.name = "exp_avg", .bytes = {std::byte{1}, std::byte{255}}});
+  saved.accumulated = 3;
+  saved.gradient_sum = {std::byte{8}, std::byte{0}};
   checkpoint.optimizer.parameters.push_back(saved);
   return checkpoint;
 }
@@ -46,7 +64,17 @@ TEST(Checkpoint, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.step, 123);
   EXPECT_TRUE(std::signbit(read.parameters.at(0).values.at(1)));
   EXPECT_EQ(read.parameters.at(1).name, "layer1.bias");
+  EXPECT_EQ(read.optimizer.steps, 121);
   EXPECT_EQ(read.optimizer.skipped_steps, 2);
+  EXPECT_EQ(read.optimizer.micro_batches, 3);
+  EXPECT_EQ(read.optimizer.loss_scale, 0.5f);
+  EXPECT_EQ(read.optimizer.growth_tracker, 7);
+  EXPECT_EQ(read.optimizer.lrs, example().optimizer.lrs);
+  EXPECT_EQ(read.optimizer.schedules, example().optimizer.schedules);
+  EXPECT_EQ(read.optimizer.schedules.at(1).lr(1.0, 14), 0.3 * 0.3);
+  EXPECT_EQ(read.optimizer.parameters.at(0).accumulated, 3);
+  EXPECT_EQ(read.optimizer.parameters.at(0).gradient_sum.at(0), std::byte{8});
+  EXPECT_EQ(read.dropout, (onepass::RandomPosition{.seed = 9, .offset = 77}));
   EXPECT_EQ(read.optimizer.parameters.at(0).step, 121);
   EXPECT_EQ(read.optimizer.parameters.at(0).states.at(0).bytes.at(1), std::byte{255});
   // Writing it again gives the same file: nothing was lost that this test does not name.
@@ -99,11 +127,20 @@ TEST(Checkpoint, SaysWhatIsWrongWithAFile) {
   other[8] = 9;
   write(folder / "run", other);
   EXPECT_EQ(sentence<Failure>([&] { load_checkpoint(folder / "run"); }),
-            name + " has version 9 of the file format, but this program reads version 2");
+            name + " has version 9 of the file format, but this program reads version 3");
 }
 
 TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
   Settings settings{.optimizer = "rmsprop", .lr = 0.1, .weight_decay = 1.0 / 3.0};
+  settings.l1 = 1e-7;
+  settings.l1_mode = onepass::L1::subgradient;
+  settings.schedule = "wsd";
+  settings.schedule_steps = 1000;
+  settings.warmup = 10;
+  settings.clip = 1.0 / 7.0;
+  settings.init = "lecun-normal";
+  settings.dropout = 0.1;
+  settings.accumulate = 2;
   settings.activation = Activation::sigmoid;
   settings.hidden = {7, 64, 64, 64};
   settings.batch_size = 9;
@@ -116,6 +153,7 @@ TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
     EXPECT_NE(setting.write(read), setting.write(Settings{})) << setting.option << " proves nothing";
   }
   EXPECT_EQ(read.weight_decay, settings.weight_decay);
+  EXPECT_EQ(read.clip, settings.clip);
 }
 
 TEST(Checkpoint, AnOlderFileHasFewerSettingsAndANewerOneIsRefused) {

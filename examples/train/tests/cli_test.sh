@@ -76,8 +76,13 @@ case $claim in
     refused 2 "--compare, in 'a': --lr must be" --compare "a: --lr fast"
     refused 2 "there is no folder $work/nowhere" --csv "$work/nowhere/loss.csv"
     refused 1 "apt-get install dataset-fashion-mnist" --data "$work"
+    refused 2 "--schedule must be constant, " --schedule cos
+    refused 2 "--clip must be a number above 0" --clip 0
     "$program" --help >/dev/null
-    "$program" --list | grep -q '^  sigmoid ' || fail "--list does not name sigmoid"
+    "$program" --list | >"$work/list"
+    for name in sigmoid one-cycle orthogonal subgradient; do
+      grep -q "^  $name " "$work/list" || fail "--list does not name $name"
+    done
     ;;
   compare)
     need_data
@@ -109,6 +114,29 @@ case $claim in
     for activation in relu tanh sigmoid; do
       "$program" --device cpu --hidden 16x10 --activation $activation --steps 20 | last_loss
     done
+    ;;
+  around-the-step)
+    need_data
+    all=(--schedule one-cycle --schedule-steps 40 --warmup 5 --init orthogonal --l1 1e-4 --dropout 0.2 --clip 0.5
+      --accumulate 3 --batch-size 500)
+    train "${all[@]}" --steps 50 --save "$work/both" --csv "$work/both.csv" | last_loss >"$work/both.loss"
+    train "${all[@]}" --steps 30 --save "$work/first" >/dev/null
+    "$program" --device cpu --resume "$work/first" --steps 20 --save "$work/second" --csv "$work/second.csv" |
+      last_loss >"$work/second.loss"
+    cmp "$work/both.loss" "$work/second.loss"
+    cmp "$work/both" "$work/second"
+    diff <(tail -n 20 "$work/both.csv" | cut -d, -f3-5) <(tail -n 20 "$work/second.csv" | cut -d, -f3-5)
+    # The schedule is as long as the run where nothing is said: a straight line, a fifth less in each of five steps.
+    train --schedule linear --lr 1 --steps 5 --csv "$work/line.csv" >/dev/null
+    awk -F, 'NR > 1 { d = $4 - (1 - (NR - 2) / 5); if (d * d > 1e-24) exit 1 }' "$work/line.csv" ||
+      fail "not a straight line: $(cat "$work/line.csv")"
+    refused 2 "the saved run had --dropout 0.2, but this one has 0.3" --resume "$work/first" --dropout 0.3
+    refused 2 "--accumulate must not be more than" --batch-size full --accumulate 2
+    # Exact zeros, by one way of L1 and not by the other.
+    train --optimizer sgd --steps 300 --csv "$work/l1.csv" \
+      --compare "proximal: --l1 3e-3" "subgradient: --l1 3e-3 --l1-mode subgradient" >"$work/out"
+    ! grep -q '^proximal .* 0\.00 %' "$work/out" || fail "no zero weights: $(cat "$work/out")"
+    grep -q '^subgradient .* 0\.00 %' "$work/out" || fail "zero weights: $(cat "$work/out")"
     ;;
   cuda)
     need_data

@@ -16,9 +16,9 @@ namespace {
 
 /// A matrix of numbers in [-1, 1), the same on every backend.
 std::vector<float> numbers(std::int64_t count, std::uint64_t seed) {
-  Random random(seed, Random::Purpose::weights, 0);
+  Random random(seed, 0);
   std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& value : values) value = static_cast<float>(2.0 * random.uniform() - 1.0);
+  for (float& value : values) value = static_cast<float>(2.0 * testing::uniform(random) - 1.0);
   return values;
 }
 
@@ -136,7 +136,7 @@ TEST_F(CudaBackend, SoftmaxItsGradientAndItsMeanAgree) {
     const auto row_loss = put(backend, numbers(kRows, 2));
     const auto mean = put(backend, std::vector<double>{-1.0});
     backend.softmax_cross_entropy({logits.as<float>(), kRows, kColumns}, device_labels.as<std::uint8_t>(),
-                                  row_loss.as<float>());
+                                  static_cast<float>(kRows), row_loss.as<float>());
     backend.mean(row_loss.as<float>(), kRows, mean.as<double>());
     std::vector<float> all = get<float>(backend, logits);
     std::ranges::copy(get<float>(backend, row_loss), std::back_inserter(all));
@@ -154,7 +154,7 @@ TEST_F(CudaBackend, ANaNReachesTheLoss) {
       const auto logits = put(backend, values);
       const auto label = put(backend, std::vector<std::uint8_t>{3});
       const auto row_loss = put(backend, std::vector<float>{0.0f});
-      backend.softmax_cross_entropy({logits.as<float>(), 1, kColumns}, label.as<std::uint8_t>(),
+      backend.softmax_cross_entropy({logits.as<float>(), 1, kColumns}, label.as<std::uint8_t>(), 1.0f,
                                     row_loss.as<float>());
       return get<float>(backend, row_loss);
     });

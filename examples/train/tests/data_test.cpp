@@ -1,4 +1,4 @@
-// data_test.cpp - IDX files, data sets and random numbers.
+// data_test.cpp - IDX files, data sets and random orders.
 #include <zlib.h>
 
 #include <algorithm>
@@ -161,8 +161,8 @@ TEST(Random, ShuffleIsAPermutationAndDependsOnTheEpoch) {
   std::vector<int> first(1000);
   std::iota(first.begin(), first.end(), 0);
   std::vector<int> second = first;
-  Random epoch0(1, Random::Purpose::order, 0);
-  Random epoch1(1, Random::Purpose::order, 1);
+  Random epoch0(1, 0);
+  Random epoch1(1, 1);
   shuffle(std::span(first), epoch0);
   shuffle(std::span(second), epoch1);
   EXPECT_NE(first, second);
@@ -171,24 +171,11 @@ TEST(Random, ShuffleIsAPermutationAndDependsOnTheEpoch) {
 }
 
 TEST(Random, BelowReachesEveryNumberAboutEquallyOften) {
-  Random random(1, Random::Purpose::order, 0);
+  Random random(1, 0);
   std::vector<int> times(7);
   for (int i = 0; i < 7000; ++i) ++times[random.below(7)];
   // Standard deviation sqrt(7000 * 1/7 * 6/7) = 29.3; five of them.
   for (const int count : times) EXPECT_NEAR(count, 1000, 147);
-}
-
-TEST(Random, UniformStaysInItsRangeWithTheRightMean) {
-  Random random(1, Random::Purpose::weights, 0);
-  double sum = 0.0;
-  for (int i = 0; i < 10000; ++i) {
-    const double drawn = random.uniform();
-    ASSERT_GE(drawn, 0.0);
-    ASSERT_LT(drawn, 1.0);
-    sum += drawn;
-  }
-  // Standard deviation of the mean: sqrt(1/12) / 100 = 0.0029; five of them.
-  EXPECT_NEAR(sum / 10000, 0.5, 0.0145);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // options_test.cpp - the command line: what is understood, and the sentence for what is not.
 #include "options.hpp"
 
+#include "model/initialisation.hpp"
 #include "tests/support.hpp"
 #include "training/optimizer.hpp"
+#include "training/schedule.hpp"
 
 namespace train {
 namespace {
@@ -53,6 +55,24 @@ TEST(Options, AreUnderstood) {
   EXPECT_EQ(options.csv, "a.csv");
 }
 
+TEST(Options, WhatStandsAroundTheStepIsUnderstood) {
+  const Settings settings =
+      settings_of(parse({"--schedule", "one-cycle", "--schedule-steps", "300", "--warmup", "20", "--init",
+                         "xavier-normal", "--l1", "1e-4", "--l1-mode", "subgradient", "--dropout", "0.25",
+                         "--clip", "1.5", "--accumulate", "4"})
+                      .options);
+  EXPECT_EQ(settings.schedule, "one-cycle");
+  EXPECT_EQ(settings.schedule_steps, 300);
+  EXPECT_EQ(settings.warmup, 20);
+  EXPECT_EQ(settings.init, "xavier-normal");
+  EXPECT_EQ(settings.l1, 1e-4);
+  EXPECT_EQ(settings.l1_mode, onepass::L1::subgradient);
+  EXPECT_EQ(settings.dropout, 0.25);
+  EXPECT_EQ(settings.clip, 1.5);
+  EXPECT_EQ(settings.accumulate, 4);
+  EXPECT_EQ(settings_of(parse({"--warmup", "0", "--dropout", "0", "--l1", "0"}).options).warmup, 0);
+}
+
 TEST(Options, LayersAlikeCanBeCounted) {
   EXPECT_EQ(settings_of(parse({"--hidden", "9,64x3,5"}).options).hidden,
             (std::vector<std::int64_t>{9, 64, 64, 64, 5}));
@@ -71,13 +91,16 @@ TEST(Options, ListNamesEveryChoiceThatIsUnderstood) {
       ++named;
     }
   }
-  EXPECT_EQ(named, optimizer_kinds().size() + kActivations.size());
+  const std::size_t l1_modes = 2;
+  EXPECT_EQ(named, optimizer_kinds().size() + l1_modes + schedule_kinds().size() + kActivations.size() +
+                       initialisations().size());
 }
 
 TEST(Options, HelpIsATextAndNamesEveryOptimizer) {
   const std::string text = parse({"--help"}).text;
   for (const char* name : {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume",
-                           "--batch-size", "sigmoid", "--weight-decay"}) {
+                           "--batch-size", "sigmoid", "--weight-decay", "one-cycle", "--schedule-steps",
+                           "--warmup", "orthogonal", "--dropout", "--clip", "--accumulate", "--l1-mode"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }
@@ -97,6 +120,20 @@ TEST(Options, BadValuesAreNamedWithWhatWouldBeGood) {
     EXPECT_EQ(refusal({"--hidden", widths}).rfind("--hidden must be at most 1000 widths", 0), 0u) << widths;
   }
   EXPECT_EQ(refusal({"--activation", "gelu"}), "--activation must be relu, tanh or sigmoid, but is 'gelu'");
+  EXPECT_EQ(refusal({"--schedule", "cos"}).rfind("--schedule must be constant, step, linear", 0), 0u);
+  EXPECT_EQ(refusal({"--init", "he"}).rfind("--init must be he-uniform, he-normal", 0), 0u);
+  EXPECT_EQ(refusal({"--l1-mode", "l2"}), "--l1-mode must be proximal or subgradient, but is 'l2'");
+  EXPECT_EQ(refusal({"--l1=-1"}), "--l1 must be a number that is not negative, but is '-1'");
+  for (const char* share : {"1", "-0.1", "nan", "half"}) {
+    EXPECT_EQ(refusal({"--dropout", share}).rfind("--dropout must be a number from 0 to less than 1", 0), 0u);
+  }
+  for (const char* norm : {"0", "inf", "nan", "-1"}) {
+    EXPECT_EQ(refusal({"--clip", norm}).rfind("--clip must be a number above 0", 0), 0u) << norm;
+  }
+  EXPECT_EQ(refusal({"--accumulate", "0"}).rfind("--accumulate must be a whole number from 1", 0), 0u);
+  EXPECT_EQ(refusal({"--warmup=-1"}).rfind("--warmup must be a whole number from 0", 0), 0u);
+  EXPECT_EQ(refusal({"--schedule-steps", "0"}).rfind("--schedule-steps must be a whole number from 1", 0),
+            0u);
   EXPECT_EQ(refusal({"--optimizer", "lion"}).rfind("--optimizer must be sgd, momentum", 0), 0u);
 }
 

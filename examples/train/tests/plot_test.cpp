@@ -63,6 +63,18 @@ TEST(Thin, KeepsBothEndsAndDropsWhatIsClose) {
   EXPECT_TRUE(thin({}, 1.0).empty());
 }
 
+TEST(Straighten, KeepsCornersAndDropsWhatLiesOnTheLines) {
+  // Along, up a step, along, and a wiggle below the tolerance.
+  const std::vector<Point> straight =
+      straighten({{0, 0}, {1, 0}, {2, 0}, {2, 5}, {3, 5}, {4, 5.2}, {5, 5}}, 0.4);
+  ASSERT_EQ(straight.size(), 4u);
+  EXPECT_EQ(straight[1].y, 0);
+  EXPECT_EQ(straight[2].y, 5);
+  EXPECT_EQ(straight[3].x, 5);
+  EXPECT_EQ(straighten({{0, 0}, {5, 0}, {0, 0}}, 0.4).size(), 3u);  // there and back
+  EXPECT_EQ(straighten({{0, 0}, {1, 9}}, 0.4).size(), 2u);
+}
+
 TEST(Coinciding, IsToldByTheDistanceAlongTheCurve) {
   const std::vector<Point> flat{{0, 0}, {10, 0}, {100, 0}};
   const std::vector<Point> near{{0, 1}, {10, 1}, {100, 1}};

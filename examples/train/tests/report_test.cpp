@@ -17,7 +17,12 @@ Run finished(std::string label, double lr = 0.1) {
   run.history.rates = std::vector<double>(4, lr);
   run.history.epochs = {
       {.epoch = 1, .last_step = 2, .train = {0.5, 1.0}, .test = {0.25, 1.5}, .seconds = 1.0},
-      {.epoch = 2, .last_step = 4, .train = {0.875, 0.375}, .test = {0.75, 0.5}, .seconds = 1.0}};
+      {.epoch = 2,
+       .last_step = 4,
+       .train = {0.875, 0.375},
+       .test = {0.75, 0.5},
+       .penalty = 0.0625,
+       .seconds = 1.0}};
   run.history.zero_weights = {.zero = 1, .all = 8};
   return run;
 }
@@ -61,14 +66,14 @@ TEST(Csv, HasALineForEachStepAndQuotesLabels) {
   std::ifstream file(folder / "loss.csv");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   EXPECT_EQ(text,
-            "run,epoch,step,lr,batch_loss,train_accuracy,train_loss,test_accuracy,test_loss\n"
-            "\"a, \"\"b\"\"\",1,1,0.1,2,,,,\n"
-            "\"a, \"\"b\"\"\",1,2,0.1,1,0.5,1,0.25,1.5\n"
-            "\"a, \"\"b\"\"\",2,3,0.1,0.5,,,,\n"
-            "\"a, \"\"b\"\"\",2,4,0.1,0.25,0.875,0.375,0.75,0.5\n"
-            "wild,1,1,8,2,,,,\n"
-            "wild,1,2,8,1000000000,,,,\n"
-            "wild,2,3,,nan,,,,\n");
+            "run,epoch,step,lr,batch_loss,train_accuracy,train_loss,test_accuracy,test_loss,penalty\n"
+            "\"a, \"\"b\"\"\",1,1,0.1,2,,,,,\n"
+            "\"a, \"\"b\"\"\",1,2,0.1,1,0.5,1,0.25,1.5,0\n"
+            "\"a, \"\"b\"\"\",2,3,0.1,0.5,,,,,\n"
+            "\"a, \"\"b\"\"\",2,4,0.1,0.25,0.875,0.375,0.75,0.5,0.0625\n"
+            "wild,1,1,8,2,,,,,\n"
+            "wild,1,2,8,1000000000,,,,,\n"
+            "wild,2,3,,nan,,,,,\n");
 }
 
 TEST(Picture, HasThreePanelsAndAKeyForEachRun) {

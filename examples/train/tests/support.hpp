@@ -30,9 +30,12 @@ std::string sentence(Call&& call) {
   return {};
 }
 
+/// In [0, 1).
+inline double uniform(Random& random) { return static_cast<double>(random.below(1u << 24)) * 0x1p-24; }
+
 /// Images of `size` pixels whose class can be told from one bright pixel among dim noise. size >= kClasses.
 inline Images made_up_images(std::int64_t count, std::int64_t size, std::uint64_t seed) {
-  Random random(seed, Random::Purpose::order, 0);
+  Random random(seed, 0);
   Images images{.pixels = {}, .labels = {}, .count = count, .size = size};
   for (std::int64_t i = 0; i < count; ++i) {
     images.labels.push_back(static_cast<std::uint8_t>(random.below(kClasses)));

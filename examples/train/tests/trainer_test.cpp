@@ -7,7 +7,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "tests/support.hpp"
+#include "tests/trainer_support.hpp"
 
 namespace train {
 namespace {
@@ -21,37 +21,8 @@ void PrintTo(const OptimizerKind& kind, std::ostream* out) { *out << kind.name; 
 
 namespace {
 
-/// 100 training images, so that batches of 7 leave a last one of 2.
-class TrainerTest : public ::testing::Test {
- protected:
-  Trainer make(const Settings& settings) { return Trainer(*backend_, images_, settings, {.threads = 1}); }
-  static Settings config(std::string optimizer, std::int64_t batch_size = 7) {
-    Settings settings{.optimizer = std::move(optimizer), .lr = {}, .weight_decay = {}};
-    settings.hidden = {12};
-    settings.batch_size = batch_size;
-    return settings;
-  }
-
-  const Dataset data_ = testing::made_up_dataset(100, 40);
-  std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
-  DeviceDataset images_{upload(*backend_, data_.training, data_.normalisation),
-                        upload(*backend_, data_.test, data_.normalisation)};
-};
-
-/// The bits of every parameter and of every state.
-std::vector<std::uint32_t> bits(const Checkpoint& checkpoint) {
-  std::vector<std::uint32_t> bits;
-  for (const NamedValues& tensor : checkpoint.parameters) {
-    for (const float value : tensor.values) bits.push_back(std::bit_cast<std::uint32_t>(value));
-  }
-  for (const onepass::SavedParameter& parameter : checkpoint.optimizer.parameters) {
-    bits.push_back(static_cast<std::uint32_t>(parameter.step));
-    for (const onepass::SavedState& state : parameter.states) {
-      for (const std::byte byte : state.bytes) bits.push_back(std::to_integer<std::uint32_t>(byte));
-    }
-  }
-  return bits;
-}
+using testing::bits;
+using testing::TrainerTest;
 
 class EveryOptimizer : public TrainerTest,
                        public ::testing::WithParamInterface<std::tuple<OptimizerKind, std::int64_t>> {};

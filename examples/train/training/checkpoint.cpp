@@ -22,6 +22,7 @@
 #include <type_traits>
 
 #include "errors.hpp"
+#include "onepass/error.hpp"
 
 namespace train {
 namespace {
@@ -30,7 +31,7 @@ static_assert(std::endian::native == std::endian::little, "a big-endian machine 
 
 constexpr char kMagic[9] = "onepass1";
 constexpr std::size_t kMagicSize = 8;
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 
 using Bytes = std::vector<std::byte>;
 
@@ -147,6 +148,51 @@ void visit(Archive& archive, T& parameter) {
   archive(parameter.name);
   archive(parameter.step);
   archive(parameter.states);
+  archive(parameter.accumulated);
+  archive(parameter.gradient_sum);
+}
+
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, onepass::schedule::Piece>
+void visit(Archive& archive, T& piece) {
+  archive(piece.kind);
+  archive(piece.stage);
+  archive(piece.begin);
+  archive(piece.first_number);
+  archive(piece.number_count);
+  for (auto& parameter : piece.parameters) archive(parameter);
+}
+
+void visit(Writer& archive, const onepass::Schedule& schedule) {
+  archive(std::vector(schedule.pieces().begin(), schedule.pieces().end()));
+  archive(std::vector(schedule.numbers().begin(), schedule.numbers().end()));
+}
+
+/// The schedule checks what it is made of.
+void visit(Reader& archive, onepass::Schedule& schedule) {
+  std::vector<onepass::schedule::Piece> pieces;
+  std::vector<double> numbers;
+  archive(pieces);
+  archive(numbers);
+  try {
+    schedule = onepass::Schedule(pieces, numbers);
+  } catch (const onepass::InvalidArgument& error) {
+    throw Failure(fmt::format("the saved run cannot be read: {}", error.what()));
+  }
+}
+
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, onepass::StateDict>
+void visit(Archive& archive, T& dict) {
+  archive(dict.rule);
+  archive(dict.steps);
+  archive(dict.skipped_steps);
+  archive(dict.micro_batches);
+  archive(dict.loss_scale);
+  archive(dict.growth_tracker);
+  archive(dict.lrs);
+  archive(dict.schedules);
+  archive(dict.parameters);
 }
 
 template <class Archive, class T>
@@ -156,9 +202,9 @@ void visit(Archive& archive, T& checkpoint) {
   archive(checkpoint.images);
   archive(checkpoint.step);
   archive(checkpoint.parameters);
-  archive(checkpoint.optimizer.rule);
-  archive(checkpoint.optimizer.skipped_steps);
-  archive(checkpoint.optimizer.parameters);
+  visit(archive, checkpoint.optimizer);
+  archive(checkpoint.dropout.seed);
+  archive(checkpoint.dropout.offset);
 }
 
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {

@@ -8,6 +8,7 @@
 
 #include "model/network.hpp"
 #include "onepass/optimizer_core.hpp"
+#include "onepass/random/random_state.hpp"
 #include "training/settings.hpp"
 
 namespace train {
@@ -18,14 +19,15 @@ struct SavedSetting {
   std::string text;
 };
 
-/// Weights and orders are drawn from the seed and the position alone (data/random.hpp), so there is no other
-/// state of a generator.
+/// First weights and orders are drawn from the seed and the position alone, so dropout's is the only state of
+/// a generator.
 struct Checkpoint {
   std::vector<SavedSetting> settings;
   std::int64_t images = 0;  ///< In the training set.
   std::int64_t step = 0;    ///< Steps taken.
   std::vector<NamedValues> parameters;
   onepass::StateDict optimizer;
+  onepass::RandomPosition dropout;
 };
 
 /// Every setting that is not empty.

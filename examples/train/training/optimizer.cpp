@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "errors.hpp"
+#include "training/schedule.hpp"
 
 namespace train {
 namespace {
@@ -23,7 +24,7 @@ const std::array kKinds{
     OptimizerKind{"adamw", "AdamW", onepass::AdamW{.lr = 1e-3, .weight_decay = 1e-2}},
 };
 
-constexpr double kWholeBatch = 64.0;  // images from which the rates above are good ones
+constexpr double kWholeStep = 64.0;  // images from which the rates above are good ones
 
 constexpr std::array<std::string_view, 5> kCompared{"sgd", "momentum", "rmsprop", "adam", "adamw"};
 
@@ -54,28 +55,60 @@ double weight_decay_of(const AnyRule& rule) {
 AnyRule make_rule(const Settings& settings) {
   const OptimizerKind* kind = find_kind(settings.optimizer);
   if (kind == nullptr) throw UsageError(fmt::format("there is no optimizer '{}'", settings.optimizer));
-  const double share = std::min(1.0, static_cast<double>(settings.batch_size) / kWholeBatch);
+  const double share = std::min(1.0, static_cast<double>(settings.images_per_step()) / kWholeStep);
   const double scale = std::holds_alternative<onepass::SGD>(kind->rule) ? share : std::sqrt(share);
   AnyRule rule = kind->rule;
   std::visit(
       [&](auto& r) {
         r.lr = settings.lr.value_or(scale * r.lr);
         r.weight_decay = settings.weight_decay.value_or(r.weight_decay);
+        r.l1 = settings.l1;
+        r.l1_mode = settings.l1_mode;
       },
       rule);
   return rule;
 }
 
 AnyOptimizer::AnyOptimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
-                           const onepass::Options& options)
+                           const onepass::Options& options, onepass::Stream stream)
     : held_(std::visit(
           [&](const auto& rule) -> Held {
-            return onepass::Optimizer{rule, parameters, options};
+            onepass::Options with_sums = options;
+            with_sums.accumulates_gradients = settings.accumulate > 1;
+            return onepass::Optimizer{rule, parameters, with_sums};
           },
-          make_rule(settings))) {}
+          make_rule(settings))) {
+  std::visit(
+      [&](auto& optimizer) {
+        optimizer.set_schedule(make_schedule(settings));
+        if (settings.clip) optimizer.clip_grad_norm(*settings.clip, stream);
+      },
+      held_);
+}
 
 void AnyOptimizer::step(onepass::Stream stream) {
   std::visit([&](auto& optimizer) { optimizer.step(stream); }, held_);
+}
+
+void AnyOptimizer::accumulate(onepass::Stream stream) {
+  std::visit([&](auto& optimizer) { optimizer.accumulate(stream); }, held_);
+}
+
+double AnyOptimizer::lr(onepass::Stream stream) const {
+  return std::visit([&](const auto& optimizer) { return optimizer.lr(0, stream); }, held_);
+}
+
+void AnyOptimizer::change_lr(const Settings& settings, onepass::Stream stream) {
+  std::visit(
+      [&](auto& optimizer) {
+        optimizer.set_lr(*settings.lr, stream);
+        optimizer.set_schedule(make_schedule(settings));  // one-cycle's rates are absolute
+      },
+      held_);
+}
+
+double AnyOptimizer::penalty(onepass::Stream stream) const {
+  return std::visit([&](const auto& optimizer) { return optimizer.penalty(stream); }, held_);
 }
 
 onepass::StateDict AnyOptimizer::state_dict(onepass::Stream stream) const {

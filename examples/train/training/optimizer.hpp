@@ -35,18 +35,27 @@ std::string describe(const OptimizerKind& kind);
 double lr_of(const AnyRule& rule);
 double weight_decay_of(const AnyRule& rule);
 
-/// The kind's rule with the settings' rates. Where no lr is given, a batch of fewer than 64 images, whose
+/// The kind's rule with the settings' rates. Where no lr is given, a step of fewer than 64 images, whose
 /// gradient is noisier, has a smaller one: in proportion for SGD (Goyal et al. 2017, arXiv 1706.02677), by
 /// the root for the rules that divide by the gradient's size (Malladi et al. 2022, arXiv 2205.10287).
 AnyRule make_rule(const Settings& settings);
 
-/// An onepass::Optimizer of whichever rule was chosen.
+/// An onepass::Optimizer of whichever rule was chosen, with the settings' schedule and clipping.
 class AnyOptimizer {
  public:
+  /// Of resolved settings.
   AnyOptimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
-               const onepass::Options& options);
+               const onepass::Options& options, onepass::Stream stream);
 
   void step(onepass::Stream stream);
+  /// Where the settings have several batches in a step.
+  void accumulate(onepass::Stream stream);
+  /// The learning rate of the next step. Waits for the stream.
+  [[nodiscard]] double lr(onepass::Stream stream) const;
+  /// Makes another rate the one that the schedule starts from. Waits.
+  void change_lr(const Settings& settings, onepass::Stream stream);
+  /// Of weight decay in the gradient and L1, as onepass::Optimizer::penalty. Waits for the stream.
+  [[nodiscard]] double penalty(onepass::Stream stream) const;
   [[nodiscard]] onepass::StateDict state_dict(onepass::Stream stream) const;
   void load_state_dict(const onepass::StateDict& dict, onepass::Stream stream);
 

@@ -4,16 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "errors.hpp"
+#include "model/initialisation.hpp"
 #include "training/optimizer.hpp"
+#include "training/schedule.hpp"
 
 namespace train {
 namespace {
-
-std::string text_of(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
 /// A setting whose value is one of some names.
 struct Named {
@@ -36,16 +37,39 @@ Setting named(Named from, Pick pick, Current current) {
           .choices = from.choices};
 }
 
-/// A number that is not negative, and may change when a run goes on.
-Setting rate_setting(std::string_view option, std::string help, std::optional<double> Settings::*field) {
-  return {
-      .option = option,
-      .value = "RATE",
-      .help = std::move(help),
-      .read = [option, field](Settings& settings,
-                              std::string_view text) { settings.*field = read_nonnegative(option, text); },
-      .write = [field](const Settings& settings) { return text_of(settings.*field); },
-      .may_change = true};
+/// A setting that is a number, and what stands for it in --help.
+struct Number {
+  std::string_view option;
+  std::string_view value;
+  std::string help;
+  bool may_change = false;
+};
+
+std::string text_of(double value) { return fmt::format("{}", value); }
+std::string text_of(std::int64_t value) { return fmt::format("{}", value); }
+template <class T>
+std::string text_of(const std::optional<T>& value) {
+  return value ? text_of(*value) : "";
+}
+
+/// `read(option, text)` gives what the field becomes.
+template <class Field, class Read>
+Setting number(Number from, Field Settings::*field, Read read) {
+  return {.option = from.option,
+          .value = from.value,
+          .help = std::move(from.help),
+          .read = [option = from.option, field, read](
+                      Settings& settings, std::string_view text) { settings.*field = read(option, text); },
+          .write = [field](const Settings& settings) { return text_of(settings.*field); },
+          .may_change = from.may_change};
+}
+
+/// A whole number from `low` on.
+template <class Field>
+Setting count(Number from, Field Settings::*field, std::int64_t low) {
+  return number(std::move(from), field, [low](std::string_view option, std::string_view text) {
+    return read_whole(option, text, {low, kLargest});
+  });
 }
 
 Setting optimizer_setting() {
@@ -57,6 +81,40 @@ Setting optimizer_setting() {
       {"--optimizer", "The rule of the update", std::move(choices)},
       [](Settings& settings, std::size_t i) { settings.optimizer = optimizer_kinds()[i].name; },
       [](const Settings& settings) { return settings.optimizer; });
+}
+
+/// What all of a table's entries are called and stand for.
+template <class Table>
+std::vector<Choice> choices_of(const Table& table) {
+  std::vector<Choice> choices;
+  for (const auto& one : table) choices.push_back({std::string(one.name), std::string(one.meaning)});
+  return choices;
+}
+
+Setting schedule_setting() {
+  return named(
+      {"--schedule", "How the learning rate goes over the run", choices_of(schedule_kinds())},
+      [](Settings& settings, std::size_t i) { settings.schedule = schedule_kinds()[i].name; },
+      [](const Settings& settings) { return settings.schedule; });
+}
+
+Setting init_setting() {
+  return named(
+      {"--init", "How the first weights are drawn", choices_of(initialisations())},
+      [](Settings& settings, std::size_t i) { settings.init = initialisations()[i].name; },
+      [](const Settings& settings) { return settings.init; });
+}
+
+Setting l1_mode_setting() {
+  static const std::vector<Choice> choices{
+      {"proximal", "after the rule, weights shrink by lr * l1 and stop at 0"},
+      {"subgradient", "l1 * sign(p) is added to the gradient; weights dither around 0"}};
+  Setting setting = named(
+      {"--l1-mode", "How --l1 acts", choices},
+      [](Settings& settings, std::size_t i) { settings.l1_mode = static_cast<onepass::L1>(i); },
+      [](const Settings& settings) { return choices[static_cast<std::size_t>(settings.l1_mode)].name; });
+  setting.may_change = true;
+  return setting;
 }
 
 Setting activation_setting() {
@@ -84,7 +142,7 @@ Setting hidden_setting() {
 Setting batch_size_setting() {
   return {.option = "--batch-size",
           .value = "N|full",
-          .help = "Images in a step: 1, any number, or full",
+          .help = "Images at once: 1, any number, or full",
           .read =
               [](Settings& settings, std::string_view text) {
                 const std::optional<std::int64_t> count = whole_number(text, {});
@@ -100,7 +158,7 @@ Setting batch_size_setting() {
 Setting seed_setting() {
   return {.option = "--seed",
           .value = "N",
-          .help = "Of the first weights and of the order of the images",
+          .help = "Of the first weights, the order of the images and dropout",
           .read =
               [](Settings& settings, std::string_view text) {
                 constexpr Bounds kBounds{0, std::numeric_limits<std::int64_t>::max()};
@@ -109,23 +167,55 @@ Setting seed_setting() {
           .write = [](const Settings& settings) { return fmt::format("{}", settings.seed); }};
 }
 
+/// Of the update.
+std::vector<Setting> optimizer_settings() {
+  return {
+      optimizer_setting(),
+      number({"--lr", "RATE", "Learning rate. Default: one that suits the optimizer and the images in a step",
+              true},
+             &Settings::lr, read_nonnegative),
+      number({"--weight-decay", "RATE",
+              "Decay of the weights, decoupled for adamw, in the gradient (L2) for the others. Default: 0.01 "
+              "for adamw, 0 for the others",
+              true},
+             &Settings::weight_decay, read_nonnegative),
+      number({"--l1", "RATE", "L1 penalty on the weights", true}, &Settings::l1, read_nonnegative),
+      l1_mode_setting(),
+      schedule_setting(),
+      count(
+          {"--schedule-steps", "N",
+           "Steps that the schedule is laid out for. Default: those of the run. To be given where the run is "
+           "to be resumed"},
+          &Settings::schedule_steps, 1),
+      count({"--warmup", "N", "Steps over which the rate rises from 0, under any schedule"},
+            &Settings::warmup, 0),
+      number({"--clip", "NORM", "Clip the norm of all gradients together. Default: no clipping", true},
+             &Settings::clip, read_positive),
+  };
+}
+
+/// Of the network and its data.
+std::vector<Setting> network_settings() {
+  return {
+      activation_setting(),
+      hidden_setting(),
+      init_setting(),
+      number({"--dropout", "P", "Share of the hidden layers' outputs that a training step drops"},
+             &Settings::dropout, read_share),
+      batch_size_setting(),
+      count({"--accumulate", "N", "Batches whose gradients make one step"}, &Settings::accumulate, 1),
+      seed_setting(),
+  };
+}
+
 }  // namespace
 
 std::span<const Setting> setting_table() {
-  static const std::vector<Setting> table{
-      optimizer_setting(),
-      rate_setting("--lr", "Learning rate. Default: one that suits the optimizer and the batch size",
-                   &Settings::lr),
-      rate_setting(
-          "--weight-decay",
-          "Decay of the weights, decoupled for adamw, in the gradient (L2) for the others. Default: 0.01 for "
-          "adamw, 0 for the others",
-          &Settings::weight_decay),
-      activation_setting(),
-      hidden_setting(),
-      batch_size_setting(),
-      seed_setting(),
-  };
+  static const std::vector<Setting> table = [] {
+    std::vector<Setting> all = optimizer_settings();
+    std::ranges::move(network_settings(), std::back_inserter(all));
+    return all;
+  }();
   return table;
 }
 
@@ -156,10 +246,20 @@ Settings resolve(Settings settings, std::int64_t images) {
                     "training images, but is {}",
                     images, settings.batch_size));
   }
+  if (settings.accumulate > (images + settings.batch_size - 1) / settings.batch_size) {
+    throw UsageError(fmt::format(
+        "--accumulate must not be more than the {} batches of {} that {} training images make, but is {}",
+        (images + settings.batch_size - 1) / settings.batch_size, settings.batch_size, images,
+        settings.accumulate));
+  }
   const AnyRule rule = make_rule(settings);
   settings.lr = lr_of(rule);
   settings.weight_decay = weight_decay_of(rule);
   return settings;
+}
+
+std::int64_t steps_per_epoch(const Settings& settings, std::int64_t images) {
+  return (images + settings.images_per_step() - 1) / settings.images_per_step();
 }
 
 }  // namespace train

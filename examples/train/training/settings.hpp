@@ -10,19 +10,32 @@
 #include <vector>
 
 #include "model/activation.hpp"
+#include "onepass/rule/around.hpp"
 #include "text.hpp"
 
 namespace train {
 
 /// Every field is an option of the command line. What is empty follows from the others (resolve()).
 struct Settings {
-  std::string optimizer = "adamw";             ///< A name in optimizer_kinds().
-  std::optional<double> lr;                    ///< Else the kind's own, for the batch size.
-  std::optional<double> weight_decay;          ///< Else the kind's own.
+  std::string optimizer = "adamw";          ///< A name in optimizer_kinds().
+  std::optional<double> lr = {};            ///< Else the kind's own, for the batch size.
+  std::optional<double> weight_decay = {};  ///< Else the kind's own.
+  double l1 = 0.0;                          ///< Of the penalty l1 * sum |p|.
+  onepass::L1 l1_mode = onepass::L1::proximal;
+  std::string schedule = "constant";                ///< A name in schedule_kinds().
+  std::optional<std::int64_t> schedule_steps = {};  ///< Those that the schedule is laid out for.
+  std::int64_t warmup = 0;                          ///< Steps.
+  std::optional<double> clip = {};             ///< The largest norm of all gradients together; else none.
   Activation activation = Activation::relu;    ///< Behind each hidden layer.
   std::vector<std::int64_t> hidden{256, 128};  ///< Widths of the hidden layers.
-  std::int64_t batch_size = 64;                ///< Images in a step; 0: all of them.
-  std::uint64_t seed = 1;                      ///< Of weights and order.
+  std::string init = "he-uniform";             ///< A name in initialisations().
+  double dropout = 0.0;                        ///< Share of the hidden layers' outputs; in [0, 1).
+  std::int64_t batch_size = 64;                ///< Images at once; 0: all of them.
+  std::int64_t accumulate = 1;                 ///< Batches in a step.
+  std::uint64_t seed = 1;                      ///< Of weights, order and dropout.
+
+  /// Where the batch size is known.
+  [[nodiscard]] std::int64_t images_per_step() const { return batch_size * accumulate; }
 };
 
 /// One field of Settings. A new one is a field, a row in settings.cpp and the place that obeys it: command
@@ -53,8 +66,11 @@ using Changes = std::vector<Change>;
 Changes all_settings(const Settings& settings);
 void apply(const Changes& changes, Settings& settings);
 
-/// With every field filled in, for `images` training images. Throws UsageError where fields contradict each
-/// other or the data.
+/// With every field filled in that can be told from the others and the number of training images. Throws
+/// UsageError where fields contradict each other or the data.
 Settings resolve(Settings settings, std::int64_t images);
+
+/// Of resolved settings.
+std::int64_t steps_per_epoch(const Settings& settings, std::int64_t images);
 
 }  // namespace train

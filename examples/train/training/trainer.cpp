@@ -11,6 +11,8 @@
 
 #include "data/random.hpp"
 #include "errors.hpp"
+#include "model/initialisation.hpp"
+#include "training/schedule.hpp"
 
 namespace train {
 namespace {
@@ -31,6 +33,7 @@ void require_same(std::string_view what, const T& saved, const T& asked) {
 Shape shape_of(const Settings& settings, std::int64_t inputs) {
   Shape shape{.widths = settings.hidden,
               .activation = settings.activation,
+              .dropout = settings.dropout,
               .max_rows = std::max(settings.batch_size, kTestRows)};
   shape.widths.insert(shape.widths.begin(), inputs);
   shape.widths.push_back(kClasses);
@@ -45,16 +48,15 @@ Trainer::Trainer(Backend& backend, const DeviceDataset& images, const Settings& 
       images_(images),
       settings_(resolve(settings, images.training.count)),
       network_(backend, shape_of(settings_, images.training.size)),
-      optimizer_(settings_, network_.parameters(), options),
+      optimizer_(settings_, network_.parameters(), options, backend.stream()),
       order_(backend.device(), static_cast<std::size_t>(images.training.count) * sizeof(std::int32_t),
              backend.stream()),
-      losses_(backend.device(), static_cast<std::size_t>(steps_per_epoch()) * sizeof(double),
+      losses_(backend.device(),
+              static_cast<std::size_t>(steps_per_epoch() * settings_.accumulate) * sizeof(double),
               backend.stream()) {
-  network_.initialise(settings_.seed);
-}
-
-std::int64_t Trainer::steps_per_epoch() const {
-  return (images_.training.count + settings_.batch_size - 1) / settings_.batch_size;
+  const Initialisation* init = find_initialisation(settings_.init);
+  if (init == nullptr) throw UsageError(fmt::format("there is no initialisation '{}'", settings_.init));
+  network_.initialise(settings_.seed, init->make(settings_.activation));
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {
@@ -64,7 +66,9 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   }
   require_same("a training set of size", checkpoint.images, images_.training.count);
   network_.write(checkpoint.parameters);
+  network_.restore(checkpoint.dropout);
   optimizer_.load_state_dict(checkpoint.optimizer, backend_.stream());
+  if (saved.lr != settings_.lr) optimizer_.change_lr(settings_, backend_.stream());
   step_ = checkpoint.step;
   fetched_ = step_;
   if (step_ % steps_per_epoch() != 0) draw_order();
@@ -75,45 +79,81 @@ Checkpoint Trainer::checkpoint() const {
           .images = images_.training.count,
           .step = step_,
           .parameters = network_.read(),
-          .optimizer = optimizer_.state_dict(backend_.stream())};
+          .optimizer = optimizer_.state_dict(backend_.stream()),
+          .dropout = network_.random()};
 }
 
 void Trainer::draw_order() {
   std::vector<std::int32_t> order(static_cast<std::size_t>(images_.training.count));
   std::iota(order.begin(), order.end(), 0);
-  Random random(settings_.seed, Random::Purpose::order,
-                static_cast<std::uint64_t>(step_ / steps_per_epoch()));
+  Random random(settings_.seed, static_cast<std::uint64_t>(step_ / steps_per_epoch()));
   shuffle(std::span(order), random);
   onepass::copy({backend_.device(), order_.data()}, {onepass::Device::cpu(), order.data()},
                 order.size() * sizeof(std::int32_t), backend_.stream());
 }
 
-void Trainer::take_step() {
-  const std::int64_t in_epoch = step_ % steps_per_epoch();
-  if (in_epoch == 0) draw_order();
-  const std::int64_t first = in_epoch * settings_.batch_size;
-  const std::int64_t rows = std::min(settings_.batch_size, images_.training.count - first);
-
-  backend_.gather(images_.training, order_.as<std::int32_t>() + first, network_.input(rows),
+/// Of `part`, the images from `first` on in the epoch's order.
+void Trainer::compute_gradients(std::int64_t first, const Part& part) {
+  backend_.gather(images_.training, order_.as<std::int32_t>() + first, network_.input(part.rows),
                   network_.labels());
-  network_.forward(rows);
-  network_.backward(rows, losses_.as<double>() + in_epoch);
+  network_.forward(part);
+  network_.backward(part, losses_.as<double>() + first / settings_.batch_size);
+}
+
+Trainer::Range Trainer::images_of(std::int64_t step) const {
+  const std::int64_t first = step % steps_per_epoch() * settings_.images_per_step();
+  return {first, std::min(settings_.images_per_step(), images_.training.count - first)};
+}
+
+template <class Work>
+void Trainer::timed(Work work) {
   backend_.start_clock();
-  optimizer_.step(backend_.stream());
+  work();
   backend_.stop_clock();
+}
+
+void Trainer::take_step() {
+  if (step_ % steps_per_epoch() == 0) draw_order();
+  const auto [first, images] = images_of(step_);
+  const std::int64_t batch_size = settings_.batch_size;
+  const std::int64_t batches = (images + batch_size - 1) / batch_size;
+  for (std::int64_t done = 0; done < images; done += batch_size) {
+    const std::int64_t rows = std::min(batch_size, images - done);
+    // The step takes the mean over batches: of batches that differ in size, each counts by its images.
+    const double share = static_cast<double>(rows * batches) / static_cast<double>(images);
+    compute_gradients(first + done, {.rows = rows, .first = done, .share = share});
+    if (settings_.accumulate > 1) timed([&] { optimizer_.accumulate(backend_.stream()); });
+  }
+  timed([&] { optimizer_.step(backend_.stream()); });
+  network_.advance();
   ++step_;
+}
+
+/// Out of the losses of the epoch's batches.
+double Trainer::mean_loss(std::int64_t step, std::span<const double> of_batches) const {
+  const auto [first, images] = images_of(step);
+  double mean = 0.0;
+  for (std::int64_t done = 0; done < images; done += settings_.batch_size) {
+    const std::int64_t rows = std::min(settings_.batch_size, images - done);
+    const double share = static_cast<double>(rows) / static_cast<double>(images);
+    mean += share * of_batches[static_cast<std::size_t>((first + done) / settings_.batch_size)];
+  }
+  return mean;
 }
 
 /// Appends the losses of the steps since the last call, up to one that is no number; they are all of one
 /// epoch.
 void Trainer::fetch_losses(History& history) {
   if (fetched_ == step_) return;
-  const std::int64_t first = fetched_ % steps_per_epoch();
-  std::vector<double> losses(static_cast<std::size_t>(step_ - fetched_));
-  onepass::copy({onepass::Device::cpu(), losses.data()}, {backend_.device(), losses_.as<double>() + first},
-                losses.size() * sizeof(double), backend_.stream());
-  for (const double loss : losses) {
-    ++fetched_;
+  const auto [last, images] = images_of(step_ - 1);
+  const std::int64_t begin = images_of(fetched_).first / settings_.batch_size;
+  const std::int64_t end = (last + images + settings_.batch_size - 1) / settings_.batch_size;
+  std::vector<double> losses(static_cast<std::size_t>(end));
+  onepass::copy({onepass::Device::cpu(), losses.data() + begin},
+                {backend_.device(), losses_.as<double>() + begin},
+                static_cast<std::size_t>(end - begin) * sizeof(double), backend_.stream());
+  while (fetched_ < step_) {
+    const double loss = mean_loss(fetched_++, losses);
     if (!std::isfinite(loss)) {
       history.divergence = {fetched_, loss};
       break;
@@ -164,7 +204,8 @@ EpochResult Trainer::finish_epoch(std::span<const double> losses) {
           .last_step = step_,
           .batch_loss = sum / static_cast<double>(losses.size()),
           .train = score(images_.training, sample),
-          .test = test()};
+          .test = test(),
+          .penalty = optimizer_.penalty(backend_.stream())};
 }
 
 History Trainer::run(std::int64_t steps, const Listener& listener) {
@@ -175,8 +216,10 @@ History Trainer::run(std::int64_t steps, const Listener& listener) {
   const Clock::time_point start = Clock::now();
   Clock::time_point epoch_start = start;
   std::size_t epoch_begin = 0;
+  const bool rate_changes = !is_constant(settings_) || settings_.warmup > 0;
   while (step_ < last) {
-    history.rates.push_back(lr());
+    // Where the rate stays it is asked for once: to ask is to wait for the device.
+    history.rates.push_back(rate_changes || history.rates.empty() ? lr() : history.rates.back());
     take_step();
     const bool epoch_ends = step_ % steps_per_epoch() == 0 || step_ == last;
     if (!epoch_ends && !listener.wants_progress()) continue;

@@ -34,6 +34,7 @@ struct EpochResult {
   double batch_loss = 0.0;     ///< Mean over the epoch's steps in this run, while the weights moved.
   Score train;                 ///< On the first training images, as many as there are test images.
   Score test;
+  double penalty = 0.0;  ///< What weight decay in the gradient and L1 add to the loss.
   double seconds = 0.0;  ///< Since the epoch or the run began.
 };
 
@@ -46,7 +47,7 @@ struct Divergence {
 /// What happened in a run.
 struct History {
   std::int64_t first_step = 0;  ///< Steps taken before the run.
-  std::vector<double> losses;   ///< The mean loss of each step's batch; finite.
+  std::vector<double> losses;   ///< The mean loss of each step's images; finite.
   std::vector<double> rates;    ///< The learning rate of each step; as many as losses.
   std::vector<EpochResult> epochs;
   std::optional<Divergence> divergence;  ///< Where the run has ended early.
@@ -78,16 +79,28 @@ class Trainer {
   History run(std::int64_t steps, const Listener& listener = {});
 
   [[nodiscard]] Score test() { return score(images_.test, images_.test.count); }
-  [[nodiscard]] std::int64_t steps_per_epoch() const;
+  [[nodiscard]] std::int64_t steps_per_epoch() const {
+    return train::steps_per_epoch(settings_, images_.training.count);
+  }
   [[nodiscard]] std::int64_t step_count() const { return step_; }
-  /// The learning rate of the next step.
-  [[nodiscard]] double lr() const { return *settings_.lr; }
+  /// The learning rate of the next step. Waits for the stream.
+  [[nodiscard]] double lr() const { return optimizer_.lr(backend_.stream()); }
   [[nodiscard]] const Network& network() const { return network_; }
   /// With every field filled in.
   [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:
+  /// Where images lie in an epoch's order.
+  struct Range {
+    std::int64_t first, count;
+  };
+  [[nodiscard]] Range images_of(std::int64_t step) const;
+
   void take_step();
+  template <class Work>
+  void timed(Work work);
+  void compute_gradients(std::int64_t first, const Part& part);
+  [[nodiscard]] double mean_loss(std::int64_t step, std::span<const double> of_batches) const;
   void draw_order();
   void fetch_losses(History& history);
   [[nodiscard]] EpochResult finish_epoch(std::span<const double> losses);
@@ -99,7 +112,7 @@ class Trainer {
   Network network_;
   AnyOptimizer optimizer_;
   onepass::DeviceBuffer order_;   ///< Of the training images in this epoch.
-  onepass::DeviceBuffer losses_;  ///< One for each step of an epoch.
+  onepass::DeviceBuffer losses_;  ///< One for each batch of an epoch.
   std::int64_t step_ = 0;
   std::int64_t fetched_ = 0;  ///< Steps whose loss the host knows.
 };
