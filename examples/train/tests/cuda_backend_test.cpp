@@ -7,8 +7,9 @@
 #include <iterator>
 #include <limits>
 
+#include "model/initialisation.hpp"
 #include "onepass/device.hpp"
-#include "tests/support.hpp"
+#include "tests/trainer_support.hpp"
 #include "training/trainer.hpp"
 
 namespace train {
@@ -220,6 +221,85 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
     ASSERT_EQ(cpu.size(), cuda.size());
     // The sums are taken in other orders, and ten steps carry the difference on.
     for (std::size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(cpu[i], cuda[i], 1e-4) << kind.name << " " << i;
+  }
+}
+
+/// The trainer of everything() on a backend; images outlive it.
+struct Whole {
+  Whole(Backend& backend, const Dataset& data, const std::string& optimizer)
+      : images{upload(backend, data.training, data.normalisation),
+               upload(backend, data.test, data.normalisation)},
+        trainer(backend, images, testing::everything(optimizer)) {}
+  DeviceDataset images;
+  Trainer trainer;
+};
+
+TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
+  const Dataset data = testing::made_up_dataset(100, 40);
+  for (const char* optimizer : {"momentum", "adamw"}) {
+    Whole cpu(*cpu_, data, optimizer);
+    Whole cuda(*cuda_, data, optimizer);
+    const History on_cpu = cpu.trainer.run(10);
+    const History on_cuda = cuda.trainer.run(10);
+    EXPECT_EQ(on_cpu.rates, on_cuda.rates) << optimizer;
+    // The matrix products add in other orders, and ten steps carry the difference on. Another mask, clipping
+    // or schedule would show in the second digit.
+    for (std::size_t i = 0; i < 10; ++i) EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 1e-4) << optimizer;
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_NEAR(on_cpu.epochs[i].test.loss, on_cuda.epochs[i].test.loss, 1e-4) << optimizer;
+      EXPECT_NEAR(on_cpu.epochs[i].penalty, on_cuda.epochs[i].penalty, 1e-4) << optimizer;
+    }
+    EXPECT_EQ(cpu.trainer.checkpoint().dropout, cuda.trainer.checkpoint().dropout);
+  }
+}
+
+TEST_F(CudaBackend, StartsFromTheSameBitsWhateverTheInitialisation) {
+  for (const Initialisation& init : initialisations()) {
+    const auto [cpu, cuda] = on_both([&](Backend& backend) {
+      Network network(backend, {.widths = {20, 9, kClasses}});
+      network.initialise(5, init.make(Activation::tanh));
+      std::vector<float> values;
+      for (const NamedValues& tensor : network.read())
+        std::ranges::copy(tensor.values, std::back_inserter(values));
+      return values;
+    });
+    EXPECT_EQ(cpu, cuda) << init.name;
+  }
+}
+
+TEST_F(CudaBackend, DropsTheSameOutputs) {
+  const Images images = testing::made_up_images(7, 16, 9);
+  const std::vector<std::int32_t> order{0, 1, 2, 3, 4, 5, 6};
+  const auto [cpu, cuda] = on_both([&](Backend& backend) {
+    const DeviceImages uploaded = upload(backend, images, normalise(images));
+    const auto device_order = put(backend, order);
+    Network network(backend, {.widths = {16, 9, kClasses}, .dropout = 0.9, .max_rows = 7});
+    network.initialise(5, onepass::initializers::KaimingNormal{});
+    backend.gather(uploaded, device_order.as<std::int32_t>(), network.input(7), network.labels());
+    const Matrix out = network.forward(Part{.rows = 7, .first = 3});
+    std::vector<float> logits(7 * kClasses);
+    onepass::copy({onepass::Device::cpu(), logits.data()}, {backend.device(), out.data},
+                  logits.size() * sizeof(float), backend.stream());
+    return logits;
+  });
+  // A row of which everything is dropped, as 0.9^9 of them are, has logits of exactly 0.
+  EXPECT_GT(std::ranges::count(cpu, 0.0f), 0);
+  EXPECT_EQ(std::ranges::count(cpu, 0.0f), std::ranges::count(cuda, 0.0f));
+  expect_near(cpu, cuda, 1e-4f);
+}
+
+TEST_F(CudaBackend, SavedAndResumedIsAsIfItHadNotStopped) {
+  const Dataset data = testing::made_up_dataset(100, 40);
+  for (const char* optimizer : {"momentum", "adamw"}) {
+    Whole whole(*cuda_, data, optimizer);
+    const History both = whole.trainer.run(7);
+    Whole before(*cuda_, data, optimizer);
+    before.trainer.run(3);
+    Whole after(*cuda_, data, optimizer);
+    after.trainer.restore(testing::through_a_file(before.trainer.checkpoint()));
+    const History second = after.trainer.run(4);
+    EXPECT_TRUE(std::equal(second.losses.begin(), second.losses.end(), both.losses.begin() + 3)) << optimizer;
+    EXPECT_EQ(testing::file_of(after.trainer.checkpoint()), testing::file_of(whole.trainer.checkpoint()));
   }
 }
 
