@@ -79,7 +79,7 @@ case $claim in
     refused 2 "--schedule must be constant, " --schedule cos
     refused 2 "--clip must be a number above 0" --clip 0
     "$program" --help >/dev/null
-    "$program" --list | >"$work/list"
+    "$program" --list >"$work/list"
     for name in sigmoid one-cycle orthogonal subgradient; do
       grep -q "^  $name " "$work/list" || fail "--list does not name $name"
     done
