@@ -116,8 +116,8 @@ class Program {
     report();
     const History& history = runs_.front().history;
     if (history.divergence) {
-      throw Failure(fmt::format("{} with --lr {} has {}; try a smaller rate", runs_.front().label,
-                                runs_.front().lr, train::describe(*history.divergence)));
+      throw Failure(fmt::format("{} with --lr {} has {}; try a smaller rate, --clip or --warmup",
+                                runs_.front().label, runs_.front().lr, train::describe(*history.divergence)));
     }
     // 17 digits tell any two doubles apart, so that two runs can be compared.
     fmt::print("loss of the last step: {:.17g}\n", history.losses.back());
