@@ -140,6 +140,7 @@ TEST_F(CudaGradientsGraph, ReplayFollowsChangedHandling) {
       {.clip_norm = ClipGradNorm{.max_norm = 0.3, .norm_type = NormType::l1, .formula = ClipFormula::exact}},
       {.clip_value = 0.02},  // measures nothing: what the launch before left must not count later
       {.loss_scale = 4.0, .zero_grad = true},
+      {.clip_norm = ClipGradNorm{.max_norm = 0.2}},
       {.clip_norm = ClipGradNorm{.max_norm = 0.1, .norm_type = NormType::infinity}},
       {.nonfinite = NonFinite::skip},
       {.clip_norm = ClipGradNorm{.max_norm = 0.5},
