@@ -62,7 +62,7 @@ struct GradientHandling {
   double clip_value =
       std::numeric_limits<double>::infinity();  ///< g = clamp(g, -clip_value, clip_value); >= 0.
   NonFinite nonfinite = NonFinite::propagate;
-  double loss_scale = 1.0;  ///< What the loss was multiplied by; > 0. Not beside a scaler.
+  double loss_scale = 1.0;  ///< What the loss was multiplied by, as float32; > 0. Not beside a scaler.
   std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Skips as NonFinite::skip does.
   bool zero_grad = false;  ///< Leaves zeros where a step (or accumulate) found the gradients.
 
