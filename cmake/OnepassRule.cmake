@@ -10,7 +10,10 @@ set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 # The loops are built with these flags in every build type: without -fno-math-errno, or at -O2, gcc does not
 # vectorise them (4 to 14 times slower). One loop with blends instead of one loop for each combination of
 # options. No contraction: the rules say fma where they mean it.
-set(ONEPASS_SWEEP_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
+# Bits do not depend on the level, so builds that are made for their results may have a lower one.
+set(ONEPASS_SWEEP_OPTIMIZATION -O3 CACHE STRING "Optimisation of the CPU loops, in every build type")
+mark_as_advanced(ONEPASS_SWEEP_OPTIMIZATION)
+set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
   CACHE INTERNAL "")
 
 # The arithmetic of the kernels is what the rules say: IEEE, no contraction. The PTX stays readable.

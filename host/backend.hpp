@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "host/plan.hpp"
 #include "host/rule_ops.hpp"
 #include "kernels/table.hpp"
 #include "onepass/device.hpp"
@@ -15,10 +16,12 @@
 
 namespace onepass {
 
-/// As element_offsets() makes them.
-struct WorkOffsets {
-  std::vector<std::int64_t> chunks;
-  std::vector<std::int64_t> pieces;  ///< Of a reduction.
+/// What there is to do in a step.
+struct WorkPlan {
+  std::vector<FormatRun> runs;       ///< Of the table's chunks.
+  std::vector<std::int64_t> chunks;  ///< As element_offsets() makes them.
+  std::vector<std::int64_t> pieces;  ///< The same of a reduction.
+  bool has_followers;                ///< Whether any tensor has an average or a copy.
 };
 
 class Backend {
@@ -29,7 +32,7 @@ class Backend {
   [[nodiscard]] virtual std::int64_t default_chunk_size() const = 0;
 
   /// Told once whenever the table is built anew.
-  virtual void plan(const WorkOffsets& offsets) = 0;
+  virtual void plan(const WorkPlan& plan) = 0;
 
   /// With a norm: measures the gradients first, into the table's control.
   virtual void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) = 0;

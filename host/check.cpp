@@ -14,9 +14,9 @@ namespace {
 /// A tensor of a parameter, as errors call it: value of "decoder.weight".
 struct Subject {
   const char* role;
-  const Parameter& parameter;
+  const Parameter* parameter;
 
-  [[nodiscard]] std::string text() const { return std::string(role) + " of " + quoted(parameter.name); }
+  [[nodiscard]] std::string text() const { return std::string(role) + " of " + quoted(parameter->name); }
 };
 
 void check_memory(const CheckContext& context, const Subject& subject, const Tensor& tensor, Device device) {
@@ -43,7 +43,15 @@ void check_value(const CheckContext& context, const Parameter& parameter, Device
   if (value.data == nullptr && value.numel > 0) {
     refuse(context.rule, "value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));
   }
-  check_memory(context, {"value", parameter}, value, device);
+  if (value.dtype == DType::uint16 || value.dtype == DType::uint8) {
+    refuse(context.rule, "value of " + quoted(parameter.name) + " is of " + to_string(value.dtype) +
+                             ", but must be of float32, bfloat16 or float16");
+  }
+  if (parameter.first < 0 || parameter.first % 8 != 0) {
+    refuse(context.rule, quoted(parameter.name) + " has first = " + std::to_string(parameter.first) +
+                             ", but it must be a multiple of 8");
+  }
+  check_memory(context, {"value", &parameter}, value, device);
 }
 
 void check_gradient(const CheckContext& context, const Parameter& parameter, const Tensor& grad,
@@ -53,48 +61,72 @@ void check_gradient(const CheckContext& context, const Parameter& parameter, con
     refuse(context.rule, "gradient of " + quoted(parameter.name) + " has " + elements(grad.numel) +
                              ", but its value has " + std::to_string(parameter.value.numel));
   }
-  check_memory(context, {"gradient", parameter}, grad, device);
+  if (grad.dtype != DType::float32 && grad.dtype != parameter.value.dtype) {
+    refuse(context.rule, "gradient of " + quoted(parameter.name) + " is of " + to_string(grad.dtype) +
+                             ", but must be of float32 or of its value's " +
+                             to_string(parameter.value.dtype));
+  }
+  check_memory(context, {"gradient", &parameter}, grad, device);
+}
+
+void check_copy(const CheckContext& context, const Parameter& parameter, Device device) {
+  const Tensor& copy = parameter.copy;
+  if (copy.data == nullptr) return;
+  if (parameter.value.dtype != DType::float32) {
+    refuse(context.rule, quoted(parameter.name) + " has a copy, which is for values of float32, but is of " +
+                             to_string(parameter.value.dtype));
+  }
+  if (copy.dtype != DType::bfloat16 && copy.dtype != DType::float16) {
+    refuse(context.rule, "copy of " + quoted(parameter.name) + " is of " + to_string(copy.dtype) +
+                             ", but must be of bfloat16 or float16");
+  }
+  if (copy.numel != parameter.value.numel) {
+    refuse(context.rule, "copy of " + quoted(parameter.name) + " has " + elements(copy.numel) +
+                             ", but its value has " + std::to_string(parameter.value.numel));
+  }
+  check_memory(context, {"copy", &parameter}, copy, device);
 }
 
 /// Bytes [begin, end) that a step writes or reads.
 struct Span {
   std::uintptr_t begin;
   std::uintptr_t end;
-  const Parameter* parameter;
+  Subject subject;
 };
 
-Span span_of(const Tensor& tensor, const Parameter& parameter) {
+Span span_of(const Tensor& tensor, const Subject& subject) {
   const auto begin = reinterpret_cast<std::uintptr_t>(tensor.data);
-  return {begin, begin + tensor.bytes(), &parameter};
+  return {begin, begin + tensor.bytes(), subject};
 }
 
-/// The values of all parameters, sorted by address. Two that overlap are refused.
-std::vector<Span> sorted_values(const CheckContext& context, std::span<const Parameter> added) {
+/// The values and copies of all parameters, sorted by address. Two that overlap are refused.
+std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Parameter> added) {
   std::vector<Span> spans;
   for (const std::span<const Parameter> parameters : {context.registered, added}) {
     for (const Parameter& parameter : parameters) {
-      if (parameter.value.numel > 0) spans.push_back(span_of(parameter.value, parameter));
+      if (parameter.value.numel == 0) continue;
+      spans.push_back(span_of(parameter.value, {"value", &parameter}));
+      if (parameter.copy.data != nullptr) spans.push_back(span_of(parameter.copy, {"copy", &parameter}));
     }
   }
   std::ranges::sort(spans, {}, &Span::begin);
   for (std::size_t i = 1; i < spans.size(); ++i) {
     if (spans[i].begin < spans[i - 1].end) {
-      refuse(context.rule, "the values of " + quoted(spans[i - 1].parameter->name) + " and " +
-                               quoted(spans[i].parameter->name) + " overlap in memory");
+      refuse(context.rule,
+             spans[i - 1].subject.text() + " and " + spans[i].subject.text() + " overlap in memory");
     }
   }
   return spans;
 }
 
-/// A gradient that lay over a value would be changed while it is read.
-void check_overlap(const CheckContext& context, const std::vector<Span>& values, const Parameter& parameter,
+/// A gradient that lay over what a step writes would be changed while it is read.
+void check_overlap(const CheckContext& context, const std::vector<Span>& outputs, const Parameter& parameter,
                    const Tensor& grad) {
   if (grad.data == nullptr || grad.numel == 0) return;
-  const Span span = span_of(grad, parameter);
-  const auto first = std::ranges::upper_bound(values, span.begin, {}, &Span::end);
-  if (first != values.end() && first->begin < span.end) {
-    refuse(context.rule, "the gradient of " + quoted(parameter.name) + " overlaps the value of " +
-                             quoted(first->parameter->name) + " in memory");
+  const Span span = span_of(grad, {"gradient", &parameter});
+  const auto first = std::ranges::upper_bound(outputs, span.begin, {}, &Span::end);
+  if (first != outputs.end() && first->begin < span.end) {
+    refuse(context.rule, span.subject.text() + " and " + first->subject.text() + " overlap in memory");
   }
 }
 
@@ -127,10 +159,11 @@ void check_parameters(const CheckContext& context, std::span<const Parameter> ad
     }
     check_value(context, parameter, device);
     check_gradient(context, parameter, parameter.grad, device);
+    check_copy(context, parameter, device);
   }
-  const std::vector<Span> values = sorted_values(context, added);
+  const std::vector<Span> outputs = sorted_outputs(context, added);
   for (const std::span<const Parameter> parameters : {context.registered, added}) {
-    for (const Parameter& parameter : parameters) check_overlap(context, values, parameter, parameter.grad);
+    for (const Parameter& parameter : parameters) check_overlap(context, outputs, parameter, parameter.grad);
   }
 }
 
@@ -139,15 +172,15 @@ void check_gradients(const CheckContext& context, std::span<const Tensor> gradie
     refuse(context.rule, "set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
                              std::to_string(context.registered.size()) + " parameters");
   }
-  const std::vector<Span> values = sorted_values(context, {});
+  const std::vector<Span> outputs = sorted_outputs(context, {});
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Parameter& parameter = context.registered[i];
     if (gradients[i].data == parameter.grad.data && gradients[i].numel == parameter.grad.numel &&
-        gradients[i].device == parameter.grad.device) {
+        gradients[i].dtype == parameter.grad.dtype && gradients[i].device == parameter.grad.device) {
       continue;
     }
     check_gradient(context, parameter, gradients[i], device);
-    check_overlap(context, values, parameter, gradients[i]);
+    check_overlap(context, outputs, parameter, gradients[i]);
   }
 }
 

@@ -16,7 +16,9 @@ namespace {
 }  // namespace
 
 void check_tensor(const TensorRole& role, const Tensor& tensor) {
-  if (tensor.dtype != DType::float32) fail(role, "must be of float32");
+  if (tensor.dtype != DType::float32) {
+    fail(role, "must be of float32, but is of " + std::string(to_string(tensor.dtype)));
+  }
   if (tensor.numel < 0) fail(role, "has " + elements(tensor.numel));
   if (tensor.device.is_cuda()) cuda::require_device(tensor.device.index());
   if (tensor.numel == 0) return;

@@ -11,7 +11,8 @@
 namespace onepass {
 
 void OptimizerCore::set_gradient_handling(const GradientHandling& handling, Stream stream) {
-  const kernels::Settings settings = checked_settings(impl_->ops.name, handling, impl_->device);
+  kernels::Settings settings = checked_settings(impl_->ops.name, handling, impl_->device);
+  settings.store = impl_->settings.store;
   const GradientHandling before = std::exchange(impl_->handling, handling);
   impl_->settings = settings;
   kernels::Control& control = impl_->control();

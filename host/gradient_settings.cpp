@@ -93,6 +93,7 @@ kernels::Settings checked_settings(const char* rule, const GradientHandling& han
           .skips = skips ? 1u : 0u,
           .latches = handling.nonfinite == NonFinite::error ? 1u : 0u,
           .zeroes = handling.zero_grad ? 1u : 0u,
+          .store = {},
           .found_inf = handling.found_inf,
           .grad_scale = handling.grad_scale,
           .growth_factor = scaler.growth_factor,

@@ -41,8 +41,8 @@ VariantOps make_variant_ops() {
   static_assert(kStateCount<Variant> <= static_cast<int>(kernels::kMaxStates));
   VariantOps ops;
   ops.states = Variant::kStates;
-  const auto set = [&ops](Isa isa, const cpu::Sweep* sweeps) {
-    ops.sweeps[static_cast<std::size_t>(isa)] = sweeps[kVariant];
+  const auto set = [&ops](Isa isa, const cpu::SweepsOfVariant* sweeps) {
+    ops.sweeps[static_cast<std::size_t>(isa)] = sweeps + kVariant;
   };
   set(Isa::baseline, cpu::sweeps<Rule, Isa::baseline>());
 #if defined(__x86_64__)

@@ -30,6 +30,23 @@ std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
   return request.device.is_cuda() ? make_cuda_backend(request) : make_cpu_backend(request);
 }
 
+const std::optional<EMA>& checked(const char* rule, const std::optional<EMA>& ema) {
+  if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
+    refuse(rule, "EMA.decay must lie in [0, 1], but is " + number(ema->decay));
+  }
+  if (ema && ema->dtype != DType::float32 && ema->dtype != DType::bfloat16) {
+    refuse(rule, "EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
+  }
+  return ema;
+}
+
+/// A tensor's number for random bits: a hash of its name (FNV-1a), so that neither order nor packing matters.
+std::uint32_t number_of(std::string_view name) {
+  std::uint32_t hash = 0x811c9dc5u;
+  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x01000193u;
+  return hash;
+}
+
 /// The first state that `wanted` has and `present` has not.
 std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
   const auto missing = std::ranges::find_if(wanted.states, [&](const char* name) {
@@ -64,12 +81,14 @@ std::vector<kernels::Penalty> penalties_of(const RuleOps& ops, std::span<const s
   return penalties;
 }
 
-void Roster::append(std::vector<Parameter> added, std::span<const StatePointers> added_states,
-                    std::span<const StatePointers> added_sums) {
+void Roster::append(std::vector<Parameter> added, const Enrolled& enrolled) {
   for (std::size_t i = 0; i < added.size(); ++i) {
     index_by_name.emplace(added[i].name, parameters.size());
-    states.push_back(added_states[i]);
-    if (!added_sums.empty()) gradient_sums.push_back(added_sums[i][0]);
+    formats.push_back(enrolled.formats[i]);
+    streams.push_back(enrolled.streams.streams[i]);
+    if (!enrolled.gradient_sums.streams.empty()) {
+      gradient_sums.push_back(enrolled.gradient_sums.streams[i][0]);
+    }
     parameters.push_back(std::move(added[i]));
   }
 }
@@ -85,6 +104,8 @@ OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vect
     : ops(rule_ops),
       rules(rule_blob.bytes.begin(), rule_blob.bytes.end()),
       settings(checked_settings(ops.name, handling, Device::cpu())),
+      storage(options.storage),
+      ema(checked(ops.name, options.ema)),
       accumulates(options.accumulates_gradients),
       schedules(rule_blob.count),
       schedule_memory(rule_blob.count),
@@ -93,10 +114,39 @@ OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vect
       device(device_of(context(), added)),
       backend(make_backend({ops, variant, device, options})),
       chunk_size(checked_chunk_size(options, backend->default_chunk_size())) {
+  settings.store = {.seed = options.seed,
+                    .ema_decay = ema ? ema->decay : 0.0,
+                    .warms_up_ema = ema && ema->warmup ? 1u : 0u,
+                    .rounds_stochastically = storage.rounding == Rounding::stochastic ? 1u : 0u};
   enroll(std::move(added));
 }
 
 OptimizerCore::Impl::~Impl() { backend->wait(); }
+
+kernels::TensorEntry OptimizerCore::Impl::entry_of(const Roster& next, std::size_t index) const {
+  const Parameter& parameter = next.parameters[index];
+  kernels::TensorEntry entry{};
+  entry.param = parameter.value.data;
+  const std::vector<StreamSpec> specs = streams_of(next.formats[index], variant_ops().states, ema);
+  for (std::size_t s = 0; s < specs.size(); ++s) {
+    void*& to = specs[s].role == StreamRole::state       ? entry.states[s]
+                : specs[s].role == StreamRole::remainder ? entry.remainder
+                                                         : entry.ema;
+    to = next.streams[index][s];
+  }
+  if (ema) entry.ema_type = ema->dtype;
+  entry.copy = parameter.copy.data;
+  entry.copy_type = parameter.copy.dtype;
+  entry.numel = parameter.value.numel;
+  entry.first = parameter.first;
+  entry.number = number_of(parameter.name);
+  entry.group = static_cast<std::uint32_t>(parameter.group);
+  entry.param_type = parameter.value.dtype;
+  entry.incoming_type = parameter.grad.dtype;
+  entry.grad_type = accumulates ? DType::float32 : parameter.grad.dtype;
+  entry.format = next.formats[index];
+  return entry;
+}
 
 TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
   TableContents contents;
@@ -109,14 +159,8 @@ TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
   contents.steps.resize(next.parameters.size(), 0);
   contents.accumulated.resize(next.parameters.size(), 0);
   for (std::size_t i = 0; i < next.parameters.size(); ++i) {
-    const Parameter& parameter = next.parameters[i];
-    kernels::TensorEntry entry{};
-    entry.param = parameter.value.data;
-    std::ranges::copy(next.states[i], entry.states);
-    entry.numel = parameter.value.numel;
-    entry.group = static_cast<std::uint32_t>(parameter.group);
-    contents.tensors.push_back(entry);
-    (accumulates ? contents.incoming : contents.grads).push_back(parameter.grad.data);
+    contents.tensors.push_back(entry_of(next, i));
+    (accumulates ? contents.incoming : contents.grads).push_back(next.parameters[i].grad.data);
   }
   if (accumulates) contents.grads = next.gradient_sums;
   contents.chunks = make_chunks(next.numels(), chunk_size);
@@ -129,20 +173,45 @@ TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
   return contents;
 }
 
+Enrolled OptimizerCore::Impl::allocate(std::span<const Parameter> added) const {
+  Enrolled enrolled;
+  std::vector<std::vector<StreamSpec>> specs, sums;
+  for (const Parameter& parameter : added) {
+    enrolled.formats.push_back(format_of(ops.name, parameter, storage));
+    specs.push_back(streams_of(enrolled.formats.back(), variant_ops().states, ema));
+    sums.push_back({{"gradient_sum", StreamRole::state, DType::float32, false}});
+  }
+  enrolled.streams = StateMemory::allocate(device, added, specs);
+  if (accumulates) enrolled.gradient_sums = StateMemory::allocate(device, added, sums);
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    for (std::size_t s = 0; s < specs[i].size(); ++s) {
+      const bool is_master = format_name(enrolled.formats[i]).master == Master::float32;
+      if (specs[i][s].role == StreamRole::ema || (specs[i][s].role == StreamRole::remainder && is_master)) {
+        start_at(added[i].value,
+                 {enrolled.streams.streams[i][s], specs[i][s].dtype, added[i].value.numel, device});
+      }
+    }
+  }
+  return enrolled;
+}
+
 void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
   check_parameters(context(), added, device);
   backend->wait();
-  StateMemory fresh = StateMemory::allocate(device, added, variant_ops().states.size());
-  StateMemory sums = StateMemory::allocate(device, added, accumulates ? 1 : 0);
+  Enrolled enrolled = allocate(added);
   Roster next = roster;
-  next.append(std::move(added), fresh.states, accumulates ? sums.states : std::vector<StatePointers>{});
+  next.append(std::move(added), enrolled);
 
-  const TableContents contents = contents_of(next);
+  TableContents contents = contents_of(next);
+  WorkPlan plan;
+  plan.runs = sort_by_format(contents.chunks, next.formats);
+  plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
+  plan.pieces = element_offsets(contents.pieces, next.numels(), kernels::kReduceChunk);
+  plan.has_followers = std::ranges::any_of(contents.tensors, &kernels::TensorEntry::has_followers);
   TableMemory built(device, contents);
-  state_blocks.push_back(std::move(fresh));
-  state_blocks.push_back(std::move(sums));
-  backend->plan({element_offsets(contents.chunks, next.numels(), chunk_size),
-                 element_offsets(contents.pieces, next.numels(), kernels::kReduceChunk)});
+  state_blocks.push_back(std::move(enrolled.streams));
+  state_blocks.push_back(std::move(enrolled.gradient_sums));
+  backend->plan(plan);
 
   roster = std::move(next);
   table_memory = std::move(built);
@@ -198,7 +267,16 @@ void OptimizerCore::set_gradients(std::span<const Tensor> gradients, Stream stre
     impl_->backend->write(const_cast<void**>(entries) + first,
                           std::as_bytes(std::span(pointers).subspan(first, last - first)), stream);
   }
-  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].grad = gradients[i];
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const DType before = parameters[i].grad.dtype;
+    parameters[i].grad = gradients[i];
+    if (gradients[i].dtype != before) impl_->patch_entry(i, stream);
+  }
+}
+
+void OptimizerCore::Impl::patch_entry(std::size_t parameter, Stream stream) {
+  auto* const entries = const_cast<kernels::TensorEntry*>(table_memory.view().tensors);
+  patch(entries + parameter, entry_of(roster, parameter), stream);
 }
 
 void OptimizerCore::add_parameters(std::vector<Parameter> parameters) {

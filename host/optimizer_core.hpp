@@ -17,15 +17,22 @@
 
 namespace onepass {
 
+/// What registration makes of new parameters.
+struct Enrolled {
+  std::vector<std::uint8_t> formats;
+  StateMemory streams;
+  StateMemory gradient_sums;  ///< Without streams where gradients are not accumulated.
+};
+
 /// The registered parameters, in order, and what belongs to each.
 struct Roster {
   std::vector<Parameter> parameters;
-  std::vector<StatePointers> states;
-  std::vector<void*> gradient_sums;  ///< Empty where gradients are not accumulated.
+  std::vector<std::uint8_t> formats;
+  std::vector<StreamPointers> streams;  ///< The rule's states, then what a parameter lacks of its master.
+  std::vector<void*> gradient_sums;     ///< Empty where gradients are not accumulated.
   std::unordered_map<std::string, std::size_t> index_by_name;
 
-  void append(std::vector<Parameter> added, std::span<const StatePointers> added_states,
-              std::span<const StatePointers> added_sums);
+  void append(std::vector<Parameter> added, const Enrolled& enrolled);
   [[nodiscard]] std::vector<std::int64_t> numels() const;
 };
 
@@ -52,8 +59,13 @@ struct OptimizerCore::Impl {
   [[nodiscard]] const VariantOps& variant_ops() const { return ops.variants[variant]; }
   [[nodiscard]] CheckContext context() const { return {ops.name, group_count, roster.parameters}; }
   [[nodiscard]] std::size_t find_parameter(std::string_view name) const;
-  [[nodiscard]] std::size_t find_state(std::string_view name) const;
-  [[nodiscard]] Tensor state(std::size_t parameter, std::size_t state) const;
+  [[nodiscard]] std::size_t find_stream(std::size_t parameter, std::string_view name) const;
+  [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
+    return streams_of(roster.formats[parameter], variant_ops().states, ema);
+  }
+  [[nodiscard]] Tensor stream(std::size_t parameter, std::size_t stream) const;
+  [[nodiscard]] Enrolled allocate(std::span<const Parameter> added) const;
+  [[nodiscard]] kernels::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;
   [[nodiscard]] Tensor gradient_sum(std::size_t parameter) const;
 
   /// The table; what has been counted is as it is now.
@@ -62,6 +74,9 @@ struct OptimizerCore::Impl {
   [[nodiscard]] kernels::Progress progress(Stream stream) const {
     return table_memory.read(&control().progress, stream);
   }
+  /// Writes a parameter's entry anew, in the order of the stream.
+  void patch_entry(std::size_t parameter, Stream stream);
+
   /// Throws InvalidArgument if the schedule drives a momentum that the group has no state for.
   void check_schedule(const Schedule& schedule, std::size_t group) const;
   void set_schedule(const Schedule& schedule, std::size_t group);
@@ -77,7 +92,9 @@ struct OptimizerCore::Impl {
   const RuleOps& ops;
   std::vector<std::byte> rules;  ///< As the table has them.
   GradientHandling handling;
-  kernels::Settings settings;  ///< What `handling` says, as the table has it.
+  kernels::Settings settings;  ///< What `handling` and `storage` say, as the table has it.
+  Storage storage;
+  std::optional<EMA> ema;
   bool accumulates;
   std::vector<Schedule> schedules;              ///< One a group.
   std::vector<ScheduleMemory> schedule_memory;  ///< The same on the device.

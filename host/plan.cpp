@@ -24,6 +24,20 @@ std::vector<kernels::Chunk> make_chunks(std::span<const std::int64_t> numels, st
   return chunks;
 }
 
+std::vector<FormatRun> sort_by_format(std::vector<kernels::Chunk>& chunks,
+                                      std::span<const std::uint8_t> format_of_tensor) {
+  const auto format = [&](const kernels::Chunk& chunk) { return format_of_tensor[chunk.tensor]; };
+  std::ranges::stable_sort(chunks, {}, format);
+  std::vector<FormatRun> runs;
+  for (const kernels::Chunk& chunk : chunks) {
+    if (runs.empty() || runs.back().format != format(chunk)) {
+      runs.push_back({format(chunk), runs.empty() ? 0 : runs.back().first + runs.back().count, 0});
+    }
+    ++runs.back().count;
+  }
+  return runs;
+}
+
 std::vector<std::int64_t> element_offsets(std::span<const kernels::Chunk> chunks,
                                           std::span<const std::int64_t> numels, std::int64_t chunk_size) {
   std::vector<std::int64_t> offsets{0};

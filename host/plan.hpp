@@ -13,6 +13,17 @@ namespace onepass {
 /// Throws InvalidArgument if a tensor has more chunks than 32 bits can number.
 std::vector<kernels::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size);
 
+/// A run of chunks of one format.
+struct FormatRun {
+  std::uint8_t format;
+  std::int64_t first;
+  std::int64_t count;
+};
+
+/// Brings the chunks into the order of their tensors' formats, and says where each begins.
+std::vector<FormatRun> sort_by_format(std::vector<kernels::Chunk>& chunks,
+                                      std::span<const std::uint8_t> format_of_tensor);
+
 /// Elements before each chunk, and in the end the elements of all: one more entry than there are chunks.
 std::vector<std::int64_t> element_offsets(std::span<const kernels::Chunk> chunks,
                                           std::span<const std::int64_t> numels, std::int64_t chunk_size);

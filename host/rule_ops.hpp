@@ -16,8 +16,8 @@ namespace onepass {
 /// One variant: its states, and its update on each backend.
 struct VariantOps {
   std::span<const char* const> states;
-  std::array<cpu::Sweep, 4> sweeps{};  ///< By Isa; null where this build has none.
-  kernels::CudaVariant cuda{};         ///< Null where this build has no CUDA.
+  std::array<const cpu::SweepsOfVariant*, 4> sweeps{};  ///< By Isa; null where this build has none.
+  kernels::CudaVariant cuda{};                          ///< Null where this build has no CUDA.
 };
 
 struct RuleOps {

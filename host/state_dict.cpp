@@ -16,6 +16,12 @@ std::string listed(std::span<const char* const> names) {
   return text.empty() ? "none" : text;
 }
 
+std::vector<const char*> names_of(std::span<const StreamSpec> specs) {
+  std::vector<const char*> names;
+  for (const StreamSpec& spec : specs) names.push_back(spec.name);
+  return names;
+}
+
 /// Holds a dict against the optimizer that is to take it.
 class DictCheck {
  public:
@@ -30,7 +36,7 @@ class DictCheck {
       const std::size_t index = core_.find_parameter(saved.name);
       if (seen[index]) refuse(core_.ops.name, "the state dict has " + quoted(saved.name) + " twice");
       seen[index] = true;
-      check_parameter(saved, core_.roster.parameters[index], dict.micro_batches);
+      check_parameter(saved, index, dict.micro_batches);
     }
     const auto missing = std::ranges::find(seen, false);
     if (missing != seen.end()) {
@@ -80,9 +86,9 @@ class DictCheck {
                                std::to_string(core_.accumulates ? wanted : 0) + " here");
   }
 
-  void check_parameter(const SavedParameter& saved, const Parameter& parameter,
-                       std::int64_t micro_batches) const {
-    const std::span<const char* const> names = core_.variant_ops().states;
+  void check_parameter(const SavedParameter& saved, std::size_t index, std::int64_t micro_batches) const {
+    const Parameter& parameter = core_.roster.parameters[index];
+    const std::vector<StreamSpec> specs = core_.specs_of(index);
     require_count(saved.step, "steps of " + quoted(saved.name));
     if (saved.accumulated > micro_batches) {
       refuse(core_.ops.name, "the state dict counts " + std::to_string(saved.accumulated) +
@@ -91,18 +97,22 @@ class DictCheck {
     }
     check_gradient_sum(saved, parameter);
     const bool same = std::ranges::equal(
-        saved.states, names, [](const SavedState& state, const char* name) { return state.name == name; });
+        saved.states, specs,
+        [](const SavedState& state, const StreamSpec& spec) { return state.name == spec.name; });
     if (!same) {
       std::vector<const char*> given;
       for (const SavedState& state : saved.states) given.push_back(state.name.c_str());
       refuse(core_.ops.name, "the state dict has the states " + listed(given) + " for " + quoted(saved.name) +
-                                 ", but this optimizer's are " + listed(names));
+                                 ", but this optimizer's are " + listed(names_of(specs)));
     }
-    for (const SavedState& state : saved.states) {
-      if (state.dtype == parameter.value.dtype && state.bytes.size() == parameter.value.bytes()) continue;
+    for (std::size_t s = 0; s < specs.size(); ++s) {
+      const SavedState& state = saved.states[s];
+      const std::size_t wanted = specs[s].bytes(parameter.value.numel);
+      if (state.dtype == specs[s].dtype && state.bytes.size() == wanted) continue;
       refuse(core_.ops.name, state.name + " of " + quoted(saved.name) + " has " +
-                                 std::to_string(state.bytes.size()) + " bytes in the state dict, but " +
-                                 std::to_string(parameter.value.bytes()) + " here");
+                                 std::to_string(state.bytes.size()) + " bytes of " + to_string(state.dtype) +
+                                 " in the state dict, but " + std::to_string(wanted) + " of " +
+                                 to_string(specs[s].dtype) + " here");
     }
   }
 
@@ -117,21 +127,23 @@ std::size_t OptimizerCore::Impl::find_parameter(std::string_view name) const {
   return found->second;
 }
 
-std::size_t OptimizerCore::Impl::find_state(std::string_view name) const {
-  const std::span<const char* const> names = variant_ops().states;
-  const auto found = std::ranges::find(names, name);
-  if (found == names.end())
-    refuse(ops.name, "there is no state " + quoted(name) + "; the states are: " + listed(names));
-  return static_cast<std::size_t>(found - names.begin());
+std::size_t OptimizerCore::Impl::find_stream(std::size_t parameter, std::string_view name) const {
+  const std::vector<StreamSpec> specs = specs_of(parameter);
+  const auto found =
+      std::ranges::find(specs, name, [](const StreamSpec& spec) { return std::string_view(spec.name); });
+  if (found == specs.end())
+    refuse(ops.name, "there is no state " + quoted(name) + "; the states are: " + listed(names_of(specs)));
+  return static_cast<std::size_t>(found - specs.begin());
 }
 
-Tensor OptimizerCore::Impl::state(std::size_t parameter, std::size_t state) const {
-  return {static_cast<float*>(roster.states[parameter][state]), roster.parameters[parameter].value.numel,
-          device};
+Tensor OptimizerCore::Impl::stream(std::size_t parameter, std::size_t stream) const {
+  return {roster.streams[parameter][stream], specs_of(parameter)[stream].dtype,
+          roster.parameters[parameter].value.numel, device};
 }
 
 Tensor OptimizerCore::state(std::string_view parameter, std::string_view state) {
-  return impl_->state(impl_->find_parameter(parameter), impl_->find_state(state));
+  const std::size_t index = impl_->find_parameter(parameter);
+  return impl_->stream(index, impl_->find_stream(index, state));
 }
 
 Tensor OptimizerCore::Impl::gradient_sum(std::size_t parameter) const {
@@ -150,14 +162,14 @@ std::int64_t OptimizerCore::skipped_steps(Stream stream) const { return impl_->p
 
 namespace {
 
-std::vector<std::byte> bytes_of(const Tensor& tensor, Stream stream) {
-  std::vector<std::byte> bytes(tensor.bytes());
-  copy({Device::cpu(), bytes.data()}, {tensor.device, tensor.data}, bytes.size(), stream);
+std::vector<std::byte> read_bytes(Device device, const void* from, std::size_t size, Stream stream) {
+  std::vector<std::byte> bytes(size);
+  copy({Device::cpu(), bytes.data()}, {device, from}, size, stream);
   return bytes;
 }
 
-void write_back(const Tensor& tensor, const std::vector<std::byte>& bytes, Stream stream) {
-  copy({tensor.device, tensor.data}, {Device::cpu(), bytes.data()}, bytes.size(), stream);
+void write_bytes(Device device, void* to, const std::vector<std::byte>& bytes, Stream stream) {
+  copy({device, to}, {Device::cpu(), bytes.data()}, bytes.size(), stream);
 }
 
 }  // namespace
@@ -171,23 +183,29 @@ StateDict OptimizerCore::state_dict(Stream stream) const {
                  .micro_batches = progress.micro_batches,
                  .loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f,
                  .growth_tracker = progress.loss_scale.growth_tracker,
+                 .seed = impl_->settings.store.seed,
                  .lrs = {},
                  .schedules = impl_->schedules,
                  .parameters = {}};
   const std::vector<std::int64_t> steps = impl_->table_memory.read_counts(table.steps, stream);
   const std::vector<std::int64_t> accumulated = impl_->table_memory.read_counts(table.accumulated, stream);
-  const std::span<const char* const> names = impl_->variant_ops().states;
   for (std::size_t p = 0; p < steps.size(); ++p) {
-    SavedParameter saved{.name = impl_->roster.parameters[p].name,
+    const Parameter& parameter = impl_->roster.parameters[p];
+    SavedParameter saved{.name = parameter.name,
                          .step = steps[p],
                          .states = {},
                          .accumulated = accumulated[p],
                          .gradient_sum = {}};
-    for (std::size_t s = 0; s < names.size(); ++s) {
-      const Tensor state = impl_->state(p, s);
-      saved.states.push_back({names[s], state.dtype, bytes_of(state, stream)});
+    const std::vector<StreamSpec> specs = impl_->specs_of(p);
+    for (std::size_t s = 0; s < specs.size(); ++s) {
+      saved.states.push_back({specs[s].name, specs[s].dtype,
+                              read_bytes(impl_->device, impl_->roster.streams[p][s],
+                                         specs[s].bytes(parameter.value.numel), stream)});
     }
-    if (accumulated[p] != 0) saved.gradient_sum = bytes_of(impl_->gradient_sum(p), stream);
+    if (accumulated[p] != 0) {
+      const Tensor sum = impl_->gradient_sum(p);
+      saved.gradient_sum = read_bytes(impl_->device, sum.data, sum.bytes(), stream);
+    }
     dict.parameters.push_back(std::move(saved));
   }
   return dict;
@@ -205,13 +223,17 @@ void OptimizerCore::load_state_dict(const StateDict& dict, Stream stream) {
     steps[index] = saved.step;
     accumulated[index] = saved.accumulated;
     for (std::size_t s = 0; s < saved.states.size(); ++s) {
-      write_back(impl_->state(index, s), saved.states[s].bytes, stream);
+      write_bytes(impl_->device, impl_->roster.streams[index][s], saved.states[s].bytes, stream);
     }
-    if (saved.accumulated != 0) write_back(impl_->gradient_sum(index), saved.gradient_sum, stream);
+    if (saved.accumulated != 0) {
+      write_bytes(impl_->device, impl_->gradient_sum(index).data, saved.gradient_sum, stream);
+    }
   }
   const kernels::Table& table = impl_->table_memory.view();
   impl_->table_memory.write_counts(table.steps, steps, stream);
   impl_->table_memory.write_counts(table.accumulated, accumulated, stream);
+  impl_->settings.store.seed = dict.seed;
+  impl_->patch(&impl_->control().settings, impl_->settings, stream);
   kernels::Progress progress = impl_->progress(stream);
   progress.steps = dict.steps;
   progress.skipped = dict.skipped_steps;

@@ -6,22 +6,27 @@
 #include <span>
 #include <vector>
 
+#include "host/storage_layout.hpp"
 #include "kernels/table.hpp"
 #include "onepass/device.hpp"
 #include "onepass/parameter.hpp"
 
 namespace onepass {
 
-/// The states of one parameter, in the order of the variant's names.
-using StatePointers = std::array<void*, kernels::kMaxStates>;
+/// The streams of one parameter, in the order of its StreamSpecs.
+using StreamPointers = std::array<void*, kernels::kMaxStates + 2>;
 
-/// States of parameters that were registered together, in one block. Zero at first.
+/// Fills a stream of float32 or bfloat16 with what a parameter is, rounded to the nearest. Waits.
+void start_at(const Tensor& value, const Tensor& stream);
+
+/// Streams of parameters that were registered together, in one block. Zero at first.
 struct StateMemory {
   DeviceBuffer block;
-  std::vector<StatePointers> states;  ///< One a parameter.
+  std::vector<StreamPointers> streams;  ///< One a parameter.
 
-  /// Allocates and zeroes; waits until it is done.
-  static StateMemory allocate(Device device, std::span<const Parameter> parameters, std::size_t state_count);
+  /// Allocates and zeroes; waits until it is done. `specs` are those of each parameter.
+  static StateMemory allocate(Device device, std::span<const Parameter> parameters,
+                              std::span<const std::vector<StreamSpec>> specs);
 };
 
 }  // namespace onepass

@@ -69,6 +69,7 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .steps = reinterpret_cast<std::int64_t*>(base + steps),
            .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
            .coefficients = base + coefficients,
+           .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
            .control = reinterpret_cast<kernels::Control*>(base + control)};
 }
 

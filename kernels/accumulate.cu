@@ -7,18 +7,18 @@
 #include "kernels/lanes.cuh"
 #include "kernels/last_block.cuh"
 #include "kernels/launch.cuh"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 namespace onepass::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-using Codec = storage::Float32;
 
 /// One chunk, by one block. The first micro-batch is copied: the sum need be neither read nor zeroed.
-__device__ void accumulate_chunk(const Table& table, Chunk chunk) {
+template <class Codec>
+__device__ void accumulate_as(const Table& table, Chunk chunk) {
   const Extent part = extent(table, chunk);
-  auto* const incoming = global<Codec::Element>(table.incoming[chunk.tensor]) + part.begin;
+  auto* const incoming = global<typename Codec::Element>(table.incoming[chunk.tensor]) + part.begin;
   auto* const sum = global<float>(table.grads[chunk.tensor]) + part.begin;
   const Access from = widest(incoming), to = widest(sum);
   const bool first = table.accumulated[chunk.tensor] == 0;
@@ -36,6 +36,17 @@ __device__ void accumulate_chunk(const Table& table, Chunk chunk) {
     }
     store<storage::Float32>(sum + i, grad, lanes, to);
     if (zeroes) store_zeros<Codec>(incoming + i, lanes, from);
+  }
+}
+
+__device__ void accumulate_chunk(const Table& table, Chunk chunk) {
+  switch (table.tensors[chunk.tensor].incoming_type) {
+    case DType::bfloat16:
+      return accumulate_as<storage::BFloat16>(table, chunk);
+    case DType::float16:
+      return accumulate_as<storage::Float16>(table, chunk);
+    default:
+      return accumulate_as<storage::Float32>(table, chunk);
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include "kernels/global.hpp"
 #include "kernels/table.hpp"
+#include "onepass/ema.hpp"
+#include "onepass/random/random_state.hpp"
 #include "onepass/rule/element.hpp"
 #include "onepass/schedules/evaluate.hpp"
 
@@ -28,6 +30,12 @@ ONEPASS_LANE void* const* callers_gradients(const Table& table) {
 template <class Rule>
 ONEPASS_LANE rule::TensorCoefficients<Rule>* coefficients(const Table& table) {
   return static_cast<rule::TensorCoefficients<Rule>*>(table.coefficients);
+}
+
+/// What lies at the beginning of a tensor's coefficients, whatever the rule.
+ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) {
+  return *reinterpret_cast<rule::TensorStep*>(static_cast<char*>(table.coefficients) +
+                                              tensor * table.coefficient_bytes);
 }
 
 template <class Rule>
@@ -148,10 +156,9 @@ ONEPASS_LANE bool zeroes_gradient(const Table& table, std::int64_t tensor) {
   return table.control->settings.zeroes != 0 && table.incoming == nullptr && table.grads[tensor] != nullptr;
 }
 
-template <class Rule>
 ONEPASS_LANE void leave_out(const Table& table, std::int64_t tensor) {
-  coefficients<Rule>(table)[tensor].active = false;
-  coefficients<Rule>(table)[tensor].zero_grad = zeroes_gradient(table, tensor);
+  step_of(table, tensor).active = false;
+  step_of(table, tensor).zero_grad = zeroes_gradient(table, tensor);
 }
 
 /// A rule with the rates that its group's schedule has for this step.
@@ -168,11 +175,32 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   return rule;
 }
 
+/// The random bits of this step; the high bits of the step count go into the key.
+ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
+  const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
+  return {.key = position.key(),
+          .first_block = static_cast<std::uint64_t>(tensor.first / 8),
+          .step = position.step(),
+          .tensor = tensor.number};
+}
+
+/// For the step that the tensor's count says.
+ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
+  const StoreSettings& settings = table.control->settings.store;
+  return {.draws = draws_of(table, table.tensors[tensor]),
+          .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0, table.steps[tensor]),
+          .rounds_stochastically = settings.rounds_stochastically,
+          .active = true,
+          .zero_grad = zeroes_gradient(table, tensor)};
+}
+
 /// For the step that the tensor's count says.
 template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
-  coefficients<Rule>(table)[tensor] = rule::TensorCoefficients<Rule>::prepare(
-      scheduled<Rule>(table, tensor), table.steps[tensor], plan.scale, zeroes_gradient(table, tensor));
+  const Rule rule = scheduled<Rule>(table, tensor);
+  coefficients<Rule>(table)[tensor] = {.step = tensor_step(table, tensor),
+                                       .around = rule::Around::prepare(rule, plan.scale),
+                                       .rule = rule.prepare(table.steps[tensor])};
 }
 
 }  // namespace onepass::kernels

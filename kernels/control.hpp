@@ -7,16 +7,25 @@
 
 namespace onepass::kernels {
 
+/// What becomes of numbers after the rules; as the optimizer was made.
+struct StoreSettings {
+  std::uint64_t seed;                   ///< Of stochastic rounding.
+  double ema_decay;                     ///< Where a tensor has a moving average.
+  std::uint32_t warms_up_ema;           ///< EMA::warmup
+  std::uint32_t rounds_stochastically;  ///< 1: 16-bit parameters without a master.
+};
+
 /// What becomes of gradients before the rules see them; patched by the host in the order of a stream.
 struct Settings {
-  double max_norm;          ///< Infinite: no clipping by norm.
-  double norm_eps;          ///< Added to the norm before max_norm is divided by it.
-  float max_value;          ///< Infinite: no clipping by value.
-  Measure norm;             ///< What a norm launch before the step measures.
-  std::uint32_t measures;   ///< 1 if there is one.
-  std::uint32_t skips;      ///< 1: a gradient that is not finite turns the step into nothing.
-  std::uint32_t latches;    ///< 1: and is remembered for check().
-  std::uint32_t zeroes;     ///< 1: the update leaves zeros where it found the gradients.
+  double max_norm;         ///< Infinite: no clipping by norm.
+  double norm_eps;         ///< Added to the norm before max_norm is divided by it.
+  float max_value;         ///< Infinite: no clipping by value.
+  Measure norm;            ///< What a norm launch before the step measures.
+  std::uint32_t measures;  ///< 1 if there is one.
+  std::uint32_t skips;     ///< 1: a gradient that is not finite turns the step into nothing.
+  std::uint32_t latches;   ///< 1: and is remembered for check().
+  std::uint32_t zeroes;    ///< 1: the update leaves zeros where it found the gradients.
+  StoreSettings store;
   const float* found_inf;   ///< Nonzero when a step runs: it changes nothing. May be null.
   const float* grad_scale;  ///< The caller's loss scale, divided out. May be null.
   double growth_factor;     ///< Of the loss scaler.

@@ -1,11 +1,12 @@
-// elementwise.cuh - the update kernel: load, move, store, for every tensor of the model.
+// elementwise.cuh - the update kernel: load, move, store, for every tensor of one format.
 #pragma once
 
 #include <cstdint>
 #include <utility>
 
 #include "kernels/advance.hpp"
-#include "kernels/lanes.cuh"
+#include "kernels/followers.cuh"
+#include "kernels/streams.cuh"
 #include "kernels/table.hpp"
 #include "onepass/rule/concept.hpp"
 
@@ -13,94 +14,131 @@ namespace onepass::kernels {
 
 inline constexpr int kThreads = 256;
 
-/// One chunk's streams, from its first element on.
-template <class Format, int kStates>
-struct Streams {
-  typename Format::Param::Element* param;
-  typename Format::Grad::Element* grad;
-  typename Format::State::Element* state[kStates > 0 ? kStates : 1];
+/// A state's stream, found by its number among the bases of Streams: std::tuple is for the host.
+template <class Stream, std::size_t kState>
+struct Numbered {
+  Stream state;
+};
 
-  static __device__ __forceinline__ Streams of(const Table& table, Chunk chunk, std::int64_t begin) {
-    const TensorEntry& tensor = table.tensors[chunk.tensor];
-    Streams streams;
-    streams.param = global<typename Format::Param::Element>(tensor.param) + begin;
-    streams.grad = global<typename Format::Grad::Element>(table.grads[chunk.tensor]) + begin;
-#pragma unroll
-    for (int s = 0; s < kStates; ++s) {
-      streams.state[s] = global<typename Format::State::Element>(tensor.states[s]) + begin;
-    }
-    return streams;
-  }
+/// One chunk's streams, from its first element on.
+template <class Format, class Variant, class Indices>
+struct Streams;
+
+template <class Format, class Variant, std::size_t... kState>
+struct Streams<Format, Variant, std::index_sequence<kState...>>
+    : Numbered<StateStream<Format, Variant, kState>, kState>... {
+  static constexpr int kStates = sizeof...(kState);
+  using TileOf = Tile<Format, kStates>;
+  template <std::size_t kIndex>
+  using Base = Numbered<StateStream<Format, Variant, kIndex>, kIndex>;
+
+  ParamStream<Format> param;
+  GradStream<Format> grad;
+
+  __device__ __forceinline__ Streams(const TensorEntry& tensor, void* gradient, std::int64_t begin)
+      : Base<kState>{{tensor.states[kState], begin, tensor.numel}}...,
+        param(tensor, begin),
+        grad(gradient, begin, tensor.grad_type) {}
 
   [[nodiscard]] __device__ __forceinline__ bool all_wide() const {
-    bool wide = widest(param) == Access::sixteen && widest(grad) == Access::sixteen;
+    return param.wide() && grad.wide() && (... && (Base<kState>::state.access() == Access::sixteen));
+  }
+
+  __device__ __forceinline__ void load(TileOf& tile, Place place, bool wide) const {
+    param.load(tile.param, place, wide);
+    grad.load(tile.grad, place, wide);
+    (..., Base<kState>::state.load(tile.state[kState], place, access<kState>(wide)));
+  }
+
+  /// All but the gradient. `place` counts from the chunk's first element, which is the tensor's `begin`.
+  __device__ __forceinline__ void store(const rule::TensorStep& step, const TileOf& tile, Place place,
+                                        bool wide, std::int64_t begin) const {
+    if constexpr (Format::kRoundsStochastically) {
+      if (step.rounds_stochastically != 0) return store_rounded(step.draws, tile, place, wide, begin);
+    }
+    param.store(tile.param, place, wide);
+    if constexpr (Format::kQuantized) {
+      const auto group = step.draws.counter_of_group((begin + place.at) / storage::kGroup);
+      const random::Words words = step.draws.of(group);
+      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide), words.word[kState]));
+    } else {
+      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
+    }
+  }
+
+  template <bool kPlain, class Rule>
+  static __device__ __forceinline__ void move(const rule::TensorCoefficients<Rule>& k, TileOf& tile) {
 #pragma unroll
-    for (int s = 0; s < kStates; ++s) wide = wide && widest(state[s]) == Access::sixteen;
-    return wide;
+    for (int lane = 0; lane < TileOf::kCount; ++lane) {
+      rule::move<Variant, Format::kHasLossyStates, kPlain>(k, tile.param[lane], tile.grad[lane],
+                                                           tile.state[kState][lane]...);
+    }
+  }
+
+ private:
+  template <std::size_t kIndex>
+  [[nodiscard]] __device__ __forceinline__ Access access(bool wide) const {
+    return wide ? Access::sixteen : Base<kIndex>::state.access();
+  }
+
+  /// One Philox block for the eight elements of a tile.
+  __device__ __forceinline__ void store_rounded(const rule::Draws& draws, const TileOf& tile, Place place,
+                                                bool wide, std::int64_t begin) const {
+    const random::Words words =
+        draws.of(draws.counter_of_block((begin + place.at) / 8, random::Purpose::rounding));
+    param.store_rounded(tile.param, place, wide, words);
+    if constexpr (Format::kHasLossyStates) {
+      (...,
+       Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide), words, kState));
+    } else {
+      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
+    }
   }
 };
 
-/// The elements of kLanes neighbours, as the rule sees them.
-template <int kStates>
-struct Tile {
-  float param[kLanes];
-  float grad[kLanes];
-  float state[kStates > 0 ? kStates : 1][kLanes];
-};
-
-template <class Variant, bool kPlain, class Rule, int kStates, std::size_t... kState>
-__device__ __forceinline__ void move_lane(const rule::TensorCoefficients<Rule>& k, Tile<kStates>& tile,
-                                          int lane, std::index_sequence<kState...>) {
-  rule::move<Variant, kPlain>(k, tile.param[lane], tile.grad[lane], tile.state[kState][lane]...);
-}
+template <class Format, class Variant>
+using StreamsOf = Streams<Format, Variant, std::make_index_sequence<kStateCount<Variant>>>;
 
 /// One chunk, by one block. kSimple: every stream is aligned to 16 bytes, and what stands around the rule is
-/// plain, so nothing need be asked.
-template <class Variant, class Format, bool kSimple, class Rule, int kStates>
+/// plain, so nothing need be asked. Every thread of a warp takes part in every turn of it.
+template <class Format, class Variant, bool kSimple, class Rule>
 __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
-                                      const Streams<Format, kStates>& at, std::int64_t count) {
-  const auto access = [](const void* stream) { return kSimple ? Access::sixteen : widest(stream); };
-  for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < count; i += kLanes * kThreads) {
-    const int lanes = count - i < kLanes ? static_cast<int>(count - i) : kLanes;
-    Tile<kStates> tile;
-    load<typename Format::Param>(tile.param, at.param + i, lanes, access(at.param));
-    load<typename Format::Grad>(tile.grad, at.grad + i, lanes, access(at.grad));
-#pragma unroll
-    for (int s = 0; s < kStates; ++s) {
-      load<typename Format::State>(tile.state[s], at.state[s] + i, lanes, access(at.state[s]));
-    }
-#pragma unroll
-    for (int lane = 0; lane < kLanes; ++lane) {
-      move_lane<Variant, kSimple>(k, tile, lane, std::make_index_sequence<kStates>{});
-    }
-    store<typename Format::Param>(at.param + i, tile.param, lanes, access(at.param));
-#pragma unroll
-    for (int s = 0; s < kStates; ++s) {
-      store<typename Format::State>(at.state[s] + i, tile.state[s], lanes, access(at.state[s]));
-    }
+                                      const StreamsOf<Format, Variant>& streams, Extent part) {
+  constexpr int kCount = kTile<Format>;
+  for (std::int64_t base = 0; base < part.count; base += kCount * kThreads) {
+    const std::int64_t at = base + kCount * static_cast<std::int64_t>(threadIdx.x);
+    const std::int64_t left = part.count - at;
+    if (!Format::kQuantized && left <= 0) return;
+    const Place place{at, left < kCount ? static_cast<int>(left < 0 ? 0 : left) : kCount};
+    typename StreamsOf<Format, Variant>::TileOf tile;
+    streams.load(tile, place, kSimple);
+    streams.template move<kSimple>(k, tile);
+    streams.store(k.step, tile, place, kSimple, part.begin);
   }
 }
 
-/// One step of Rule on every chunk of the table. Grid: any number of blocks, which stride over the chunks;
-/// block: kThreads. No shared memory, no barrier, no atomics; an element belongs to a thread by its index in
-/// the chunk, so the result depends on nothing but the numbers. Reads p, g and each state once, writes p and
-/// each state once, and zeros over g where that is asked for.
+/// One step of Rule on every chunk of the table, all of which are of one format. Grid: any number of blocks,
+/// which stride over the chunks; block: kThreads. No shared memory, no barrier, no atomics; an element
+/// belongs to a thread by its index in the chunk, so the result depends on nothing but the numbers. Reads p,
+/// g and each state once, writes p and each state once, moves an average of p and writes a copy of it where a
+/// tensor has them, and zeros over g where that is asked for.
 template <class Rule, class Variant, class Format>
 __global__ void __launch_bounds__(kThreads) elementwise(const Table table) {
-  constexpr int kStates = kStateCount<Variant>;
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
-    if (!k.active && !k.zero_grad) continue;
+    if (!k.step.active && !k.step.zero_grad) continue;
     const Extent part = extent(table, chunk);
-    const auto streams = Streams<Format, kStates>::of(table, chunk, part.begin);
-    if (k.active && streams.all_wide() && k.around.is_plain()) {
-      sweep<Variant, Format, true>(k, streams, part.count);
-    } else if (k.active) {
-      sweep<Variant, Format, false>(k, streams, part.count);
+    const TensorEntry& tensor = table.tensors[chunk.tensor];
+    const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], part.begin);
+    if (k.step.active && streams.all_wide() && k.around.is_plain()) {
+      sweep<Format, Variant, true>(k, streams, part);
+    } else if (k.step.active) {
+      sweep<Format, Variant, false>(k, streams, part);
     }
+    if (k.step.active && tensor.has_followers()) Followers<Format, kThreads>{tensor, k.step, part}.follow();
     // Each thread writes where it has read itself.
-    if (k.zero_grad) zero_run<typename Format::Grad, kThreads>(streams.grad, part.count);
+    if (k.step.zero_grad) streams.grad.template zero<kThreads>(part.count);
   }
 }
 

@@ -10,32 +10,41 @@
 #include "kernels/launch.cuh"
 #include "kernels/prepare.cuh"
 #include "onepass/rule/concept.hpp"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 namespace onepass::kernels {
 
-template <class Rule, class Variant, class Format>
-struct Launcher {
-  static int fit() {
-    (void)kernels::resident_blocks(prepare<Rule>, kPrepareThreads);
-    return kernels::resident_blocks(elementwise<Rule, Variant, Format>, kThreads);
-  }
+template <class Rule>
+CudaUpdate prepare_of() {
+  return {.resident_blocks = [] { return resident_blocks(prepare<Rule>, kPrepareThreads); },
+          .launch =
+              [](const Table& table, int resident, Stream stream) {
+                const std::int64_t work = (table.tensor_count + kPrepareThreads - 1) / kPrepareThreads;
+                launch(prepare<Rule>, {blocks_for(work, resident), kPrepareThreads, stream.handle()}, table);
+              }};
+}
 
-  static void step(const Table& table, int resident, Stream stream) {
-    const std::int64_t prepare_work = (table.tensor_count + kPrepareThreads - 1) / kPrepareThreads;
-    launch(prepare<Rule>, {blocks_for(prepare_work, resident), kPrepareThreads, stream.handle()}, table);
-    launch(elementwise<Rule, Variant, Format>,
-           {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table);
-  }
-};
+template <class Rule, class Variant, class Format>
+CudaUpdate update_of() {
+  return {.resident_blocks = [] { return resident_blocks(elementwise<Rule, Variant, Format>, kThreads); },
+          .launch =
+              [](const Table& table, int resident, Stream stream) {
+                launch(elementwise<Rule, Variant, Format>,
+                       {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table);
+              }};
+}
+
+template <class Rule, class Variant, std::size_t... kFormat>
+CudaVariant variant_of(std::index_sequence<kFormat...>) {
+  return {prepare_of<Rule>(), {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...}};
+}
 
 template <class Rule, std::size_t... kVariant>
 const CudaVariant* make_variants(std::index_sequence<kVariant...>) {
-  using Format = storage::Float32Format;
-  static constexpr std::array<CudaVariant, sizeof...(kVariant)> kMade{
-      CudaVariant{&Launcher<Rule, typename Rule::Variants::template At<kVariant>, Format>::fit,
-                  &Launcher<Rule, typename Rule::Variants::template At<kVariant>, Format>::step}...};
-  return kMade.data();
+  static const std::array<CudaVariant, sizeof...(kVariant)> made{
+      variant_of<Rule, typename Rule::Variants::template At<kVariant>>(
+          std::make_index_sequence<storage::kFormatCount>{})...};
+  return made.data();
 }
 
 template <ElementwiseRule Rule>

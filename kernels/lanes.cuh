@@ -24,46 +24,63 @@ __device__ __forceinline__ Access widest(const void* address) {
   return bits % 16 == 0 ? Access::sixteen : bits % 8 == 0 ? Access::eight : Access::scalar;
 }
 
-template <class Word, class Element>
+template <int kCount, class Word, class Element>
 __device__ __forceinline__ void copy_words(Element* to, const Element* from) {
-  constexpr int kWords = kLanes * sizeof(Element) / sizeof(Word);
+  constexpr int kWords = kCount * sizeof(Element) / sizeof(Word);
 #pragma unroll
   for (int w = 0; w < kWords; ++w) reinterpret_cast<Word*>(to)[w] = reinterpret_cast<const Word*>(from)[w];
 }
 
-/// Moves `count` elements, kLanes where the whole tile is there; lanes past count are not touched.
-template <class Element>
+/// Moves `count` elements, kCount where the whole tile is there; lanes past count are not touched.
+template <int kCount, class Element>
 __device__ __forceinline__ void copy_lanes(Element* to, const Element* from, int count, Access access) {
-  if (count == kLanes && access == Access::sixteen) {
-    copy_words<uint4>(to, from);
-  } else if (count == kLanes && access == Access::eight) {
-    copy_words<uint2>(to, from);
+  constexpr int kBytes = kCount * sizeof(Element);
+  if (kBytes % 16 == 0 && count == kCount && access == Access::sixteen) {
+    copy_words<kCount, uint4>(to, from);
+  } else if (kBytes % 8 == 0 && count == kCount && access != Access::scalar) {
+    copy_words<kCount, uint2>(to, from);
   } else {
 #pragma unroll
-    for (int lane = 0; lane < kLanes; ++lane) {
+    for (int lane = 0; lane < kCount; ++lane) {
       if (lane < count) to[lane] = from[lane];
     }
   }
 }
 
-/// kLanes elements, decoded; lanes past `count` are zero.
-template <class Codec>
-__device__ __forceinline__ void load(float (&values)[kLanes], const typename Codec::Element* from, int count,
-                                     Access access) {
-  alignas(16) typename Codec::Element raw[kLanes] = {};
-  copy_lanes(raw, from, count, access);
+/// Neighbouring elements of one stream, as they lie in memory.
+template <class Element, int kCount>
+struct Raw {
+  alignas(16) Element element[kCount];
+
+  /// Lanes past `count` are zero.
+  __device__ __forceinline__ void load(const Element* from, int count, Access access) {
 #pragma unroll
-  for (int lane = 0; lane < kLanes; ++lane) values[lane] = Codec::decode(raw[lane]);
+    for (int lane = 0; lane < kCount; ++lane) element[lane] = Element{};
+    copy_lanes<kCount>(element, from, count, access);
+  }
+  __device__ __forceinline__ void store(Element* to, int count, Access access) const {
+    copy_lanes<kCount>(to, element, count, access);
+  }
+};
+
+/// kCount elements, decoded; lanes past `count` are zero.
+template <class Codec, int kCount>
+__device__ __forceinline__ void load(float (&values)[kCount], const typename Codec::Element* from, int count,
+                                     Access access) {
+  Raw<typename Codec::Element, kCount> raw;
+  raw.load(from, count, access);
+#pragma unroll
+  for (int lane = 0; lane < kCount; ++lane) values[lane] = Codec::decode(raw.element[lane]);
 }
 
-/// Encodes and writes the first `count` of kLanes elements.
-template <class Codec>
-__device__ __forceinline__ void store(typename Codec::Element* to, const float (&values)[kLanes], int count,
+/// Encodes and writes the first `count` of kCount elements.
+template <class Codec, int kCount>
+__device__ __forceinline__ void store(typename Codec::Element* to, const float (&values)[kCount], int count,
                                       Access access) {
-  alignas(16) typename Codec::Element raw[kLanes];
+  Raw<typename Codec::Element, kCount> raw;
 #pragma unroll
-  for (int lane = 0; lane < kLanes; ++lane) raw[lane] = Codec::encode(values[lane]);
-  copy_lanes(to, raw, count, access);
+  for (int lane = 0; lane < kCount; ++lane) raw.element[lane] = Codec::encode(values[lane]);
+  raw.store(to, count, access);
 }
 
 template <class Codec>

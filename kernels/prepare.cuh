@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
   for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
     if (!takes_part(table, plan, t)) {
-      leave_out<Rule>(table, t);
+      leave_out(table, t);
       continue;
     }
     ++table.steps[t];

@@ -12,7 +12,7 @@ namespace onepass::kernels {
 namespace {
 
 using initializers::DistributionKind;
-using Codec = storage::Float32Format::Param;
+using Codec = storage::Float32;
 
 constexpr int kThreads = 256;
 

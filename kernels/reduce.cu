@@ -7,7 +7,7 @@
 #include "kernels/advance.hpp"
 #include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 namespace onepass::kernels {
 namespace {
@@ -101,87 +101,101 @@ __device__ void merge(Reduction& into, Reduction& part) {
   }
 }
 
-template <class Codec, Measure kMeasure>
-__device__ void reduce_one(const Table& table, std::int64_t work, int lane, Reduction& into) {
-  constexpr int kLeaves = static_cast<int>(kReduceChunk / kLeaf);
-  const std::int64_t piece = work / kLeaves;
-  const Chunk chunk = table.pieces[piece];
-  const Extent part = extent_of(table, chunk, kReduceChunk);
-  const auto begin = static_cast<std::int64_t>(work % kLeaves) * kLeaf;
-  void* stream = nullptr;
-  if constexpr (kMeasure == Measure::penalty) {
-    stream = table.tensors[chunk.tensor].param;
-  } else {
-    stream = measured_gradient(table, chunk.tensor);
-  }
-  if (stream == nullptr || begin >= part.count) return;
+/// A run of leaves to be reduced.
+struct Work {
+  std::int64_t piece;
+  std::int64_t begin;  ///< Of the leaf, from the piece's first element.
+  int lane;
+};
 
-  const std::int64_t left = part.count - begin;
-  const Leaf<Codec> leaf{global<typename Codec::Element>(stream) + part.begin + begin,
-                         left < kLeaf ? left : kLeaf, static_cast<std::uint64_t>(begin)};
+template <class Codec, Measure kMeasure>
+__device__ void reduce_as(const Table& table, void* stream, const Work& work, Reduction& into) {
+  const Chunk chunk = table.pieces[work.piece];
+  const Extent part = extent_of(table, chunk, kReduceChunk);
+  const std::int64_t left = part.count - work.begin;
+  if (left <= 0) return;
+  const Leaf<Codec> leaf{global<typename Codec::Element>(stream) + part.begin + work.begin,
+                         left < kLeaf ? left : kLeaf, static_cast<std::uint64_t>(work.begin)};
   Term<kMeasure> term{};
   if constexpr (kMeasure == Measure::penalty)
     term.penalty = table.penalties[table.tensors[chunk.tensor].group];
-  const double sum = reduce_leaf<Codec>(term, leaf, lane);
-  if (lane == 0) deposit<kMeasure>(into, sum);
-  if (!(sum < ExactSum::kLimit)) find_nonfinite(leaf, static_cast<std::uint64_t>(piece), lane, into);
+  const double sum = reduce_leaf<Codec>(term, leaf, work.lane);
+  if (work.lane == 0) deposit<kMeasure>(into, sum);
+  if (!(sum < ExactSum::kLimit))
+    find_nonfinite(leaf, static_cast<std::uint64_t>(work.piece), work.lane, into);
+}
+
+template <Measure kMeasure>
+__device__ void reduce_one(const Table& table, const Work& work, Reduction& into) {
+  const std::uint32_t index = table.pieces[work.piece].tensor;
+  const TensorEntry& tensor = table.tensors[index];
+  constexpr bool kOfParameters = kMeasure == Measure::penalty;
+  void* const stream = kOfParameters ? tensor.param : measured_gradient(table, index);
+  if (stream == nullptr) return;
+  switch (kOfParameters ? tensor.param_type : tensor.grad_type) {
+    case DType::bfloat16:
+      return reduce_as<storage::BFloat16, kMeasure>(table, stream, work, into);
+    case DType::float16:
+      return reduce_as<storage::Float16, kMeasure>(table, stream, work, into);
+    default:
+      return reduce_as<storage::Float32, kMeasure>(table, stream, work, into);
+  }
 }
 
 /// The warps of all blocks stride over the leaves. The last pieces come first, so that what the update begins
 /// with is what was read last and is still in the cache.
-template <class Codec, Measure kMeasure>
+template <Measure kMeasure>
 __device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) {
   constexpr int kWarps = kThreads / kWarp;
-  const std::int64_t leaves = table.piece_count * (kReduceChunk / kLeaf);
+  constexpr std::int64_t kLeaves = kReduceChunk / kLeaf;
+  const std::int64_t leaves = table.piece_count * kLeaves;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   for (std::int64_t i = first; i < leaves; i += static_cast<std::int64_t>(gridDim.x) * kWarps) {
-    reduce_one<Codec, kMeasure>(table, leaves - 1 - i, lane, into);
+    const std::int64_t leaf = leaves - 1 - i;
+    reduce_one<kMeasure>(table, {leaf / kLeaves, leaf % kLeaves * kLeaf, lane}, into);
   }
 }
 
 /// Grid: any number of blocks; block: kThreads. What is measured is asked of the table when it runs, so that
 /// a captured graph follows changed settings.
-template <class Codec>
 __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
   if (settings.measures == 0) return;
   __shared__ Reduction block;
   clear(block);
   if (settings.norm == Measure::sum_of_squares) {
-    reduce_all<Codec, Measure::sum_of_squares>(table, block);
+    reduce_all<Measure::sum_of_squares>(table, block);
   } else if (settings.norm == Measure::sum_of_magnitudes) {
-    reduce_all<Codec, Measure::sum_of_magnitudes>(table, block);
+    reduce_all<Measure::sum_of_magnitudes>(table, block);
   } else {
-    reduce_all<Codec, Measure::largest>(table, block);
+    reduce_all<Measure::largest>(table, block);
   }
   merge(table.control->gradients, block);
 }
 
 /// As above.
-template <class Codec>
 __global__ void __launch_bounds__(kThreads) reduce_penalty_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
-  reduce_all<Codec, Measure::penalty>(table, block);
+  reduce_all<Measure::penalty>(table, block);
   merge(table.control->penalty, block);
 }
 
 }  // namespace
 
 int reduce_blocks() {
-  return std::min(resident_blocks(reduce_gradients_kernel<storage::Float32>, kThreads),
-                  resident_blocks(reduce_penalty_kernel<storage::Float32>, kThreads));
+  return std::min(resident_blocks(reduce_gradients_kernel, kThreads),
+                  resident_blocks(reduce_penalty_kernel, kThreads));
 }
 
 void reduce_gradients(const Table& table, int resident, Stream stream) {
-  launch(reduce_gradients_kernel<storage::Float32>,
-         {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table);
+  launch(reduce_gradients_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()},
+         table);
 }
 
 void reduce_penalty(const Table& table, int resident, Stream stream) {
-  launch(reduce_penalty_kernel<storage::Float32>,
-         {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table);
+  launch(reduce_penalty_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table);
 }
 
 }  // namespace onepass::kernels

@@ -5,21 +5,41 @@
 #include <cstdint>
 
 #include "kernels/control.hpp"
+#include "onepass/rule/lane.hpp"
 #include "onepass/schedules/piece.hpp"
+#include "onepass/tensor.hpp"
 
 namespace onepass::kernels {
 
 inline constexpr std::size_t kMaxStates = 4;
 
-/// One tensor: where its numbers are. Element types are the format's, so pointers are untyped here.
+/// One tensor: where its numbers are. Element types are its format's, so pointers are untyped here. A
+/// quantised state is numel codes, and from scales_at(numel) on a scale for each group.
 struct TensorEntry {
   void* param;
+  void* remainder;  ///< What the parameter lacks of its master; null in formats without.
   void* states[kMaxStates];
+  void* ema;   ///< Moving average of the parameter; null without.
+  void* copy;  ///< The caller's 16-bit copy of a float32 parameter; null without.
   std::int64_t numel;
+  std::int64_t first;    ///< Offset of the first element in the logical tensor, for random bits.
+  std::uint32_t number;  ///< Of the logical tensor, for random bits.
   std::uint32_t group;
-  std::uint32_t reserved;
+  DType param_type;
+  DType grad_type;      ///< As the step reads it.
+  DType incoming_type;  ///< As the caller's backward pass writes it.
+  std::uint8_t format;  ///< Index into storage::Formats.
+  DType ema_type;
+  DType copy_type;
+  std::uint16_t reserved;
+
+  /// Whether anything else is written from the parameter that a step has moved.
+  [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 56);
+static_assert(sizeof(TensorEntry) == 96);
+
+/// Where the scales of a quantised state begin, in bytes.
+ONEPASS_LANE std::int64_t scales_at(std::int64_t numel) { return (numel + 63) / 64 * 64; }
 
 /// One piece of work: elements [index * chunk_size, (index + 1) * chunk_size) of a tensor, cut at its end.
 /// Chunks start at fixed multiples from the tensor's first element, never at an address.
@@ -45,6 +65,7 @@ struct Table {
   std::int64_t* steps;              ///< Steps taken, one a tensor.
   std::int64_t* accumulated;  ///< Micro-batches in `grads`, one a tensor, where gradients are accumulated.
   void* coefficients;         ///< TensorCoefficients<Rule>, one a tensor.
+  std::int64_t coefficient_bytes;  ///< Of each.
   Control* control;
 };
 

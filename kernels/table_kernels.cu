@@ -7,7 +7,7 @@
 #include "kernels/advance.hpp"
 #include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 namespace onepass::kernels {
 namespace {
@@ -21,15 +21,20 @@ struct Patch {
   std::uint64_t words[kPatchWords];
 };
 
-/// Grid: strides over the chunks; block: kThreads. Writes each gradient element once.
+/// Grid: strides over the chunks; block: kThreads. Writes each gradient element once; a zero is
+/// the same in both 16-bit types.
 __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) {
-  using Codec = storage::Float32Format::Grad;
   void* const* const grads = callers_gradients(table);
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     if (grads[chunk.tensor] == nullptr) continue;
     const Extent part = extent(table, chunk);
-    zero_run<Codec, kThreads>(global<Codec::Element>(grads[chunk.tensor]) + part.begin, part.count);
+    void* const grad = grads[chunk.tensor];
+    if (table.tensors[chunk.tensor].incoming_type == DType::float32) {
+      zero_run<storage::Float32, kThreads>(global<float>(grad) + part.begin, part.count);
+    } else {
+      zero_run<storage::BFloat16, kThreads>(global<std::uint16_t>(grad) + part.begin, part.count);
+    }
   }
 }
 

@@ -6,7 +6,7 @@
 
 #include "kernels/advance.hpp"
 #include "kernels/table.hpp"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 // Internal linkage, as in sweep.hpp.
 namespace onepass::cpu {
@@ -22,18 +22,31 @@ void copy_run(float* __restrict sum, const typename Codec::Element* __restrict g
   for (std::int64_t i = 0; i < count; ++i) sum[i] = Codec::decode(grad[i]);
 }
 
+template <class Codec>
+void accumulate_as(const kernels::Table& table, kernels::Chunk chunk) {
+  const kernels::Extent part = kernels::extent(table, chunk);
+  auto* const grad = static_cast<typename Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
+  float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
+  const bool is_first = table.accumulated[chunk.tensor] == 0;
+  is_first ? copy_run<Codec>(sum, grad, part.count) : add_run<Codec>(sum, grad, part.count);
+  if (table.control->settings.zeroes != 0) {
+    std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
+  }
+}
+
 void accumulate(const kernels::Table& table, std::int64_t first, std::int64_t last) {
-  using Codec = storage::Float32;
   for (std::int64_t c = first; c < last; ++c) {
     const kernels::Chunk chunk = table.chunks[c];
     if (table.incoming[chunk.tensor] == nullptr) continue;
-    const kernels::Extent part = kernels::extent(table, chunk);
-    auto* const grad = static_cast<Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
-    float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
-    const bool is_first = table.accumulated[chunk.tensor] == 0;
-    is_first ? copy_run<Codec>(sum, grad, part.count) : add_run<Codec>(sum, grad, part.count);
-    if (table.control->settings.zeroes != 0) {
-      std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(Codec::Element));
+    switch (table.tensors[chunk.tensor].incoming_type) {
+      case DType::bfloat16:
+        accumulate_as<storage::BFloat16>(table, chunk);
+        break;
+      case DType::float16:
+        accumulate_as<storage::Float16>(table, chunk);
+        break;
+      default:
+        accumulate_as<storage::Float32>(table, chunk);
     }
   }
 }

@@ -33,7 +33,7 @@ constexpr std::int64_t kChunkSize = 8 * 1024;
 
 /// What one variant of a rule needs on one instruction set.
 struct CpuLoops {
-  cpu::Sweep sweep;
+  const cpu::SweepsOfVariant& sweeps;
   const cpu::TableLoops& table;
 };
 
@@ -44,7 +44,7 @@ class CpuBackend final : public Backend {
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  void plan(const WorkOffsets& offsets) override { offsets_ = offsets; }
+  void plan(const WorkPlan& plan) override { plan_ = plan; }
 
   void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream /*stream*/) override {
     if (norm) reduce(table, *norm, table.control->gradients);
@@ -52,26 +52,28 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       ops_.prepare(table);
     }
-    on_threads(offsets_.chunks, [&](ChunkRange share, int /*thread*/) {
+    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
       const cpu::DefaultFloatEnvironment environment;
-      loops_.sweep(table, share.first, share.last);
+      sweep(table, share);
     });
   }
 
   void zero_grad(const kernels::Table& table, Stream /*stream*/) override {
-    on_threads(offsets_.chunks, [&](ChunkRange share, int /*thread*/) {
+    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
         const kernels::Chunk chunk = table.chunks[c];
         const kernels::Extent part = kernels::extent(table, chunk);
-        float* const grad = static_cast<float*>(kernels::callers_gradients(table)[chunk.tensor]);
-        if (grad != nullptr)
-          std::memset(grad + part.begin, 0, static_cast<std::size_t>(part.count) * sizeof(float));
+        void* const grad = kernels::callers_gradients(table)[chunk.tensor];
+        if (grad == nullptr) continue;
+        const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].incoming_type));
+        std::memset(static_cast<std::byte*>(grad) + part.begin * size, 0,
+                    static_cast<std::size_t>(part.count * size));
       }
     });
   }
 
   void accumulate(const kernels::Table& table, Stream /*stream*/) override {
-    on_threads(offsets_.chunks, [&](ChunkRange share, int /*thread*/) {
+    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
       const cpu::DefaultFloatEnvironment environment;
       loops_.table.accumulate(table, share.first, share.last);
     });
@@ -92,9 +94,26 @@ class CpuBackend final : public Backend {
   void wait() noexcept override {}
 
  private:
+  /// One thread's share, run by run.
+  void sweep(const kernels::Table& table, ChunkRange share) const {
+    for (const FormatRun& run : plan_.runs) {
+      const std::int64_t first = std::max(share.first, run.first);
+      const std::int64_t last = std::min(share.last, run.first + run.count);
+      if (first < last) sweep(table, loops_.sweeps[run.format], {first, last});
+    }
+  }
+
+  void sweep(const kernels::Table& table, cpu::Sweep update, ChunkRange range) const {
+    if (!plan_.has_followers) return update(table, range.first, range.last);
+    for (std::int64_t c = range.first; c < range.last; ++c) {
+      update(table, c, c + 1);
+      loops_.table.follow(table, c, c + 1);
+    }
+  }
+
   void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction& result) {
     std::ranges::fill(partial_, kernels::Reduction::none());
-    on_threads(offsets_.pieces, [&](ChunkRange share, int thread) {
+    on_threads(plan_.pieces, [&](ChunkRange share, int thread) {
       const cpu::DefaultFloatEnvironment environment;
       kernels::Reduction mine = kernels::Reduction::none();
       loops_.table.reduce(table, measure, share.first, share.last, mine);
@@ -119,7 +138,7 @@ class CpuBackend final : public Backend {
   const RuleOps& ops_;
   CpuLoops loops_;
   int threads_;
-  WorkOffsets offsets_{{0}, {0}};
+  WorkPlan plan_{{}, {0}, {0}, false};
   std::vector<kernels::Reduction> partial_;  ///< One a thread.
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
   Clock::time_point last_end_{};
@@ -139,8 +158,9 @@ const cpu::TableLoops& table_loops(Isa isa) {
 std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
   const Options& options = request.options;
   const Isa isa = options.isa == Isa::best ? best_isa() : options.isa;
-  const cpu::Sweep sweep = request.ops.variants[request.variant].sweeps[static_cast<std::size_t>(isa)];
-  if (sweep == nullptr || !isa_available(isa)) {
+  const cpu::SweepsOfVariant* const sweeps =
+      request.ops.variants[request.variant].sweeps[static_cast<std::size_t>(isa)];
+  if (sweeps == nullptr || !isa_available(isa)) {
     throw InvalidArgument("onepass: Options::isa asks for " + std::string(to_string(isa)) +
                           ", which this machine or this build does not have");
   }
@@ -149,7 +169,7 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
-  return std::make_unique<CpuBackend>(request.ops, CpuLoops{sweep, table_loops(isa)}, threads);
+  return std::make_unique<CpuBackend>(request.ops, CpuLoops{*sweeps, table_loops(isa)}, threads);
 }
 
 }  // namespace onepass

@@ -20,7 +20,7 @@
 namespace onepass::cpu {
 namespace {
 
-/// Blocks drawn at once, and their elements. A group starts at a multiple of so many.
+/// Blocks drawn at once, and their elements.
 constexpr int kGroupBlocks = 64;
 constexpr int kGroup = 4 * kGroupBlocks;
 
@@ -66,7 +66,8 @@ struct Vector {
 
 #if defined(__AVX2__)
 
-/// words[4 * b + w]: word w of block `counter.block` + b, which is a multiple of kGroupBlocks.
+/// words[4 * b + w]: word w of block `counter.block` + b. The low 32 bits of the block must not overflow
+/// within the group.
 inline void group_words(std::uint64_t seed, const random::Counter& counter, std::uint32_t (&words)[kGroup]) {
   using V = Vector;
   constexpr int kHalf = V::kLanes / 2;

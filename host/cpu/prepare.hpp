@@ -17,13 +17,14 @@ void prepare(const kernels::Table& table) {
   std::int64_t last = -1;
   for (std::int64_t t = 0; t < table.tensor_count; ++t) {
     if (!kernels::takes_part(table, plan, t)) {
-      kernels::leave_out<Rule>(table, t);
+      kernels::leave_out(table, t);
       continue;
     }
     ++table.steps[t];
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
         table.steps[t] == table.steps[last]) {
       coefficients[t] = coefficients[last];
+      coefficients[t].step = kernels::tensor_step(table, t);
     } else {
       kernels::form_coefficients<Rule>(table, plan, t);
     }

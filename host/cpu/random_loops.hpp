@@ -14,7 +14,7 @@ namespace {
 
 using initializers::Distribution;
 using initializers::DistributionKind;
-using Codec = storage::Float32Format::Param;
+using Codec = storage::Float32;
 
 /// The part of a group that belongs to a run: elements [begin, end) of the group that starts at `start`.
 struct GroupPart {

@@ -8,7 +8,7 @@
 #include "kernels/advance.hpp"
 #include "kernels/reduction.hpp"
 #include "kernels/table.hpp"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 // Internal linkage, as in sweep.hpp.
 namespace onepass::cpu {
@@ -81,18 +81,12 @@ std::int64_t first_nonfinite(const typename Codec::Element* from, std::int64_t c
 }
 
 template <class Codec, Measure kMeasure>
-void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
+void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduction& into) {
   const kernels::Chunk chunk = table.pieces[piece];
   const kernels::Extent part = kernels::extent_of(table, chunk, kReduceChunk);
   Term<kMeasure> term{};
-  const void* stream = nullptr;
-  if constexpr (kMeasure != Measure::penalty) {
-    stream = kernels::measured_gradient(table, chunk.tensor);
-  } else {
-    stream = table.tensors[chunk.tensor].param;
+  if constexpr (kMeasure == Measure::penalty)
     term.penalty = table.penalties[table.tensors[chunk.tensor].group];
-  }
-  if (stream == nullptr) return;
   const auto* const from = static_cast<const typename Codec::Element*>(stream) + part.begin;
   for (std::int64_t begin = 0; begin < part.count; begin += kLeaf) {
     const std::int64_t count = part.count - begin < kLeaf ? part.count - begin : kLeaf;
@@ -106,10 +100,25 @@ void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
 }
 
 template <Measure kMeasure>
-void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Reduction& into) {
-  for (std::int64_t piece = last - 1; piece >= first; --piece) {
-    reduce_piece<storage::Float32, kMeasure>(table, piece, into);
+void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
+  const std::uint32_t index = table.pieces[piece].tensor;
+  const kernels::TensorEntry& tensor = table.tensors[index];
+  constexpr bool kOfParameters = kMeasure == Measure::penalty;
+  const void* const stream = kOfParameters ? tensor.param : kernels::measured_gradient(table, index);
+  if (stream == nullptr) return;
+  switch (kOfParameters ? tensor.param_type : tensor.grad_type) {
+    case DType::bfloat16:
+      return reduce_as<storage::BFloat16, kMeasure>(table, stream, piece, into);
+    case DType::float16:
+      return reduce_as<storage::Float16, kMeasure>(table, stream, piece, into);
+    default:
+      return reduce_as<storage::Float32, kMeasure>(table, stream, piece, into);
   }
+}
+
+template <Measure kMeasure>
+void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Reduction& into) {
+  for (std::int64_t piece = last - 1; piece >= first; --piece) reduce_piece<kMeasure>(table, piece, into);
 }
 
 void reduce(const Table& table, Measure measure, std::int64_t first, std::int64_t last, Reduction& into) {

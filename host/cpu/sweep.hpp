@@ -8,10 +8,13 @@
 #include <utility>
 
 #include "host/cpu/cpu_rule.hpp"
+#include "host/cpu/sweep_grouped.hpp"
+#include "host/cpu/sweep_rounded.hpp"
+#include "host/cpu/sweep_run.hpp"
 #include "kernels/advance.hpp"
 #include "kernels/table.hpp"
 #include "onepass/rule/concept.hpp"
-#include "onepass/storage/float32.hpp"
+#include "onepass/storage/formats.hpp"
 
 // Everything here has internal linkage: a symbol that two instruction sets shared would be kept once by the
 // linker, and a machine would run what was compiled for another.
@@ -23,60 +26,29 @@ using kernels::Extent;
 using kernels::Table;
 using kernels::TensorEntry;
 
-/// One element: load, move, store. The states pass through an array of constant indices, which stays in
-/// registers; captured by a lambda they would be read through pointers, and the loop would not vectorise.
-template <class Variant, class Format, bool kPlain, class Rule, std::size_t... kState, class... StateElement>
-inline __attribute__((always_inline)) void move_element(const rule::TensorCoefficients<Rule>& k,
-                                                        typename Format::Param::Element& param,
-                                                        typename Format::Grad::Element grad,
-                                                        std::index_sequence<kState...> /*states*/,
-                                                        StateElement&... state) {
-  using State = typename Format::State;
-  float p = Format::Param::decode(param);
-  float value[sizeof...(state) + 1] = {State::decode(state)...};
-  rule::move<Variant, kPlain>(k, p, Format::Grad::decode(grad), value[kState]...);
-  param = Format::Param::encode(p);
-  ((state = State::encode(value[kState])), ...);
-}
-
-/// `count` elements. The coefficients are a local copy, so that no store can change them; buffers are known
-/// not to overlap (checked when they are registered), which ivdep passes on.
-template <class Variant, class Format, bool kPlain, class Rule, class... StateElement>
-void sweep_run(const rule::TensorCoefficients<Rule> k, typename Format::Param::Element* __restrict param,
-               const typename Format::Grad::Element* __restrict grad, std::int64_t count,
-               StateElement* __restrict... state) {
-#pragma GCC ivdep
-  for (std::int64_t i = 0; i < count; ++i) {
-    move_element<Variant, Format, kPlain>(k, param[i], grad[i], std::index_sequence_for<StateElement...>{},
-                                          state[i]...);
-  }
-}
-
-/// T, once for each number.
-template <class T, std::size_t>
-using At = T;
-
-template <class Variant, class Format, class Rule, std::size_t... kState>
-void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k,
-                 std::index_sequence<kState...>) {
-  using Param = typename Format::Param::Element;
-  using Grad = typename Format::Grad::Element;
-  using State = typename Format::State::Element;
-  const TensorEntry& tensor = table.tensors[chunk.tensor];
-  const Extent part = kernels::extent(table, chunk);
-  const auto run = k.around.is_plain() ? &sweep_run<Variant, Format, true, Rule, At<State, kState>...>
-                                       : &sweep_run<Variant, Format, false, Rule, At<State, kState>...>;
-  run(k, static_cast<Param*>(tensor.param) + part.begin,
-      static_cast<const Grad*>(table.grads[chunk.tensor]) + part.begin, part.count,
-      (static_cast<State*>(tensor.states[kState]) + part.begin)...);
-}
-
 /// While the chunk is still in the cache.
-template <class Codec>
 void zero_chunk(const Table& table, Chunk chunk) {
   const Extent part = kernels::extent(table, chunk);
-  std::memset(static_cast<typename Codec::Element*>(table.grads[chunk.tensor]) + part.begin, 0,
-              static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
+  const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].grad_type));
+  std::memset(static_cast<std::byte*>(table.grads[chunk.tensor]) + part.begin * size, 0,
+              static_cast<std::size_t>(part.count * size));
+}
+
+/// The loop for what the tensor asks for.
+template <class Variant, class Format, class GradCodec, class Rule>
+void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k) {
+  using Streams = ChunkStreams<Format, GradCodec>;
+  const Streams streams =
+      Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor], kernels::extent(table, chunk));
+  const bool plain = k.around.is_plain();
+  if constexpr (Format::kQuantized) {
+    plain ? sweep_grouped<Variant, true>(k, streams) : sweep_grouped<Variant, false>(k, streams);
+  } else {
+    if constexpr (Format::kRoundsStochastically) {
+      if (k.step.rounds_stochastically != 0) return sweep_rounded<Variant>(k, streams);
+    }
+    plain ? sweep_elements<Variant, true>(k, streams) : sweep_elements<Variant, false>(k, streams);
+  }
 }
 
 template <class Rule, class Variant, class Format>
@@ -84,11 +56,20 @@ void sweep(const Table& table, std::int64_t first, std::int64_t last) {
   for (std::int64_t c = first; c < last; ++c) {
     const Chunk chunk = table.chunks[c];
     const auto& k = kernels::coefficients<Rule>(table)[chunk.tensor];
-    if (k.active) {
-      sweep_chunk<Variant, Format>(table, chunk, k, std::make_index_sequence<kStateCount<Variant>>{});
+    if (k.step.active) {
+      if (Format::kAllFloat32 || table.tensors[chunk.tensor].grad_type == DType::float32) {
+        sweep_chunk<Variant, Format, storage::Float32>(table, chunk, k);
+      } else {
+        sweep_chunk<Variant, Format, typename Format::LowGrad>(table, chunk, k);
+      }
     }
-    if (k.zero_grad) zero_chunk<typename Format::Grad>(table, chunk);
+    if (k.step.zero_grad) zero_chunk(table, chunk);
   }
+}
+
+template <class Rule, class Variant, std::size_t... kFormat>
+constexpr SweepsOfVariant sweeps_of(std::index_sequence<kFormat...>) {
+  return {&sweep<Rule, Variant, storage::FormatAt<kFormat>>...};
 }
 
 template <class Rule, class Variants = typename Rule::Variants>
@@ -96,7 +77,8 @@ struct Sweeps;
 
 template <class Rule, class... Variant>
 struct Sweeps<Rule, VariantList<Variant...>> {
-  static constexpr Sweep kAll[] = {&sweep<Rule, Variant, storage::Float32Format>...};
+  static constexpr SweepsOfVariant kAll[] = {
+      sweeps_of<Rule, Variant>(std::make_index_sequence<storage::kFormatCount>{})...};
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// table_loops.hpp - the seam between the host and the CPU loops that know no rule: reductions, accumulation.
+// table_loops.hpp - the seam between the host and the CPU loops that know no rule: reductions, accumulation,
+// what follows a parameter.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,8 @@ struct TableLoops {
                  kernels::Reduction& into);
   /// Adds the incoming gradients of the chunks [first, last) to `grads`.
   void (*accumulate)(const kernels::Table& table, std::int64_t first, std::int64_t last);
+  /// Moves the averages and writes the copies of the chunks [first, last), after their update.
+  void (*follow)(const kernels::Table& table, std::int64_t first, std::int64_t last);
 };
 
 /// One small file for each instruction set, generated from table_loops.cpp.in.

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <limits>
+#include <vector>
 
 #include "host/cuda/device_guard.hpp"
 #include "host/cuda/runtime.hpp"
@@ -33,7 +34,7 @@ class CudaBackend final : public Backend {
   CudaBackend(const kernels::CudaVariant& variant, int index) : variant_(variant), index_(index) {
     const DeviceGuard guard(index_);
     check(cudaEventCreateWithFlags(&last_step_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-    step_blocks_ = variant_.resident_blocks();
+    prepare_blocks_ = variant_.prepare.resident_blocks();
     zero_blocks_ = kernels::zero_grad_blocks();
     reduce_blocks_ = kernels::reduce_blocks();
     accumulate_blocks_ = kernels::accumulate_blocks();
@@ -50,12 +51,25 @@ class CudaBackend final : public Backend {
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  void plan(const WorkOffsets& /*offsets*/) override {}
+  /// Loads the kernels of the formats that are there, so that a step that is captured need not.
+  void plan(const WorkPlan& plan) override {
+    const DeviceGuard guard(index_);
+    runs_.clear();
+    for (const FormatRun& run : plan.runs) {
+      runs_.push_back({run, variant_.updates[run.format].resident_blocks()});
+    }
+  }
 
   void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) override {
     const DeviceGuard guard(index_);
     if (norm) kernels::reduce_gradients(table, reduce_blocks_, stream);
-    variant_.step(table, step_blocks_, stream);
+    variant_.prepare.launch(table, prepare_blocks_, stream);
+    for (const PlannedRun& run : runs_) {
+      kernels::Table part = table;
+      part.chunks += run.chunks.first;
+      part.chunk_count = run.chunks.count;
+      variant_.updates[run.chunks.format].launch(part, run.resident_blocks, stream);
+    }
     remember(stream);
   }
 
@@ -100,6 +114,11 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  struct PlannedRun {
+    FormatRun chunks;
+    int resident_blocks;
+  };
+
   /// What wait() waits for. A captured step runs when its graph does, which nobody tells us: then wait() has
   /// to wait for the device.
   void remember(Stream stream) {
@@ -112,7 +131,8 @@ class CudaBackend final : public Backend {
 
   kernels::CudaVariant variant_;
   int index_;
-  int step_blocks_ = 0;
+  int prepare_blocks_ = 0;
+  std::vector<PlannedRun> runs_;
   int zero_blocks_ = 0;
   int reduce_blocks_ = 0;
   int accumulate_blocks_ = 0;
@@ -126,7 +146,7 @@ class CudaBackend final : public Backend {
 std::unique_ptr<Backend> make_cuda_backend(const BackendRequest& request) {
   cuda::require_device(request.device.index());
   const kernels::CudaVariant& variant = request.ops.variants[request.variant].cuda;
-  if (variant.step == nullptr) {
+  if (variant.prepare.launch == nullptr) {
     refuse(request.ops.name,
            to_string(request.device) + " was asked for, but this rule is built without CUDA");
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "onepass/device.hpp"
+#include "onepass/ema.hpp"
 #include "onepass/error.hpp"
 #include "onepass/gradients.hpp"
 #include "onepass/initializers/initialize.hpp"
@@ -30,5 +31,8 @@
 #include "onepass/schedules/step_lr.hpp"
 #include "onepass/schedules/warm_up.hpp"
 #include "onepass/schedules/warmup_stable_decay.hpp"
+#include "onepass/storage/bfloat16.hpp"
+#include "onepass/storage/float16.hpp"
+#include "onepass/storage/storage.hpp"
 #include "onepass/stream.hpp"
 #include "onepass/tensor.hpp"

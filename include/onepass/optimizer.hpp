@@ -162,6 +162,11 @@ class Optimizer {
     core_.add_parameters(collect(parameters));
   }
 
+  /// Bytes of each stream, of all parameters together: what the model and its optimizer take in memory
+  /// (tables and schedules, some bytes a tensor, are left out), and what a step has to read and write.
+  [[nodiscard]] std::vector<StreamBytes> memory() const { return core_.memory(); }
+  [[nodiscard]] std::vector<StreamBytes> traffic() const { return core_.traffic(); }
+
   [[nodiscard]] Device device() const { return core_.device(); }
   [[nodiscard]] std::size_t parameter_count() const { return core_.parameter_count(); }
   /// PyTorch's names of the states that each parameter has, "exp_avg" for one.

@@ -4,26 +4,32 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "onepass/cpu.hpp"
+#include "onepass/ema.hpp"
 #include "onepass/gradients.hpp"
 #include "onepass/parameter.hpp"
 #include "onepass/schedules/schedule.hpp"
+#include "onepass/storage/storage.hpp"
 #include "onepass/stream.hpp"
 
 namespace onepass {
 
-/// How an optimizer works; results do not depend on it.
+/// How an optimizer works. Results depend on `storage`, `seed` and `ema` alone.
 struct Options {
   std::int64_t chunk_size =
-      0;                ///< Elements of one piece of work, a multiple of 64; 0: what suits the device.
-  int threads = 0;      ///< CPU: at most so many; 0: ONEPASS_THREADS, or all this process may use.
-  Isa isa = Isa::best;  ///< CPU: instruction set; best: ONEPASS_ISA, or the widest that there is.
-  bool accumulates_gradients = false;  ///< A float32 sum of gradients for each parameter: accumulate().
+      0;                   ///< Elements of one piece of work, a multiple of 64; 0: what suits the device.
+  int threads = 0;         ///< CPU: at most so many; 0: ONEPASS_THREADS, or all this process may use.
+  Isa isa = Isa::best;     ///< CPU: instruction set; best: ONEPASS_ISA, or the widest that there is.
+  Storage storage = {};    ///< What belongs to 16-bit parameters.
+  std::uint64_t seed = 0;  ///< Of stochastic rounding.
+  std::optional<EMA> ema = std::nullopt;  ///< A moving average of each parameter.
+  bool accumulates_gradients = false;     ///< A float32 sum of gradients for each parameter: accumulate().
 };
 
 /// One state of one parameter, as it lies in memory.
@@ -50,9 +56,16 @@ struct StateDict {
   std::int64_t micro_batches = 0;   ///< Accumulated since the last step.
   float loss_scale = 0.0f;          ///< As the loss scaler has it now; 0 where there is none.
   std::int64_t growth_tracker = 0;  ///< Steps since the loss scale last changed.
+  std::uint64_t seed = 0;           ///< Of stochastic rounding.
   std::vector<double> lrs;          ///< Base rate of each group; empty leaves them as they are.
   std::vector<Schedule> schedules;  ///< One a group; empty leaves them as they are.
   std::vector<SavedParameter> parameters;
+};
+
+/// Bytes of one stream of numbers, of all parameters together.
+struct StreamBytes {
+  std::string name;  ///< "param", "grad", "master" or "remainder", "exp_avg", ...
+  double bytes;
 };
 
 /// What the core needs to know of a rule; made by the library, or by onepass_add_rule() for a rule of one's
@@ -87,6 +100,8 @@ class OptimizerCore {
   [[nodiscard]] const Schedule& schedule(std::size_t group) const;
   [[nodiscard]] double lr(std::size_t group, Stream stream) const;
   void add_parameters(std::vector<Parameter> parameters);
+  [[nodiscard]] std::vector<StreamBytes> memory() const;
+  [[nodiscard]] std::vector<StreamBytes> traffic() const;
 
   void check_group(std::size_t group) const;
   [[nodiscard]] Device device() const;

@@ -4,8 +4,6 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
-#include <set>
-#include <utility>
 #include <vector>
 
 #include "support/model.hpp"
@@ -88,16 +86,6 @@ class CapturedGraph {
   cudaGraph_t graph_ = nullptr;
   cudaGraphExec_t executable_ = nullptr;
 };
-
-/// One option for each kernel: every variant of every rule.
-inline std::vector<RuleCase> one_case_per_kernel() {
-  std::vector<RuleCase> cases;
-  std::set<std::pair<std::string, unsigned>> seen;
-  for (RuleCase& one : rule_cases()) {
-    if (seen.emplace(one.rule, one.variant).second) cases.push_back(std::move(one));
-  }
-  return cases;
-}
 
 /// One float on the GPU.
 class DeviceFloat {

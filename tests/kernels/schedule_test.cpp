@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/cuda_test.hpp"
+#include "kernels/on_device.hpp"
 #include "kernels/schedule_kernels.hpp"
 #include "schedules/golden_schedules.hpp"
 #include "support/values.hpp"
@@ -15,30 +16,6 @@ namespace onepass::test {
 namespace {
 
 class CudaSchedule : public CudaTest {};
-
-/// A copy in the device's memory.
-template <class T>
-class OnDevice {
- public:
-  explicit OnDevice(std::span<const T> values) : buffer_(kGpu, values.size_bytes() + 8) {
-    if (!values.empty()) copy({kGpu, buffer_.data()}, {Device::cpu(), values.data()}, values.size_bytes());
-  }
-  explicit OnDevice(const std::vector<T>& values) : OnDevice(std::span<const T>(values)) {}
-  /// Zeros: a kernel does not write the padding of a struct, and read() copies it.
-  explicit OnDevice(std::size_t count) : buffer_(kGpu, count * sizeof(T)) {
-    fill_zero({kGpu, buffer_.data()}, count * sizeof(T));
-  }
-
-  [[nodiscard]] T* get() const { return buffer_.as<T>(); }
-  [[nodiscard]] std::vector<T> read(std::size_t count) const {
-    std::vector<T> values(count);
-    copy({Device::cpu(), values.data()}, {kGpu, buffer_.data()}, count * sizeof(T));
-    return values;
-  }
-
- private:
-  DeviceBuffer buffer_;
-};
 
 bool same(double a, double b) {
   return (std::isnan(a) && std::isnan(b)) ||

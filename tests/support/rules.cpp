@@ -1,6 +1,9 @@
 // rules.cpp - see rules.hpp.
 #include "support/rules.hpp"
 
+#include <set>
+#include <utility>
+
 namespace onepass::test {
 namespace {
 
@@ -81,6 +84,15 @@ std::vector<RuleCase> rule_cases() {
   append_cases(cases, rmsprop_options());
   append_cases(cases, adam_options());
   append_cases(cases, adamw_options());
+  return cases;
+}
+
+std::vector<RuleCase> one_case_per_kernel() {
+  std::vector<RuleCase> cases;
+  std::set<std::pair<std::string, unsigned>> seen;
+  for (RuleCase& one : rule_cases()) {
+    if (seen.emplace(one.rule, one.variant).second) cases.push_back(std::move(one));
+  }
   return cases;
 }
 

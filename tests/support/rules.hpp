@@ -47,4 +47,7 @@ struct RuleCase {
 /// The four tables above, one after the other.
 std::vector<RuleCase> rule_cases();
 
+/// One option for each kernel: every variant of every rule.
+std::vector<RuleCase> one_case_per_kernel();
+
 }  // namespace onepass::test

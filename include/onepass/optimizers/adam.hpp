@@ -50,6 +50,7 @@ struct Adam {
 
   struct Plain {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq"};
+    static constexpr unsigned kNonnegative = 0b10;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta1);
@@ -60,6 +61,7 @@ struct Adam {
 
   struct AmsGrad {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+    static constexpr unsigned kNonnegative = 0b110;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq, float& max_exp_avg_sq) {
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta1);

@@ -66,16 +66,29 @@ struct RMSProp {
     return k.lr * buf;
   }
 
+  /// In less than 32 bits square_avg is kept as the variance: a difference of two numbers that are rounded so
+  /// coarsely is often 0 where it should not be, and the step would be g / eps.
+  struct KeepsVariance {
+    static ONEPASS_LANE void compress(float& square_avg, float& grad_avg) {
+      square_avg = lane::max(lane::fma(-grad_avg, grad_avg, square_avg), 0.0f);
+    }
+    static ONEPASS_LANE void expand(float& square_avg, float& grad_avg) {
+      square_avg = lane::fma(grad_avg, grad_avg, square_avg);
+    }
+  };
+
   struct Plain {
     static constexpr std::array kStates{"square_avg"};
+    static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg) {
       square_avg = lane::lerp(square_avg, g * g, k.one_minus_alpha);
       return k.lr * normalized(k, g, square_avg);
     }
   };
 
-  struct Centered {
+  struct Centered : KeepsVariance {
     static constexpr std::array kStates{"square_avg", "grad_avg"};
+    static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg,
                                      float& grad_avg) {
       square_avg = lane::lerp(square_avg, g * g, k.one_minus_alpha);
@@ -85,6 +98,7 @@ struct RMSProp {
 
   struct Momentum {
     static constexpr std::array kStates{"square_avg", "momentum_buffer"};
+    static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg,
                                      float& buf) {
       square_avg = lane::lerp(square_avg, g * g, k.one_minus_alpha);
@@ -93,7 +107,14 @@ struct RMSProp {
   };
 
   struct CenteredMomentum {
+    static ONEPASS_LANE void compress(float& square_avg, float& grad_avg, float& /*buf*/) {
+      KeepsVariance::compress(square_avg, grad_avg);
+    }
+    static ONEPASS_LANE void expand(float& square_avg, float& grad_avg, float& /*buf*/) {
+      KeepsVariance::expand(square_avg, grad_avg);
+    }
     static constexpr std::array kStates{"square_avg", "grad_avg", "momentum_buffer"};
+    static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg,
                                      float& grad_avg, float& buf) {
       square_avg = lane::lerp(square_avg, g * g, k.one_minus_alpha);

@@ -13,6 +13,7 @@ enum class Purpose : std::uint16_t {
   ema,             ///< Stochastic rounding of a moving average of parameters.
   dropout,         ///< Masks.
   initialization,  ///< Weights before the first step.
+  states,          ///< Dither of quantised states, a block for each group of 32.
 };
 
 /// The place of 128 random bits. Together with the seed it names them: nothing is carried from one draw to

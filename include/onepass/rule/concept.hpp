@@ -26,6 +26,22 @@ struct VariantList {
 template <class Variant>
 inline constexpr int kStateCount = static_cast<int>(Variant::kStates.size());
 
+/// Which states are never negative, as bits: a variant may say so in `static constexpr unsigned
+/// kNonnegative`. A format that quantises states keeps more of those that are.
+template <class Variant>
+inline constexpr unsigned kNonnegativeStates = 0;
+template <class Variant>
+requires requires { Variant::kNonnegative; }
+inline constexpr unsigned kNonnegativeStates<Variant> = Variant::kNonnegative;
+
+/// What formats of less than 32 bits keep of a variant's states, where that is not the states themselves: a
+/// variant may have `static void compress(float&... states)`, applied before they are stored, and its inverse
+/// `expand`, applied after they are loaded. Float32 formats do without.
+template <class Variant>
+concept Compressible = requires {
+  &Variant::compress;
+};
+
 /// A rule is a plain value: hyperparameters in double, and static functions.
 ///   kName             what errors and saved states call it
 ///   variant()         a set of bits, one per optional state; an optimizer takes the union over its groups,

@@ -3,30 +3,67 @@
 
 #include <cstdint>
 
+#include "onepass/random/philox.hpp"
 #include "onepass/rule/around.hpp"
+#include "onepass/rule/concept.hpp"
+#include "onepass/storage/quantized8.hpp"
 
 namespace onepass::rule {
+
+/// The random bits that a tensor's numbers are rounded with, at one step.
+struct Draws {
+  std::uint64_t key;
+  std::uint64_t first_block;  ///< Of the tensor's first element: its offset in the logical tensor, / 8.
+  std::uint32_t step;
+  std::uint32_t tensor;
+
+  /// For elements 8 * block to 8 * block + 7 of this tensor, 16 bits each.
+  [[nodiscard]] ONEPASS_LANE random::Counter counter_of_block(std::int64_t block,
+                                                              random::Purpose purpose) const {
+    return {first_block + static_cast<std::uint64_t>(block), purpose, step, tensor};
+  }
+  /// For a group of quantised states, a word for each of them.
+  [[nodiscard]] ONEPASS_LANE random::Counter counter_of_group(std::int64_t group) const {
+    return {first_block / (storage::kGroup / 8) + static_cast<std::uint64_t>(group), random::Purpose::states,
+            step, tensor};
+  }
+  [[nodiscard]] ONEPASS_LANE random::Words of(const random::Counter& counter) const {
+    return random::philox(key, counter);
+  }
+};
+
+/// The bits that a state of 16 bits is rounded with, beside a parameter that was rounded with `bits`: as
+/// uniform, and to the eye independent, for a multiplication by an odd number each.
+ONEPASS_LANE std::uint32_t bits_of_state(std::uint32_t bits, std::uint32_t state) {
+  return (bits & 0xffffu) * (0x79B9u + 0x3A2Eu * state);
+}
+
+/// What a step does with one tensor, whatever the rule.
+struct TensorStep {
+  Draws draws;
+  float ema_weight;                  ///< Of the new parameter in its moving average.
+  lane::Flag rounds_stochastically;  ///< 0: to nearest.
+  bool active;                       ///< False: the tensor is left out of this step.
+  bool zero_grad;                    ///< The update leaves zeros where it found the gradient, active or not.
+};
 
 /// What a step needs to know of one tensor: written once a step by prepare, read by every element.
 template <class Rule>
 struct TensorCoefficients {
+  TensorStep step;
   Around around;
   typename Rule::Coefficients rule;
-  bool active;     ///< False: the tensor is left out of this step.
-  bool zero_grad;  ///< The update leaves zeros where it found the gradient, active or not.
-
-  static ONEPASS_LANE TensorCoefficients prepare(const Rule& rule, std::int64_t step,
-                                                 const GradientScale& scale, bool zero_grad) {
-    return {Around::prepare(rule, scale), rule.prepare(step), true, zero_grad};
-  }
 };
 
 /// Moves one parameter and its states. Loads and stores, and how numbers lie in memory, are the sweep's.
-/// kPlain: around is_plain(), which leaves something out and changes no bit.
-template <class Variant, bool kPlain, class Rule, class... State>
+/// kLossy: the states' format has less than 32 bits. kPlain: around is_plain(), which leaves something out
+/// and changes no bit.
+template <class Variant, bool kLossy, bool kPlain, class Rule, class... State>
 ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, State&... states) {
+  if constexpr (kLossy && Compressible<Variant>) Variant::expand(states...);
   const float step = Variant::update(k.rule, p, k.around.template before<kPlain>(p, g), states...);
   p = k.around.template after<kPlain>(p, step);
+  if constexpr (kLossy && Compressible<Variant>) Variant::compress(states...);
 }
 
 }  // namespace onepass::rule

@@ -14,11 +14,4 @@ struct Float32 {
   static ONEPASS_LANE Element encode(float value) { return value; }
 };
 
-/// A format: one codec for each stream of a step.
-struct Float32Format {
-  using Param = Float32;
-  using Grad = Float32;
-  using State = Float32;
-};
-
 }  // namespace onepass::storage

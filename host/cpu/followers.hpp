@@ -1,0 +1,94 @@
+// followers.hpp - the CPU's part of what follows a parameter: its moving average and its 16-bit copy.
+// Compiled once for each instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "host/cpu/draw_run.hpp"
+#include "host/cpu/sweep_run.hpp"
+#include "kernels/advance.hpp"
+#include "kernels/table.hpp"
+#include "onepass/storage/formats.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+/// The parameters as the step has stored them.
+template <class Format>
+void load_params(const kernels::TensorEntry& tensor, kernels::Extent part, float* __restrict values) {
+  using Param = typename Format::Param;
+  const auto* const param = static_cast<const typename Param::Element*>(tensor.param) + part.begin;
+  const typename Param::Remainder* remainder = nullptr;
+  if constexpr (Format::kHasRemainder) {
+    remainder = static_cast<const typename Param::Remainder*>(tensor.remainder) + part.begin;
+  }
+  for (std::int64_t i = 0; i < part.count; ++i) values[i] = decode_param<Format>(param, remainder, i);
+}
+
+using ParamLoader = void (*)(const kernels::TensorEntry&, kernels::Extent, float*);
+
+template <std::size_t... kFormat>
+constexpr std::array<ParamLoader, storage::kFormatCount> param_loaders(std::index_sequence<kFormat...>) {
+  return {&load_params<storage::FormatAt<kFormat>>...};
+}
+
+inline void average(float* __restrict ema, const float* __restrict values, float weight, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
+}
+
+inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
+                    const std::uint16_t* __restrict bits, float weight, std::int64_t count) {
+  using Low = storage::BFloat16;
+  for (std::int64_t i = 0; i < count; ++i) {
+    ema[i] = Low::encode_stochastic(lane::lerp(Low::decode(ema[i]), values[i], weight), bits[i]);
+  }
+}
+
+void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, kernels::Extent part,
+              const float* values) {
+  if (tensor.ema_type == DType::float32) {
+    average(static_cast<float*>(tensor.ema) + part.begin, values, step.ema_weight, part.count);
+    return;
+  }
+  std::uint16_t bits[kRoundedRun];
+  draw_run(step.draws, part.begin / 8, random::Purpose::ema, bits);
+  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, bits, step.ema_weight, part.count);
+}
+
+template <class Codec>
+void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) copy[i] = Codec::encode(values[i]);
+}
+
+void write_copy(const kernels::TensorEntry& tensor, kernels::Extent part, const float* values) {
+  auto* const copy = static_cast<std::uint16_t*>(tensor.copy) + part.begin;
+  tensor.copy_type == DType::bfloat16 ? encode_run<storage::BFloat16>(copy, values, part.count)
+                                      : encode_run<storage::Float16>(copy, values, part.count);
+}
+
+/// After the update of these chunks, while they are in the cache.
+void follow(const kernels::Table& table, std::int64_t first, std::int64_t last) {
+  static constexpr auto kLoaders = param_loaders(std::make_index_sequence<storage::kFormatCount>{});
+  for (std::int64_t c = first; c < last; ++c) {
+    const kernels::Chunk chunk = table.chunks[c];
+    const kernels::TensorEntry& tensor = table.tensors[chunk.tensor];
+    const rule::TensorStep& step = kernels::step_of(table, chunk.tensor);
+    if (!step.active || !tensor.has_followers()) continue;
+    const kernels::Extent whole = kernels::extent(table, chunk);
+    for (std::int64_t i = 0; i < whole.count; i += kRoundedRun) {
+      const std::int64_t left = whole.count - i;
+      const kernels::Extent part{whole.begin + i, left < kRoundedRun ? left : kRoundedRun};
+      float values[kRoundedRun];
+      kLoaders[tensor.format](tensor, part, values);
+      if (tensor.ema != nullptr) move_ema(tensor, step, part, values);
+      if (tensor.copy != nullptr) write_copy(tensor, part, values);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace onepass::cpu

@@ -1,0 +1,78 @@
+// formats.hpp - which codec each stream of a step has: the formats that every rule is compiled for.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <tuple>
+
+#include "onepass/storage/bfloat16.hpp"
+#include "onepass/storage/float16.hpp"
+#include "onepass/storage/float32.hpp"
+#include "onepass/storage/master_float32.hpp"
+#include "onepass/storage/quantized8.hpp"
+#include "onepass/storage/remainder8.hpp"
+#include "onepass/storage/split_bfloat16.hpp"
+#include "onepass/storage/storage.hpp"
+
+namespace onepass::storage {
+
+struct NoRemainder {};
+
+/// A parameter that is its own master, as a codec of two streams of which one is not there.
+template <class Codec>
+struct Alone {
+  using Element = typename Codec::Element;
+  using Remainder = NoRemainder;
+  static constexpr DType kDType = Codec::kDType;
+
+  static ONEPASS_LANE float decode(Element element, Remainder /*remainder*/) {
+    return Codec::decode(element);
+  }
+  static ONEPASS_LANE void encode(float x, Element& element, Remainder& /*remainder*/) {
+    element = Codec::encode(x);
+  }
+};
+
+/// The states of a rule in 8 bits, by groups (quantized8.hpp): Signed8 or Nonnegative8, as each state is.
+struct Quantized8 {};
+
+/// What a format is called by, and chosen by at run time.
+struct FormatName {
+  DType param;
+  Master master;
+  States states;
+
+  bool operator==(const FormatName&) const = default;
+};
+
+/// Gradients are of float32 or of the parameter's own type, whatever the format.
+template <class ParamCodec, class GradCodec, class StateCodec, Master kMaster, States kStates>
+struct Format {
+  using Param = ParamCodec;
+  using LowGrad = GradCodec;  ///< Of the parameter's type.
+  using State = StateCodec;
+  static constexpr FormatName kName{ParamCodec::kDType, kMaster, kStates};
+  static constexpr bool kHasRemainder = !std::is_same_v<typename Param::Remainder, NoRemainder>;
+  static constexpr bool kQuantized = std::is_same_v<State, Quantized8>;
+  /// Whether every number has 4 bytes.
+  static constexpr bool kAllFloat32 = Param::kDType == DType::float32;
+  static constexpr bool kHasLossyStates = !std::is_same_v<State, Float32>;
+  static constexpr bool kRoundsStochastically = !kHasRemainder && !kAllFloat32;
+};
+
+/// All of them. A new one is a line here.
+using Formats =
+    std::tuple<Format<Alone<Float32>, Float32, Float32, Master::none, States::float32>,
+               Format<Alone<BFloat16>, BFloat16, Float32, Master::none, States::float32>,
+               Format<Alone<BFloat16>, BFloat16, BFloat16, Master::none, States::bfloat16>,
+               Format<WithMaster<BFloat16>, BFloat16, Float32, Master::float32, States::float32>,
+               Format<SplitBFloat16, BFloat16, Float32, Master::split, States::float32>,
+               Format<BFloat16Remainder8, BFloat16, Quantized8, Master::remainder8, States::quantized8>,
+               Format<WithMaster<Float16>, Float16, Float32, Master::float32, States::float32>>;
+
+inline constexpr std::size_t kFormatCount = std::tuple_size_v<Formats>;
+
+template <std::size_t kFormat>
+using FormatAt = std::tuple_element_t<kFormat, Formats>;
+
+}  // namespace onepass::storage

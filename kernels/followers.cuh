@@ -1,0 +1,86 @@
+// followers.cuh - what follows a parameter: its moving average and its 16-bit copy, after each chunk.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/streams.cuh"
+#include "kernels/table.hpp"
+#include "onepass/rule/element.hpp"
+
+namespace onepass::kernels {
+
+/// Part of a tensor that one block has just moved. Each thread reads the parameters that it has stored
+/// itself, from the cache: kept in registers until here, they would cost the update its occupancy.
+template <class Format, int kBlock>
+struct Followers {
+  static constexpr int kCount = kTile<Format>;
+  using Values = float[kCount];
+
+  const TensorEntry& tensor;
+  const rule::TensorStep& step;
+  Extent part;
+
+  __device__ __forceinline__ void follow() const {
+    const ParamStream<Format> param(tensor, part.begin);
+    for (std::int64_t at = kCount * static_cast<std::int64_t>(threadIdx.x); at < part.count;
+         at += kCount * kBlock) {
+      const std::int64_t left = part.count - at;
+      const Place place{at, left < kCount ? static_cast<int>(left) : kCount};
+      Values values;
+      param.load(values, place, false);
+      if (tensor.ema != nullptr) move_ema(values, place);
+      if constexpr (Format::kAllFloat32) {
+        if (tensor.copy != nullptr) write_copy(values, place);
+      }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void lerp(Values& average, const Values& values) const {
+#pragma unroll
+    for (int lane = 0; lane < kCount; ++lane) {
+      average[lane] = lane::lerp(average[lane], values[lane], step.ema_weight);
+    }
+  }
+
+  __device__ __forceinline__ void move_ema(const Values& values, Place place) const {
+    Values average;
+    if (tensor.ema_type == DType::float32) {
+      const ElementStream<storage::Float32> stream(tensor.ema, part.begin, tensor.numel);
+      stream.load(average, place, stream.access());
+      lerp(average, values);
+      stream.store(average, place, stream.access());
+      return;
+    }
+    using Low = storage::BFloat16;
+    const ElementStream<Low> stream(tensor.ema, part.begin, tensor.numel);
+    stream.load(average, place, stream.access());
+    lerp(average, values);
+    const random::Words words =
+        step.draws.of(step.draws.counter_of_block((part.begin + place.at) / 8, random::Purpose::ema));
+    // A tile of four elements has one half of a block's bits.
+    const bool upper = kCount == 4 && place.at % 8 != 0;
+    Raw<Low::Element, kCount> raw;
+#pragma unroll
+    for (int lane = 0; lane < kCount; ++lane) {
+      const std::uint32_t word = upper ? words.word[(lane / 2 + 2) % 4] : words.word[lane / 2];
+      raw.element[lane] = Low::encode_stochastic(average[lane], word >> (16 * (lane % 2)));
+    }
+    raw.store(stream.from + place.at, place.count, stream.access());
+  }
+
+  __device__ __forceinline__ void write_copy(const Values& values, Place place) const {
+    if (tensor.copy_type == DType::bfloat16) {
+      write_copy_as<storage::BFloat16>(values, place);
+    } else {
+      write_copy_as<storage::Float16>(values, place);
+    }
+  }
+  template <class Codec>
+  __device__ __forceinline__ void write_copy_as(const Values& values, Place place) const {
+    const ElementStream<Codec> stream(tensor.copy, part.begin, tensor.numel);
+    stream.store(values, place, stream.access());
+  }
+};
+
+}  // namespace onepass::kernels

@@ -1,0 +1,154 @@
+// format_bits_test.cpp - in every format: what must not change a bit, and what a StateDict must bring back.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "support/compare.hpp"
+#include "support/low_model.hpp"
+#include "support/low_state.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+namespace {
+
+class FormatBits : public testing::TestWithParam<FormatCase> {};
+
+INSTANTIATE_TEST_SUITE_P(All, FormatBits, testing::ValuesIn(format_cases()),
+                         [](const testing::TestParamInfo<FormatCase>& info) {
+                           return std::string(info.param.name);
+                         });
+
+constexpr int kSteps = 5;
+
+Options options_of(const FormatCase& format) {
+  return {.storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
+}
+
+void train(const LowModel& model, AnyOptimizer& optimizer, int first, int last) {
+  for (int step = first; step <= last; ++step) {
+    model.draw(step, 30);
+    optimizer.step();
+  }
+}
+
+std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, const Options& options) {
+  const LowModel model(format, Device::cpu(), kLowSizes);
+  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
+  train(model, *optimizer, 1, kSteps);
+  return all_bytes(model, optimizer->state_dict());
+}
+
+TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    Options options = options_of(GetParam());
+    options.isa = Isa::baseline;
+    options.threads = 1;
+    const std::vector<std::byte> expected = after_steps(rule, GetParam(), options);
+    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+      if (!isa_available(isa)) continue;
+      options.isa = isa;
+      options.threads = 3;
+      options.chunk_size = isa == Isa::avx2 ? 64 : 576;
+      ASSERT_EQ(expected, after_steps(rule, GetParam(), options)) << to_string(isa);
+    }
+  }
+}
+
+TEST_P(FormatBits, StateDictGoesOnBitForBit) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    const LowModel whole(GetParam(), Device::cpu(), kLowSizes), first(GetParam(), Device::cpu(), kLowSizes),
+        second(GetParam(), Device::cpu(), kLowSizes);
+    const AnyOptimizerPtr steady = rule.make(whole.parameters(), options_of(GetParam()));
+    train(whole, *steady, 1, 2 * kSteps);
+
+    const AnyOptimizerPtr begun = rule.make(first.parameters(), options_of(GetParam()));
+    train(first, *begun, 1, kSteps);
+    for (std::size_t i = 0; i < second.size(); ++i) {
+      const Tensor to = second.value(i).tensor(), from = first.value(i).tensor();
+      copy({Device::cpu(), to.data}, {Device::cpu(), from.data}, from.bytes());
+    }
+    Options another = options_of(GetParam());
+    another.seed = 12;  // the dict's counts
+    const AnyOptimizerPtr resumed = rule.make(second.parameters(), another);
+    resumed->load_state_dict(begun->state_dict());
+    train(second, *resumed, kSteps + 1, 2 * kSteps);
+    ASSERT_EQ(all_bytes(whole, steady->state_dict()), all_bytes(second, resumed->state_dict()));
+  }
+}
+
+TEST_P(FormatBits, ParametersThatJoinLaterStartWhereTheyAre) {
+  const LowModel model(GetParam(), Device::cpu(), {100, 77});
+  std::vector<Parameter> early = model.parameters();
+  const std::vector<Parameter> late{early.back()};
+  early.pop_back();
+  Optimizer optimizer{AdamW{.lr = 0.0, .weight_decay = 0.0}, early, options_of(GetParam())};
+  optimizer.add_parameters(late);
+  const std::vector<std::byte> before = model.value(1).bytes();
+  model.draw(1, 30);
+  optimizer.set_nonfinite(NonFinite::propagate);
+  optimizer.step();
+  // A master that did not begin as the parameter would show after a step of lr 0.
+  EXPECT_EQ(before, model.value(1).bytes());
+}
+
+TEST_P(FormatBits, GradientsAccumulateInFloat32) {
+  const LowModel model(GetParam(), Device::cpu(), {100, 1, 517}),
+      twice(GetParam(), Device::cpu(), {100, 1, 517});
+  Options options = options_of(GetParam());
+  Optimizer plain{SGD{.lr = 0.5}, twice.parameters(), options};
+  options.accumulates_gradients = true;
+  Optimizer optimizer{SGD{.lr = 0.5}, model.parameters(), options};
+  model.draw(1, 30);
+  twice.draw(1, 30);
+  for (int i = 0; i < 4; ++i) optimizer.accumulate();  // their mean is the gradient, exactly
+  optimizer.step();
+  plain.step();
+  EXPECT_EQ(all_bytes(model, optimizer.state_dict()), all_bytes(twice, plain.state_dict()));
+}
+
+TEST(StochasticRounding, ShardsDrawTheBitsOfTheWhole) {
+  const FormatCase& format = format_cases()[3];
+  const LowModel whole(format, Device::cpu(), {1100});
+  const LowModel shards(format, Device::cpu(), {1100});
+  whole.draw(1, 30);
+  shards.draw(1, 30);
+  Optimizer one{SGD{.lr = 1e-3}, whole.parameters(), options_of(format)};
+  one.step();
+  for (const std::int64_t begin : {0, 520}) {
+    const std::int64_t numel = begin == 0 ? 520 : 580;
+    Parameter shard = shards.parameters()[0];
+    for (Tensor* tensor : {&shard.value, &shard.grad}) {
+      tensor->data = static_cast<std::byte*>(tensor->data) + begin * 2;
+      tensor->numel = numel;
+    }
+    shard.first = begin;
+    Optimizer{SGD{.lr = 1e-3}, std::vector{shard}, options_of(format)}.step();
+  }
+  EXPECT_EQ(whole.value(0).bytes(), shards.value(0).bytes());
+}
+
+// The counter's low word overflows in the middle of the loop's group of blocks.
+TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
+  const FormatCase& format = format_cases()[3];
+  constexpr std::int64_t kFirst = (std::int64_t{1} << 35) - 8 * 20;
+  const LowModel model(format, Device::cpu(), {1100});
+  model.draw(1, 30);
+  const std::vector<float> before = model.value(0).floats(), gradient = model.grad(0).floats();
+  Parameter parameter = model.parameters()[0];
+  parameter.first = kFirst;
+  Optimizer{SGD{.lr = 1e-3}, std::vector{parameter}, {.storage = format.storage, .seed = 5}}.step();
+  const std::vector<float> after = model.value(0).floats();
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const std::uint64_t block = (static_cast<std::uint64_t>(kFirst) + i) / 8;
+    const random::Words words =
+        random::philox(5, random::Counter{block, random::Purpose::rounding, 0, number_of(parameter.name)});
+    const float moved = std::fma(-1e-3f, gradient[i], before[i]);
+    const auto expected = storage::BFloat16::encode_stochastic(moved, words.word[i % 8 / 2] >> (i % 2 * 16));
+    ASSERT_TRUE(same_bits(storage::BFloat16::decode(expected), after[i])) << i;
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,48 @@
+// codec_test.cpp - the codecs: the same bits on the device as on the host.
+#include <cstdint>
+#include <vector>
+
+#include "kernels/codec_kernels.hpp"
+#include "kernels/cuda_test.hpp"
+#include "kernels/on_device.hpp"
+#include "support/values.hpp"
+
+namespace onepass::test {
+namespace {
+
+class CudaCodec : public CudaTest {};
+
+std::uint32_t any_bits(std::uint64_t key) { return static_cast<std::uint32_t>(mix(key) >> 32); }
+
+/// Every exponent of both signs with mantissas at which something rounds, carries or ties; and any floats.
+std::vector<CodecInput> inputs() {
+  std::vector<CodecInput> all;
+  for (std::uint32_t top = 0; top < 512; ++top) {
+    for (const std::uint32_t mantissa :
+         {0x000000u, 0x000001u, 0x000010u, 0x000080u, 0x001000u, 0x003000u, 0x007fffu, 0x008000u, 0x008001u,
+          0x018000u, 0x400000u, 0x7f7f80u, 0x7f8000u, 0x7fefffu, 0x7ff000u, 0x7fffffu}) {
+      all.push_back({top << 23 | mantissa, any_bits(all.size())});
+      all.push_back({top << 23 | mantissa, 0});  // Alone in its group: a scale of 0 for a zero.
+    }
+  }
+  for (std::uint64_t key = 0; key < 8000; ++key) all.push_back({any_bits(2 * key), any_bits(2 * key + 1)});
+  return all;
+}
+
+TEST_F(CudaCodec, EveryCodecGivesTheBitsOfTheHost) {
+  const std::vector<CodecInput> all = inputs();
+  const OnDevice<CodecInput> device_inputs(all);
+  const OnDevice<CodecResults> device_results(all.size());
+  codecs_on_device(device_inputs.get(), device_results.get(), static_cast<int>(all.size()));
+  const std::vector<CodecResults> actual = device_results.read(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const CodecResults expected = CodecResults::at(all[i]);
+    for (int k = 0; k < CodecResults::kCount; ++k) {
+      ASSERT_EQ(actual[i].value[k], expected.value[k])
+          << "result " << k << " of " << std::hex << all[i].x << ", " << all[i].bits;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

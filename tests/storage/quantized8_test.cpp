@@ -1,0 +1,354 @@
+// quantized8_test.cpp - states in groups of 8-bit codes: every code, the error bounds, and odd groups.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "onepass/storage/quantized8.hpp"
+#include "storage/floats.hpp"
+#include "support/compare.hpp"
+
+namespace onepass::test {
+namespace {
+
+using storage::Nonnegative8;
+using storage::Signed8;
+
+/// Of 12 bits of noise: with the middle, codes are the nearest.
+constexpr storage::Bits kMiddle = 2048, kMost = 4095;
+
+/// A group as a step stores and reads it, but with the same noise for all elements.
+template <class Codec>
+struct Group {
+  explicit Group(std::span<const float> elements, storage::Bits noise = kMiddle) {
+    storage::Bits largest = 0;
+    for (const float x : elements) largest = std::max(largest, storage::magnitude_of(Codec::stage(x)));
+    stored_scale = storage::group_scale(largest);
+    scale = storage::BFloat16::decode(stored_scale);
+    for (const float x : elements) {
+      codes.push_back(Codec::encode(Codec::stage(x), scale, noise));
+      restored.push_back(Codec::decode(codes.back(), scale));
+    }
+  }
+
+  std::uint16_t stored_scale = 0;
+  float scale = 0.0f;
+  std::vector<typename Codec::Code> codes;
+  std::vector<float> restored;
+};
+
+/// Magnitudes over eight decades below 10^exponent.
+std::vector<float> group_below(int exponent, std::uint64_t key, bool with_signs) {
+  std::vector<float> elements;
+  for (std::uint64_t i = 0; i < storage::kGroup; ++i) {
+    const double magnitude = std::pow(10.0, exponent - 8.0 * uniform(key * 100 + i));
+    const bool negative = with_signs && (mix(key * 100 + i) & 1) != 0;
+    elements.push_back(static_cast<float>(negative ? -magnitude : magnitude));
+  }
+  return elements;
+}
+
+/// From the smallest denormals to the largest numbers, and none beyond.
+template <class Visit>
+void for_many_groups(bool with_signs, Visit visit) {
+  for (int exponent = -44; exponent <= 38; ++exponent) {
+    for (std::uint64_t key = 0; key < 200; ++key) {
+      visit(group_below(exponent, key + 1000u * static_cast<unsigned>(exponent + 50), with_signs));
+    }
+  }
+}
+
+TEST(GroupScale, IsTheSmallestBFloat16NotBelow) {
+  const auto check = [](float x) {
+    const std::uint32_t scale = storage::group_scale(storage::magnitude_of(x));
+    const double magnitude = std::fabs(double{x});
+    ASSERT_GE(reference::value_of(reference::kBFloat16, scale), magnitude) << shown(x);
+    ASSERT_LE(scale, 0x7f80u) << shown(x);
+    if (scale == 0) return;
+    ASSERT_LT(reference::value_of(reference::kBFloat16, scale - 1), magnitude) << shown(x);
+  };
+  around_every_value(reference::kBFloat16, check);
+  check(std::numeric_limits<float>::max());
+}
+
+TEST(GroupScale, OfWhatIsNotFiniteIsNaN) {
+  EXPECT_EQ(storage::group_scale(storage::magnitude_of(kInf)), 0x7fc0);
+  for (const float nan : nans()) EXPECT_EQ(storage::group_scale(storage::magnitude_of(nan)), 0x7fc0);
+}
+
+TEST(Signed8, EveryCodeOfEveryScaleIsStoredAsItself) {
+  for (std::uint32_t pattern = 1; pattern <= 0x7f7f; ++pattern) {
+    const float scale = storage::BFloat16::decode(static_cast<std::uint16_t>(pattern));
+    for (int code = -127; code <= 127; ++code) {
+      const float x = Signed8::decode(static_cast<std::int8_t>(code), scale);
+      ASSERT_EQ(Signed8::encode(Signed8::stage(x), scale, kMiddle), code) << shown(scale);
+      // Denormals that are not quite a code's number are one code or the other.
+      for (const storage::Bits noise : {storage::Bits{0}, kMost}) {
+        if (scale < 0x1p-110f) continue;
+        ASSERT_EQ(Signed8::encode(Signed8::stage(x), scale, noise), code) << shown(scale);
+      }
+    }
+  }
+}
+
+/// The roots of floats are between 2^-75 and 2^64. Below 2^-55 the squares are denormals, where codes merge.
+TEST(Nonnegative8, EveryCodeOfEveryScaleIsStoredAsItself) {
+  const std::uint32_t first = to_bits(0x1p-55f) >> 16, last = to_bits(0x1p64f) >> 16;
+  for (std::uint32_t pattern = first; pattern < last; ++pattern) {
+    const float scale = storage::BFloat16::decode(static_cast<std::uint16_t>(pattern));
+    for (int code = 0; code <= 255; ++code) {
+      const float x = Nonnegative8::decode(static_cast<std::uint8_t>(code), scale);
+      for (const storage::Bits noise : {storage::Bits{0}, kMost}) {
+        ASSERT_EQ(Nonnegative8::encode(Nonnegative8::stage(x), scale, noise), code) << shown(scale);
+      }
+    }
+  }
+}
+
+/// A code is within half of one of what is the nearest to number and noise together, but for three roundings
+/// of numbers up to 255 and one to 12 bits of fraction. So it is within `kCode` of the number.
+constexpr double kHalfCode = 0.5 + 255.0 * 3.0 * 0x1p-24 + 0x1p-13, kCode = kHalfCode + 0.5;
+
+double shift_of(storage::Bits noise) { return noise / 4096.0 - 0.5; }
+
+void expect_within_bounds(const Group<Signed8>& group, const std::vector<float>& elements, double shift) {
+  const double scale = group.scale;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const double x = elements[i], a = std::fabs(x) / scale, h = kCode / 127.0;
+    const int code = group.codes[i];
+    // A denormal sum of x and the scale is off by 2^-150 in 2^-134.
+    const double slack = scale < 0x1p-110 ? 127.0 * 0x1p-15 : 0.0;
+    ASSERT_LE(std::fabs(code - reference::signed_code(x, scale) - shift), kHalfCode + slack)
+        << shown(elements[i]);
+    ASSERT_NEAR(group.restored[i], reference::signed_value(code, scale), 0x1p-22 * scale + 0x1p-149);
+    if (slack > 0.0) continue;
+    const double bound = scale * h * (1.0 + a) * (1.0 + a) / (2.0 - h * (1.0 + a));
+    ASSERT_LE(std::fabs(group.restored[i] - x), bound + 0x1p-22 * scale) << shown(elements[i]);
+    ASSERT_LE(std::fabs(group.restored[i] - x), 0.0161 * scale);
+  }
+}
+
+void expect_within_bounds(const Group<Nonnegative8>& group, const std::vector<float>& elements,
+                          double shift) {
+  const double scale = group.scale;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const double x = elements[i], y = scale > 0.0 ? std::sqrt(x) / scale : 0.0, h = kCode / 255.0;
+    const int code = group.codes[i];
+    const double expected = reference::nonnegative_code(x, scale) + shift;
+    if (x == 0.0) {
+      ASSERT_EQ(code, 0);
+    } else {
+      ASSERT_LE(std::fabs(code - std::max(expected, 1.0)), kHalfCode) << shown(elements[i]);
+    }
+    ASSERT_NEAR(group.restored[i], reference::nonnegative_value(code, scale),
+                0x1p-21 * group.restored[i] + 0x1p-149);
+    ASSERT_LE(std::fabs(group.restored[i] - x), scale * scale * h * (2.0 * y + h) + 0x1p-21 * x + 0x1p-149)
+        << shown(elements[i]);
+  }
+}
+
+template <class Codec>
+void expect_many_within_bounds(bool with_signs) {
+  for_many_groups(with_signs, [](const std::vector<float>& elements) {
+    for (const storage::Bits noise : {storage::Bits{0}, storage::Bits{1234}, kMiddle, kMost}) {
+      expect_within_bounds(Group<Codec>(elements, noise), elements, shift_of(noise));
+    }
+  });
+}
+
+TEST(Signed8, CodesAndErrorsAreWithinTheBounds) { expect_many_within_bounds<Signed8>(true); }
+
+TEST(Nonnegative8, CodesAndErrorsAreWithinTheBounds) { expect_many_within_bounds<Nonnegative8>(false); }
+
+/// Over all noise there is, the codes' mean is the number; to a 4,096th for the noise's last place, and
+/// another for the number's.
+TEST(Quantized8, TheMeanCodeIsTheNumber) {
+  for (double x = 1.0; x > 0.004; x *= 0.83) {
+    for (const double sign : {1.0, -1.0}) {
+      double signed_sum = 0, square_sum = 0;
+      for (storage::Bits noise = 0; noise <= kMost; ++noise) {
+        signed_sum += Signed8::encode(static_cast<float>(sign * x), 1.0f, noise);
+        square_sum += Nonnegative8::encode(static_cast<float>(x), 1.0f, noise);
+      }
+      EXPECT_NEAR(signed_sum / 4096, reference::signed_code(static_cast<float>(sign * x), 1.0), 0x1p-11);
+      EXPECT_NEAR(square_sum / 4096, 255.0 * static_cast<float>(x), 0x1p-11);
+    }
+  }
+}
+
+TEST(Dither, EveryElementsNoiseIsUniform) {
+  constexpr int kDraws = 1 << 14;
+  for (int element = 0; element < storage::kGroup; ++element) {
+    std::vector<int> hits(16, 0);
+    for (std::uint64_t draw = 0; draw < kDraws; ++draw) {
+      const storage::Bits noise = storage::Dither{static_cast<std::uint32_t>(mix(draw))}.at(element);
+      ASSERT_LE(noise, kMost);
+      ++hits[noise / 256];
+    }
+    // Six standard deviations of a binomial count.
+    for (const int count : hits) EXPECT_NEAR(count, kDraws / 16, 6 * std::sqrt(kDraws / 16.0));
+  }
+}
+
+/// Of three neighbours on the circle that a group's noise lies on, two are never 4 / 32 apart.
+TEST(Dither, AGroupsNoiseIsEven) {
+  for (std::uint64_t draw = 0; draw < 1000; ++draw) {
+    std::vector<storage::Bits> noise;
+    for (int i = 0; i < storage::kGroup; ++i) {
+      noise.push_back(storage::Dither{static_cast<std::uint32_t>(mix(draw))}.at(i));
+    }
+    std::ranges::sort(noise);
+    for (std::size_t i = 1; i < noise.size(); ++i) EXPECT_LT(noise[i] - noise[i - 1], 4096 * 2.5 / 32);
+  }
+}
+
+/// 2,000 steps of beta2 = 0.999 without a gradient. To the nearest, hardly anything moves.
+TEST(Nonnegative8, SecondMomentsDecay) {
+  std::vector<float> dithered(storage::kGroup), nearest(storage::kGroup);
+  for (std::size_t i = 0; i < dithered.size(); ++i) dithered[i] = static_cast<float>(i + 1) / 32.0f;
+  nearest = dithered;
+  const std::vector<float> first = Group<Nonnegative8>(dithered).restored;
+  double sum = 0, expected = 0;
+  for (std::uint64_t step = 0; step < 2000; ++step) {
+    storage::Bits largest = 0;
+    for (float& v : dithered) v *= 0.999f;
+    for (const float v : dithered) largest = std::max(largest, storage::magnitude_of(std::sqrt(v)));
+    const float scale = storage::BFloat16::decode(storage::group_scale(largest));
+    const storage::Dither dither{static_cast<std::uint32_t>(mix(step))};
+    for (std::size_t i = 0; i < dithered.size(); ++i) {
+      const auto code = Nonnegative8::encode(std::sqrt(dithered[i]), scale, dither.at(static_cast<int>(i)));
+      dithered[i] = Nonnegative8::decode(code, scale);
+    }
+    for (float& v : nearest) v *= 0.999f;
+    nearest = Group<Nonnegative8>(nearest).restored;
+  }
+  for (std::size_t i = 0; i < dithered.size(); ++i) {
+    EXPECT_NEAR(dithered[i] / first[i], std::pow(0.999, 2000), 0.1) << i;
+    sum += dithered[i];
+    expected += first[i] * std::pow(0.999, 2000);
+  }
+  EXPECT_NEAR(sum, expected, 0.1 * expected);
+  for (std::size_t i = 0; i < nearest.size(); ++i) EXPECT_GT(nearest[i], 0.9f * first[i]) << i;
+}
+
+/// The numbers of the documentation: relative errors at some shares of the scale.
+TEST(Quantized8, RelativeErrorsAreTheDocumentedOnes) {
+  const auto worst = [](auto codec, double low, double high) {
+    using Codec = decltype(codec);
+    double largest = 0.0;
+    for (int i = 0; i <= 2000; ++i) {
+      const auto x = static_cast<float>(low + (high - low) * i / 2000.0);
+      for (const storage::Bits noise : {storage::Bits{0}, kMost}) {
+        const float restored = Codec::decode(Codec::encode(Codec::stage(x), 1.0f, noise), 1.0f);
+        largest = std::max(largest, std::fabs(double{restored} - double{x}) / double{x});
+      }
+    }
+    return largest;
+  };
+  EXPECT_LE(worst(Signed8{}, 0.99, 1.0), 0.016);
+  EXPECT_LE(worst(Signed8{}, 0.1, 0.12), 0.048);
+  EXPECT_LE(worst(Signed8{}, 0.01, 0.015), 0.40);
+  EXPECT_LE(worst(Nonnegative8{}, 0.99, 1.0), 0.0080);
+  EXPECT_LE(worst(Nonnegative8{}, 0.01, 0.012), 0.080);
+  EXPECT_LE(worst(Nonnegative8{}, 0.002, 0.0022), 0.185);
+}
+
+template <class Codec>
+void expect_monotone(float scale, float first) {
+  int before = std::numeric_limits<int>::min();
+  const float limit = std::is_same_v<Codec, Nonnegative8> ? scale * scale : scale;
+  for (int i = 0; i <= 200'000; ++i) {
+    const float x = first + (limit - first) * (static_cast<float>(i) / 200'000.0f);
+    const int code = Codec::encode(Codec::stage(x), scale, kMiddle);
+    ASSERT_GE(code, before) << shown(x);
+    before = code;
+  }
+  ASSERT_EQ(before, std::numeric_limits<typename Codec::Code>::max());
+}
+
+TEST(Quantized8, CodesAreOrderedAsTheNumbersAre) {
+  expect_monotone<Signed8>(1.0f, -1.0f);
+  expect_monotone<Signed8>(0x1.84p-100f, -0x1.84p-100f);
+  expect_monotone<Nonnegative8>(1.0f, 0.0f);
+  expect_monotone<Nonnegative8>(0x1.84p-40f, 0.0f);
+}
+
+TEST(Quantized8, ZerosAreZeros) {
+  for (const float zero : {0.0f, -0.0f}) {
+    const Group<Signed8> average(std::vector<float>(32, zero));
+    const Group<Nonnegative8> square(std::vector<float>(32, zero));
+    EXPECT_EQ(average.stored_scale, 0);
+    EXPECT_EQ(square.stored_scale, 0);
+    for (int i = 0; i < 32; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      EXPECT_TRUE(same_bits(average.restored[at], 0.0f) && average.codes[at] == 0);
+      EXPECT_TRUE(same_bits(square.restored[at], 0.0f) && square.codes[at] == 0);
+    }
+    // Beside others.
+    EXPECT_EQ(Group<Signed8>(std::vector<float>{zero, 2.0f}).codes[0], 0);
+    EXPECT_EQ(Group<Nonnegative8>(std::vector<float>{zero, 2.0f}).codes[0], 0);
+  }
+}
+
+/// However small beside its neighbours, down to the smallest float beside the largest.
+TEST(Nonnegative8, WhatIsAboveZeroStaysAboveZero) {
+  for (const float largest : {1e-30f, 1.0f, 1e30f, std::numeric_limits<float>::max()}) {
+    for (float x = largest; x > 0.0f; x *= 0.37f) {
+      const Group<Nonnegative8> group(std::vector<float>{largest, x});
+      ASSERT_GE(group.codes[1], 1) << shown(x);
+      ASSERT_GT(group.restored[1], 0.0f) << shown(x);
+    }
+  }
+}
+
+/// First moments 0.1 g and second moments 0.001 g^2, as after one step with the usual betas.
+TEST(Quantized8, MomentsOfGradientsFrom1em15To1e15StayAboveZero) {
+  for (double g = 1e-15; g < 2e15; g *= 1.7) {
+    const auto m = static_cast<float>(0.1 * g), v = static_cast<float>(0.001 * g * g);
+    const Group<Signed8> average(std::vector<float>{m, -m, 0.01f * m});
+    const Group<Nonnegative8> square(std::vector<float>{v, 1e-4f * v});
+    for (int i = 0; i < 2; ++i) {
+      const double expected = i == 0 ? double{m} : -double{m};
+      ASSERT_NEAR(average.restored[static_cast<std::size_t>(i)], expected, 0.008 * double{m}) << g;
+    }
+    ASSERT_GT(average.restored[2], 0.0f) << g;
+    ASSERT_NEAR(square.restored[0], v, 0.008 * double{v}) << g;
+    ASSERT_NEAR(square.restored[1], 1e-4 * double{v}, 0.44e-4 * double{v}) << g;
+  }
+}
+
+/// A root's scale is 2^64 at most, and the square of that is not a float.
+TEST(Nonnegative8, HoldsTheLargestNumber) {
+  const std::vector<float> largest{std::numeric_limits<float>::max()};
+  EXPECT_EQ(Group<Nonnegative8>(largest, kMost).restored[0], 0x1.fffffcp127f);
+}
+
+template <class Codec>
+void expect_all_nan(float odd) {
+  std::vector<float> elements(32, 1.5f);
+  elements[3] = 0.0f;
+  elements[17] = odd;
+  const Group<Codec> group(elements);
+  EXPECT_GE(group.stored_scale, 0x7f80) << shown(odd);
+  for (std::size_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(group.codes[i], 0) << shown(odd);
+    EXPECT_TRUE(std::isnan(group.restored[i])) << shown(odd);
+  }
+}
+
+TEST(Quantized8, NaNOrInfMakesTheWholeGroupNaN) {
+  std::vector<float> odd = nans();
+  odd.push_back(kInf);
+  for (const float x : odd) {
+    expect_all_nan<Signed8>(x);
+    expect_all_nan<Nonnegative8>(x);
+  }
+  expect_all_nan<Signed8>(-kInf);
+  expect_all_nan<Signed8>(0x1.ff0002p127f);  // finite, and beyond the largest bfloat16
+  expect_all_nan<Nonnegative8>(-1.0f);       // which no rule makes
+}
+
+}  // namespace
+}  // namespace onepass::test
