@@ -95,8 +95,15 @@ class Decoder {
     if (!selection.modifiers.first().empty()) {
       throw PtxError("unknown modifier ." + std::string(selection.modifiers.first()));
     }
+    count_as(statement.opcode, out.counted);
     operands(statement, selection, out);
     program_.code.push_back(out);
+  }
+
+  /// What takes many times as long as others on a device. Accesses to memory know themselves.
+  static void count_as(std::string_view opcode, Counted& counted) {
+    if (opcode == "div" || opcode == "rcp") counted.kind = Counted::Kind::division;
+    if (opcode == "sqrt" || opcode == "rsqrt") counted.kind = Counted::Kind::root;
   }
 
   static bool select(Selection& selection) {

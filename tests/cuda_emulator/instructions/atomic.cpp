@@ -75,10 +75,11 @@ Handler add(Type type, Space space) {
   return is_float(type) ? nullptr : for_integer_of_4_or_8<kAdd>(type, space);
 }
 
-Handler select(Modifiers& modifiers, Space space) {
+Handler select(Modifiers& modifiers, Space space, Counted& counted) {
   const int which =
       modifiers.take_one({"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"});
   const Type type = modifiers.take_type();
+  counted = {Counted::Kind::atomic, space, static_cast<std::uint8_t>(size_of(type))};
   switch (which) {
     case 0:
       return add(type, space);
@@ -121,7 +122,7 @@ bool select_atomic(Selection& selection) {
   modifiers.drop_starting_with("L2::");
   const Space space = modifiers.take_space();
   selection.layout = selection.opcode == "atom" ? Layout::atomic : Layout::reduction;
-  out.run = select(modifiers, space);
+  out.run = select(modifiers, space, out.counted);
   return out.run != nullptr;
 }
 

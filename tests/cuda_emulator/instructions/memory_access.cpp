@@ -144,6 +144,8 @@ Handler select_load_or_store(Selection& selection, bool is_load) {
   const std::size_t count = vector < 0 ? 1 : selection.vector_size;
   const Type type = modifiers.take_type();
   selection.layout = is_load ? Layout::load : Layout::store;
+  selection.out.counted = {is_load ? Counted::Kind::load : Counted::Kind::store, space,
+                           static_cast<std::uint8_t>(size_of(type) * static_cast<int>(count))};
   return is_load ? load(space, type, count) : store(space, type, count);
 }
 

@@ -132,6 +132,7 @@ void Block::set_specials(Lane& lane) const {
   }
 }
 
+template <bool counts>
 std::uint32_t Block::run_lane(Lane& lane, std::uint32_t budget) {
   const std::uint32_t given = budget;
   while (budget > 0) {
@@ -139,6 +140,7 @@ std::uint32_t Block::run_lane(Lane& lane, std::uint32_t budget) {
     const Instruction& i = *lane.next;
     ++lane.next;
     if (((lane.slots[i.guard] & 1) != 0) != i.guard_wanted) continue;
+    if constexpr (counts) counter_.note(i, lane);
     if (!i.run(i, lane)) break;
   }
   if (lane.state == LaneState::done) --running_;
@@ -154,7 +156,8 @@ bool Block::run(Schedule& schedule, std::uint64_t budget) {
       Lane& lane = lanes_[k];
       if (lane.state != LaneState::ready) continue;
       progress = true;
-      spent += run_lane(lane, schedule.quantum());
+      spent += launch_.counts != nullptr ? run_lane<true>(lane, schedule.quantum())
+                                         : run_lane<false>(lane, schedule.quantum());
     }
     if (!progress && !release_barriers()) {
       report_stuck();
@@ -164,6 +167,7 @@ bool Block::run(Schedule& schedule, std::uint64_t budget) {
   }
   executed_ += spent;
   launch_.instructions += spent;
+  if (running_ == 0 && launch_.counts != nullptr) counter_.conclude(*launch_.counts);
   return running_ == 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/access_counter.hpp"
 #include "machine/lane.hpp"
 #include "machine/launch.hpp"
 
@@ -45,6 +46,7 @@ class Block {
                    const Instruction& instruction, const Lane& lane, bool write);
   void start_lane(Lane& lane);
   void set_specials(Lane& lane) const;
+  template <bool counts>
   std::uint32_t run_lane(Lane& lane, std::uint32_t budget);
   bool release_barriers();
   bool release_barrier(std::uint32_t barrier);
@@ -71,6 +73,7 @@ class Block {
   std::vector<std::uint32_t> missing_;              // Per warp: the lane last seen not to have arrived.
   std::uint32_t running_ = 0;
   std::uint64_t executed_ = 0;
+  AccessCounter counter_;
 };
 
 /// Options of a barrier instruction.

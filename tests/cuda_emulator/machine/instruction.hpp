@@ -28,6 +28,13 @@ constexpr Slot kSinkSlot = 1;  ///< Takes results that nobody reads.
 /// Runs one instruction for one thread. False: the thread can not go on now (it waits, or has ended).
 using Handler = bool (*)(const Instruction&, Lane&);
 
+/// What counting asks of an instruction.
+struct Counted {
+  enum class Kind : std::uint8_t { other, division, root, load, store, atomic } kind = Kind::other;
+  Space space = Space::generic;  ///< Of an access.
+  std::uint8_t bytes = 0;
+};
+
 struct Instruction {
   Handler run = nullptr;
   Slot guard = kTrueSlot;
@@ -41,8 +48,9 @@ struct Instruction {
   Slot b = kTrueSlot;
   Slot c = kTrueSlot;
   Slot d = kTrueSlot;
-  std::array<Slot, 4> items{};         ///< Elements of a vector operand.
-  std::uint32_t target = 0;            ///< Of a branch; number of the call of a call.
+  std::array<Slot, 4> items{};  ///< Elements of a vector operand.
+  std::uint32_t target = 0;     ///< Of a branch; number of the call of a call.
+  Counted counted;
   std::uint64_t offset = 0;            ///< Added to an address.
   std::uint32_t site = 0;              ///< Unique in the process, see Sites.
   mutable Allocation* hint = nullptr;  ///< The allocation that the last execution found.

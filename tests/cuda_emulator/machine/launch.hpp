@@ -9,6 +9,7 @@
 #include "checker/report.hpp"
 #include "checker/shadow.hpp"
 #include "checker/sync.hpp"
+#include "machine/counts.hpp"
 #include "machine/instruction.hpp"
 #include "memory/device_memory.hpp"
 
@@ -41,6 +42,7 @@ struct Launch {
   DeviceMemory* memory = nullptr;
   std::uint32_t resident_blocks = 4;  ///< How many blocks are in flight at once.
   bool check_races = true;
+  cuda_emulator_counts* counts = nullptr;  ///< What is counted is added to it; null: nothing is.
   OrderOptions threads;
   BlockId first_block = 1;
   const LaunchOrder* order = nullptr;  ///< Null: everything before this launch is ordered before it.

@@ -66,6 +66,13 @@ Kernel* Device::find_kernel(const void* host_function) {
   return found == kernels.end() ? nullptr : found->second.get();
 }
 
+std::vector<Kernel*> Device::kernels_by_name() const {
+  std::vector<Kernel*> sorted;
+  for (const auto& [function, kernel] : kernels) sorted.push_back(kernel.get());
+  std::sort(sorted.begin(), sorted.end(), [](const Kernel* x, const Kernel* y) { return x->name < y->name; });
+  return sorted;
+}
+
 Image& Device::image(FatBinary& binary) {
   if (binary.image == nullptr) {
     binary.image = std::make_unique<Image>(ptx_from_fatbin(binary.data, kComputeCapability), memory);
@@ -109,6 +116,7 @@ void Device::launch(const KernelTask& task, const Operation& operation) {
   launch.memory = &memory;
   launch.resident_blocks = options.multiprocessors;
   launch.check_races = options.check_races;
+  if (options.counts) launch.counts = &task.kernel->counts;
   launch.threads = options.order;
   launch.first_block = reserve_blocks(task.grid.count(), operation);
   const History history(started_, operation);
@@ -116,6 +124,10 @@ void Device::launch(const KernelTask& task, const Operation& operation) {
   run(launch);
   ++task.kernel->launches;
   task.kernel->instructions += launch.instructions;
+  if (launch.counts != nullptr) {
+    ++launch.counts->launches;
+    launch.counts->instructions += launch.instructions;
+  }
   for (const Fault fault : launch.faults) set_async_error(error_of(fault));
 }
 

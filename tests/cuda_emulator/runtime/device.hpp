@@ -28,6 +28,7 @@ struct Kernel {
   std::uint64_t max_dynamic_shared = 0;  ///< Raised by cudaFuncSetAttribute; 0: the default limit.
   std::uint64_t launches = 0;
   std::uint64_t instructions = 0;
+  cuda_emulator_counts counts{};  ///< Of the launches since counting was last started.
 };
 
 struct DeviceVariable {
@@ -53,6 +54,7 @@ class Device {
   std::map<const void*, DeviceVariable> variables;         ///< By the address of the host shadow.
   std::vector<std::unique_ptr<Event>> events;
 
+  std::vector<Kernel*> kernels_by_name() const;
   Kernel* find_kernel(const void* host_function);
   const Program& program(Kernel& kernel);
   Image& image(FatBinary& binary);

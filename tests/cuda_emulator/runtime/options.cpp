@@ -44,7 +44,11 @@ Options read_options() {
   if (const std::string sms = variable(kSms); !sms.empty()) options.multiprocessors = number(kSms, sms);
   if (options.multiprocessors == 0 || options.multiprocessors > 1024) refuse(kSms, variable(kSms));
   options.check_races = variable("ONEPASS_EMULATOR_RACES") != "0";
-  options.statistics = variable("ONEPASS_EMULATOR_STATS") == "1";
+  constexpr const char* kStats = "ONEPASS_EMULATOR_STATS";
+  const std::string stats = variable(kStats);
+  if (!stats.empty() && stats != "0" && stats != "1" && stats != "full") refuse(kStats, stats);
+  options.counts = stats == "full";
+  options.statistics = stats == "1" || options.counts;
   options.kernel_log = variable("ONEPASS_EMULATOR_KERNEL_LOG");
   return options;
 }

@@ -13,6 +13,7 @@ struct Options {
   OrderOptions order;                 ///< ONEPASS_EMULATOR_ORDER=forward|reverse|random[:seed]
   bool check_races = true;            ///< ONEPASS_EMULATOR_RACES=0 switches the race check off, for speed.
   bool statistics = false;            ///< ONEPASS_EMULATOR_STATS=1
+  bool counts = false;                ///< ONEPASS_EMULATOR_STATS=full: accesses too; slower.
   std::string kernel_log;             ///< ONEPASS_EMULATOR_KERNEL_LOG: a file to append launch counts to.
 };
 

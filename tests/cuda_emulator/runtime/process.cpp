@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runtime/counting.hpp"
 #include "runtime/device.hpp"
 
 namespace cuda_emulator {
@@ -56,28 +57,12 @@ void report_leaks(Device& device) {
   }
 }
 
-std::vector<const Kernel*> kernels_by_name(const Device& device) {
-  std::vector<const Kernel*> kernels;
-  for (const auto& [function, kernel] : device.kernels) kernels.push_back(kernel.get());
-  std::sort(kernels.begin(), kernels.end(),
-            [](const Kernel* x, const Kernel* y) { return x->name < y->name; });
-  return kernels;
-}
-
-void print_statistics(const Device& device) {
-  std::fprintf(stderr, "cuda_emulator: launches, PTX instructions, kernel\n");
-  for (const Kernel* kernel : kernels_by_name(device)) {
-    std::fprintf(stderr, "%10llu %14llu  %s\n", static_cast<unsigned long long>(kernel->launches),
-                 static_cast<unsigned long long>(kernel->instructions), demangle(kernel->name).c_str());
-  }
-}
-
 /// One line per kernel and process, so that the files of many processes can simply be added up.
 void append_kernel_log(const Device& device) {
   std::FILE* file = std::fopen(device.options.kernel_log.c_str(), "a");
   if (file == nullptr) return;
   std::string text;
-  for (const Kernel* kernel : kernels_by_name(device)) {
+  for (const Kernel* kernel : device.kernels_by_name()) {
     text += std::to_string(kernel->launches) + '\t' + demangle(kernel->name) + '\n';
   }
   std::fwrite(text.data(), 1, text.size(), file);
@@ -119,7 +104,7 @@ std::size_t cuda_emulator_unlaunched_kernels(char* names, std::size_t capacity) 
   const Device& device = Device::instance();
   std::string text;
   std::size_t count = 0;
-  for (const Kernel* kernel : kernels_by_name(device)) {
+  for (const Kernel* kernel : device.kernels_by_name()) {
     if (kernel->launches > 0) continue;
     text += demangle(kernel->name) + "\n";
     ++count;
