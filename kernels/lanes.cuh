@@ -83,18 +83,18 @@ __device__ __forceinline__ void store(typename Codec::Element* to, const float (
   raw.store(to, count, access);
 }
 
-template <class Codec>
+template <class Codec, int kCount = kLanes>
 __device__ __forceinline__ void store_zeros(typename Codec::Element* to, int count, Access access) {
-  const float zeros[kLanes] = {};
+  const float zeros[kCount] = {};
   store<Codec>(to, zeros, count, access);
 }
 
-/// `count` zeros, by one block of kBlock threads.
-template <class Codec, int kBlock>
+/// `count` zeros, by one block of kBlock threads, of which each writes tiles of kCount.
+template <class Codec, int kBlock, int kCount = kLanes>
 __device__ __forceinline__ void zero_run(typename Codec::Element* to, std::int64_t count) {
   const Access access = widest(to);
-  for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < count; i += kLanes * kBlock) {
-    store_zeros<Codec>(to + i, count - i < kLanes ? static_cast<int>(count - i) : kLanes, access);
+  for (std::int64_t i = kCount * static_cast<std::int64_t>(threadIdx.x); i < count; i += kCount * kBlock) {
+    store_zeros<Codec, kCount>(to + i, count - i < kCount ? static_cast<int>(count - i) : kCount, access);
   }
 }
 

@@ -218,12 +218,13 @@ struct GradStream {
     auto* const stream = as<Codec>();
     kernels::load<Codec>(values, stream + place.at, place.count, wide ? Access::sixteen : widest(stream));
   }
+  /// By the tiles that load() reads, so that each thread zeroes what it has read itself.
   template <int kBlock>
   __device__ __forceinline__ void zero(std::int64_t count) const {
     if (Format::kAllFloat32 || is_float32) {
-      zero_run<storage::Float32, kBlock>(as<storage::Float32>(), count);
+      zero_run<storage::Float32, kBlock, kTile<Format>>(as<storage::Float32>(), count);
     } else {
-      zero_run<typename Format::LowGrad, kBlock>(as<typename Format::LowGrad>(), count);
+      zero_run<typename Format::LowGrad, kBlock, kTile<Format>>(as<typename Format::LowGrad>(), count);
     }
   }
 };
