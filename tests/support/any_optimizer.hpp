@@ -27,6 +27,7 @@ class AnyOptimizer {
   [[nodiscard]] virtual float loss_scale(Stream stream = {}) const = 0;
   [[nodiscard]] virtual const float* loss_scale_pointer() const = 0;
   [[nodiscard]] virtual std::int64_t steps(Stream stream = {}) const = 0;
+  [[nodiscard]] virtual std::vector<StreamBytes> traffic() const = 0;
   virtual void check(Stream stream = {}) = 0;
   virtual void add_parameters(const std::vector<Parameter>& parameters) = 0;
   [[nodiscard]] virtual std::span<const char* const> state_names() const = 0;
@@ -59,6 +60,7 @@ class TypedOptimizer final : public AnyOptimizer {
   [[nodiscard]] float loss_scale(Stream stream) const override { return optimizer_.loss_scale(stream); }
   [[nodiscard]] const float* loss_scale_pointer() const override { return optimizer_.loss_scale_pointer(); }
   [[nodiscard]] std::int64_t steps(Stream stream) const override { return optimizer_.steps(stream); }
+  [[nodiscard]] std::vector<StreamBytes> traffic() const override { return optimizer_.traffic(); }
   void check(Stream stream) override { optimizer_.check(stream); }
   void add_parameters(const std::vector<Parameter>& parameters) override {
     optimizer_.add_parameters(parameters);

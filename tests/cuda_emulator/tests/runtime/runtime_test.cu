@@ -1,7 +1,7 @@
 // runtime_test.cu - the runtime calls: memory, streams, events, graphs, launches.
 #include <gtest/gtest.h>
 
-#include <cstdio>
+#include <cstring>
 #include <vector>
 
 #include "runtime/process.hpp"
@@ -368,6 +368,31 @@ TEST_F(Runtime, UnlaunchedKernelsAreListed) {
   EXPECT_GE(cuda_emulator_unlaunched_kernels(names.data(), names.size()), 1u);
   EXPECT_NE(names.find("never_launched"), std::string::npos);
   EXPECT_EQ(names.find("KernelsCanPrint"), std::string::npos);
+}
+
+cuda_emulator_counts counts_of_add_to_all() {
+  cuda_emulator_counts found{};
+  const auto take = [](void* to, const char* kernel, const cuda_emulator_counts* counts) {
+    if (strstr(kernel, "add_to_all") != nullptr) *static_cast<cuda_emulator_counts*>(to) = *counts;
+  };
+  cuda_emulator_visit_counts(take, &found);
+  return found;
+}
+
+TEST_F(Runtime, CountsAreThoseSinceCountingWasStarted) {
+  const auto counted = [&](int launches) {
+    for (int k = 0; k < launches; ++k) add_to_all<<<2, 32>>>(values, 128, 1.0f);
+    ok(cudaDeviceSynchronize());
+    return counts_of_add_to_all();
+  };
+  cuda_emulator_start_counting();
+  EXPECT_EQ(counted(2).launches, 2u);
+  EXPECT_EQ(counted(0).bytes_read, 2u * 128 * 4);
+  cuda_emulator_stop_counting();
+  EXPECT_EQ(counted(1).launches, 2u);
+  cuda_emulator_start_counting();
+  EXPECT_EQ(counted(0).launches, 0u);
+  cuda_emulator_stop_counting();
 }
 
 }  // namespace

@@ -1,0 +1,44 @@
+// cpu_work.cpp - steps between marks that callgrind understands: it counts the instructions of each.
+#include <valgrind/callgrind.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "support/work_step.hpp"
+
+namespace onepass::test {
+namespace {
+
+/// Callgrind writes down what the step costs, under `name`. Elsewhere it does not look, which is faster.
+void count_step(const std::string& name, const PreparedStep& prepared) {
+  CALLGRIND_START_INSTRUMENTATION;
+  CALLGRIND_ZERO_STATS;
+  prepared.step();
+  CALLGRIND_DUMP_STATS_AT(name.c_str());
+  CALLGRIND_STOP_INSTRUMENTATION;
+}
+
+void run() {
+  for (NamedStep& named : named_steps()) {
+    if (named.step.handling.zero_grad) continue;  // That is the C library's memset.
+    named.step.options.isa = Isa::avx2;           // Valgrind knows no AVX-512.
+    named.step.options.threads = 1;
+    // What one has more than the other is the work of so many elements.
+    for (const std::int64_t numel : {16 * 1024, 32 * 1024}) {
+      count_step(named.name + "|" + std::to_string(numel), PreparedStep(named.step, Device::cpu(), numel));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test
+
+int main() {
+  try {
+    onepass::test::run();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "cpu_work: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,63 @@
+"""What a comparison with committed figures says."""
+
+import contextlib
+import io
+import unittest
+
+import figures
+
+COMMITTED = {"compiler": "nvcc 1", "work": {"AdamW in compact": {"instructions": 100, "local_accesses": 0}}}
+
+
+def outcome(measured, compiler="nvcc 1"):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = figures.check(COMMITTED, compiler, lambda: measured, "make figures")
+    return code, printed.getvalue()
+
+
+def of(instructions, local=0):
+    return {"AdamW in compact": {"instructions": instructions, "local_accesses": local}}
+
+
+class Figures(unittest.TestCase):
+    def test_within_the_allowance_all_is_well(self):
+        for instructions in (97, 100, 103):
+            self.assertEqual(outcome(of(instructions))[0], 0)
+
+    def test_what_grew_is_named_with_both_numbers(self):
+        code, text = outcome(of(104))
+        self.assertEqual(code, 1)
+        self.assertIn("AdamW in compact: instructions per element grew from 100 to 104 (+4.0%)", text)
+        self.assertIn("make figures", text)
+
+    def test_nothing_may_grow_from_zero(self):
+        code, text = outcome(of(100, 0.01))
+        self.assertEqual(code, 1)
+        self.assertIn("accesses to local memory per element grew from 0 to 0.01", text)
+
+    def test_what_shrank_asks_for_new_figures(self):
+        code, text = outcome(of(90))
+        self.assertEqual(code, 1)
+        self.assertIn("New figures are to be committed", text)
+        self.assertIn("shrank from 100 to 90 (-10.0%)", text)
+
+    def test_kernels_come_and_go(self):
+        code, text = outcome({"SGD in bf16": {"instructions": 5}})
+        self.assertEqual(code, 1)
+        self.assertIn("SGD in bf16: has no committed figures", text)
+        self.assertIn("AdamW in compact: has committed figures, but is not measured any more", text)
+
+    def test_another_compiler_is_skipped_and_says_so(self):
+        with self.assertRaisesRegex(figures.Skip, "figures are those of nvcc 1, .* is nvcc 2"):
+            outcome(of(500), "nvcc 2")
+
+    def test_callgrind_is_read_as_the_difference_of_two_sizes(self):
+        text = "".join(
+            f"desc: Trigger: Client Request: {name}|{numel}\nevents: Ir\nfn=(1)\n16 {total}\n\ntotals: {total}\n\n"
+            for name, numel, total in (("a in b", 100, 1050), ("a in b", 300, 3050), ("c", 10, 7), ("c", 30, 12)))
+        self.assertEqual(figures.read_callgrind(text), {"a in b": {"instructions": 10}, "c": {"instructions": 0.25}})
+
+
+if __name__ == "__main__":
+    unittest.main()
