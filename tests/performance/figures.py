@@ -60,7 +60,7 @@ def measure_cpu(program):
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "callgrind"
-        run(["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes",
+        run(["valgrind", "--quiet", "--tool=callgrind", "--combine-dumps=yes",
              f"--callgrind-out-file={out}", program], environment)
         return read_callgrind(out.read_text())
 
