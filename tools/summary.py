@@ -14,6 +14,8 @@ def outcomes(report):
             yield "failed", case.get("name")
         elif skipped is not None or case.get("result") == "skipped":
             reason = skipped.get("message") or "" if skipped is not None else ""
+            if reason.startswith("SKIP_"):  # CTest knows how it was told, and the test's output says why.
+                reason = (case.findtext("system-out") or reason).removeprefix("skipped: ")
             yield "skipped", reason.strip().splitlines()[-1] if reason.strip() else "no reason given"
         elif case.get("status") != "notrun":
             yield "passed", ""
