@@ -71,6 +71,7 @@ std::vector<std::string> facts(const Trainer& trainer) {
   const Settings& settings = trainer.settings();
   return {fmt::format("perceptron {}", write_widths(trainer.network().shape().widths, "-")),
           find_setting("--activation")->write(settings), std::string(find_kind(settings.optimizer)->title),
+          settings.precision,
           settings.accumulate > 1
               ? fmt::format("{} batches of {} a step", settings.accumulate, settings.batch_size)
           : trainer.steps_per_epoch() == 1 ? std::string("all images at once")
@@ -110,6 +111,7 @@ class Program {
                write_widths(trainer.network().shape().widths, "-"), trainer.network().parameter_count(),
                trainer.steps_per_epoch(), trainer.steps_per_epoch() == 1 ? "" : "s");
     fmt::print("settings   {}\n", text_of(all_settings(trainer.settings())));
+    fmt::print("memory     {}\n", memory_text(trainer.memory(), trainer.network().parameter_count()));
     if (saved) fmt::print("continued  after step {}\n", trainer.step_count());
     fmt::print("\n");
     take_steps(trainer, std::string(find_kind(settings.optimizer)->title));
@@ -166,10 +168,12 @@ class Program {
                        .first_step = trainer.step_count(),
                        .last_step = trainer.step_count() + steps,
                        .steps_per_epoch = trainer.steps_per_epoch()});
-    runs_.push_back({.label = label,
-                     .lr = *trainer.settings().lr,
-                     .history = trainer.run(steps, progress.listener()),
-                     .steps_per_epoch = trainer.steps_per_epoch()});
+    runs_.push_back(
+        {.label = label,
+         .lr = *trainer.settings().lr,
+         .bytes_per_parameter = bytes_per_parameter(trainer.memory(), trainer.network().parameter_count()),
+         .history = trainer.run(steps, progress.listener()),
+         .steps_per_epoch = trainer.steps_per_epoch()});
     facts_.push_back(facts(trainer));
   }
 

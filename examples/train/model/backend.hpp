@@ -70,6 +70,12 @@ class Backend {
   virtual void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor,
                                      float* row_loss) = 0;
 
+  /// wide[i] = the bfloat16 stored[i], exactly.
+  virtual void widen(const std::uint16_t* stored, std::int64_t count, float* wide) = 0;
+
+  /// stored[i] = wide[i] as bfloat16, to nearest, ties to even.
+  virtual void narrow(const float* wide, std::int64_t count, std::uint16_t* stored) = 0;
+
   /// *mean = the mean of `count` values, added up in double.
   virtual void mean(const float* values, std::int64_t count, double* mean) = 0;
 

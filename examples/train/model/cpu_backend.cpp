@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/backend.hpp"
+#include "onepass/storage/bfloat16.hpp"
 
 namespace train {
 namespace {
@@ -80,6 +81,14 @@ class CpuBackend final : public Backend {
       }
       row_loss[row] = std::log(sum) - (label_logit - largest);
     }
+  }
+
+  void widen(const std::uint16_t* stored, std::int64_t count, float* wide) override {
+    for (std::int64_t i = 0; i < count; ++i) wide[i] = onepass::storage::BFloat16::decode(stored[i]);
+  }
+
+  void narrow(const float* wide, std::int64_t count, std::uint16_t* stored) override {
+    for (std::int64_t i = 0; i < count; ++i) stored[i] = onepass::storage::BFloat16::encode(wide[i]);
   }
 
   void mean(const float* values, std::int64_t count, double* mean) override {

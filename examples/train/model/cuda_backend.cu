@@ -163,6 +163,18 @@ class CudaBackend final : public Backend {
     check(cudaGetLastError(), "the launch of softmax_cross_entropy");
   }
 
+  void widen(const std::uint16_t* stored, std::int64_t count, float* wide) override {
+    const unsigned grid = blocks(count, kernels::kBlock);
+    kernels::widen<<<grid, kernels::kBlock, 0, stream_.get()>>>(stored, count, wide);
+    check(cudaGetLastError(), "the launch of widen");
+  }
+
+  void narrow(const float* wide, std::int64_t count, std::uint16_t* stored) override {
+    const unsigned grid = blocks(count, kernels::kBlock);
+    kernels::narrow<<<grid, kernels::kBlock, 0, stream_.get()>>>(wide, count, stored);
+    check(cudaGetLastError(), "the launch of narrow");
+  }
+
   void mean(const float* values, std::int64_t count, double* mean) override {
     kernels::mean<<<1, kernels::kWideBlock, 0, stream_.get()>>>(values, count, mean);
     check(cudaGetLastError(), "the launch of mean");

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "model/backend.hpp"
+#include "onepass/storage/bfloat16.hpp"
 
 namespace train::kernels {
 
@@ -105,6 +106,20 @@ __global__ void __launch_bounds__(kBlock)
     z[i] = (z[i] / sum - (i == label ? 1.0f : 0.0f)) / divisor;
   }
   if (lane == 0) row_loss[row] = logf(sum) - (label_logit - largest);
+}
+
+/// Grid: one thread an element. No shared memory.
+__global__ void __launch_bounds__(kBlock)
+    widen(const std::uint16_t* stored, std::int64_t count, float* wide) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i < count) wide[i] = onepass::storage::BFloat16::decode(stored[i]);
+}
+
+/// Grid: one thread an element. No shared memory.
+__global__ void __launch_bounds__(kBlock)
+    narrow(const float* wide, std::int64_t count, std::uint16_t* stored) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i < count) stored[i] = onepass::storage::BFloat16::encode(wide[i]);
 }
 
 /// The sum of every thread's value, in thread 0. All threads of a block of kWideBlock take part.

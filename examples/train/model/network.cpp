@@ -7,16 +7,39 @@
 #include <utility>
 
 #include "errors.hpp"
+#include "onepass/storage/bfloat16.hpp"
 
 namespace train {
 namespace {
 
+using onepass::storage::BFloat16;
+
 constexpr float kLastLayerGain = 0.1f;  // training starts near ln 10, the loss of a guess, and not above it
+
+/// Numbers of any dtype on the host.
+template <class Element>
+std::vector<Element> fetch(const Backend& backend, const onepass::Tensor& tensor) {
+  std::vector<Element> fetched(static_cast<std::size_t>(tensor.numel));
+  onepass::copy({onepass::Device::cpu(), fetched.data()}, {tensor.device, tensor.data}, tensor.bytes(),
+                backend.stream());
+  return fetched;
+}
+
+template <class Element>
+void put(const Backend& backend, const onepass::Tensor& tensor, const std::vector<Element>& values) {
+  onepass::copy({tensor.device, tensor.data}, {onepass::Device::cpu(), values.data()}, tensor.bytes(),
+                backend.stream());
+}
 
 }  // namespace
 
 onepass::DeviceBuffer Network::floats(std::int64_t count) const {
   return {backend_.device(), static_cast<std::size_t>(count) * sizeof(float), backend_.stream()};
+}
+
+onepass::DeviceBuffer Network::numbers(std::int64_t count) const {
+  return {backend_.device(), static_cast<std::size_t>(count) * onepass::size_of(shape_.dtype),
+          backend_.stream()};
 }
 
 Network::Network(Backend& backend, Shape shape)
@@ -26,6 +49,7 @@ Network::Network(Backend& backend, Shape shape)
       labels_(backend.device(), static_cast<std::size_t>(shape_.max_rows), backend.stream()),
       row_loss_(floats(shape_.max_rows)) {
   if (shape_.dropout > 0.0) random_.emplace(backend.device(), onepass::RandomPosition{});
+  std::int64_t largest = 0;
   for (std::size_t i = 0; i + 1 < shape_.widths.size(); ++i) {
     const std::int64_t inputs = shape_.widths[i];
     const std::int64_t outputs = shape_.widths[i + 1];
@@ -33,14 +57,37 @@ Network::Network(Backend& backend, Shape shape)
     layers_.push_back(
         {.inputs = inputs,
          .outputs = outputs,
-         .weight = floats(inputs * outputs),
-         .bias = floats(outputs),
-         .weight_grad = floats(inputs * outputs),
-         .bias_grad = floats(outputs),
+         .weight = numbers(inputs * outputs),
+         .bias = numbers(outputs),
+         .weight_grad = numbers(inputs * outputs),
+         .bias_grad = numbers(outputs),
          .output = floats(shape_.max_rows * outputs),
          .delta = last ? onepass::DeviceBuffer{} : floats(shape_.max_rows * outputs),
          .thinned = last || !random_ ? onepass::DeviceBuffer{} : floats(shape_.max_rows * outputs)});
+    largest = std::max(largest, inputs * outputs);
   }
+  if (is_low()) wide_ = floats(largest);
+}
+
+float* Network::widened(const onepass::DeviceBuffer& parameter) const {
+  if (!is_low()) return parameter.as<float>();
+  const auto count = static_cast<std::int64_t>(parameter.bytes() / sizeof(std::uint16_t));
+  backend_.widen(parameter.as<std::uint16_t>(), count, wide_.as<float>());
+  return wide_.as<float>();
+}
+
+Matrix Network::weights(const Layer& layer) const {
+  return {widened(layer.weight), layer.outputs, layer.inputs};
+}
+
+float* Network::place_for(const onepass::DeviceBuffer& gradient) const {
+  return is_low() ? wide_.as<float>() : gradient.as<float>();
+}
+
+void Network::round(const onepass::DeviceBuffer& gradient) const {
+  if (!is_low()) return;
+  const auto count = static_cast<std::int64_t>(gradient.bytes() / sizeof(std::uint16_t));
+  backend_.narrow(wide_.as<float>(), count, gradient.as<std::uint16_t>());
 }
 
 void Network::initialise(std::uint64_t seed, const onepass::Initializer& initializer) {
@@ -57,8 +104,8 @@ void Network::initialise(std::uint64_t seed, const onepass::Initializer& initial
 void Network::compute(std::size_t i, Matrix x, Matrix y) {
   const Layer& layer = layers_[i];
   const bool last = i + 1 == layers_.size();
-  backend_.multiply({x}, turned(layer.weights()), y);
-  backend_.add_bias(y, layer.bias.as<float>(), last ? Activation::none : shape_.activation);
+  backend_.multiply({x}, turned(weights(layer)), y);
+  backend_.add_bias(y, widened(layer.bias), last ? Activation::none : shape_.activation);
 }
 
 onepass::DropoutCall Network::dropout_call(std::size_t i, const Part& part, Matrix in, Matrix out) const {
@@ -102,11 +149,13 @@ void Network::backward(const Part& part, double* mean_loss) {
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const Layer& layer = layers_[i];
     const Matrix x = i == 0 ? input(rows) : layers_[i - 1].passed_on(rows);
-    backend_.multiply(turned(delta), {x}, {layer.weight_grad.as<float>(), layer.outputs, layer.inputs});
-    backend_.column_sums(delta, layer.bias_grad.as<float>());
+    backend_.multiply(turned(delta), {x}, {place_for(layer.weight_grad), layer.outputs, layer.inputs});
+    round(layer.weight_grad);
+    backend_.column_sums(delta, place_for(layer.bias_grad));
+    round(layer.bias_grad);
     if (i == 0) break;  // nobody asks for the gradient of the images
     const Matrix delta_x{layers_[i - 1].delta.as<float>(), rows, layer.inputs};
-    backend_.multiply({delta}, {layer.weights()}, delta_x);
+    backend_.multiply({delta}, {weights(layer)}, delta_x);
     if (random_) {
       onepass::dropout_backward({.p = shape_.dropout}, dropout_call(i - 1, part, delta_x, delta_x), *random_,
                                 backend_.stream());
@@ -136,17 +185,19 @@ void Network::score(std::int64_t rows, double* mean_loss, std::int64_t* correct)
 }
 
 std::vector<onepass::Parameter> Network::parameters() const {
-  const onepass::Device device = backend_.device();
+  const auto tensor = [&](const onepass::DeviceBuffer& buffer) -> onepass::Tensor {
+    const auto count = static_cast<std::int64_t>(buffer.bytes() / onepass::size_of(shape_.dtype));
+    return {buffer.data(), shape_.dtype, count, backend_.device()};
+  };
   std::vector<onepass::Parameter> parameters;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    const std::int64_t weights = layer.inputs * layer.outputs;
     parameters.push_back({.name = fmt::format("layer{}.weight", i + 1),
-                          .value = {layer.weight.as<float>(), weights, device},
-                          .grad = {layer.weight_grad.as<float>(), weights, device}});
+                          .value = tensor(layer.weight),
+                          .grad = tensor(layer.weight_grad)});
     parameters.push_back({.name = fmt::format("layer{}.bias", i + 1),
-                          .value = {layer.bias.as<float>(), layer.outputs, device},
-                          .grad = {layer.bias_grad.as<float>(), layer.outputs, device}});
+                          .value = tensor(layer.bias),
+                          .grad = tensor(layer.bias_grad)});
   }
   return parameters;
 }
@@ -158,11 +209,10 @@ std::int64_t Network::parameter_count() const {
 }
 
 Zeros Network::count_zero_weights() const {
+  const std::vector<NamedValues> values = read();
   Zeros zeros;
-  for (const Layer& layer : layers_) {
-    std::vector<float> weights(static_cast<std::size_t>(layer.inputs * layer.outputs));
-    onepass::copy({onepass::Device::cpu(), weights.data()}, {backend_.device(), layer.weight.data()},
-                  layer.weight.bytes(), backend_.stream());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const std::vector<float>& weights = values[2 * i].values;
     zeros.zero += std::ranges::count(weights, 0.0f);
     zeros.all += std::ssize(weights);
   }
@@ -178,11 +228,15 @@ std::vector<NamedValues> Network::zeros() const {
 }
 
 std::vector<NamedValues> Network::read() const {
-  const std::vector<onepass::Parameter> own = parameters();
-  std::vector<NamedValues> read = zeros();
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    onepass::copy({onepass::Device::cpu(), read[i].values.data()}, {backend_.device(), own[i].value.data},
-                  own[i].value.bytes(), backend_.stream());
+  std::vector<NamedValues> read;
+  for (const onepass::Parameter& parameter : parameters()) {
+    if (!is_low()) {
+      read.push_back({parameter.name, fetch<float>(backend_, parameter.value)});
+      continue;
+    }
+    const std::vector<std::uint16_t> low = fetch<std::uint16_t>(backend_, parameter.value);
+    read.push_back({parameter.name, std::vector<float>(low.size())});
+    std::ranges::transform(low, read.back().values.begin(), BFloat16::decode);
   }
   return read;
 }
@@ -199,8 +253,13 @@ void Network::write(const std::vector<NamedValues>& saved) {
     }
   }
   for (std::size_t i = 0; i < own.size(); ++i) {
-    onepass::copy({backend_.device(), own[i].value.data}, {onepass::Device::cpu(), saved[i].values.data()},
-                  own[i].value.bytes(), backend_.stream());
+    if (!is_low()) {
+      put(backend_, own[i].value, saved[i].values);
+      continue;
+    }
+    std::vector<std::uint16_t> low(saved[i].values.size());
+    std::ranges::transform(saved[i].values, low.begin(), BFloat16::encode);
+    put(backend_, own[i].value, low);
   }
 }
 

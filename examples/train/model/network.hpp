@@ -14,7 +14,8 @@
 
 namespace train {
 
-/// A named tensor on the host, as a saved run keeps it.
+/// A named tensor on the host, as a saved run keeps it. Parameters of 16 bits too are float32 here, which
+/// holds them exactly.
 struct NamedValues {
   std::string name;
   std::vector<float> values;
@@ -26,6 +27,8 @@ struct Shape {
   Activation activation = Activation::relu;
   double dropout = 0.0;       ///< Share of the hidden layers' outputs, in [0, 1).
   std::int64_t max_rows = 1;  ///< The most images at once.
+  /// Of the parameters and their gradients: float32 or bfloat16.
+  onepass::DType dtype = onepass::DType::float32;
 };
 
 /// The images of a training step that go through the network at once.
@@ -45,14 +48,18 @@ struct Zeros {
 
 /// Owns parameters, gradients and activations in the backend's memory. Layer i computes
 /// y = x W^T + b with W of widths[i + 1] rows and widths[i] columns, as torch.nn.Linear.
+///
+/// All arithmetic is in float32, and so are the activations. Where parameters are bfloat16, each tensor is
+/// widened as it is used, and its gradient is rounded as it is done: no more than one tensor at a time is in
+/// float32.
 class Network {
  public:
   /// The backend must outlive the network.
   Network(Backend& backend, Shape shape);
 
   /// Weights as the initializer says, tensor i of the seed for layer i, but those of the last layer a tenth
-  /// of that, as no activation follows it; biases 0. Dropout starts at the seed, offset 0. Waits for the
-  /// stream.
+  /// of that, as no activation follows it; biases 0. Drawn in float32, then rounded to dtype. Dropout starts
+  /// at the seed, offset 0. Waits for the stream.
   void initialise(std::uint64_t seed, const onepass::Initializer& initializer);
 
   /// Where the images of a batch and their labels go.
@@ -86,7 +93,7 @@ class Network {
 
   /// Parameters to and from the host. Wait for the stream.
   [[nodiscard]] std::vector<NamedValues> read() const;
-  /// Throws Failure unless names and sizes are the network's.
+  /// Rounds to dtype. Throws Failure unless names and sizes are the network's.
   void write(const std::vector<NamedValues>& saved);
 
   /// Where dropout's masks are drawn from; all 0 where nothing is dropped. Waits for the stream.
@@ -96,12 +103,11 @@ class Network {
  private:
   struct Layer {
     std::int64_t inputs, outputs;
-    onepass::DeviceBuffer weight, bias, weight_grad, bias_grad;
-    onepass::DeviceBuffer output;   ///< max_rows x outputs
+    onepass::DeviceBuffer weight, bias, weight_grad, bias_grad;  ///< Of Shape::dtype.
+    onepass::DeviceBuffer output;                                ///< max_rows x outputs
     onepass::DeviceBuffer delta;    ///< The loss's gradient by output; empty for the last layer.
     onepass::DeviceBuffer thinned;  ///< The output after dropout; empty where nothing is dropped.
 
-    [[nodiscard]] Matrix weights() const { return {weight.as<float>(), outputs, inputs}; }
     [[nodiscard]] Matrix out(std::int64_t rows) const { return {output.as<float>(), rows, outputs}; }
     /// What a training step passes on to the next layer.
     [[nodiscard]] Matrix passed_on(std::int64_t rows) const {
@@ -110,6 +116,15 @@ class Network {
   };
 
   [[nodiscard]] onepass::DeviceBuffer floats(std::int64_t count) const;
+  /// Of Shape::dtype.
+  [[nodiscard]] onepass::DeviceBuffer numbers(std::int64_t count) const;
+  [[nodiscard]] bool is_low() const { return shape_.dtype != onepass::DType::float32; }
+  /// A parameter's numbers in float32: where they lie, or in wide_ until the next call of this or round().
+  [[nodiscard]] float* widened(const onepass::DeviceBuffer& parameter) const;
+  [[nodiscard]] Matrix weights(const Layer& layer) const;
+  /// Where a gradient is computed in float32, and how it then gets to its own memory.
+  [[nodiscard]] float* place_for(const onepass::DeviceBuffer& gradient) const;
+  void round(const onepass::DeviceBuffer& gradient) const;
   [[nodiscard]] std::vector<NamedValues> zeros() const;
   /// Writes layer i's output to y.
   void compute(std::size_t i, Matrix x, Matrix y);
@@ -122,6 +137,7 @@ class Network {
   std::optional<onepass::RandomState> random_;  ///< Where something is dropped.
   onepass::DeviceBuffer input_, labels_, row_loss_;
   std::vector<Layer> layers_;
+  onepass::DeviceBuffer wide_;  ///< Room for the largest parameter in float32; empty where all are.
 };
 
 }  // namespace train

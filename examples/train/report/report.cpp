@@ -30,15 +30,17 @@ double share(Zeros zeros) {
 }
 
 /// What the table says of a run behind its label.
-std::string results(const History& history) {
+std::string results(const Run& run) {
+  const History& history = run.history;
   if (history.divergence) return describe(*history.divergence);
   if (history.epochs.empty()) return {};
   const EpochResult& last = history.epochs.back();
-  return fmt::format("{:>6.2f} % {:>6.2f} % {:>8} {:>8} {:>7.2f} % {:>8.2f} s {:>9.1f} us {:>8.2f} s",
-                     100.0 * last.train.accuracy, 100.0 * last.test.accuracy, loss_text(last.train.loss),
-                     loss_text(last.test.loss), 100.0 * share(history.zero_weights), history.update_seconds,
-                     1e6 * history.update_seconds / static_cast<double>(history.losses.size()),
-                     history.total_seconds);
+  return fmt::format(
+      "{:>6.2f} % {:>6.2f} % {:>8} {:>8} {:>7.2f} % {:>7.4g} {:>8.2f} s {:>9.1f} us {:>8.2f} s",
+      100.0 * last.train.accuracy, 100.0 * last.test.accuracy, loss_text(last.train.loss),
+      loss_text(last.test.loss), 100.0 * share(history.zero_weights), run.bytes_per_parameter,
+      history.update_seconds, 1e6 * history.update_seconds / static_cast<double>(history.losses.size()),
+      history.total_seconds);
 }
 
 /// A label as a field of a CSV file (RFC 4180).
@@ -61,16 +63,31 @@ std::string describe(const Divergence& divergence) {
   return fmt::format("diverged at step {}: the loss is {}", divergence.step, loss_text(divergence.loss));
 }
 
+double bytes_per_parameter(const std::vector<onepass::StreamBytes>& memory, std::int64_t parameters) {
+  double bytes = 0.0;
+  for (const onepass::StreamBytes& stream : memory) bytes += stream.bytes;
+  return bytes / static_cast<double>(parameters);
+}
+
+std::string memory_text(const std::vector<onepass::StreamBytes>& memory, std::int64_t parameters) {
+  std::vector<std::string> streams;
+  for (const onepass::StreamBytes& stream : memory) {
+    streams.push_back(fmt::format("{} {:.5g}", stream.name, stream.bytes / static_cast<double>(parameters)));
+  }
+  return fmt::format("{:.5g} bytes a parameter: {}", bytes_per_parameter(memory, parameters),
+                     fmt::join(streams, ", "));
+}
+
 std::string table(const std::vector<Run>& runs, const std::string& clock) {
   std::size_t width = kLabelWidth;
   for (const Run& run : runs) width = std::max(width, run.label.size());
   std::string text = fmt::format(
-      "{0:<{1}} {2:>8} {3:>17} {4:>17} {5:>9} {6:>23} {7:>10}\n"
-      "{8:<{1}} {9:>8} {10:>8} {11:>8} {12:>8} {13:>8} {14:>9} {15:>10} {16:>12} {17:>10}\n",
-      "", width, "", "accuracy", "loss", "zero", "time in onepass", "time", "run", "lr", "train", "test",
-      "train", "test", "weights", "in all", "a step", "in all");
+      "{0:<{1}} {2:>8} {3:>17} {4:>17} {5:>9} {6:>7} {7:>23} {8:>10}\n"
+      "{9:<{1}} {10:>8} {11:>8} {12:>8} {13:>8} {14:>8} {15:>9} {16:>7} {17:>10} {18:>12} {19:>10}\n",
+      "", width, "", "accuracy", "loss", "zero", "bytes a", "time in onepass", "time", "run", "lr", "train",
+      "test", "train", "test", "weights", "param", "in all", "a step", "in all");
   for (const Run& run : runs) {
-    text += fmt::format("{:<{}} {:>8.3g} {}\n", run.label, width, run.lr, results(run.history));
+    text += fmt::format("{:<{}} {:>8.3g} {}\n", run.label, width, run.lr, results(run));
   }
   text += fmt::format(
       "train: the first training images, as many as there are test images; time in onepass {}, in all by "

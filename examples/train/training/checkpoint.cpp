@@ -31,7 +31,7 @@ static_assert(std::endian::native == std::endian::little, "a big-endian machine 
 
 constexpr char kMagic[9] = "onepass1";
 constexpr std::size_t kMagicSize = 8;
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 
 using Bytes = std::vector<std::byte>;
 
@@ -190,6 +190,7 @@ void visit(Archive& archive, T& dict) {
   archive(dict.micro_batches);
   archive(dict.loss_scale);
   archive(dict.growth_tracker);
+  archive(dict.seed);
   archive(dict.lrs);
   archive(dict.schedules);
   archive(dict.parameters);

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "errors.hpp"
+#include "training/precision.hpp"
 #include "training/schedule.hpp"
 
 namespace train {
@@ -73,9 +74,11 @@ AnyOptimizer::AnyOptimizer(const Settings& settings, const std::vector<onepass::
                            const onepass::Options& options, onepass::Stream stream)
     : held_(std::visit(
           [&](const auto& rule) -> Held {
-            onepass::Options with_sums = options;
-            with_sums.accumulates_gradients = settings.accumulate > 1;
-            return onepass::Optimizer{rule, parameters, with_sums};
+            onepass::Options own = options;
+            own.accumulates_gradients = settings.accumulate > 1;
+            own.storage = storage_of(settings);
+            own.seed = settings.seed;
+            return onepass::Optimizer{rule, parameters, own};
           },
           make_rule(settings))) {
   std::visit(
@@ -109,6 +112,10 @@ void AnyOptimizer::change_lr(const Settings& settings, onepass::Stream stream) {
 
 double AnyOptimizer::penalty(onepass::Stream stream) const {
   return std::visit([&](const auto& optimizer) { return optimizer.penalty(stream); }, held_);
+}
+
+std::vector<onepass::StreamBytes> AnyOptimizer::memory() const {
+  return std::visit([](const auto& optimizer) { return optimizer.memory(); }, held_);
 }
 
 onepass::StateDict AnyOptimizer::state_dict(onepass::Stream stream) const {

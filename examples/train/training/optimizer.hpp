@@ -40,10 +40,10 @@ double weight_decay_of(const AnyRule& rule);
 /// the root for the rules that divide by the gradient's size (Malladi et al. 2022, arXiv 2205.10287).
 AnyRule make_rule(const Settings& settings);
 
-/// An onepass::Optimizer of whichever rule was chosen, with the settings' schedule and clipping.
+/// An onepass::Optimizer of whichever rule was chosen, with the settings' schedule, clipping and storage.
 class AnyOptimizer {
  public:
-  /// Of resolved settings.
+  /// Of resolved settings. Masters begin as the parameters are now.
   AnyOptimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
                const onepass::Options& options, onepass::Stream stream);
 
@@ -56,6 +56,8 @@ class AnyOptimizer {
   void change_lr(const Settings& settings, onepass::Stream stream);
   /// Of weight decay in the gradient and L1, as onepass::Optimizer::penalty. Waits for the stream.
   [[nodiscard]] double penalty(onepass::Stream stream) const;
+  /// Bytes of each stream, as onepass::Optimizer::memory.
+  [[nodiscard]] std::vector<onepass::StreamBytes> memory() const;
   [[nodiscard]] onepass::StateDict state_dict(onepass::Stream stream) const;
   void load_state_dict(const onepass::StateDict& dict, onepass::Stream stream);
 

@@ -11,6 +11,7 @@
 #include "errors.hpp"
 #include "model/initialisation.hpp"
 #include "training/optimizer.hpp"
+#include "training/precision.hpp"
 #include "training/schedule.hpp"
 
 namespace train {
@@ -117,6 +118,23 @@ Setting l1_mode_setting() {
   return setting;
 }
 
+Setting precision_setting() {
+  return named(
+      {"--precision", "How parameters, gradients and states are kept", choices_of(precision_kinds())},
+      [](Settings& settings, std::size_t i) { settings.precision = precision_kinds()[i].name; },
+      [](const Settings& settings) { return settings.precision; });
+}
+
+Setting rounding_setting() {
+  static const std::vector<Choice> choices{
+      {"nearest", "steps smaller than half a unit of the parameter's last place are lost"},
+      {"stochastic", "to either neighbour, so that steps of any size count on average"}};
+  return named(
+      {"--rounding", "How the steps of --precision bf16 round the parameters", choices},
+      [](Settings& settings, std::size_t i) { settings.rounding = static_cast<onepass::Rounding>(i); },
+      [](const Settings& settings) { return choices[static_cast<std::size_t>(settings.rounding)].name; });
+}
+
 Setting activation_setting() {
   std::vector<Choice> choices;
   for (const ActivationKind& kind : kActivations) {
@@ -158,7 +176,7 @@ Setting batch_size_setting() {
 Setting seed_setting() {
   return {.option = "--seed",
           .value = "N",
-          .help = "Of the first weights, the order of the images and dropout",
+          .help = "Of the first weights, the order of the images, dropout and stochastic rounding",
           .read =
               [](Settings& settings, std::string_view text) {
                 constexpr Bounds kBounds{0, std::numeric_limits<std::int64_t>::max()};
@@ -191,6 +209,8 @@ std::vector<Setting> optimizer_settings() {
             &Settings::warmup, 0),
       number({"--clip", "NORM", "Clip the norm of all gradients together. Default: no clipping", true},
              &Settings::clip, read_positive),
+      precision_setting(),
+      rounding_setting(),
   };
 }
 
@@ -252,6 +272,7 @@ Settings resolve(Settings settings, std::int64_t images) {
         (images + settings.batch_size - 1) / settings.batch_size, settings.batch_size, images,
         settings.accumulate));
   }
+  precision_of(settings);
   const AnyRule rule = make_rule(settings);
   settings.lr = lr_of(rule);
   settings.weight_decay = weight_decay_of(rule);

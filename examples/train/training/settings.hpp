@@ -11,6 +11,7 @@
 
 #include "model/activation.hpp"
 #include "onepass/rule/around.hpp"
+#include "onepass/storage/storage.hpp"
 #include "text.hpp"
 
 namespace train {
@@ -25,14 +26,16 @@ struct Settings {
   std::string schedule = "constant";                ///< A name in schedule_kinds().
   std::optional<std::int64_t> schedule_steps = {};  ///< Those that the schedule is laid out for.
   std::int64_t warmup = 0;                          ///< Steps.
-  std::optional<double> clip = {};             ///< The largest norm of all gradients together; else none.
-  Activation activation = Activation::relu;    ///< Behind each hidden layer.
-  std::vector<std::int64_t> hidden{256, 128};  ///< Widths of the hidden layers.
-  std::string init = "he-uniform";             ///< A name in initialisations().
-  double dropout = 0.0;                        ///< Share of the hidden layers' outputs; in [0, 1).
-  std::int64_t batch_size = 64;                ///< Images at once; 0: all of them.
-  std::int64_t accumulate = 1;                 ///< Batches in a step.
-  std::uint64_t seed = 1;                      ///< Of weights, order and dropout.
+  std::optional<double> clip = {};  ///< The largest norm of all gradients together; else none.
+  std::string precision = "f32";    ///< A name in precision_kinds().
+  onepass::Rounding rounding = onepass::Rounding::nearest;  ///< Of the parameters that a step moves.
+  Activation activation = Activation::relu;                 ///< Behind each hidden layer.
+  std::vector<std::int64_t> hidden{256, 128};               ///< Widths of the hidden layers.
+  std::string init = "he-uniform";                          ///< A name in initialisations().
+  double dropout = 0.0;          ///< Share of the hidden layers' outputs; in [0, 1).
+  std::int64_t batch_size = 64;  ///< Images at once; 0: all of them.
+  std::int64_t accumulate = 1;   ///< Batches in a step.
+  std::uint64_t seed = 1;        ///< Of weights, order, dropout and rounding.
 
   /// Where the batch size is known.
   [[nodiscard]] std::int64_t images_per_step() const { return batch_size * accumulate; }

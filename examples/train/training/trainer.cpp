@@ -12,6 +12,7 @@
 #include "data/random.hpp"
 #include "errors.hpp"
 #include "model/initialisation.hpp"
+#include "training/precision.hpp"
 #include "training/schedule.hpp"
 
 namespace train {
@@ -34,10 +35,20 @@ Shape shape_of(const Settings& settings, std::int64_t inputs) {
   Shape shape{.widths = settings.hidden,
               .activation = settings.activation,
               .dropout = settings.dropout,
-              .max_rows = std::max(settings.batch_size, kTestRows)};
+              .max_rows = std::max(settings.batch_size, kTestRows),
+              .dtype = precision_of(settings).dtype};
   shape.widths.insert(shape.widths.begin(), inputs);
   shape.widths.push_back(kClasses);
   return shape;
+}
+
+/// With its first weights, from which the optimizer's masters begin.
+Network make_network(Backend& backend, const Settings& settings, std::int64_t inputs) {
+  const Initialisation* init = find_initialisation(settings.init);
+  if (init == nullptr) throw UsageError(fmt::format("there is no initialisation '{}'", settings.init));
+  Network network(backend, shape_of(settings, inputs));
+  network.initialise(settings.seed, init->make(settings.activation));
+  return network;
 }
 
 }  // namespace
@@ -47,17 +58,13 @@ Trainer::Trainer(Backend& backend, const DeviceDataset& images, const Settings& 
     : backend_(backend),
       images_(images),
       settings_(resolve(settings, images.training.count)),
-      network_(backend, shape_of(settings_, images.training.size)),
+      network_(make_network(backend, settings_, images.training.size)),
       optimizer_(settings_, network_.parameters(), options, backend.stream()),
       order_(backend.device(), static_cast<std::size_t>(images.training.count) * sizeof(std::int32_t),
              backend.stream()),
       losses_(backend.device(),
               static_cast<std::size_t>(steps_per_epoch() * settings_.accumulate) * sizeof(double),
-              backend.stream()) {
-  const Initialisation* init = find_initialisation(settings_.init);
-  if (init == nullptr) throw UsageError(fmt::format("there is no initialisation '{}'", settings_.init));
-  network_.initialise(settings_.seed, init->make(settings_.activation));
-}
+              backend.stream()) {}
 
 void Trainer::restore(const Checkpoint& checkpoint) {
   const Settings saved = load_settings(checkpoint.settings);

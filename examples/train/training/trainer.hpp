@@ -66,7 +66,8 @@ struct Listener {
 
 class Trainer {
  public:
-  /// The backend and the images must outlive the trainer. Throws UsageError where resolve() does.
+  /// The backend and the images must outlive the trainer. What `options` say of storage and seed gives way to
+  /// the settings. Throws UsageError where resolve() does.
   Trainer(Backend& backend, const DeviceDataset& images, const Settings& settings,
           const onepass::Options& options = {});
 
@@ -85,6 +86,8 @@ class Trainer {
   [[nodiscard]] std::int64_t step_count() const { return step_; }
   /// The learning rate of the next step. Waits for the stream.
   [[nodiscard]] double lr() const { return optimizer_.lr(backend_.stream()); }
+  /// Bytes of parameters, gradients and all that the optimizer keeps, by stream.
+  [[nodiscard]] std::vector<onepass::StreamBytes> memory() const { return optimizer_.memory(); }
   [[nodiscard]] const Network& network() const { return network_; }
   /// With every field filled in.
   [[nodiscard]] const Settings& settings() const { return settings_; }
