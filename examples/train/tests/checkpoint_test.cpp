@@ -27,6 +27,7 @@ Checkpoint example() {
   checkpoint.optimizer.micro_batches = 3;
   checkpoint.optimizer.loss_scale = 0.5f;
   checkpoint.optimizer.growth_tracker = 7;
+  checkpoint.optimizer.seed = 13;
   checkpoint.optimizer.lrs = {0.125, 1e-300};
   checkpoint.optimizer.schedules = {
       onepass::Schedule{},
@@ -69,6 +70,7 @@ TEST(Checkpoint, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.optimizer.micro_batches, 3);
   EXPECT_EQ(read.optimizer.loss_scale, 0.5f);
   EXPECT_EQ(read.optimizer.growth_tracker, 7);
+  EXPECT_EQ(read.optimizer.seed, 13u);
   EXPECT_EQ(read.optimizer.lrs, example().optimizer.lrs);
   EXPECT_EQ(read.optimizer.schedules, example().optimizer.schedules);
   EXPECT_EQ(read.optimizer.schedules.at(1).lr(1.0, 14), 0.3 * 0.3);
@@ -127,7 +129,7 @@ TEST(Checkpoint, SaysWhatIsWrongWithAFile) {
   other[8] = 9;
   write(folder / "run", other);
   EXPECT_EQ(sentence<Failure>([&] { load_checkpoint(folder / "run"); }),
-            name + " has version 9 of the file format, but this program reads version 3");
+            name + " has version 9 of the file format, but this program reads version 4");
 }
 
 TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
@@ -138,6 +140,8 @@ TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
   settings.schedule_steps = 1000;
   settings.warmup = 10;
   settings.clip = 1.0 / 7.0;
+  settings.precision = "bf16";
+  settings.rounding = onepass::Rounding::stochastic;
   settings.init = "lecun-normal";
   settings.dropout = 0.1;
   settings.accumulate = 2;

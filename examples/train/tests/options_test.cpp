@@ -4,6 +4,7 @@
 #include "model/initialisation.hpp"
 #include "tests/support.hpp"
 #include "training/optimizer.hpp"
+#include "training/precision.hpp"
 #include "training/schedule.hpp"
 
 namespace train {
@@ -73,6 +74,18 @@ TEST(Options, WhatStandsAroundTheStepIsUnderstood) {
   EXPECT_EQ(settings_of(parse({"--warmup", "0", "--dropout", "0", "--l1", "0"}).options).warmup, 0);
 }
 
+TEST(Options, PrecisionAndRoundingAreUnderstood) {
+  for (const char* precision : {"f32", "bf16", "bf16-master", "bf16-split", "compact"}) {
+    EXPECT_EQ(settings_of(parse({"--precision", precision}).options).precision, precision);
+  }
+  EXPECT_EQ(settings_of(parse({}).options).precision, "f32");
+  EXPECT_EQ(settings_of(parse({}).options).rounding, onepass::Rounding::nearest);
+  EXPECT_EQ(settings_of(parse({"--rounding", "stochastic"}).options).rounding, onepass::Rounding::stochastic);
+  EXPECT_EQ(refusal({"--precision", "fp8"}),
+            "--precision must be f32, bf16, bf16-master, bf16-split or compact, but is 'fp8'");
+  EXPECT_EQ(refusal({"--rounding", "up"}), "--rounding must be nearest or stochastic, but is 'up'");
+}
+
 TEST(Options, LayersAlikeCanBeCounted) {
   EXPECT_EQ(settings_of(parse({"--hidden", "9,64x3,5"}).options).hidden,
             (std::vector<std::int64_t>{9, 64, 64, 64, 5}));
@@ -92,15 +105,17 @@ TEST(Options, ListNamesEveryChoiceThatIsUnderstood) {
     }
   }
   const std::size_t l1_modes = 2;
-  EXPECT_EQ(named, optimizer_kinds().size() + l1_modes + schedule_kinds().size() + kActivations.size() +
-                       initialisations().size());
+  const std::size_t roundings = 2;
+  EXPECT_EQ(named, optimizer_kinds().size() + l1_modes + precision_kinds().size() + roundings +
+                       schedule_kinds().size() + kActivations.size() + initialisations().size());
 }
 
 TEST(Options, HelpIsATextAndNamesEveryOptimizer) {
   const std::string text = parse({"--help"}).text;
-  for (const char* name : {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume",
-                           "--batch-size", "sigmoid", "--weight-decay", "one-cycle", "--schedule-steps",
-                           "--warmup", "orthogonal", "--dropout", "--clip", "--accumulate", "--l1-mode"}) {
+  for (const char* name :
+       {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume", "--batch-size", "sigmoid",
+        "--weight-decay", "one-cycle", "--schedule-steps", "--warmup", "orthogonal", "--dropout", "--clip",
+        "--accumulate", "--l1-mode", "compact", "--rounding"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }

@@ -24,6 +24,7 @@ Run finished(std::string label, double lr = 0.1) {
        .penalty = 0.0625,
        .seconds = 1.0}};
   run.history.zero_weights = {.zero = 1, .all = 8};
+  run.bytes_per_parameter = 7.125;
   return run;
 }
 
@@ -43,7 +44,7 @@ std::string line_of(const std::string& text, const std::string& start) {
 
 TEST(Table, HoldsAccuracyAndLossOfBothSetsAndZeros) {
   const std::string line = line_of(table({finished("plain")}, "by hand"), "plain");
-  for (const char* part : {"0.1", "87.50 %", "75.00 %", "0.3750", "0.5000", "12.50 %"}) {
+  for (const char* part : {"0.1", "87.50 %", "75.00 %", "0.3750", "0.5000", "12.50 %", " 7.125 "}) {
     EXPECT_NE(line.find(part), std::string::npos) << part << " in: " << line;
   }
 }
@@ -51,6 +52,11 @@ TEST(Table, HoldsAccuracyAndLossOfBothSetsAndZeros) {
 TEST(Table, SaysWhereARunDiverged) {
   const std::string text = table({finished("a long label, longer than most"), diverged("wild")}, "by hand");
   EXPECT_NE(line_of(text, "wild").find("8 diverged at step 3: the loss is nan"), std::string::npos) << text;
+}
+
+TEST(MemoryText, NamesEveryStream) {
+  EXPECT_EQ(memory_text({{"param", 20.0}, {"grad", 20.0}, {"exp_avg", 10.625}}, 10),
+            "5.0625 bytes a parameter: param 2, grad 2, exp_avg 1.0625");
 }
 
 TEST(LossText, StaysShort) {
