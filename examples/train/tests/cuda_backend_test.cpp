@@ -6,10 +6,12 @@
 #include <cstring>
 #include <iterator>
 #include <limits>
+#include <numeric>
 
 #include "model/initialisation.hpp"
 #include "onepass/device.hpp"
 #include "tests/trainer_support.hpp"
+#include "training/precision.hpp"
 #include "training/trainer.hpp"
 
 namespace train {
@@ -198,6 +200,31 @@ TEST_F(CudaBackend, MultipliesEveryTurnOfBothFactors) {
   }
 }
 
+TEST_F(CudaBackend, WidensEveryBfloat16AndNarrowsToTheSameBits) {
+  std::vector<std::uint16_t> all(65536);
+  std::iota(all.begin(), all.end(), std::uint16_t{0});
+  std::vector<float> values = numbers(1000, 1);
+  for (const std::uint32_t below_a_tie : {0x7fffu, 0x8000u, 0x8001u}) {
+    for (std::uint32_t upper = 0; upper < 65536; upper += 11) {
+      values.push_back(std::bit_cast<float>(upper << 16 | below_a_tie));
+    }
+  }
+  const auto [cpu, cuda] = on_both([&](Backend& backend) {
+    const auto stored = put(backend, all);
+    const auto wide = put(backend, std::vector<float>(all.size(), 1.0f));
+    backend.widen(stored.as<std::uint16_t>(), std::ssize(all), wide.as<float>());
+    const auto from = put(backend, values);
+    const auto low = put(backend, std::vector<std::uint16_t>(values.size(), 1));
+    backend.narrow(from.as<float>(), std::ssize(values), low.as<std::uint16_t>());
+    std::vector<std::uint32_t> bits;
+    for (const float value : get<float>(backend, wide)) bits.push_back(std::bit_cast<std::uint32_t>(value));
+    std::ranges::copy(get<std::uint16_t>(backend, low), std::back_inserter(bits));
+    return bits;
+  });
+  EXPECT_EQ(cpu, cuda);
+  for (std::uint32_t i = 0; i < 65536; ++i) ASSERT_EQ(cuda[i], i << 16);
+}
+
 TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
   const Dataset data = testing::made_up_dataset(60, 20);
   for (const ActivationKind& kind : kActivations) {
@@ -224,12 +251,12 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
   }
 }
 
-/// The trainer of everything() on a backend; images outlive it.
+/// A trainer on a backend; images outlive it.
 struct Whole {
-  Whole(Backend& backend, const Dataset& data, const std::string& optimizer)
+  Whole(Backend& backend, const Dataset& data, const Settings& settings)
       : images{upload(backend, data.training, data.normalisation),
                upload(backend, data.test, data.normalisation)},
-        trainer(backend, images, testing::everything(optimizer)) {}
+        trainer(backend, images, settings) {}
   DeviceDataset images;
   Trainer trainer;
 };
@@ -237,8 +264,8 @@ struct Whole {
 TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
   const Dataset data = testing::made_up_dataset(100, 40);
   for (const char* optimizer : {"momentum", "adamw"}) {
-    Whole cpu(*cpu_, data, optimizer);
-    Whole cuda(*cuda_, data, optimizer);
+    Whole cpu(*cpu_, data, testing::everything(optimizer));
+    Whole cuda(*cuda_, data, testing::everything(optimizer));
     const History on_cpu = cpu.trainer.run(10);
     const History on_cuda = cuda.trainer.run(10);
     EXPECT_EQ(on_cpu.rates, on_cuda.rates) << optimizer;
@@ -250,6 +277,34 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
       EXPECT_NEAR(on_cpu.epochs[i].penalty, on_cuda.epochs[i].penalty, 1e-4) << optimizer;
     }
     EXPECT_EQ(cpu.trainer.checkpoint().dropout, cuda.trainer.checkpoint().dropout);
+  }
+}
+
+/// Everything around the step, in every precision that there is, with both roundings.
+std::vector<Settings> every_precision(const char* optimizer) {
+  std::vector<Settings> all;
+  for (const PrecisionKind& kind : precision_kinds()) {
+    all.push_back(testing::everything(optimizer));
+    all.back().precision = kind.name;
+  }
+  all.push_back(testing::everything(optimizer));
+  all.back().precision = "bf16";
+  all.back().rounding = onepass::Rounding::stochastic;
+  return all;
+}
+
+TEST_F(CudaBackend, TrainsAsTheCpuDoesInEveryPrecision) {
+  const Dataset data = testing::made_up_dataset(100, 40);
+  for (const Settings& settings : every_precision("adamw")) {
+    Whole cpu(*cpu_, data, settings);
+    Whole cuda(*cuda_, data, settings);
+    EXPECT_EQ(testing::numbers_of(cpu.trainer), testing::numbers_of(cuda.trainer)) << settings.precision;
+    const History on_cpu = cpu.trainer.run(10);
+    const History on_cuda = cuda.trainer.run(10);
+    // Sums in other orders turn the rounding of a gradient or a parameter now and then: by 2^-8 of itself.
+    for (std::size_t i = 0; i < 10; ++i) {
+      EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 2e-2) << settings.precision << " " << i;
+    }
   }
 }
 
@@ -291,15 +346,19 @@ TEST_F(CudaBackend, DropsTheSameOutputs) {
 TEST_F(CudaBackend, SavedAndResumedIsAsIfItHadNotStopped) {
   const Dataset data = testing::made_up_dataset(100, 40);
   for (const char* optimizer : {"momentum", "adamw"}) {
-    Whole whole(*cuda_, data, optimizer);
-    const History both = whole.trainer.run(7);
-    Whole before(*cuda_, data, optimizer);
-    before.trainer.run(3);
-    Whole after(*cuda_, data, optimizer);
-    after.trainer.restore(testing::through_a_file(before.trainer.checkpoint()));
-    const History second = after.trainer.run(4);
-    EXPECT_TRUE(std::equal(second.losses.begin(), second.losses.end(), both.losses.begin() + 3)) << optimizer;
-    EXPECT_EQ(testing::file_of(after.trainer.checkpoint()), testing::file_of(whole.trainer.checkpoint()));
+    for (const Settings& settings : every_precision(optimizer)) {
+      Whole whole(*cuda_, data, settings);
+      const History both = whole.trainer.run(7);
+      Whole before(*cuda_, data, settings);
+      before.trainer.run(3);
+      Whole after(*cuda_, data, settings);
+      after.trainer.restore(testing::through_a_file(before.trainer.checkpoint()));
+      const History second = after.trainer.run(4);
+      EXPECT_TRUE(std::equal(second.losses.begin(), second.losses.end(), both.losses.begin() + 3))
+          << optimizer << " " << settings.precision;
+      EXPECT_EQ(testing::file_of(after.trainer.checkpoint()), testing::file_of(whole.trainer.checkpoint()))
+          << optimizer << " " << settings.precision;
+    }
   }
 }
 
