@@ -301,9 +301,10 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesInEveryPrecision) {
     EXPECT_EQ(testing::numbers_of(cpu.trainer), testing::numbers_of(cuda.trainer)) << settings.precision;
     const History on_cpu = cpu.trainer.run(10);
     const History on_cuda = cuda.trainer.run(10);
-    // Sums in other orders turn the rounding of a gradient or a parameter now and then: by 2^-8 of itself.
+    // Sums in other orders turn the rounding of a gradient or a parameter now and then, by 2^-8 of itself:
+    // products that were off by 2e-7 at random moved these losses by 7e-5 at most, on the CPU.
     for (std::size_t i = 0; i < 10; ++i) {
-      EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 2e-2) << settings.precision << " " << i;
+      EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 1e-3) << settings.precision << " " << i;
     }
   }
 }
