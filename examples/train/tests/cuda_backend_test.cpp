@@ -3,63 +3,24 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <iterator>
 #include <limits>
-#include <numeric>
 
 #include "model/initialisation.hpp"
-#include "onepass/device.hpp"
-#include "tests/trainer_support.hpp"
-#include "training/precision.hpp"
-#include "training/trainer.hpp"
+#include "tests/cuda_support.hpp"
 
 namespace train {
 namespace {
 
-/// A matrix of numbers in [-1, 1), the same on every backend.
-std::vector<float> numbers(std::int64_t count, std::uint64_t seed) {
-  Random random(seed, 0);
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& value : values) value = static_cast<float>(2.0 * testing::uniform(random) - 1.0);
-  return values;
-}
-
-/// Memory on a backend's device, filled from the host.
-template <class T>
-onepass::DeviceBuffer put(Backend& backend, const std::vector<T>& values) {
-  onepass::DeviceBuffer buffer(backend.device(), values.size() * sizeof(T), backend.stream());
-  onepass::copy({backend.device(), buffer.data()}, {onepass::Device::cpu(), values.data()}, buffer.bytes(),
-                backend.stream());
-  return buffer;
-}
-
-template <class T>
-std::vector<T> get(Backend& backend, const onepass::DeviceBuffer& buffer) {
-  std::vector<T> values(buffer.bytes() / sizeof(T));
-  onepass::copy({onepass::Device::cpu(), values.data()}, {backend.device(), buffer.data()}, buffer.bytes(),
-                backend.stream());
-  return values;
-}
-
-class CudaBackend : public ::testing::Test {
- protected:
-  /// Runs `work(backend)`, which returns a vector, on both.
-  template <class Work>
-  auto on_both(Work work) {
-    return std::pair{work(*cpu_), work(*cuda_)};
-  }
-  std::unique_ptr<Backend> cpu_ = make_cpu_backend(1);
-  std::unique_ptr<Backend> cuda_ = make_cuda_backend(0);
-};
+using testing::CudaBackend;
+using testing::expect_near;
+using testing::get;
+using testing::numbers;
+using testing::put;
+using testing::Whole;
 
 constexpr std::int64_t kRows = 67;  // more than the rows that one block of a kernel takes at once
 constexpr std::int64_t kColumns = 45;
-
-void expect_near(const std::vector<float>& expected, const std::vector<float>& actual, float tolerance) {
-  ASSERT_EQ(expected.size(), actual.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], tolerance) << i;
-}
 
 TEST_F(CudaBackend, GathersTheSameBits) {
   const Images images = testing::made_up_images(20, kColumns, 1);
@@ -200,31 +161,6 @@ TEST_F(CudaBackend, MultipliesEveryTurnOfBothFactors) {
   }
 }
 
-TEST_F(CudaBackend, WidensEveryBfloat16AndNarrowsToTheSameBits) {
-  std::vector<std::uint16_t> all(65536);
-  std::iota(all.begin(), all.end(), std::uint16_t{0});
-  std::vector<float> values = numbers(1000, 1);
-  for (const std::uint32_t below_a_tie : {0x7fffu, 0x8000u, 0x8001u}) {
-    for (std::uint32_t upper = 0; upper < 65536; upper += 11) {
-      values.push_back(std::bit_cast<float>(upper << 16 | below_a_tie));
-    }
-  }
-  const auto [cpu, cuda] = on_both([&](Backend& backend) {
-    const auto stored = put(backend, all);
-    const auto wide = put(backend, std::vector<float>(all.size(), 1.0f));
-    backend.widen(stored.as<std::uint16_t>(), std::ssize(all), wide.as<float>());
-    const auto from = put(backend, values);
-    const auto low = put(backend, std::vector<std::uint16_t>(values.size(), 1));
-    backend.narrow(from.as<float>(), std::ssize(values), low.as<std::uint16_t>());
-    std::vector<std::uint32_t> bits;
-    for (const float value : get<float>(backend, wide)) bits.push_back(std::bit_cast<std::uint32_t>(value));
-    std::ranges::copy(get<std::uint16_t>(backend, low), std::back_inserter(bits));
-    return bits;
-  });
-  EXPECT_EQ(cpu, cuda);
-  for (std::uint32_t i = 0; i < 65536; ++i) ASSERT_EQ(cuda[i], i << 16);
-}
-
 TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
   const Dataset data = testing::made_up_dataset(60, 20);
   for (const ActivationKind& kind : kActivations) {
@@ -251,16 +187,6 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
   }
 }
 
-/// A trainer on a backend; images outlive it.
-struct Whole {
-  Whole(Backend& backend, const Dataset& data, const Settings& settings)
-      : images{upload(backend, data.training, data.normalisation),
-               upload(backend, data.test, data.normalisation)},
-        trainer(backend, images, settings) {}
-  DeviceDataset images;
-  Trainer trainer;
-};
-
 TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
   const Dataset data = testing::made_up_dataset(100, 40);
   for (const char* optimizer : {"momentum", "adamw"}) {
@@ -280,46 +206,19 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
   }
 }
 
-/// Everything around the step, in every precision that there is, with both roundings.
-std::vector<Settings> every_precision(const char* optimizer) {
-  std::vector<Settings> all;
-  for (const PrecisionKind& kind : precision_kinds()) {
-    all.push_back(testing::everything(optimizer));
-    all.back().precision = kind.name;
-  }
-  all.push_back(testing::everything(optimizer));
-  all.back().precision = "bf16";
-  all.back().rounding = onepass::Rounding::stochastic;
-  return all;
-}
-
-TEST_F(CudaBackend, TrainsAsTheCpuDoesInEveryPrecision) {
-  const Dataset data = testing::made_up_dataset(100, 40);
-  for (const Settings& settings : every_precision("adamw")) {
-    Whole cpu(*cpu_, data, settings);
-    Whole cuda(*cuda_, data, settings);
-    EXPECT_EQ(testing::numbers_of(cpu.trainer), testing::numbers_of(cuda.trainer)) << settings.precision;
-    const History on_cpu = cpu.trainer.run(10);
-    const History on_cuda = cuda.trainer.run(10);
-    // Sums in other orders turn the rounding of a gradient or a parameter now and then, by 2^-8 of itself:
-    // products that were off by 2e-7 at random moved these losses by 7e-5 at most, on the CPU.
-    for (std::size_t i = 0; i < 10; ++i) {
-      EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 1e-3) << settings.precision << " " << i;
-    }
-  }
-}
-
 TEST_F(CudaBackend, StartsFromTheSameBitsWhateverTheInitialisation) {
   for (const Initialisation& init : initialisations()) {
-    const auto [cpu, cuda] = on_both([&](Backend& backend) {
-      Network network(backend, {.widths = {20, 9, kClasses}});
-      network.initialise(5, init.make(Activation::tanh));
-      std::vector<float> values;
-      for (const NamedValues& tensor : network.read())
-        std::ranges::copy(tensor.values, std::back_inserter(values));
-      return values;
-    });
-    EXPECT_EQ(cpu, cuda) << init.name;
+    for (const onepass::DType dtype : {onepass::DType::float32, onepass::DType::bfloat16}) {
+      const auto [cpu, cuda] = on_both([&](Backend& backend) {
+        Network network(backend, {.widths = {20, 9, kClasses}, .dtype = dtype});
+        network.initialise(5, init.make(Activation::tanh));
+        std::vector<float> values;
+        for (const NamedValues& tensor : network.read())
+          std::ranges::copy(tensor.values, std::back_inserter(values));
+        return values;
+      });
+      EXPECT_EQ(cpu, cuda) << init.name << " " << onepass::to_string(dtype);
+    }
   }
 }
 
@@ -342,25 +241,6 @@ TEST_F(CudaBackend, DropsTheSameOutputs) {
   EXPECT_GT(std::ranges::count(cpu, 0.0f), 0);
   EXPECT_EQ(std::ranges::count(cpu, 0.0f), std::ranges::count(cuda, 0.0f));
   expect_near(cpu, cuda, 1e-4f);
-}
-
-TEST_F(CudaBackend, SavedAndResumedIsAsIfItHadNotStopped) {
-  const Dataset data = testing::made_up_dataset(100, 40);
-  for (const char* optimizer : {"momentum", "adamw"}) {
-    for (const Settings& settings : every_precision(optimizer)) {
-      Whole whole(*cuda_, data, settings);
-      const History both = whole.trainer.run(7);
-      Whole before(*cuda_, data, settings);
-      before.trainer.run(3);
-      Whole after(*cuda_, data, settings);
-      after.trainer.restore(testing::through_a_file(before.trainer.checkpoint()));
-      const History second = after.trainer.run(4);
-      EXPECT_TRUE(std::equal(second.losses.begin(), second.losses.end(), both.losses.begin() + 3))
-          << optimizer << " " << settings.precision;
-      EXPECT_EQ(testing::file_of(after.trainer.checkpoint()), testing::file_of(whole.trainer.checkpoint()))
-          << optimizer << " " << settings.precision;
-    }
-  }
 }
 
 }  // namespace
