@@ -161,8 +161,8 @@ case $claim in
         }' "$work/accuracy.csv" || fail "at a rate of $rate: $(cat "$work/out")"
     done
     # What docs/training.md says.
-    train --steps 1 --precision compact | grep -q '^memory  *7.125 bytes a parameter' || fail "not 7.125 bytes"
-    train --steps 30 --precision compact --save "$work/both" >/dev/null
+    train --steps 30 --precision compact --save "$work/both" >"$work/out"
+    grep -q '^memory  *7.125 bytes a parameter' "$work/out" || fail "not 7.125 bytes: $(cat "$work/out")"
     train --steps 20 --precision compact --save "$work/first" >/dev/null
     "$program" --device cpu --resume "$work/first" --steps 10 --save "$work/second" >/dev/null
     cmp "$work/both" "$work/second"
