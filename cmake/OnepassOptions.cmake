@@ -10,6 +10,7 @@ endif()
 option(ONEPASS_CUDA "Build the CUDA backend (default: if there is nvcc)" ${cuda_found})
 option(ONEPASS_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ONEPASS_BUILD_EXAMPLES "Build the examples and the trainer" ${PROJECT_IS_TOP_LEVEL})
+option(ONEPASS_BUILD_BENCH "Build the benchmark" ${PROJECT_IS_TOP_LEVEL})
 option(ONEPASS_WERROR "Warnings are errors" ${PROJECT_IS_TOP_LEVEL})
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

@@ -1,0 +1,192 @@
+// reference.cpp - codecs around a step by hand.
+#include "bench/check/reference.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "bench/data/model.hpp"
+#include "onepass/random/philox.hpp"
+#include "onepass/storage/formats.hpp"
+
+namespace onepass::bench {
+namespace {
+
+using storage::kGroup;
+
+template <class T>
+T get(const std::vector<std::byte>& bytes, std::size_t i) {
+  T value;
+  std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
+  return value;
+}
+template <class T>
+void put(std::vector<std::byte>& bytes, std::size_t i, T value) {
+  std::memcpy(bytes.data() + i * sizeof value, &value, sizeof value);
+}
+
+float decoded(DType dtype, const std::vector<std::byte>& bytes, std::size_t i) {
+  if (dtype == DType::float32) return get<float>(bytes, i);
+  const auto element = get<std::uint16_t>(bytes, i);
+  return dtype == DType::bfloat16 ? storage::BFloat16::decode(element) : storage::Float16::decode(element);
+}
+void encode(DType dtype, std::vector<std::byte>& bytes, std::size_t i, float value) {
+  if (dtype == DType::float32) return put(bytes, i, value);
+  put(bytes, i,
+      dtype == DType::bfloat16 ? storage::BFloat16::encode(value) : storage::Float16::encode(value));
+}
+
+float decoded_param(const FormatChoice& format, const Bytes& bytes, std::size_t i) {
+  switch (format.storage.master) {
+    case Master::float32:
+      return get<float>(bytes.remainder, i);
+    case Master::split:
+      return storage::SplitBFloat16::decode(get<std::uint16_t>(bytes.param, i),
+                                            get<std::uint16_t>(bytes.remainder, i));
+    case Master::remainder8:
+      return storage::BFloat16Remainder8::decode(get<std::uint16_t>(bytes.param, i),
+                                                 get<std::uint8_t>(bytes.remainder, i));
+    default:
+      return decoded(format.param, bytes.param, i);
+  }
+}
+
+template <class Codec>
+void encode_split(Bytes& bytes, std::size_t i, float value) {
+  typename Codec::Element element;
+  typename Codec::Remainder remainder;
+  Codec::encode(value, element, remainder);
+  put(bytes.param, i, element);
+  put(bytes.remainder, i, remainder);
+}
+
+/// FNV-1a of the name, by which random bits are drawn.
+std::uint32_t number_of(const std::string& name) {
+  std::uint32_t hash = 2166136261u;
+  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619u;
+  return hash;
+}
+
+std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i) {
+  const auto element = static_cast<std::uint64_t>(window.begin) + i;
+  const random::Words words =
+      random::philox(step.seed, random::Counter{element / 8, random::Purpose::rounding,
+                                                static_cast<std::uint32_t>(step.t - 1),
+                                                number_of(tensor_name(window.tensor))});
+  return words.word[element % 8 / 2] >> (element % 2 * 16);
+}
+
+void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, std::size_t i, float value) {
+  const Storage& how = step.format.storage;
+  if (how.master == Master::split) return encode_split<storage::SplitBFloat16>(bytes, i, value);
+  if (how.master == Master::remainder8) return encode_split<storage::BFloat16Remainder8>(bytes, i, value);
+  if (how.master == Master::float32) put(bytes.remainder, i, value);
+  if (how.rounding == Rounding::stochastic) {
+    put(bytes.param, i, storage::BFloat16::encode_stochastic(value, random_bits(step, window, i)));
+  } else {
+    encode(step.format.param, bytes.param, i, value);
+  }
+}
+
+/// The states of a window in float32.
+using Floats = std::vector<float>;
+
+template <class Codec>
+Floats dequantised(const Bytes& bytes, std::size_t state) {
+  Floats values(bytes.states[state].size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto scale = get<std::uint16_t>(bytes.scales[state], i / kGroup);
+    values[i] =
+        Codec::decode(get<typename Codec::Code>(bytes.states[state], i), storage::BFloat16::decode(scale));
+  }
+  return values;
+}
+
+template <class Codec>
+void quantise(const Floats& values, Bytes& bytes, std::size_t state) {
+  for (std::size_t begin = 0; begin < values.size(); begin += kGroup) {
+    const std::size_t end = std::min(values.size(), begin + kGroup);
+    float largest = 0.0f;
+    for (std::size_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(values[i]));
+    const std::uint16_t scale = Codec::scale_of(largest);
+    put(bytes.scales[state], begin / kGroup, scale);
+    for (std::size_t i = begin; i < end; ++i) {
+      put(bytes.states[state], i, Codec::encode(values[i], storage::BFloat16::decode(scale)));
+    }
+  }
+}
+
+bool is_nonnegative(const RuleChoice& rule, std::size_t state) {
+  return (rule.nonnegative >> state & 1u) != 0;
+}
+
+Floats decoded_state(const ReferenceStep& step, const Bytes& bytes, std::size_t state, std::size_t count) {
+  if (step.format.storage.states == States::quantized8) {
+    return is_nonnegative(step.rule, state) ? dequantised<storage::Nonnegative8>(bytes, state)
+                                            : dequantised<storage::Signed8>(bytes, state);
+  }
+  const DType dtype = step.format.storage.states == States::bfloat16 ? DType::bfloat16 : DType::float32;
+  Floats values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = decoded(dtype, bytes.states[state], i);
+  return values;
+}
+
+void encode_state(const ReferenceStep& step, const Floats& values, Bytes& bytes, std::size_t state) {
+  if (step.format.storage.states == States::quantized8) {
+    return is_nonnegative(step.rule, state) ? quantise<storage::Nonnegative8>(values, bytes, state)
+                                            : quantise<storage::Signed8>(values, bytes, state);
+  }
+  const DType dtype = step.format.storage.states == States::bfloat16 ? DType::bfloat16 : DType::float32;
+  for (std::size_t i = 0; i < values.size(); ++i) encode(dtype, bytes.states[state], i, values[i]);
+}
+
+/// By how much of 2^-20 of `terms` two numbers differ.
+double units(float expected, float actual, double terms) {
+  const double off = std::fabs(static_cast<double>(expected) - static_cast<double>(actual));
+  if (off == 0.0) return 0.0;
+  return std::isfinite(off) && terms > 0.0 ? off / (0x1p-20 * terms) : HUGE_VAL;
+}
+
+}  // namespace
+
+Bytes moved_by_hand(const ReferenceStep& step, const Part& window, const Bytes& before) {
+  const plain::Numbers k = step.rule.numbers(step.t);
+  const auto count = static_cast<std::size_t>(window.end - window.begin);
+  const auto states = static_cast<std::size_t>(step.rule.states);
+  std::array<Floats, TensorStreams::kMaxStates> values;
+  for (std::size_t s = 0; s < states; ++s) values[s] = decoded_state(step, before, s, count);
+  Bytes after = before;
+  for (std::size_t i = 0; i < count; ++i) {
+    float p = decoded_param(step.format, before, i);
+    float element[plain::kMaxStates] = {};
+    for (std::size_t s = 0; s < states; ++s) element[s] = values[s][i];
+    step.rule.move(k, p, decoded(step.format.grad, before.grad, i), element);
+    for (std::size_t s = 0; s < states; ++s) values[s][i] = element[s];
+    encode_param(step, window, after, i, p);
+  }
+  for (std::size_t s = 0; s < states; ++s) encode_state(step, values[s], after, s);
+  return after;
+}
+
+double deviation(const ReferenceStep& step, const Part& window, const Bytes& before, const Bytes& expected,
+                 const Bytes& actual) {
+  const plain::Numbers k = step.rule.numbers(step.t);
+  const auto count = static_cast<std::size_t>(window.end - window.begin);
+  const auto states = static_cast<std::size_t>(step.rule.states);
+  double worst = 0.0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float p = std::fabs(get<float>(before.param, i));
+    float moved = p, terms[plain::kMaxStates] = {};
+    for (std::size_t s = 0; s < states; ++s) terms[s] = std::fabs(get<float>(before.states[s], i));
+    step.rule.move(k, moved, std::fabs(get<float>(before.grad, i)), terms);
+    const double largest = static_cast<double>(p) + std::fabs(static_cast<double>(moved) - p);
+    worst = std::max(worst, units(get<float>(expected.param, i), get<float>(actual.param, i), largest));
+    for (std::size_t s = 0; s < states; ++s) {
+      const double off = units(get<float>(expected.states[s], i), get<float>(actual.states[s], i), terms[s]);
+      worst = std::max(worst, off);
+    }
+  }
+  return worst;
+}
+
+}  // namespace onepass::bench

@@ -1,0 +1,157 @@
+// cpu_rivals.cpp - limit, copy and baselines on the threads of the library's pool.
+#include <algorithm>
+#include <cstring>
+
+#include "bench/baselines/loops.hpp"
+#include "bench/baselines/unfused.hpp"
+#include "bench/data/parts.hpp"
+#include "bench/limit/traffic.hpp"
+#include "bench/rivals.hpp"
+#include "host/cpu/thread_pool.hpp"
+
+namespace onepass::bench {
+namespace {
+
+/// Makes pages present.
+DeviceBuffer touched(std::size_t bytes) {
+  DeviceBuffer buffer(Device::cpu(), bytes);
+  fill_zero({Device::cpu(), buffer.data()}, bytes);
+  return buffer;
+}
+
+std::vector<std::int64_t> sizes_of(std::span<const TensorStreams> streams) {
+  std::vector<std::int64_t> sizes;
+  for (const TensorStreams& one : streams) sizes.push_back(one.numel);
+  return sizes;
+}
+
+class CpuRivals final : public Rivals {
+ public:
+  explicit CpuRivals(const Scene& scene)
+      : scene_(scene),
+        threads_(scene.measured.threads),
+        shares_(divide(sizes_of(scene.streams), threads_)),
+        copied_(copied_bytes(scene.traffic)),
+        copied_from_(touched(copied_)),
+        copied_to_(touched(copied_)),
+        move_(traffic(scene.measured.isa, kind())),
+        loops_(baseline_loops(scene.measured.isa)),
+        numbers_(scene.measured.rule->numbers(kBaselineStep)) {
+    if (has_baselines()) prepare_baselines();
+  }
+
+  std::vector<Rival> all() override {
+    std::vector<Rival> rivals{rival(kLimit, Leaves::memory_as_it_was, &CpuRivals::move_streams),
+                              rival(kCopy, Leaves::memory_as_it_was, &CpuRivals::copy_memory)};
+    if (has_baselines()) {
+      rivals.push_back(rival(kScalar, Leaves::the_step, &CpuRivals::step_scalar));
+      rivals.push_back(rival(kUnfused, Leaves::the_step_rounded, &CpuRivals::step_unfused));
+    }
+    return rivals;
+  }
+
+ private:
+  [[nodiscard]] bool has_baselines() const { return scene_.measured.format->name == "f32"; }
+
+  [[nodiscard]] TrafficKind kind() const {
+    const FormatChoice& format = *scene_.measured.format;
+    const bool low = format.param != DType::float32 && format.grad == format.param;
+    return {format_index(format), low, scene_.measured.rule->states};
+  }
+
+  void prepare_baselines() {
+    const auto& choices = rule_choices();
+    scalar_ = loops_.scalar[scene_.measured.rule - choices.data()];
+    passes_ = unfused_passes(scene_.measured.rule->name);
+    leave_blas_single_threaded();
+    const std::vector<std::int64_t> sizes = sizes_of(scene_.streams);
+    std::size_t total = 0;
+    for (const std::int64_t size : sizes) {
+      scratch_at_.push_back(total);
+      total += static_cast<std::size_t>(size);
+    }
+    scratch_ = touched(total * sizeof(float));
+  }
+
+  Rival rival(const char* name, Leaves leaves, void (CpuRivals::*work)()) {
+    std::int64_t elements = 0;
+    for (const TensorStreams& one : scene_.streams) elements += one.numel;
+    return {{name, [this, work] { (this->*work)(); }, elements}, leaves};
+  }
+
+  /// work(part) for each part of each thread's share.
+  template <class Work>
+  void on_parts(const Work& work) const {
+    auto task = [&](int thread, int count) {
+      // The pool may give the caller all threads' shares.
+      for (int t = thread; t < threads_; t += count) {
+        for (const Part& part : shares_[static_cast<std::size_t>(t)]) work(part);
+      }
+    };
+    cpu::ThreadPool::shared().run(threads_, task);
+  }
+
+  void move_streams() {
+    on_parts([this](const Part& part) {
+      const std::uint32_t bits = move_(scene_.streams[part.tensor], part.begin, part.end, zero_);
+      __asm__ volatile("" ::"r"(bits));  // what was read was wanted
+    });
+  }
+
+  void copy_memory() {
+    auto task = [this](int thread, int count) {
+      const std::size_t each = copied_ / 64 / static_cast<std::size_t>(count) * 64;
+      const std::size_t begin = each * static_cast<std::size_t>(thread);
+      const std::size_t end = thread + 1 == count ? copied_ : begin + each;
+      std::memcpy(copied_to_.as<std::byte>() + begin, copied_from_.as<std::byte>() + begin, end - begin);
+    };
+    cpu::ThreadPool::shared().run(threads_, task);
+  }
+
+  [[nodiscard]] FloatStreams floats(const Part& part) const {
+    const TensorStreams& from = scene_.streams[part.tensor];
+    const auto at = [&](std::byte* stream) { return reinterpret_cast<float*>(stream) + part.begin; };
+    FloatStreams to{at(from.param), at(from.grad), {}};
+    for (int s = 0; s < scene_.measured.rule->states; ++s) to.states[s] = at(from.states[s]);
+    return to;
+  }
+
+  void step_scalar() {
+    on_parts([this](const Part& part) { scalar_(numbers_, floats(part), part.end - part.begin); });
+  }
+
+  void step_unfused() {
+    const UnfusedContext context{numbers_, *loops_.passes};
+    for (const UnfusedPass pass : passes_) {
+      on_parts([&](const Part& part) {
+        float* const scratch = scratch_.as<float>() + scratch_at_[part.tensor] + part.begin;
+        pass(context, {floats(part), scratch, part.end - part.begin});
+      });
+    }
+  }
+
+  Scene scene_;
+  int threads_;
+  std::vector<std::vector<Part>> shares_;  ///< One a thread.
+  std::size_t copied_;
+  DeviceBuffer copied_from_, copied_to_;
+  Traffic move_;
+  Loops loops_;
+  plain::Numbers numbers_;
+  ScalarLoop scalar_ = nullptr;
+  std::span<const UnfusedPass> passes_;
+  DeviceBuffer scratch_;
+  std::vector<std::size_t> scratch_at_;  ///< Element of the scratch memory, one a tensor.
+  volatile std::uint32_t zero_ = 0;      ///< No compiler knows.
+};
+
+}  // namespace
+
+std::unique_ptr<Rivals> cpu_rivals(const Scene& scene) { return std::make_unique<CpuRivals>(scene); }
+
+std::size_t copied_bytes(double traffic) {
+  const double half = std::min(traffic / 2, kMostCopied);
+  return std::max<std::size_t>(static_cast<std::size_t>(half) / 64, 1) * 64;
+}
+
+}  // namespace onepass::bench

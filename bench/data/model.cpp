@@ -1,0 +1,134 @@
+// model.cpp - allocates and fills a model.
+#include "bench/data/model.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "kernels/table.hpp"
+#include "onepass/storage/bfloat16.hpp"
+#include "onepass/storage/float16.hpp"
+
+namespace onepass::bench {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+/// Equal offsets of a page would evict each other: an odd number of lines and pages apart.
+constexpr std::size_t kGradSkew = 3 * 4096 + 5 * kCacheLine;
+
+std::size_t padded(std::size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
+
+/// Uniform in (-1, 1), a function of the element and the seed (splitmix64).
+float uniform(std::uint64_t element, std::uint64_t seed) {
+  std::uint64_t x = (element + 1) * 0x9E3779B97F4A7C15u + seed;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return static_cast<float>((x ^ (x >> 31)) >> 40) * 0x1p-23f - 0x1.fffffep-1f;
+}
+
+void store(DType dtype, float value, std::byte* to) {
+  const auto put = [to](auto element) {
+    std::copy_n(reinterpret_cast<const std::byte*>(&element), sizeof element, to);
+  };
+  if (dtype == DType::float32) {
+    put(value);
+  } else if (dtype == DType::bfloat16) {
+    put(storage::BFloat16::encode(value));
+  } else {
+    put(storage::Float16::encode(value));
+  }
+}
+
+struct Filling {
+  std::uint64_t seed;
+  std::uint64_t first;  ///< Number of the tensor's first element in the model.
+};
+
+void fill(const Tensor& tensor, const Filling& filling) {
+  constexpr std::int64_t kPiece = 64 * 1024;
+  const std::size_t size = size_of(tensor.dtype);
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(kPiece, tensor.numel)) * size);
+  for (std::int64_t begin = 0; begin < tensor.numel; begin += kPiece) {
+    const auto count = static_cast<std::size_t>(std::min(kPiece, tensor.numel - begin));
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t element = filling.first + static_cast<std::uint64_t>(begin) + i;
+      store(tensor.dtype, uniform(element, filling.seed), piece.data() + i * size);
+    }
+    std::byte* const to = static_cast<std::byte*>(tensor.data) + static_cast<std::size_t>(begin) * size;
+    copy({tensor.device, to}, {Device::cpu(), piece.data()}, count * size);
+  }
+}
+
+struct Arena {
+  DType dtype;
+  std::size_t skew;
+  std::uint64_t seed;
+};
+
+DeviceBuffer lay_out(const Layout& layout, const Arena& arena, Device device, std::vector<Tensor>& tensors) {
+  std::size_t bytes = arena.skew;
+  for (const std::int64_t numel : layout.tensors) {
+    bytes += padded(static_cast<std::size_t>(numel) * size_of(arena.dtype));
+  }
+  DeviceBuffer memory(device, bytes);
+  std::byte* next = memory.as<std::byte>() + arena.skew;
+  std::uint64_t first = 0;
+  for (const std::int64_t numel : layout.tensors) {
+    tensors.emplace_back(next, arena.dtype, numel, device);
+    fill(tensors.back(), {arena.seed, first});
+    next += padded(tensors.back().bytes());
+    first += static_cast<std::uint64_t>(numel);
+  }
+  return memory;
+}
+
+}  // namespace
+
+Model::Model(const Layout& layout, const FormatChoice& format, Device device)
+    : param_memory_(lay_out(layout, {format.param, 0, 1}, device, params_)),
+      grad_memory_(lay_out(layout, {format.grad, kGradSkew, 2}, device, grads_)) {}
+
+std::vector<Parameter> Model::parameters() const {
+  std::vector<Parameter> parameters;
+  for (std::size_t t = 0; t < params_.size(); ++t) {
+    parameters.push_back({.name = tensor_name(t), .value = params_[t], .grad = grads_[t]});
+  }
+  return parameters;
+}
+
+std::string tensor_name(std::size_t tensor) { return std::string(1, 't').append(std::to_string(tensor)); }
+
+ElementBytes element_bytes(const FormatChoice& format) {
+  constexpr std::array kRemainder{0, 4, 2, 1};
+  constexpr std::array kState{4, 2, 1};
+  const auto size = [](DType dtype) { return static_cast<int>(size_of(dtype)); };
+  return {.param = size(format.param),
+          .grad = size(format.grad),
+          .state = kState[static_cast<std::size_t>(format.storage.states)],
+          .remainder = kRemainder[static_cast<std::size_t>(format.storage.master)],
+          .grouped = format.storage.states == States::quantized8,
+          .reads_param = format.storage.master != Master::float32};
+}
+
+std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& format, Stepper& stepper) {
+  const ElementBytes bytes = element_bytes(format);
+  const auto at = [&](const Parameter& parameter, std::string_view stream) {
+    return static_cast<std::byte*>(stepper.state(parameter.name, stream).data);
+  };
+  std::vector<TensorStreams> streams;
+  for (const Parameter& parameter : model.parameters()) {
+    TensorStreams one;
+    one.numel = parameter.value.numel;
+    one.param = static_cast<std::byte*>(parameter.value.data);
+    one.grad = static_cast<std::byte*>(parameter.grad.data);
+    if (bytes.remainder > 0) one.remainder = at(parameter, bytes.remainder == 4 ? "master" : "remainder");
+    for (std::size_t s = 0; s < stepper.state_names().size(); ++s) {
+      one.states[s] = at(parameter, stepper.state_names()[s]);
+      if (bytes.grouped) one.scales[s] = one.states[s] + kernels::scales_at(one.numel);
+    }
+    streams.push_back(one);
+  }
+  return streams;
+}
+
+}  // namespace onepass::bench

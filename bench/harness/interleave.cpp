@@ -1,0 +1,75 @@
+// interleave.cpp - rounds, samples, and how they are taken.
+#include "bench/harness/interleave.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "bench/harness/quiet.hpp"
+
+namespace onepass::bench {
+namespace {
+
+/// Work of so few elements lies in a cache: a disturbance is large beside it.
+constexpr std::int64_t kSmall = 2'000'000;
+constexpr int kBestOf = 5;
+constexpr int kRetakes = 3;
+constexpr long kToleratedSwitches = 2;
+constexpr int kMostRepeats = 1'000'000;
+
+int repeats_of(Machine& machine, const Contestant& contestant, double seconds) {
+  const double once = machine.time(contestant.run, 1).seconds;
+  return static_cast<int>(std::clamp(std::ceil(seconds / once), 1.0, double{kMostRepeats}));
+}
+
+struct Take {
+  Elapsed elapsed;
+  bool disturbed;
+};
+
+Take take(Machine& machine, const Contestant& contestant, int repeats, double patience) {
+  const bool quiet = wait_until_quiet(patience);
+  const long before = involuntary_switches();
+  Elapsed best = machine.time(contestant.run, repeats);
+  for (int i = 1; i < (contestant.elements < kSmall ? kBestOf : 1); ++i) {
+    const Elapsed again = machine.time(contestant.run, repeats);
+    if (again.seconds < best.seconds) best = again;
+  }
+  return {best, !quiet || involuntary_switches() - before > kToleratedSwitches};
+}
+
+Take take_undisturbed(Machine& machine, const Contestant& contestant, int repeats, double patience) {
+  Take best = take(machine, contestant, repeats, patience);
+  for (int i = 0; i < kRetakes && best.disturbed; ++i) {
+    const Take again = take(machine, contestant, repeats, patience);
+    if (!again.disturbed || again.elapsed.seconds < best.elapsed.seconds) best = again;
+  }
+  return best;
+}
+
+}  // namespace
+
+Interleaved interleave(Machine& machine, const std::vector<Contestant>& contestants,
+                       const SamplingRules& rules) {
+  Interleaved result{std::vector<Samples>(contestants.size()), 0};
+  std::vector<int> repeats;
+  for (const Contestant& contestant : contestants) {
+    repeats.push_back(repeats_of(machine, contestant, rules.seconds));
+  }
+  std::vector<std::size_t> order(contestants.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937_64 random(rules.seed);
+  for (int round = 0; round < rules.rounds; ++round) {
+    std::ranges::shuffle(order, random);
+    for (const std::size_t i : order) {
+      const Take sample = take_undisturbed(machine, contestants[i], repeats[i], rules.patience);
+      result.contestants[i].seconds.push_back(sample.elapsed.seconds);
+      result.contestants[i].host_seconds.push_back(sample.elapsed.host_seconds);
+      if (sample.disturbed) ++result.disturbed;
+    }
+  }
+  return result;
+}
+
+}  // namespace onepass::bench

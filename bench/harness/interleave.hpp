@@ -1,0 +1,44 @@
+// interleave.hpp - takes samples of several contestants, interleaved.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/machine/machine.hpp"
+
+namespace onepass::bench {
+
+/// Something whose time is taken. Each call does the whole of its work once.
+struct Contestant {
+  std::string name;
+  std::function<void()> run;
+  std::int64_t elements = 0;  ///< That a call moves: what is short is repeated.
+};
+
+struct SamplingRules {
+  int rounds = 15;
+  double seconds = 1e-3;   ///< That a sample takes at least: shorter work is repeated.
+  double patience = 0.25;  ///< Seconds to wait at most, before a sample, for others to be quiet.
+  std::uint64_t seed = 1;  ///< Of the order within a round.
+};
+
+/// One contestant's times, a sample a round, in seconds a call.
+struct Samples {
+  std::vector<double> seconds;
+  std::vector<double> host_seconds;
+};
+
+struct Interleaved {
+  std::vector<Samples> contestants;  ///< In the order that they came in.
+  int disturbed = 0;                 ///< Samples that were taken while others were using the processors.
+};
+
+/// Each round takes one sample of each contestant, in an order drawn anew. A sample of little work is the
+/// best of five in a row, and one that lost its processor more than twice is taken again, three times at
+/// most.
+Interleaved interleave(Machine& machine, const std::vector<Contestant>& contestants,
+                       const SamplingRules& rules);
+
+}  // namespace onepass::bench

@@ -1,0 +1,40 @@
+// quiet.cpp - what Linux says of other tasks.
+#include "bench/harness/quiet.hpp"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace onepass::bench {
+namespace {
+
+/// The fourth word of /proc/loadavg is "running/all"; who reads it is running. Where it cannot be read, one.
+int running_tasks() {
+  std::ifstream file("/proc/loadavg");
+  std::string word;
+  for (int i = 0; i < 4; ++i) file >> word;
+  return file ? std::stoi(word.substr(0, word.find('/'))) : 1;
+}
+
+}  // namespace
+
+bool wait_until_quiet(double patience) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  while (running_tasks() > 1) {
+    if (std::chrono::duration<double>(Clock::now() - start).count() >= patience) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+long involuntary_switches() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
+}  // namespace onepass::bench

@@ -1,0 +1,24 @@
+// traffic.cpp - which loop is the limit of what.
+#include "bench/limit/traffic.hpp"
+
+namespace onepass::bench {
+namespace {
+
+TrafficTable table_of(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512) return traffic_table<Isa::avx512>();
+  if (isa == Isa::avx2) return traffic_table<Isa::avx2>();
+#endif
+  (void)isa;
+  return traffic_table<Isa::baseline>();
+}
+
+}  // namespace
+
+Traffic traffic(Isa isa, const TrafficKind& kind) {
+  constexpr std::size_t kStateCounts = TensorStreams::kMaxStates + 1;
+  const std::size_t row = kind.format * 2 + (kind.low_grad ? 1 : 0);
+  return table_of(isa).loops[row * kStateCounts + static_cast<std::size_t>(kind.states)];
+}
+
+}  // namespace onepass::bench

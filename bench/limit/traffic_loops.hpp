@@ -1,0 +1,118 @@
+// traffic_loops.hpp - the loops of the limit. Compiled once for each instruction set, with the flags of the
+// library's own loops.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "bench/limit/traffic.hpp"
+#include "onepass/storage/formats.hpp"
+
+// Internal linkage: no two instruction sets may share a symbol.
+namespace onepass::bench {
+namespace {
+
+/// Elements that one turn of the loop moves: a cache line of float32.
+constexpr int kUnit = 16;
+constexpr int kGroup = storage::kGroup;
+
+template <int kBytes>
+struct Wide {
+  using Vector __attribute__((vector_size(kBytes), aligned(1), may_alias)) = std::uint32_t;
+};
+
+/// One stream of kBytes an element; nothing if that is 0.
+template <int kBytes, bool kRead = true>
+struct Stream {
+  static inline __attribute__((always_inline)) void move(std::byte* data, std::int64_t unit,
+                                                         std::uint32_t zero) {
+    if constexpr (kBytes > 0) {
+      using Vector = typename Wide<kBytes * kUnit>::Vector;
+      auto* const at = reinterpret_cast<Vector*>(data + unit * kBytes * kUnit);
+      if constexpr (kRead) {
+        *at = *at ^ zero;
+      } else {
+        *at = Vector{} ^ zero;
+      }
+    }
+  }
+  /// What is left of a tensor whose size is no multiple of a unit.
+  static void move_tail(std::byte* data, std::int64_t begin, std::int64_t end, std::uint32_t zero) {
+    for (std::int64_t i = begin * kBytes; i < end * kBytes; ++i) {
+      data[i] = (kRead ? data[i] : std::byte{0}) ^ static_cast<std::byte>(zero);
+    }
+  }
+};
+
+/// The streams of a format.
+template <class Format, bool kLowGrad>
+struct Kind {
+  static constexpr bool kHasMaster = Format::kName.master == Master::float32;
+  static constexpr int kGrad = kLowGrad ? static_cast<int>(size_of(Format::Param::kDType)) : 4;
+  static constexpr int kState = Format::kName.states == States::float32    ? 4
+                                : Format::kName.states == States::bfloat16 ? 2
+                                                                           : 1;
+  static constexpr int kRemainder =
+      Format::kHasRemainder ? static_cast<int>(sizeof(typename Format::Param::Remainder)) : 0;
+  using Param = Stream<static_cast<int>(size_of(Format::Param::kDType)), !kHasMaster>;
+  using Remainder = Stream<kRemainder>;
+  using State = Stream<kState>;
+};
+
+inline void move_scales(std::byte* scales, std::int64_t begin, std::int64_t end, std::uint32_t zero) {
+  auto* const at = reinterpret_cast<std::uint16_t*>(scales);
+  for (std::int64_t g = begin / kGroup; g < (end + kGroup - 1) / kGroup; ++g) {
+    at[g] = static_cast<std::uint16_t>(at[g] ^ zero);
+  }
+}
+
+template <class Kind, int... kState>
+std::uint32_t move(const TensorStreams& streams, std::int64_t begin, std::int64_t end, std::uint32_t zero,
+                   std::integer_sequence<int, kState...>) {
+  using Gradients = typename Wide<Kind::kGrad * kUnit>::Vector;
+  const TensorStreams at = streams;  // a copy, so that no store can change a pointer
+  Gradients seen{};
+  std::int64_t unit = begin / kUnit;
+  for (; (unit + 1) * kUnit <= end; ++unit) {
+    seen |= *reinterpret_cast<const Gradients*>(at.grad + unit * Kind::kGrad * kUnit);
+    (Kind::State::move(at.states[kState], unit, zero), ...);
+    Kind::Remainder::move(at.remainder, unit, zero);
+    Kind::Param::move(at.param, unit, zero);
+  }
+  std::uint32_t bits = 0;
+  for (std::size_t lane = 0; lane < sizeof seen / sizeof bits; ++lane) bits |= seen[lane];
+  const std::int64_t rest = unit * kUnit;
+  for (std::int64_t i = rest * Kind::kGrad; i < end * Kind::kGrad; ++i) {
+    bits |= static_cast<std::uint32_t>(at.grad[i]) << i % 4 * 8;
+  }
+  (Kind::State::move_tail(at.states[kState], rest, end, zero), ...);
+  Kind::Remainder::move_tail(at.remainder, rest, end, zero);
+  Kind::Param::move_tail(at.param, rest, end, zero);
+  ((at.scales[kState] != nullptr ? move_scales(at.scales[kState], begin, end, zero) : void()), ...);
+  return bits;
+}
+
+template <std::size_t kFormat, bool kLowGrad, int kStates>
+std::uint32_t traffic_of(const TensorStreams& streams, std::int64_t begin, std::int64_t end,
+                         std::uint32_t zero) {
+  return move<Kind<storage::FormatAt<kFormat>, kLowGrad>>(streams, begin, end, zero,
+                                                          std::make_integer_sequence<int, kStates>{});
+}
+
+constexpr std::size_t kStateCounts = TensorStreams::kMaxStates + 1;
+
+/// In the order of TrafficTable.
+template <std::size_t... kIndex>
+constexpr auto table_of(std::index_sequence<kIndex...>) {
+  struct All {
+    Traffic loops[sizeof...(kIndex)];
+  };
+  return All{{&traffic_of<kIndex / (2 * kStateCounts), kIndex / kStateCounts % 2 == 1,
+                          static_cast<int>(kIndex % kStateCounts)>...}};
+}
+
+constexpr auto kLoops = table_of(std::make_index_sequence<storage::kFormatCount * 2 * kStateCounts>{});
+
+}  // namespace
+}  // namespace onepass::bench

@@ -1,0 +1,51 @@
+// cpu_machine.cpp - the host's processors and its clock.
+#include <chrono>
+#include <fstream>
+
+#include "bench/machine/machine.hpp"
+
+namespace onepass::bench {
+namespace {
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
+
+/// Names of server parts leave the generation out; family and model do not.
+std::string family_and_model() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string family, model;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("cpu family") && family.empty()) family = line.substr(colon + 2);
+    if (line.starts_with("model\t") && model.empty()) model = line.substr(colon + 2);
+  }
+  return family.empty() ? "" : " (family " + family + ", model " + model + ")";
+}
+
+class CpuMachine final : public Machine {
+ public:
+  Device device() const override { return Device::cpu(); }
+  std::string name() const override { return processor_name() + family_and_model(); }
+  int launches() const override { return 1; }
+
+  Elapsed time(const std::function<void()>& work, int repeats) override {
+    using Clock = std::chrono::steady_clock;
+    work();
+    const Clock::time_point start = Clock::now();
+    for (int i = 0; i < repeats; ++i) work();
+    const double each = std::chrono::duration<double>(Clock::now() - start).count() / repeats;
+    return {each, each};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Machine> cpu_machine() { return std::make_unique<CpuMachine>(); }
+
+}  // namespace onepass::bench

@@ -1,0 +1,39 @@
+// machine.hpp - where steps run, and what time they take there.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "onepass/device.hpp"
+
+namespace onepass::bench {
+
+/// Of one call.
+struct Elapsed {
+  double seconds;       ///< Until the work was done.
+  double host_seconds;  ///< Until the call had returned. On the CPU the same.
+};
+
+/// The seam between the harness and a device. A new device is one of these, and contestants for it
+/// (contestants.hpp).
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  [[nodiscard]] virtual Device device() const = 0;
+  [[nodiscard]] virtual std::string name() const = 0;  ///< "AMD EPYC", "NVIDIA H200"
+  /// Launches, or dispatches to the threads, of one step without clipping.
+  [[nodiscard]] virtual int launches() const = 0;
+  /// One call of `work`: the mean of `repeats` in a row, after one that is not counted and leaves the threads
+  /// awake and the caches as the work leaves them.
+  virtual Elapsed time(const std::function<void()>& work, int repeats) = 0;
+};
+
+std::unique_ptr<Machine> cpu_machine();
+#ifdef ONEPASS_BENCH_CUDA
+/// Throws InvalidArgument if there is no such device.
+std::unique_ptr<Machine> cuda_machine(Device device);
+#endif
+
+}  // namespace onepass::bench

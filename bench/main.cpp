@@ -1,0 +1,86 @@
+// main.cpp - onepass_bench: what share of the memory's speed a step reaches, for each rule and format.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <stdexcept>
+
+#include "bench/measure.hpp"
+#include "bench/report/report.hpp"
+
+namespace onepass::bench {
+namespace {
+
+std::unique_ptr<Machine> machine_of(const BenchOptions& options) {
+  if (!options.device.is_cuda()) return cpu_machine();
+#ifdef ONEPASS_BENCH_CUDA
+  return cuda_machine(options.device);
+#else
+  throw std::runtime_error("onepass_bench: --device " + to_string(options.device) +
+                           ", but this was built without CUDA");
+#endif
+}
+
+void write(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (!file) throw std::runtime_error("onepass_bench: cannot write " + path);
+}
+
+Run measure_all(const BenchOptions& options) {
+  const std::unique_ptr<Machine> machine = machine_of(options);
+  const Plan plan = make_plan(options);
+  Run run{.machine = machine->name(),
+          .compiler = "gcc " __VERSION__,
+          .commit = ONEPASS_BENCH_COMMIT,
+          .date = fmt::format("{:%F}", fmt::gmtime(std::time(nullptr))),
+          .command = options.command,
+          .disturbed = 0.0,
+          .rows = {}};
+  int samples = 0, disturbed = 0;
+  for (std::size_t i = 0; i < plan.batches.size(); ++i) {
+    const Batch& batch = plan.batches[i];
+    fmt::print(stderr, "{}/{}: {} and {} more\n", i + 1, plan.batches.size(),
+               batch.entries.front().measured.text(), batch.entries.size() - 1);
+    Measured measured = measure(*machine, batch, options);
+    std::ranges::move(measured.rows, std::back_inserter(run.rows));
+    samples += measured.samples;
+    disturbed += measured.disturbed;
+  }
+  for (const std::string& sentence : plan.left_out) fmt::print(stderr, "Left out: {}\n", sentence);
+  run.disturbed = samples == 0 ? 0.0 : static_cast<double>(disturbed) / samples;
+  return run;
+}
+
+int run(int argc, char** argv) {
+  int status = 0;
+  const std::optional<BenchOptions> options = read_options(argc, argv, status);
+  if (!options) return status;
+  const Run measured = measure_all(*options);
+  if (!options->json.empty()) write(options->json, to_json(measured));
+  if (!options->markdown.empty()) {
+    write(options->markdown, to_markdown(measured));
+  } else {
+    fmt::print("{}", to_markdown(measured));
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace onepass::bench
+
+int main(int argc, char** argv) {
+  try {
+    return onepass::bench::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

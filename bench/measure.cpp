@@ -1,0 +1,111 @@
+// measure.cpp - verifies, samples, and relates samples to each other.
+#include "bench/measure.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "bench/subject.hpp"
+
+namespace onepass::bench {
+namespace {
+
+constexpr std::int64_t kSmall = 2'000'000;
+constexpr int kRoundsOfSmall = 31, kRounds = 15;
+
+/// A subject, and where its contestants' samples are.
+struct Entered {
+  std::unique_ptr<Subject> subject;
+  std::int64_t compared;
+  std::size_t first;
+  std::vector<std::string> names;
+};
+
+/// A contestant's seconds for as many bytes as a step of onepass moves.
+std::vector<double> by_equal_bytes(const Entered& entered, const std::string& name,
+                                   std::vector<double> seconds) {
+  if (name != kCopy) return seconds;
+  const double traffic = entered.subject->traffic();
+  const double factor = traffic / (2.0 * static_cast<double>(copied_bytes(traffic)));
+  for (double& one : seconds) one *= factor;
+  return seconds;
+}
+
+class Reporter {
+ public:
+  Reporter(Machine& machine, const std::vector<Entered>& entries, const Interleaved& sampled)
+      : machine_(machine), entries_(entries), sampled_(sampled) {}
+
+  [[nodiscard]] Row row(const Entered& entered) const {
+    const Subject& subject = *entered.subject;
+    const Samples& own = sampled_.contestants[entered.first];
+    Row row{subject.measured()};
+    row.traffic = subject.traffic();
+    row.memory = subject.memory();
+    row.compared = entered.compared;
+    row.rounds = static_cast<int>(own.seconds.size());
+    row.launches = machine_.launches();
+    row.host_microseconds = scaled(spread_of(own.host_seconds), 1e6);
+    for (std::size_t i = 0; i < entered.names.size(); ++i) row.timings.push_back(timing(entered, i));
+    const std::string_view partner = subject.measured().format->partner;
+    for (const Entered& other : entries_) {
+      if (other.subject->measured().format->name != partner) continue;
+      row.partner = std::string(partner);
+      row.over_partner = paired_ratio(own.seconds, sampled_.contestants[other.first].seconds);
+    }
+    return row;
+  }
+
+ private:
+  static Spread scaled(const Spread& spread, double factor) {
+    return {spread.median * factor, spread.low * factor, spread.high * factor};
+  }
+
+  [[nodiscard]] Timing timing(const Entered& entered, std::size_t i) const {
+    const std::vector<double> seconds =
+        by_equal_bytes(entered, entered.names[i], sampled_.contestants[entered.first + i].seconds);
+    const auto parameters = static_cast<double>(entered.subject->measured().layout.parameters());
+    const Spread spread = spread_of(seconds);
+    return {entered.names[i], scaled(spread, 1e9 / parameters),
+            entered.subject->traffic() / spread.median / 1e9,
+            paired_ratio(seconds, sampled_.contestants[entered.first].seconds)};
+  }
+
+  Machine& machine_;
+  const std::vector<Entered>& entries_;
+  const Interleaved& sampled_;
+};
+
+SamplingRules sampling(const BenchOptions& options, std::int64_t parameters) {
+  const int usual = parameters < kSmall ? kRoundsOfSmall : kRounds;
+  return {.rounds = options.rounds > 0 ? options.rounds : usual,
+          .seconds = options.seconds,
+          .patience = options.patience};
+}
+
+}  // namespace
+
+Measured measure(Machine& machine, const Batch& batch, const BenchOptions& options) {
+  std::vector<Entered> entries;
+  std::vector<Contestant> contestants;
+  for (const Batch::Entry& entry : batch.entries) {
+    Entered entered{std::make_unique<Subject>(entry.measured), 0, contestants.size(), {}};
+    entered.compared = entered.subject->verify();
+    for (Contestant& one : entered.subject->contestants(options.baselines && entry.reported)) {
+      entered.names.push_back(one.name);
+      contestants.push_back(std::move(one));
+    }
+    entries.push_back(std::move(entered));
+  }
+  const std::int64_t parameters = batch.entries.front().measured.layout.parameters();
+  const Interleaved sampled = interleave(machine, contestants, sampling(options, parameters));
+  const Reporter reporter(machine, entries, sampled);
+  Measured measured;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (batch.entries[i].reported) measured.rows.push_back(reporter.row(entries[i]));
+  }
+  for (const Samples& one : sampled.contestants) measured.samples += static_cast<int>(one.seconds.size());
+  measured.disturbed = sampled.disturbed;
+  return measured;
+}
+
+}  // namespace onepass::bench

@@ -1,0 +1,186 @@
+// options.cpp - reads the command line.
+#include "bench/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+namespace onepass::bench {
+namespace {
+
+/// As they stand on the command line.
+struct Texts {
+  std::vector<std::string> rules, formats, layouts, sizes, isas;
+  std::string device = "cpu";
+  double gibibytes = 0.0;
+  bool quick = false;
+  bool no_baselines = false;
+};
+
+template <class Choice>
+std::string names(std::span<const Choice> choices) {
+  std::string all;
+  for (const Choice& one : choices) all.append(all.empty() ? "" : ", ").append(one.name);
+  return all;
+}
+
+/// All if none is asked for.
+template <class Choice>
+std::vector<const Choice*> chosen(const char* option, const std::vector<std::string>& texts,
+                                  std::span<const Choice> choices) {
+  std::vector<const Choice*> found;
+  for (const Choice& one : choices) {
+    if (texts.empty() || std::ranges::find(texts, one.name) != texts.end()) found.push_back(&one);
+  }
+  for (const std::string& text : texts) {
+    if (std::ranges::find(choices, text, &Choice::name) == choices.end()) {
+      throw CLI::ValidationError(option, fmt::format("there is no {}; there are {}", text, names(choices)));
+    }
+  }
+  return found;
+}
+
+/// "1e6", "1000000"
+std::int64_t read_size(const std::string& text) {
+  std::size_t used = 0;
+  double size = 0.0;
+  try {
+    size = std::stod(text, &used);
+  } catch (const std::logic_error&) {
+    used = 0;
+  }
+  if (used != text.size() || used == 0 || size < 1.0 || size > 1e12 || size != std::floor(size)) {
+    throw CLI::ValidationError("--size", fmt::format("{} is no whole number from 1 to 1e12", text));
+  }
+  return static_cast<std::int64_t>(size);
+}
+
+std::vector<Isa> available() {
+  std::vector<Isa> there;
+  for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::baseline}) {
+    if (isa_available(isa)) there.push_back(isa);
+  }
+  return there;
+}
+
+std::vector<Isa> read_isas(const std::vector<std::string>& texts) {
+  std::vector<Isa> isas;
+  for (const std::string& text : texts) {
+    if (text == "best") {
+      isas.push_back(best_isa());
+      continue;
+    }
+    const std::vector<Isa> there = available();
+    const auto found = std::ranges::find_if(
+        there, [&](Isa isa) { return onepass::to_string(isa) == std::string_view(text); });
+    if (found == there.end()) throw CLI::ValidationError("--isa", "this machine or build has no " + text);
+    isas.push_back(*found);
+  }
+  return isas;
+}
+
+Device read_device(const std::string& text) {
+  if (text == "cpu") return Device::cpu();
+  if (!text.starts_with("cuda:") || text.size() < 6 ||
+      text.find_first_not_of("0123456789", 5) != std::string::npos) {
+    throw CLI::ValidationError("--device", text + " is neither cpu nor cuda:0, cuda:1 and so on");
+  }
+  return Device::cuda(std::stoi(text.substr(5)));
+}
+
+/// Half of what is free.
+double default_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string name;
+  double kibibytes = 0.0;
+  for (std::string unit; file >> name >> kibibytes && std::getline(file, unit);) {
+    if (name == "MemAvailable:") return kibibytes * 1024.0 / 2.0;
+  }
+  return 4.0 * 1024 * 1024 * 1024;
+}
+
+void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
+  const auto list = [&](const char* name, auto& target, const std::string& help) {
+    app.add_option(name, target, help)->delimiter(',');
+  };
+  list("--rule", texts.rules, "Of " + names(rule_choices()) + ". Default: all");
+  list("--format", texts.formats, "Of " + names(format_choices()) + ". Default: all");
+  list("--layout", texts.layouts,
+       "Of flat, resnet50, gpt2, llama8b, or tensors x elements as in 2000x1000. Default: flat, resnet50, "
+       "gpt2, "
+       "llama8b, 2000x1000, 1000x1000");
+  list("--size", texts.sizes, "Parameters of the flat layout. Default: 1e4,1e6,1e8");
+  list("--threads", options.threads, "Default: 1,2");
+  list("--isa", texts.isas, "Of best, avx512, avx2, baseline. Default: best");
+  app.add_option("--device", texts.device, "cpu or cuda:N. Default: cpu");
+}
+
+void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
+  app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 below 2e6 parameters, else 15")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--patience", options.patience,
+                 "Seconds to wait for a quiet machine before a sample. Default: 0.25")
+      ->check(CLI::Range(0.0, 3600.0));
+  app.add_option("--memory", texts.gibibytes, "GiB to use at most. Default: half of what is free")
+      ->check(CLI::Range(0.01, 1e5));
+  app.add_flag("--no-baselines", texts.no_baselines, "Neither the scalar loop nor the unfused step");
+  app.add_flag("--quick", texts.quick, "Checks every rule, format and instruction set, and times little");
+  app.add_option("--json", options.json, "Writes all that was measured to a file");
+  app.add_option("--markdown", options.markdown, "Writes the table to a file instead of the standard output");
+}
+
+void complete(BenchOptions& options, const Texts& texts) {
+  const auto or_else = [](std::vector<std::string> given, std::vector<std::string> usual) {
+    return given.empty() ? usual : given;
+  };
+  options.rules = chosen("--rule", texts.rules, rule_choices());
+  options.formats = chosen("--format", texts.formats, format_choices());
+  options.layouts =
+      or_else(texts.layouts, texts.quick ? std::vector<std::string>{"flat", "50x100"}
+                                         : std::vector<std::string>{"flat", "resnet50", "gpt2", "llama8b",
+                                                                    "2000x1000", "1000x1000"});
+  for (const std::string& text :
+       or_else(texts.sizes, texts.quick ? std::vector<std::string>{"20001"}
+                                        : std::vector<std::string>{"1e4", "1e6", "1e8"})) {
+    options.sizes.push_back(read_size(text));
+  }
+  if (options.threads.empty()) options.threads = {1, 2};
+  if (std::ranges::any_of(options.threads, [](int threads) { return threads < 1 || threads > 1024; })) {
+    throw CLI::ValidationError("--threads", "is a number from 1 to 1024, or several");
+  }
+  options.isas = texts.quick && texts.isas.empty() ? available() : read_isas(or_else(texts.isas, {"best"}));
+  options.device = read_device(texts.device);
+  options.memory = texts.gibibytes > 0.0 ? texts.gibibytes * 1024 * 1024 * 1024 : default_memory();
+  options.baselines = !texts.no_baselines;
+  if (!texts.quick) return;
+  if (options.rounds == 0) options.rounds = 2;
+  options.seconds = 1e-6;
+  options.patience = 0.0;
+}
+
+}  // namespace
+
+std::optional<BenchOptions> read_options(int argc, char** argv, int& status) {
+  CLI::App app{
+      "Times a step of onepass against a loop that only moves the same bytes, a copy, and what one writes "
+      "without a fused kernel. Checks all of them first."};
+  Texts texts;
+  BenchOptions options;
+  for (int i = 0; i < argc; ++i)
+    options.command.append(i == 0 ? "" : " ").append(i == 0 ? "onepass_bench" : argv[i]);
+  add_filters(app, texts, options);
+  add_sampling(app, texts, options);
+  try {
+    app.parse(argc, argv);
+    complete(options, texts);
+  } catch (const CLI::ParseError& error) {
+    status = app.exit(error);
+    return std::nullopt;
+  }
+  return options;
+}
+
+}  // namespace onepass::bench

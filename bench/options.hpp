@@ -1,0 +1,37 @@
+// options.hpp - what the command line asks for.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/cases/formats.hpp"
+#include "bench/cases/rules.hpp"
+#include "onepass/cpu.hpp"
+#include "onepass/device.hpp"
+
+namespace onepass::bench {
+
+struct BenchOptions {
+  std::vector<const RuleChoice*> rules;
+  std::vector<const FormatChoice*> formats;
+  std::vector<std::string> layouts;  ///< "flat", "resnet50", "gpt2", "llama8b", "2000x1000"
+  std::vector<std::int64_t> sizes;   ///< Of "flat".
+  std::vector<int> threads;
+  std::vector<Isa> isas;  ///< Not Isa::best.
+  Device device = Device::cpu();
+  int rounds = 0;         ///< 0: 31 for what fits a cache, else 15.
+  double seconds = 1e-3;  ///< Of a sample.
+  double patience = 0.25;
+  double memory = 0.0;  ///< Bytes that a batch may take.
+  bool baselines = true;
+  std::string json, markdown;  ///< Paths; empty for none, "-" for the standard output.
+  std::string command;         ///< The command line, for the report.
+};
+
+/// Nothing where all is said: --help, or a sentence about what cannot be read; `status` is then the
+/// program's.
+std::optional<BenchOptions> read_options(int argc, char** argv, int& status);
+
+}  // namespace onepass::bench

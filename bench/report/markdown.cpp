@@ -1,0 +1,65 @@
+// markdown.cpp - the report as a table.
+#include <fmt/format.h>
+
+#include "bench/report/report.hpp"
+#include "bench/rivals.hpp"
+
+namespace onepass::bench {
+namespace {
+
+/// "0.97 (0.96-0.98)": median and quartiles of a ratio.
+std::string text(const Spread& spread) {
+  return fmt::format("{:.2f} ({:.2f}-{:.2f})", spread.median, spread.low, spread.high);
+}
+
+std::string ratio(const Row& row, const char* name) {
+  const Timing* const timing = row.timing(name);
+  return timing == nullptr ? "" : text(timing->over_onepass);
+}
+
+std::string where(const Case& one) {
+  return one.device.is_cuda() ? to_string(one.device)
+                              : fmt::format("{}, {}", onepass::to_string(one.isa), one.threads);
+}
+
+std::string line(const Row& row) {
+  const Case& one = row.measured;
+  const Timing& own = *row.timing(kOnepass);
+  const std::string partner =
+      row.over_partner ? fmt::format("{} of {}", text(*row.over_partner), row.partner) : "";
+  return fmt::format(
+      "| {} | {} | {} | {} | {} | {:.4g} | {:.3g} | {:.3g} | {} | {} | {} | {} | {} | {:.3g} |\n",
+      one.rule->name, one.format->name, one.layout.name, one.layout.parameters(), where(one),
+      row.traffic / static_cast<double>(one.layout.parameters()), own.nanoseconds.median,
+      own.gigabytes_per_second, ratio(row, kLimit), ratio(row, kCopy), partner, ratio(row, kScalar),
+      ratio(row, kUnfused), row.host_microseconds.median);
+}
+
+}  // namespace
+
+const Timing* Row::timing(const std::string& name) const {
+  for (const Timing& one : timings) {
+    if (one.name == name) return &one;
+  }
+  return nullptr;
+}
+
+std::string to_markdown(const Run& run) {
+  std::string all = fmt::format(
+      "Machine: {}. Compiler: {}. Commit: {}. Date: {}.\n"
+      "Command: `{}`.\n"
+      "Samples that others were in the way of: {:.0f}%.\n\n"
+      "Share: of the time that the limit takes, a loop that only moves the step's bytes, and of a copy's. "
+      "Scalar, unfused: their time over onepass's. Medians of ratios within a round, and their "
+      "quartiles.\n\n",
+      run.machine, run.compiler, run.commit, run.date, run.command, 100.0 * run.disturbed);
+  all +=
+      "| rule | format | layout | parameters | on | bytes each | ns each | GB/s | share of limit | share of "
+      "copy | "
+      "time over another format's | scalar | unfused | host us |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+  for (const Row& row : run.rows) all += line(row);
+  return all;
+}
+
+}  // namespace onepass::bench

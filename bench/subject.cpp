@@ -1,0 +1,114 @@
+// subject.cpp - builds a case, checks it, and hands out what is to be timed.
+#include "bench/subject.hpp"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "bench/check/reference.hpp"
+
+namespace onepass::bench {
+namespace {
+
+constexpr std::uint64_t kSeed = 7;  ///< Of stochastic rounding.
+
+std::unique_ptr<Stepper> make_stepper(const Case& measured, const Model& model) {
+  const Options options{.threads = measured.device.is_cuda() ? 0 : measured.threads,
+                        .isa = measured.device.is_cuda() ? Isa::best : measured.isa,
+                        .storage = measured.format->storage,
+                        .seed = kSeed};
+  return measured.rule->make(model.parameters(), options);
+}
+
+std::unique_ptr<Rivals> make_rivals(const Scene& scene) {
+#ifdef ONEPASS_BENCH_CUDA
+  if (scene.measured.device.is_cuda()) return cuda_rivals(scene);
+#endif
+  return cpu_rivals(scene);
+}
+
+[[noreturn]] void fail(const Case& measured, const std::string& who, const std::string& what) {
+  throw std::runtime_error(fmt::format("onepass_bench: {}: {} {}", measured.text(), who, what));
+}
+
+}  // namespace
+
+Subject::Subject(Case measured)
+    : case_(std::move(measured)),
+      model_(case_.layout, *case_.format, case_.device),
+      stepper_(make_stepper(case_, model_)),
+      streams_(streams_of(model_, *case_.format, *stepper_)),
+      windows_(choose_windows(case_.layout.tensors)),
+      rivals_(make_rivals({case_, streams_, stepper_->traffic()})) {}
+
+Contestant Subject::own() {
+  return {kOnepass, [this] { stepper_->step({}); }, case_.layout.parameters()};
+}
+
+std::vector<Bytes> Subject::taken() const {
+  std::vector<Bytes> all;
+  const ElementBytes bytes = element_bytes(*case_.format);
+  synchronize(case_.device);
+  for (const Part& window : windows_) {
+    all.push_back(take(streams_[window.tensor], window, bytes, case_.device));
+  }
+  return all;
+}
+
+void Subject::expect_step(const Contestant& contestant, int t, Leaves leaves) {
+  const std::vector<Bytes> before = taken();
+  contestant.run();
+  const std::vector<Bytes> after = taken();
+  const ReferenceStep step{*case_.rule, *case_.format, t, kSeed};
+  for (std::size_t i = 0; i < windows_.size(); ++i) {
+    const Part& window = windows_[i];
+    const Bytes expected = moved_by_hand(step, window, before[i]);
+    if (expected == after[i]) continue;
+    const std::string where = fmt::format("in elements {} to {} of tensor {}, at step {}", window.begin,
+                                          window.end, window.tensor, t);
+    if (leaves != Leaves::the_step_rounded) {
+      fail(case_, contestant.name, "has other bits than the step by hand " + where);
+    }
+    const double off = deviation(step, window, before[i], expected, after[i]);
+    if (!(off <= 1.0)) {
+      fail(case_, contestant.name,
+           fmt::format("is {:.3g} times what rounding explains away from the step by hand {}", off, where));
+    }
+  }
+}
+
+void Subject::expect_unchanged(const Contestant& contestant) {
+  std::vector<Bytes> before = taken();
+  contestant.run();
+  std::vector<Bytes> after = taken();
+  for (std::size_t i = 0; i < windows_.size(); ++i) {
+    if (!element_bytes(*case_.format).reads_param) before[i].param = after[i].param;
+    if (before[i] != after[i]) fail(case_, contestant.name, "has changed what it should leave as it was");
+  }
+}
+
+std::int64_t Subject::verify() {
+  expect_step(own(), 1, Leaves::the_step);
+  expect_step(own(), 2, Leaves::the_step);
+  for (const Rival& rival : rivals_->all()) {
+    if (rival.leaves == Leaves::memory_as_it_was) {
+      expect_unchanged(rival.contestant);
+    } else {
+      expect_step(rival.contestant, kBaselineStep, rival.leaves);
+    }
+  }
+  std::int64_t compared = 0;
+  for (const Part& window : windows_) compared += window.end - window.begin;
+  return compared;
+}
+
+std::vector<Contestant> Subject::contestants(bool baselines) {
+  std::vector<Contestant> all{own()};
+  for (Rival& rival : rivals_->all()) {
+    if (baselines || rival.leaves == Leaves::memory_as_it_was) all.push_back(std::move(rival.contestant));
+  }
+  return all;
+}
+
+}  // namespace onepass::bench

@@ -1,0 +1,50 @@
+// subject.hpp - one case with its memory: a model, an optimizer over it, and all that moves the same memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bench/case.hpp"
+#include "bench/check/windows.hpp"
+#include "bench/data/model.hpp"
+#include "bench/harness/interleave.hpp"
+#include "bench/rivals.hpp"
+
+namespace onepass::bench {
+
+/// All contestants work in place on the model and the optimizer's states, so that all have the same memory.
+class Subject {
+ public:
+  /// Throws InvalidArgument as Optimizer does, std::bad_alloc if it does not fit.
+  explicit Subject(Case measured);
+  Subject(const Subject&) = delete;  // rivals and contestants refer to it
+  Subject& operator=(const Subject&) = delete;
+
+  [[nodiscard]] const Case& measured() const { return case_; }
+  [[nodiscard]] double traffic() const { return stepper_->traffic(); }
+  [[nodiscard]] double memory() const { return stepper_->memory(); }
+
+  /// Takes two steps of onepass and one of each rival, and compares with the step by hand: to the bit; with
+  /// Leaves::the_step_rounded within its rounding. Returns how many elements of a step were compared. Throws
+  /// std::runtime_error that says what differed. To be called before anything is timed.
+  std::int64_t verify();
+
+  /// onepass, limit and copy; with `baselines` also those, where there are any. They refer to the subject.
+  [[nodiscard]] std::vector<Contestant> contestants(bool baselines);
+
+ private:
+  [[nodiscard]] Contestant own();
+  [[nodiscard]] std::vector<Bytes> taken() const;
+  void expect_step(const Contestant& contestant, int t, Leaves leaves);
+  void expect_unchanged(const Contestant& contestant);
+
+  Case case_;
+  Model model_;
+  std::unique_ptr<Stepper> stepper_;
+  std::vector<TensorStreams> streams_;
+  std::vector<Part> windows_;
+  std::unique_ptr<Rivals> rivals_;
+};
+
+}  // namespace onepass::bench
