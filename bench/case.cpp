@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "bench/data/model.hpp"
 
 namespace onepass::bench {
@@ -18,7 +20,8 @@ double Case::memory() const {
   const ElementBytes bytes = element_bytes(*format);
   const double stored = bytes.param + bytes.remainder + bytes.grad + rule->states * (bytes.state + 0.1);
   const double scratch = 4.0;
-  return static_cast<double>(layout.parameters()) * (stored + scratch) + 2.0 * kMostCopied;
+  const auto parameters = static_cast<double>(layout.parameters());
+  return parameters * (stored + scratch) + 2.0 * std::min(kMostCopied, parameters * stored);
 }
 
 }  // namespace onepass::bench

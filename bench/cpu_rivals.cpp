@@ -25,11 +25,18 @@ std::vector<std::int64_t> sizes_of(std::span<const TensorStreams> streams) {
   return sizes;
 }
 
+/// As many as onepass steps on: one where more would cost more than they bring.
+int worthwhile_threads(const Case& measured) {
+  constexpr std::int64_t kElementsEach = 8 * 1024;
+  const std::int64_t most = measured.layout.parameters() / kElementsEach;
+  return static_cast<int>(std::clamp<std::int64_t>(most, 1, measured.threads));
+}
+
 class CpuRivals final : public Rivals {
  public:
   explicit CpuRivals(const Scene& scene)
       : scene_(scene),
-        threads_(scene.measured.threads),
+        threads_(worthwhile_threads(scene.measured)),
         shares_(divide(sizes_of(scene.streams), threads_)),
         copied_(copied_bytes(scene.traffic)),
         copied_from_(touched(copied_)),
@@ -60,8 +67,9 @@ class CpuRivals final : public Rivals {
   }
 
   void prepare_baselines() {
-    const auto& choices = rule_choices();
-    scalar_ = loops_.scalar[scene_.measured.rule - choices.data()];
+    const auto choices = rule_choices();
+    const auto found = std::ranges::find(choices, scene_.measured.rule->name, &RuleChoice::name);
+    scalar_ = loops_.scalar[found - choices.begin()];
     passes_ = unfused_passes(scene_.measured.rule->name);
     leave_blas_single_threaded();
     const std::vector<std::int64_t> sizes = sizes_of(scene_.streams);

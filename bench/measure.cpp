@@ -79,7 +79,8 @@ SamplingRules sampling(const BenchOptions& options, std::int64_t parameters) {
   const int usual = parameters < kSmall ? kRoundsOfSmall : kRounds;
   return {.rounds = options.rounds > 0 ? options.rounds : usual,
           .seconds = options.seconds,
-          .patience = options.patience};
+          .patience = options.patience,
+          .best_of = options.best_of};
 }
 
 }  // namespace

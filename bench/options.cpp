@@ -122,7 +122,7 @@ void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
   app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 below 2e6 parameters, else 15")
       ->check(CLI::Range(1, 100000));
   app.add_option("--patience", options.patience,
-                 "Seconds to wait for a quiet machine before a sample. Default: 0.25")
+                 "Seconds to wait for a quiet machine before a sample. Default: 0.02")
       ->check(CLI::Range(0.0, 3600.0));
   app.add_option("--memory", texts.gibibytes, "GiB to use at most. Default: half of what is free")
       ->check(CLI::Range(0.01, 1e5));
@@ -156,7 +156,8 @@ void complete(BenchOptions& options, const Texts& texts) {
   options.memory = texts.gibibytes > 0.0 ? texts.gibibytes * 1024 * 1024 * 1024 : default_memory();
   options.baselines = !texts.no_baselines;
   if (!texts.quick) return;
-  if (options.rounds == 0) options.rounds = 2;
+  if (options.rounds == 0) options.rounds = 1;
+  options.best_of = 1;
   options.seconds = 1e-6;
   options.patience = 0.0;
 }

@@ -23,7 +23,8 @@ struct BenchOptions {
   Device device = Device::cpu();
   int rounds = 0;         ///< 0: 31 for what fits a cache, else 15.
   double seconds = 1e-3;  ///< Of a sample.
-  double patience = 0.25;
+  double patience = 0.02;
+  int best_of = 5;
   double memory = 0.0;  ///< Bytes that a batch may take.
   bool baselines = true;
   std::string json, markdown;  ///< Paths; empty for none, "-" for the standard output.

@@ -13,13 +13,13 @@ namespace {
 
 /// Work of so few elements lies in a cache: a disturbance is large beside it.
 constexpr std::int64_t kSmall = 2'000'000;
-constexpr int kBestOf = 5;
 constexpr int kRetakes = 3;
 constexpr long kToleratedSwitches = 2;
 constexpr int kMostRepeats = 1'000'000;
 
 int repeats_of(Machine& machine, const Contestant& contestant, double seconds) {
-  const double once = machine.time(contestant.run, 1).seconds;
+  double once = machine.time(contestant.run, 1).seconds;
+  if (once < seconds) once = std::min(once, machine.time(contestant.run, 4).seconds);
   return static_cast<int>(std::clamp(std::ceil(seconds / once), 1.0, double{kMostRepeats}));
 }
 
@@ -28,24 +28,25 @@ struct Take {
   bool disturbed;
 };
 
-Take take(Machine& machine, const Contestant& contestant, int repeats, double patience) {
-  const bool quiet = wait_until_quiet(patience);
+Take take(Machine& machine, const Contestant& contestant, int repeats, int best_of) {
   const long before = involuntary_switches();
   Elapsed best = machine.time(contestant.run, repeats);
-  for (int i = 1; i < (contestant.elements < kSmall ? kBestOf : 1); ++i) {
+  for (int i = 1; i < (contestant.elements < kSmall ? best_of : 1); ++i) {
     const Elapsed again = machine.time(contestant.run, repeats);
     if (again.seconds < best.seconds) best = again;
   }
-  return {best, !quiet || involuntary_switches() - before > kToleratedSwitches};
+  return {best, involuntary_switches() - before > kToleratedSwitches};
 }
 
-Take take_undisturbed(Machine& machine, const Contestant& contestant, int repeats, double patience) {
-  Take best = take(machine, contestant, repeats, patience);
+Take take_undisturbed(Machine& machine, const Contestant& contestant, int repeats,
+                      const SamplingRules& rules) {
+  const bool quiet = wait_until_quiet(rules.patience);
+  Take best = take(machine, contestant, repeats, rules.best_of);
   for (int i = 0; i < kRetakes && best.disturbed; ++i) {
-    const Take again = take(machine, contestant, repeats, patience);
+    const Take again = take(machine, contestant, repeats, rules.best_of);
     if (!again.disturbed || again.elapsed.seconds < best.elapsed.seconds) best = again;
   }
-  return best;
+  return {best.elapsed, best.disturbed || !quiet};
 }
 
 }  // namespace
@@ -63,7 +64,7 @@ Interleaved interleave(Machine& machine, const std::vector<Contestant>& contesta
   for (int round = 0; round < rules.rounds; ++round) {
     std::ranges::shuffle(order, random);
     for (const std::size_t i : order) {
-      const Take sample = take_undisturbed(machine, contestants[i], repeats[i], rules.patience);
+      const Take sample = take_undisturbed(machine, contestants[i], repeats[i], rules);
       result.contestants[i].seconds.push_back(sample.elapsed.seconds);
       result.contestants[i].host_seconds.push_back(sample.elapsed.host_seconds);
       if (sample.disturbed) ++result.disturbed;

@@ -20,7 +20,8 @@ struct Contestant {
 struct SamplingRules {
   int rounds = 15;
   double seconds = 1e-3;   ///< That a sample takes at least: shorter work is repeated.
-  double patience = 0.25;  ///< Seconds to wait at most, before a sample, for others to be quiet.
+  double patience = 0.02;  ///< Seconds to wait at most, before a sample, for others to be quiet.
+  int best_of = 5;         ///< How often a sample of little work is taken: the shortest counts.
   std::uint64_t seed = 1;  ///< Of the order within a round.
 };
 
@@ -35,9 +36,8 @@ struct Interleaved {
   int disturbed = 0;                 ///< Samples that were taken while others were using the processors.
 };
 
-/// Each round takes one sample of each contestant, in an order drawn anew. A sample of little work is the
-/// best of five in a row, and one that lost its processor more than twice is taken again, three times at
-/// most.
+/// Each round takes one sample of each contestant, in an order drawn anew. One that lost its
+/// processor more than twice is taken again, three times at most.
 Interleaved interleave(Machine& machine, const std::vector<Contestant>& contestants,
                        const SamplingRules& rules);
 

@@ -1,0 +1,73 @@
+// plan_test.cpp - each case is reported once, beside the format that it is compared with.
+#include "bench/plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+namespace onepass::bench {
+namespace {
+
+BenchOptions all_of(double memory) {
+  BenchOptions options;
+  for (const RuleChoice& rule : rule_choices()) options.rules.push_back(&rule);
+  for (const FormatChoice& format : format_choices()) options.formats.push_back(&format);
+  options.layouts = {"flat", "10x20"};
+  options.sizes = {1000, 100'000'000};
+  options.threads = {1, 2};
+  options.isas = {Isa::baseline};
+  options.memory = memory;
+  return options;
+}
+
+double memory_of(const Batch& batch) {
+  double bytes = 0.0;
+  for (const Batch::Entry& entry : batch.entries) bytes += entry.measured.memory();
+  return bytes;
+}
+
+TEST(Plan, ReportsEachCaseOnceWithItsPartnerBesideIt) {
+  const Plan plan = make_plan(all_of(9e9));
+  std::map<std::string, int> reported;
+  for (const Batch& batch : plan.batches) {
+    EXPECT_LE(memory_of(batch), 9e9);
+    for (const Batch::Entry& entry : batch.entries) {
+      if (entry.reported) ++reported[entry.measured.text()];
+      const auto is_partner = [&](const Batch::Entry& other) {
+        return other.measured.format->name == entry.measured.format->partner;
+      };
+      const bool needed = entry.reported && !entry.measured.format->partner.empty();
+      EXPECT_TRUE(!needed || std::ranges::any_of(batch.entries, is_partner)) << entry.measured.text();
+    }
+  }
+  EXPECT_EQ(reported.size(), 7u * 10 * 3 * 2);
+  for (const auto& [text, times] : reported) EXPECT_EQ(times, 1) << text;
+  EXPECT_TRUE(plan.left_out.empty());
+}
+
+TEST(Plan, LeavesOutWhatDoesNotFit) {
+  const Plan plan = make_plan(all_of(1e9));
+  EXPECT_EQ(plan.left_out.size(), 7u * 10 * 2);
+  EXPECT_NE(plan.left_out.front().find("GiB"), std::string::npos);
+}
+
+TEST(Plan, ScalesLlamaToTheMemory) {
+  BenchOptions options = all_of(20e9);
+  options.layouts = {"llama8b"};
+  EXPECT_EQ(layouts_of(options).front().name, "llama8b_3layers");
+  options.memory = 1e12;
+  EXPECT_EQ(layouts_of(options).front().name, "llama8b_32layers");
+}
+
+TEST(Plan, RefusesALayoutThatItDoesNotKnow) {
+  for (const char* const name : {"resnet", "x10", "10x", "0x10", "10x20x"}) {
+    BenchOptions options = all_of(1e9);
+    options.layouts = {name};
+    EXPECT_THROW((void)layouts_of(options), std::invalid_argument) << name;
+  }
+}
+
+}  // namespace
+}  // namespace onepass::bench
