@@ -109,9 +109,8 @@ void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
   list("--rule", texts.rules, "Of " + names(rule_choices()) + ". Default: all");
   list("--format", texts.formats, "Of " + names(format_choices()) + ". Default: all");
   list("--layout", texts.layouts,
-       "Of flat, resnet50, gpt2, llama8b, or tensors x elements as in 2000x1000. Default: flat, resnet50, "
-       "gpt2, "
-       "llama8b, 2000x1000, 1000x1000");
+       "Of flat, resnet50, gpt2, llama8b, or tensors x elements as in 2000x1000. Default: flat, the models, "
+       "2000x1000 and 1000x1000; flat alone where there is a --size");
   list("--size", texts.sizes, "Parameters of the flat layout. Default: 1e4,1e6,1e8");
   list("--threads", options.threads, "Default: 1,2");
   list("--isa", texts.isas, "Of best, avx512, avx2, baseline. Default: best");
@@ -132,16 +131,19 @@ void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
   app.add_option("--markdown", options.markdown, "Writes the table to a file instead of the standard output");
 }
 
+std::vector<std::string> usual_layouts(const Texts& texts) {
+  if (texts.quick) return {"flat", "50x100"};
+  if (!texts.sizes.empty()) return {"flat"};
+  return {"flat", "resnet50", "gpt2", "llama8b", "2000x1000", "1000x1000"};
+}
+
 void complete(BenchOptions& options, const Texts& texts) {
   const auto or_else = [](std::vector<std::string> given, std::vector<std::string> usual) {
     return given.empty() ? usual : given;
   };
   options.rules = chosen("--rule", texts.rules, rule_choices());
   options.formats = chosen("--format", texts.formats, format_choices());
-  options.layouts =
-      or_else(texts.layouts, texts.quick ? std::vector<std::string>{"flat", "50x100"}
-                                         : std::vector<std::string>{"flat", "resnet50", "gpt2", "llama8b",
-                                                                    "2000x1000", "1000x1000"});
+  options.layouts = or_else(texts.layouts, usual_layouts(texts));
   for (const std::string& text :
        or_else(texts.sizes, texts.quick ? std::vector<std::string>{"20001"}
                                         : std::vector<std::string>{"1e4", "1e6", "1e8"})) {
