@@ -19,7 +19,15 @@ constexpr int kGroup = storage::kGroup;
 
 template <int kBytes>
 struct Wide {
-  using Vector __attribute__((vector_size(kBytes), aligned(1), may_alias)) = std::uint32_t;
+  using Vector __attribute__((vector_size(kBytes))) = std::uint32_t;
+
+  /// From and to any address: a tensor need not be aligned.
+  static inline __attribute__((always_inline)) void load(Vector& to, const std::byte* from) {
+    __builtin_memcpy(&to, from, sizeof to);
+  }
+  static inline __attribute__((always_inline)) void store(std::byte* to, const Vector& from) {
+    __builtin_memcpy(to, &from, sizeof from);
+  }
 };
 
 /// One stream of kBytes an element; nothing if that is 0.
@@ -28,13 +36,12 @@ struct Stream {
   static inline __attribute__((always_inline)) void move(std::byte* data, std::int64_t unit,
                                                          std::uint32_t zero) {
     if constexpr (kBytes > 0) {
-      using Vector = typename Wide<kBytes * kUnit>::Vector;
-      auto* const at = reinterpret_cast<Vector*>(data + unit * kBytes * kUnit);
-      if constexpr (kRead) {
-        *at = *at ^ zero;
-      } else {
-        *at = Vector{} ^ zero;
-      }
+      using Whole = Wide<kBytes * kUnit>;
+      std::byte* const at = data + unit * kBytes * kUnit;
+      typename Whole::Vector vector{};
+      if constexpr (kRead) Whole::load(vector, at);
+      vector ^= zero;
+      Whole::store(at, vector);
     }
   }
   /// What is left of a tensor whose size is no multiple of a unit.
@@ -70,12 +77,14 @@ inline void move_scales(std::byte* scales, std::int64_t begin, std::int64_t end,
 template <class Kind, int... kState>
 std::uint32_t move(const TensorStreams& streams, std::int64_t begin, std::int64_t end, std::uint32_t zero,
                    std::integer_sequence<int, kState...>) {
-  using Gradients = typename Wide<Kind::kGrad * kUnit>::Vector;
+  using Gradients = Wide<Kind::kGrad * kUnit>;
   const TensorStreams at = streams;  // a copy, so that no store can change a pointer
-  Gradients seen{};
+  typename Gradients::Vector seen{};
   std::int64_t unit = begin / kUnit;
   for (; (unit + 1) * kUnit <= end; ++unit) {
-    seen |= *reinterpret_cast<const Gradients*>(at.grad + unit * Kind::kGrad * kUnit);
+    typename Gradients::Vector gradients;
+    Gradients::load(gradients, at.grad + unit * Kind::kGrad * kUnit);
+    seen |= gradients;
     (Kind::State::move(at.states[kState], unit, zero), ...);
     Kind::Remainder::move(at.remainder, unit, zero);
     Kind::Param::move(at.param, unit, zero);
