@@ -9,6 +9,7 @@
 #include "onepass/random/random_state.hpp"
 #include "onepass/rule/element.hpp"
 #include "onepass/schedules/evaluate.hpp"
+#include "onepass/storage/dither.hpp"
 
 namespace onepass::kernels {
 
@@ -179,7 +180,7 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
 ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
   const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
   return {.key = position.key(),
-          .first_block = static_cast<std::uint64_t>(tensor.first / 8),
+          .first_group = static_cast<std::uint64_t>(tensor.first / storage::kGroup),
           .step = position.step(),
           .tensor = tensor.number};
 }

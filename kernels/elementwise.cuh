@@ -12,7 +12,10 @@
 
 namespace onepass::kernels {
 
-inline constexpr int kThreads = 256;
+/// Of a block. With 256 threads ptxas gives kernels of quantised states 128 registers and spills; with 128 it
+/// finds that 75 to 95 will do.
+template <class Format>
+inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
 
 /// A state's stream, found by its number among the bases of Streams: std::tuple is for the host.
 template <class Stream, std::size_t kState>
@@ -58,9 +61,8 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     }
     param.store(tile.param, place, wide);
     if constexpr (Format::kQuantized) {
-      const auto group = step.draws.counter_of_group((begin + place.at) / storage::kGroup);
-      const random::Words words = step.draws.of(group);
-      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide), words.word[kState]));
+      const random::Words words = words_of(step.draws, place, begin);
+      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide), {words.word[kState]}));
     } else {
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
     }
@@ -81,15 +83,19 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     return wide ? Access::sixteen : Base<kIndex>::state.access();
   }
 
-  /// One Philox block for the eight elements of a tile.
+  /// The random words of the group that a tile lies in.
+  static __device__ __forceinline__ random::Words words_of(const rule::Draws& draws, Place place,
+                                                           std::int64_t begin) {
+    return draws.of(draws.counter((begin + place.at) / storage::kGroup, random::Purpose::rounding));
+  }
+
   __device__ __forceinline__ void store_rounded(const rule::Draws& draws, const TileOf& tile, Place place,
                                                 bool wide, std::int64_t begin) const {
-    const random::Words words =
-        draws.of(draws.counter_of_block((begin + place.at) / 8, random::Purpose::rounding));
-    param.store_rounded(tile.param, place, wide, words);
+    const random::Words words = words_of(draws, place, begin);
+    param.store_rounded(tile.param, place, wide, {words.word[rule::kParamWord]});
     if constexpr (Format::kHasLossyStates) {
-      (...,
-       Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide), words, kState));
+      (..., Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide),
+                                              {words.word[kState]}));
     } else {
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
     }
@@ -105,7 +111,7 @@ template <class Format, class Variant, bool kSimple, class Rule>
 __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
                                       const StreamsOf<Format, Variant>& streams, Extent part) {
   constexpr int kCount = kTile<Format>;
-  for (std::int64_t base = 0; base < part.count; base += kCount * kThreads) {
+  for (std::int64_t base = 0; base < part.count; base += kCount * kThreads<Format>) {
     const std::int64_t at = base + kCount * static_cast<std::int64_t>(threadIdx.x);
     const std::int64_t left = part.count - at;
     if (!Format::kQuantized && left <= 0) return;
@@ -118,12 +124,12 @@ __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
 }
 
 /// One step of Rule on every chunk of the table, all of which are of one format. Grid: any number of blocks,
-/// which stride over the chunks; block: kThreads. No shared memory, no barrier, no atomics; an element
-/// belongs to a thread by its index in the chunk, so the result depends on nothing but the numbers. Reads p,
-/// g and each state once, writes p and each state once, moves an average of p and writes a copy of it where a
-/// tensor has them, and zeros over g where that is asked for.
+/// which stride over the chunks; block: kThreads. No shared memory, no barrier, no atomics; an
+/// element belongs to a thread by its index in the chunk, so the result depends on nothing but the numbers.
+/// Reads p, g and each state once, writes p and each state once, moves an average of p and writes a copy of
+/// it where a tensor has them, and zeros over g where that is asked for.
 template <class Rule, class Variant, class Format>
-__global__ void __launch_bounds__(kThreads) elementwise(const Table table) {
+__global__ void __launch_bounds__(kThreads<Format>) elementwise(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
@@ -136,9 +142,10 @@ __global__ void __launch_bounds__(kThreads) elementwise(const Table table) {
     } else if (k.step.active) {
       sweep<Format, Variant, false>(k, streams, part);
     }
-    if (k.step.active && tensor.has_followers()) Followers<Format, kThreads>{tensor, k.step, part}.follow();
+    if (k.step.active && tensor.has_followers())
+      Followers<Format, kThreads<Format>>{tensor, k.step, part}.follow();
     // Each thread writes where it has read itself.
-    if (k.step.zero_grad) streams.grad.template zero<kThreads>(part.count);
+    if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(part.count);
   }
 }
 

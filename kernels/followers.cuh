@@ -16,7 +16,7 @@ struct Followers {
   static constexpr int kCount = kTile<Format>;
   using Values = float[kCount];
 
-  const TensorEntry& tensor;
+  TensorEntry tensor;  ///< Copied: what is read through the table is read again after every store.
   const rule::TensorStep& step;
   Extent part;
 
@@ -57,15 +57,9 @@ struct Followers {
     stream.load(average, place, stream.access());
     lerp(average, values);
     const random::Words words =
-        step.draws.of(step.draws.counter_of_block((part.begin + place.at) / 8, random::Purpose::ema));
-    // A tile of four elements has one half of a block's bits.
-    const bool upper = kCount == 4 && place.at % 8 != 0;
+        step.draws.of(step.draws.counter((part.begin + place.at) / storage::kGroup, random::Purpose::ema));
     Raw<Low::Element, kCount> raw;
-#pragma unroll
-    for (int lane = 0; lane < kCount; ++lane) {
-      const std::uint32_t word = upper ? words.word[(lane / 2 + 2) % 4] : words.word[lane / 2];
-      raw.element[lane] = Low::encode_stochastic(average[lane], word >> (16 * (lane % 2)));
-    }
+    round_tile<Low>(average, place, {words.word[rule::kParamWord]}, raw);
     raw.store(stream.from + place.at, place.count, stream.access());
   }
 

@@ -26,12 +26,13 @@ CudaUpdate prepare_of() {
 
 template <class Rule, class Variant, class Format>
 CudaUpdate update_of() {
-  return {.resident_blocks = [] { return resident_blocks(elementwise<Rule, Variant, Format>, kThreads); },
-          .launch =
-              [](const Table& table, int resident, Stream stream) {
-                launch(elementwise<Rule, Variant, Format>,
-                       {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table);
-              }};
+  return {
+      .resident_blocks = [] { return resident_blocks(elementwise<Rule, Variant, Format>, kThreads<Format>); },
+      .launch =
+          [](const Table& table, int resident, Stream stream) {
+            launch(elementwise<Rule, Variant, Format>,
+                   {blocks_for(table.chunk_count, resident), kThreads<Format>, stream.handle()}, table);
+          }};
 }
 
 template <class Rule, class Variant, std::size_t... kFormat>

@@ -29,6 +29,17 @@ struct Place {
   int count;        ///< Elements that are there; the lanes after them are masked.
 };
 
+/// Encodes a tile, whose group begins at a multiple of kGroup from the chunk's first element.
+template <class Codec, int kCount>
+__device__ __forceinline__ void round_tile(const float (&values)[kCount], Place place, storage::Dither dither,
+                                           Raw<typename Codec::Element, kCount>& raw) {
+  const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kGroup));
+#pragma unroll
+  for (int lane = 0; lane < kCount; ++lane) {
+    raw.element[lane] = Codec::encode_stochastic(values[lane], shifted.at<16>(lane));
+  }
+}
+
 /// A stream that each element has a number of its own in.
 template <class Codec>
 struct ElementStream {
@@ -45,15 +56,11 @@ struct ElementStream {
   __device__ __forceinline__ void store(const float (&values)[kCount], Place place, Access access) const {
     kernels::store<Codec>(from + place.at, values, place.count, access);
   }
-  /// With the bits that the parameters were rounded with, made another set for each state.
+  /// Rounded with the noise of the group that the tile lies in.
   __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
-                                                const random::Words& words, std::uint32_t state) const {
+                                                storage::Dither dither) const {
     Raw<typename Codec::Element, 8> raw;
-#pragma unroll
-    for (int lane = 0; lane < 8; ++lane) {
-      const std::uint32_t bits = words.word[lane / 2] >> (16 * (lane % 2));
-      raw.element[lane] = Codec::encode_stochastic(values[lane], rule::bits_of_state(bits, state));
-    }
+    round_tile<Codec>(values, place, dither, raw);
     raw.store(from + place.at, place.count, access);
   }
 };
@@ -83,9 +90,8 @@ struct GroupedStream {
     for (int lane = 0; lane < 8; ++lane) values[lane] = Codec::decode(raw.element[lane], scale);
   }
 
-  /// `random`: the group's bits for this state.
   __device__ __forceinline__ void store(const float (&values)[8], Place place, Access access,
-                                        std::uint32_t random) const {
+                                        storage::Dither dither) const {
     float staged[8];
     storage::Bits largest = 0;
 #pragma unroll
@@ -99,13 +105,13 @@ struct GroupedStream {
       const storage::Bits other = __shfl_xor_sync(0xffffffffu, largest, width);
       largest = other > largest ? other : largest;
     }
-    const std::uint16_t stored = storage::group_scale(largest);
+    const std::uint16_t stored = Codec::scale(largest);
     const float scale = storage::BFloat16::decode(stored);
-    const storage::Dither dither{random};
+    const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kGroup));
     Raw<Code, 8> raw;
 #pragma unroll
     for (int lane = 0; lane < 8; ++lane) {
-      const storage::Bits noise = dither.at(static_cast<int>(place.at % storage::kGroup) + lane);
+      const storage::Bits noise = shifted.at<storage::kNoiseBits>(lane);
       raw.element[lane] = Codec::encode(staged[lane], scale, noise);
     }
     raw.store(codes + place.at, place.count, access);
@@ -176,15 +182,11 @@ struct ParamStream {
     }
   }
 
-  /// With random bits, 16 for each element.
+  /// Rounded with the noise of the group that the tile lies in.
   __device__ __forceinline__ void store_rounded(const float (&values)[kCount], Place place, bool wide,
-                                                const random::Words& words) const {
+                                                storage::Dither dither) const {
     Raw<typename Param::Element, kCount> element;
-#pragma unroll
-    for (int lane = 0; lane < kCount; ++lane) {
-      element.element[lane] =
-          Format::LowGrad::encode_stochastic(values[lane], words.word[lane / 2] >> (16 * (lane % 2)));
-    }
+    round_tile<typename Format::LowGrad>(values, place, dither, element);
     element.store(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
   }
 };

@@ -80,7 +80,8 @@ std::unique_ptr<Stepper> make_adamw(Parameters parameters, const Options& option
 
 template <class Plain>
 constexpr RuleChoice choice(std::string_view name, unsigned nonnegative, decltype(RuleChoice::make) make) {
-  return {name, Plain::kStates, nonnegative, make, Plain::kNumbers, Plain::move};
+  return {name, Plain::kStates,  nonnegative, std::is_same_v<Plain, plain::Centered>,
+          make, Plain::kNumbers, Plain::move};
 }
 
 constexpr std::array kChoices{choice<plain::Sgd>("sgd", 0, make_sgd),

@@ -29,6 +29,7 @@ struct RuleChoice {
   std::string_view name;  ///< "rmsprop_centered"
   int states;
   unsigned nonnegative;  ///< Which states are never below 0, as bits: they have a codec of their own.
+  bool keeps_variance;   ///< The first state is stored without the square of the second, in few bits.
   std::unique_ptr<Stepper> (*make)(std::vector<Parameter> parameters, const Options& options);
   plain::Numbers (*numbers)(int t);
   PlainMove move;

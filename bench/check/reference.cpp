@@ -67,13 +67,23 @@ std::uint32_t number_of(const std::string& name) {
   return hash;
 }
 
-std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i) {
-  const auto element = static_cast<std::uint64_t>(window.begin) + i;
-  const random::Words words =
-      random::philox(step.seed, random::Counter{element / 8, random::Purpose::rounding,
-                                                static_cast<std::uint32_t>(step.t - 1),
-                                                number_of(tensor_name(window.tensor))});
-  return words.word[element % 8 / 2] >> (element % 2 * 16);
+random::Words words_of(const ReferenceStep& step, const Part& window, random::Purpose purpose,
+                       std::uint64_t block) {
+  return random::philox(step.seed, random::Counter{block, purpose, static_cast<std::uint32_t>(step.t - 1),
+                                                   number_of(tensor_name(window.tensor))});
+}
+
+/// The word of an element's group for one stream: a state's, or the parameter's.
+constexpr std::size_t kParamWord = 3;
+std::uint32_t word_of(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
+  const std::uint64_t group = (static_cast<std::uint64_t>(window.begin) + i) / kGroup;
+  return words_of(step, window, random::Purpose::rounding, group).word[stream];
+}
+
+/// The 16 bits that an element is rounded with.
+std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
+  const std::uint64_t element = (static_cast<std::uint64_t>(window.begin) + i) % kGroup;
+  return (word_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E3779B9u) >> 16;
 }
 
 void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, std::size_t i, float value) {
@@ -82,7 +92,8 @@ void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, s
   if (how.master == Master::remainder8) return encode_split<storage::BFloat16Remainder8>(bytes, i, value);
   if (how.master == Master::float32) put(bytes.remainder, i, value);
   if (how.rounding == Rounding::stochastic) {
-    put(bytes.param, i, storage::BFloat16::encode_stochastic(value, random_bits(step, window, i)));
+    put(bytes.param, i,
+        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, kParamWord)));
   } else {
     encode(step.format.param, bytes.param, i, value);
   }
@@ -103,15 +114,19 @@ Floats dequantised(const Bytes& bytes, std::size_t state) {
 }
 
 template <class Codec>
-void quantise(const Floats& values, Bytes& bytes, std::size_t state) {
+void quantise(const ReferenceStep& step, const Part& window, const Floats& values, Bytes& bytes,
+              std::size_t state) {
   for (std::size_t begin = 0; begin < values.size(); begin += kGroup) {
     const std::size_t end = std::min(values.size(), begin + kGroup);
     float largest = 0.0f;
-    for (std::size_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(values[i]));
-    const std::uint16_t scale = Codec::scale_of(largest);
+    for (std::size_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(Codec::stage(values[i])));
+    const std::uint16_t scale = Codec::scale(storage::magnitude_of(largest));
     put(bytes.scales[state], begin / kGroup, scale);
+    const storage::Dither dither{word_of(step, window, begin, state)};
     for (std::size_t i = begin; i < end; ++i) {
-      put(bytes.states[state], i, Codec::encode(values[i], storage::BFloat16::decode(scale)));
+      put(bytes.states[state], i,
+          Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(scale),
+                        dither.at<storage::kNoiseBits>(static_cast<int>(i - begin))));
     }
   }
 }
@@ -131,13 +146,28 @@ Floats decoded_state(const ReferenceStep& step, const Bytes& bytes, std::size_t 
   return values;
 }
 
-void encode_state(const ReferenceStep& step, const Floats& values, Bytes& bytes, std::size_t state) {
-  if (step.format.storage.states == States::quantized8) {
-    return is_nonnegative(step.rule, state) ? quantise<storage::Nonnegative8>(values, bytes, state)
-                                            : quantise<storage::Signed8>(values, bytes, state);
+void encode_state(const ReferenceStep& step, const Part& window, const Floats& values, Bytes& bytes,
+                  std::size_t state) {
+  const Storage& how = step.format.storage;
+  if (how.states == States::quantized8) {
+    return is_nonnegative(step.rule, state)
+               ? quantise<storage::Nonnegative8>(step, window, values, bytes, state)
+               : quantise<storage::Signed8>(step, window, values, bytes, state);
   }
-  const DType dtype = step.format.storage.states == States::bfloat16 ? DType::bfloat16 : DType::float32;
-  for (std::size_t i = 0; i < values.size(); ++i) encode(dtype, bytes.states[state], i, values[i]);
+  const DType dtype = how.states == States::bfloat16 ? DType::bfloat16 : DType::float32;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (dtype == DType::float32 || how.rounding == Rounding::nearest) {
+      encode(dtype, bytes.states[state], i, values[i]);
+      continue;
+    }
+    put(bytes.states[state], i,
+        storage::BFloat16::encode_stochastic(values[i], random_bits(step, window, i, state)));
+  }
+}
+
+/// Whether the first state is kept as the variance, without the square of the second, in less than 32 bits.
+bool keeps_variance(const ReferenceStep& step) {
+  return step.rule.keeps_variance && step.format.storage.states != States::float32;
 }
 
 /// By how much of 2^-20 of `terms` two numbers differ.
@@ -160,11 +190,13 @@ Bytes moved_by_hand(const ReferenceStep& step, const Part& window, const Bytes& 
     float p = decoded_param(step.format, before, i);
     float element[plain::kMaxStates] = {};
     for (std::size_t s = 0; s < states; ++s) element[s] = values[s][i];
+    if (keeps_variance(step)) element[0] = std::fma(element[1], element[1], element[0]);
     step.rule.move(k, p, decoded(step.format.grad, before.grad, i), element);
+    if (keeps_variance(step)) element[0] = std::max(std::fma(-element[1], element[1], element[0]), 0.0f);
     for (std::size_t s = 0; s < states; ++s) values[s][i] = element[s];
     encode_param(step, window, after, i, p);
   }
-  for (std::size_t s = 0; s < states; ++s) encode_state(step, values[s], after, s);
+  for (std::size_t s = 0; s < states; ++s) encode_state(step, window, values[s], after, s);
   return after;
 }
 

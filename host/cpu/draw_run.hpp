@@ -1,4 +1,4 @@
-// draw_run.hpp - the random bits of a run of elements. Compiled once for each instruction set.
+// draw_run.hpp - the noise that a run of elements is rounded with. Compiled once for each instruction set.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 
 #include "host/cpu/philox_words.hpp"
 #include "onepass/rule/element.hpp"
+#include "onepass/storage/dither.hpp"
 
 // Internal linkage, as in sweep.hpp.
 namespace onepass::cpu {
@@ -24,16 +25,17 @@ inline void draw_words(const rule::Draws& draws, const random::Counter& first,
   }
 }
 
-/// Elements that one group of Philox words serves: two for each.
-constexpr std::int64_t kRoundedRun = 2 * kGroup;
+/// Elements that one group of Philox blocks serves: 32 for each.
+constexpr std::int64_t kDrawnRun = kGroupBlocks * storage::kGroup;
 
-/// The bits of elements [8 * block, 8 * block + kRoundedRun) of a tensor, in order: the lower half of each
-/// word first.
-inline void draw_run(const rule::Draws& draws, std::int64_t block, random::Purpose purpose,
-                     std::uint16_t (&bits)[kRoundedRun]) {
-  std::uint32_t words[kGroup];
-  draw_words(draws, draws.counter_of_block(block, purpose), words);
-  std::memcpy(bits, words, sizeof words);
+/// 16 bits of noise for each of `count` elements from the start of a group on, from word kWord of its block.
+template <int kWord>
+inline void spread(const std::uint32_t* __restrict words, std::int64_t count,
+                   std::uint16_t* __restrict noise) {
+  for (std::int64_t first = 0; first < count; first += storage::kGroup) {
+    const storage::Dither dither{words[first / storage::kGroup * 4 + kWord]};
+    for (int i = 0; i < storage::kGroup; ++i) noise[first + i] = static_cast<std::uint16_t>(dither.at<16>(i));
+  }
 }
 
 }  // namespace

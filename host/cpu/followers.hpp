@@ -17,6 +17,9 @@
 namespace onepass::cpu {
 namespace {
 
+/// Elements at a time.
+constexpr std::int64_t kFollowedRun = kDrawnRun;
+
 /// The parameters as the step has stored them.
 template <class Format>
 void load_params(const kernels::TensorEntry& tensor, kernels::Extent part, float* __restrict values) {
@@ -54,8 +57,10 @@ void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, 
     average(static_cast<float*>(tensor.ema) + part.begin, values, step.ema_weight, part.count);
     return;
   }
-  std::uint16_t bits[kRoundedRun];
-  draw_run(step.draws, part.begin / 8, random::Purpose::ema, bits);
+  std::uint32_t words[kGroup];
+  std::uint16_t bits[kFollowedRun];
+  draw_words(step.draws, step.draws.counter(part.begin / storage::kGroup, random::Purpose::ema), words);
+  spread<rule::kParamWord>(words, part.count, bits);
   average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, bits, step.ema_weight, part.count);
 }
 
@@ -79,10 +84,10 @@ void follow(const kernels::Table& table, std::int64_t first, std::int64_t last) 
     const rule::TensorStep& step = kernels::step_of(table, chunk.tensor);
     if (!step.active || !tensor.has_followers()) continue;
     const kernels::Extent whole = kernels::extent(table, chunk);
-    for (std::int64_t i = 0; i < whole.count; i += kRoundedRun) {
+    for (std::int64_t i = 0; i < whole.count; i += kFollowedRun) {
       const std::int64_t left = whole.count - i;
-      const kernels::Extent part{whole.begin + i, left < kRoundedRun ? left : kRoundedRun};
-      float values[kRoundedRun];
+      const kernels::Extent part{whole.begin + i, left < kFollowedRun ? left : kFollowedRun};
+      float values[kFollowedRun];
       kLoaders[tensor.format](tensor, part, values);
       if (tensor.ema != nullptr) move_ema(tensor, step, part, values);
       if (tensor.copy != nullptr) write_copy(tensor, part, values);

@@ -45,7 +45,9 @@ void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients
     plain ? sweep_grouped<Variant, true>(k, streams) : sweep_grouped<Variant, false>(k, streams);
   } else {
     if constexpr (Format::kRoundsStochastically) {
-      if (k.step.rounds_stochastically != 0) return sweep_rounded<Variant>(k, streams);
+      if (k.step.rounds_stochastically != 0) {
+        return plain ? sweep_rounded<Variant, true>(k, streams) : sweep_rounded<Variant, false>(k, streams);
+      }
     }
     plain ? sweep_elements<Variant, true>(k, streams) : sweep_elements<Variant, false>(k, streams);
   }

@@ -15,7 +15,7 @@ struct Parameter {
   Tensor grad = {};       ///< Same numel and device as value, of its dtype or float32; null leaves the
                           ///< parameter out of the step.
   std::size_t group = 0;  ///< Which of the optimizer's rules applies.
-  /// Offset of the first element in the tensor that this is a shard of, a multiple of 8. Stochastic rounding
+  /// Offset of the first element in the tensor that this is a shard of, a multiple of 32. Stochastic rounding
   /// draws by name and element, so that shards of one name draw the bits of the whole.
   std::int64_t first = 0;
   /// Where the model reads a float32 value in 16 bits: bfloat16 or float16, of its numel and on its device.

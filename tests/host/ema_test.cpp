@@ -74,11 +74,11 @@ TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
       std::vector<float> expected = decoded_state(state_of(before.parameters[i], "ema"), param.size());
       for (std::size_t e = 0; e < param.size(); ++e) {
         const random::Words words =
-            random::philox(7, random::Counter{e / 8, random::Purpose::ema, static_cast<std::uint32_t>(t - 1),
+            random::philox(7, random::Counter{e / 32, random::Purpose::ema, static_cast<std::uint32_t>(t - 1),
                                               number_of(tensor_name(static_cast<int>(i)))});
+        const std::uint32_t noise = (words.word[3] + static_cast<std::uint32_t>(e % 32) * 0x9E3779B9u) >> 16;
         const float moved = std::fma(0.25f, param[e], std::fma(-0.25f, expected[e], expected[e]));
-        expected[e] = storage::BFloat16::decode(
-            storage::BFloat16::encode_stochastic(moved, words.word[e % 8 / 2] >> (e % 2 * 16)));
+        expected[e] = storage::BFloat16::decode(storage::BFloat16::encode_stochastic(moved, noise));
       }
       ASSERT_TRUE(equal_bits(expected, decoded_state(state_of(after.parameters[i], "ema"), param.size())));
     }

@@ -36,9 +36,10 @@ std::uint32_t word_of(std::size_t block, random::Purpose purpose, const StatePla
       .word[word];
 }
 
-/// The 16 bits that element i's parameter is rounded with.
+/// The 16 bits that element i of a stream is rounded with; the parameter's are those of word 3.
 std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
-  return word_of(i / 8, random::Purpose::rounding, place, i % 8 / 2) >> (i % 2 * 16) & 0xffffu;
+  const std::uint32_t word = word_of(i / kGroup, random::Purpose::rounding, place, place.state);
+  return (word + static_cast<std::uint32_t>(i % kGroup) * 0x9E3779B9u) >> 16;
 }
 
 template <class Codec>
@@ -50,11 +51,11 @@ void quantise(const std::vector<float>& values, const StatePlace& place, std::ve
       const float magnitude = std::fabs(Codec::stage(values[i]));
       if (std::isnan(magnitude) || magnitude > largest) largest = std::isnan(largest) ? largest : magnitude;
     }
-    const std::uint16_t stored = storage::group_scale(storage::magnitude_of(largest));
-    const storage::Dither dither{word_of(begin / kGroup, random::Purpose::states, place, place.state)};
+    const std::uint16_t stored = Codec::scale(storage::magnitude_of(largest));
+    const storage::Dither dither{word_of(begin / kGroup, random::Purpose::rounding, place, place.state)};
     for (std::size_t i = begin; i < end; ++i) {
       const auto code = Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(stored),
-                                      dither.at(static_cast<int>(i - begin)));
+                                      dither.at<storage::kNoiseBits>(static_cast<int>(i - begin)));
       std::memcpy(bytes.data() + i, &code, sizeof code);
     }
     std::memcpy(bytes.data() + (values.size() + 63) / 64 * 64 + begin / kGroup * sizeof stored, &stored,
@@ -76,8 +77,7 @@ std::vector<std::byte> encoded_state(const SavedState& like, const std::vector<f
       encode(like.dtype, values[i], bytes.data(), i);
       continue;
     }
-    const std::uint32_t bits = rounding_bits(i, place) * (0x79B9u + 0x3A2Eu * place.state);
-    const std::uint16_t element = storage::BFloat16::encode_stochastic(values[i], bits);
+    const std::uint16_t element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));
     std::memcpy(bytes.data() + 2 * i, &element, 2);
   }
   return bytes;
@@ -124,7 +124,7 @@ LowParam encoded_param(const FormatCase& format, const std::string& name, std::i
       storage::BFloat16Remainder8::encode(values[i], element, remainder);
       std::memcpy(low.remainder.data() + i, &remainder, 1);
     } else if (how.rounding == Rounding::stochastic) {
-      element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, {step, number_of(name), 0}));
+      element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, {step, number_of(name), 3}));
     } else {
       element = storage::BFloat16::encode(values[i]);
     }

@@ -68,10 +68,11 @@ struct CodecResults {
   static ONEPASS_LANE void group(Bits*& next, const CodecInput& input) {
     const float x = Codec::stage(storage::float_of(input.x));
     const Bits other = input.bits & storage::kMagnitude, own = storage::magnitude_of(x);
-    const std::uint16_t stored = storage::group_scale(storage::below(own, other) ? other : own);
+    const std::uint16_t stored = Codec::scale(storage::below(own, other) ? other : own);
     const float scale = storage::BFloat16::decode(stored);
     *next++ = stored;
-    *next++ = static_cast<Bits>(std::int32_t{Codec::encode(x, scale, storage::Dither{input.bits}.at(7))});
+    *next++ = static_cast<Bits>(
+        std::int32_t{Codec::encode(x, scale, storage::Dither{input.bits}.at<storage::kNoiseBits>(7))});
     *next++ = shown(Codec::decode(static_cast<typename Codec::Code>(input.bits), scale));
     *next++ = shown(Codec::decode(static_cast<typename Codec::Code>(input.bits), storage::float_of(input.x)));
   }

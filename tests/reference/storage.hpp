@@ -65,16 +65,19 @@ inline std::uint32_t pattern_of(Format format, double x, Ties ties = Ties::to_ev
   return sign | std::min(result, format.infinity());
 }
 
-/// A signed element of a group, companded: in [-127, 127], not rounded.
+/// A signed element of a group, companded: in [-127, 127], not rounded. With y = 1 + 14.75 |x| / scale, 32
+/// codes for each factor of two, evenly between its ends.
 inline double signed_code(double x, double scale) {
   if (scale == 0.0) return 0.0;
-  const double a = std::fabs(x) / scale;
-  return std::copysign(127.0 * 2.0 * a / (1.0 + a), x);
+  const double y = 1.0 + 14.75 * std::fabs(x) / scale;
+  const int octave = std::ilogb(y);
+  return std::copysign(32.0 * (octave + std::ldexp(y, -octave) - 1.0), x);
 }
 
 inline double signed_value(double code, double scale) {
-  const double y = code / 127.0;
-  return scale * y / (2.0 - std::fabs(y));
+  const double octave = std::floor(std::fabs(code) / 32.0);
+  const double y = std::exp2(octave) * (1.0 + std::fabs(code) / 32.0 - octave);
+  return std::copysign(scale * (y - 1.0) / 14.75, code);
 }
 
 /// An element that is not below 0, with the scale of the square roots: in [0, 255], not rounded.

@@ -9,17 +9,16 @@ namespace onepass::random {
 
 /// What random bits are drawn for. Two purposes never share a bit, whatever their other numbers.
 enum class Purpose : std::uint16_t {
-  rounding,        ///< Stochastic rounding of parameters.
-  ema,             ///< Stochastic rounding of a moving average of parameters.
+  rounding,        ///< Of parameters and states, stochastically: a block for each 32 elements.
+  ema,             ///< Of a moving average of parameters, the same.
   dropout,         ///< Masks.
   initialization,  ///< Weights before the first step.
-  states,          ///< Dither of quantised states, a block for each group of 32.
 };
 
 /// The place of 128 random bits. Together with the seed it names them: nothing is carried from one draw to
 /// the next, so any part of a tensor can be drawn anywhere, in any order.
 struct Counter {
-  std::uint64_t block;  ///< Below 2^48. Element / 4 where an element takes 32 bits, element / 8 where 16.
+  std::uint64_t block;  ///< Below 2^48. Element / 4 where an element takes 32 bits.
   Purpose purpose;
   std::uint32_t step;    ///< Of the training, or of whatever else repeats.
   std::uint32_t tensor;  ///< Number of the tensor, or of the site.

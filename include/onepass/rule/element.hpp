@@ -6,37 +6,27 @@
 #include "onepass/random/philox.hpp"
 #include "onepass/rule/around.hpp"
 #include "onepass/rule/concept.hpp"
-#include "onepass/storage/quantized8.hpp"
 
 namespace onepass::rule {
 
 /// The random bits that a tensor's numbers are rounded with, at one step.
 struct Draws {
   std::uint64_t key;
-  std::uint64_t first_block;  ///< Of the tensor's first element: its offset in the logical tensor, / 8.
+  std::uint64_t first_group;  ///< Of the tensor's first element: its offset in the logical tensor, / 32.
   std::uint32_t step;
   std::uint32_t tensor;
 
-  /// For elements 8 * block to 8 * block + 7 of this tensor, 16 bits each.
-  [[nodiscard]] ONEPASS_LANE random::Counter counter_of_block(std::int64_t block,
-                                                              random::Purpose purpose) const {
-    return {first_block + static_cast<std::uint64_t>(block), purpose, step, tensor};
-  }
-  /// For a group of quantised states, a word for each of them.
-  [[nodiscard]] ONEPASS_LANE random::Counter counter_of_group(std::int64_t group) const {
-    return {first_block / (storage::kGroup / 8) + static_cast<std::uint64_t>(group), random::Purpose::states,
-            step, tensor};
+  /// Where the words of the tensor's group are drawn: one for each state, the last for the parameter.
+  [[nodiscard]] ONEPASS_LANE random::Counter counter(std::int64_t group, random::Purpose purpose) const {
+    return {first_group + static_cast<std::uint64_t>(group), purpose, step, tensor};
   }
   [[nodiscard]] ONEPASS_LANE random::Words of(const random::Counter& counter) const {
     return random::philox(key, counter);
   }
 };
 
-/// The bits that a state of 16 bits is rounded with, beside a parameter that was rounded with `bits`: as
-/// uniform, and to the eye independent, for a multiplication by an odd number each.
-ONEPASS_LANE std::uint32_t bits_of_state(std::uint32_t bits, std::uint32_t state) {
-  return (bits & 0xffffu) * (0x79B9u + 0x3A2Eu * state);
-}
+/// The word of a group that its parameters are rounded with.
+inline constexpr int kParamWord = 3;
 
 /// What a step does with one tensor, whatever the rule.
 struct TensorStep {

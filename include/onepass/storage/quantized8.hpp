@@ -5,21 +5,23 @@
 
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/bits.hpp"
+#include "onepass/storage/dither.hpp"
 
 /// A group of kGroup elements, counted from the tensor's first, has one scale: 8.5 bits an element. Codes are
 /// companded, so that small values keep more of their relative precision than evenly spaced codes leave them.
-/// The formulas are FlashOptim's (arXiv 2602.23349), whose scales are float16; these are bfloat16, which has
-/// float32's range: float16 loses what is below 6e-8, the moments of gradients of 1e-7.
+/// As in FlashOptim (arXiv 2602.23349), but with scales of bfloat16, which has float32's range (float16 loses
+/// what is below 6e-8, the moments of gradients of 1e-7), with another curve for numbers with a sign, which
+/// needs no division either way, and dithered.
 ///
 /// Codes are rounded by a dither, up as often as the number is on the way to the next code. To the nearest, a
 /// second moment could not decay: at beta2 = 0.999 a step takes 0.05% from its root, less than half a code,
-/// and the scale, rounded up, hides that too; it would stay at the largest that it ever was. So the code, and
-/// not the number, is what is kept in the mean, and what is a code already stays.
+/// and the scale, rounded up, hides that too; it would stay at the largest that it ever was. What is a code
+/// already stays.
 ///
 /// To store a group:
 ///     staged[i] = C::stage(x[i])                                 may be kept instead of x[i]
-///     scale     = group_scale(the largest magnitude_of(staged[i]))
-///     code[i]   = C::encode(staged[i], BFloat16::decode(scale), dither.at(i))
+///     scale     = C::scale(the largest magnitude_of(staged[i]))
+///     code[i]   = C::encode(staged[i], BFloat16::decode(scale), dither.at<kNoiseBits>(i))
 /// A group cut short by the tensor's end is one of fewer elements. A group of zeros has the scale 0 and the
 /// codes 0, and decodes to +0: what was filled with zero bytes is a state of zeros.
 ///
@@ -28,7 +30,8 @@
 /// would be worse than to spread it to its neighbours.
 namespace onepass::storage {
 
-inline constexpr int kGroup = 32;
+/// Bits of noise that a code is rounded with.
+inline constexpr int kNoiseBits = 12;
 
 /// The smallest bfloat16 not below a magnitude, so that no element exceeds its scale.
 ONEPASS_LANE std::uint16_t group_scale(Bits magnitude) {
@@ -36,54 +39,55 @@ ONEPASS_LANE std::uint16_t group_scale(Bits magnitude) {
       select(below(magnitude, kInfinity), (magnitude + 0xffffu) >> 16, BFloat16::kNaN));
 }
 
-/// What a group's elements are rounded with: for each one 12 uniform bits, for all together an even lattice,
-/// turned at random.
-struct Dither {
-  static constexpr int kBits = 12;
-  std::uint32_t random;  ///< 32 uniform bits, other ones for each group, state and step.
-
-  [[nodiscard]] ONEPASS_LANE Bits at(int element) const {
-    return (random + static_cast<std::uint32_t>(element) * 0x9E3779B9u) >> (32 - kBits);
-  }
-};
-
-/// The code of a number in fixed point, whose lowest bits are Dither::kBits of fraction.
-ONEPASS_LANE std::int32_t dithered(Bits fixed, Bits noise) {
-  return static_cast<std::int32_t>(fixed + noise) >> Dither::kBits;
-}
-
 /// All ones for the scale of a finite group, else 0: codes made of NaN would differ between machines.
 ONEPASS_LANE std::int32_t group_mask(float scale) {
   return -static_cast<std::int32_t>(below(magnitude_of(scale), kInfinity));
 }
 
-/// A codec of states with a sign, such as averages of gradients.
-///     y = 2 a / (1 + a) with a = |x| / scale,  code = 127 y with the sign of x, dithered
-///     x = scale * y / (2 - y)
-/// Error. The code is off by less than 1, so y by h = 1/127; and as y / (2 - y) has the difference quotient
-/// 2 / ((2 - y) (2 - y')), and 2 - y = 2 / (1 + a), x is off by
-///     |restored - x| <= scale * h (1 + a)^2 / (2 - h (1 + a))
-/// and 2^-22 of the scale for rounding: below 1.6% of the largest magnitude next to it, a quarter of that
-/// near 0. Relative to x itself: 1.6% at a = 1, 4.8% at 1/10, 40% at 1/100. Codes are -127 to 127.
+/// A codec of states with a sign, such as averages of gradients. Its curve is the logarithm that a float's
+/// bits are: straight within a factor of two, where 32 codes lie.
+///     y = 1 + 14.75 |x| / scale,  from 1 to 15.75
+///     code = (bits of y - bits of 1) / 2^18, dithered, with the sign of x
+/// So codes are -127 to 127; and as the curve is straight between two codes, the mean of what is restored is
+/// x itself.
+///
+/// Error, with 2^k <= y < 2^(k+1): |restored - x| < scale * 2^k / 472, and 2^-22 of the scale for rounding.
+/// That is 1.7% of the largest magnitude next to it, an eighth of that near 0. Relative to x itself: 1.7% at
+/// the scale, 4.3% at 1/10 of it, 22% at 1/100. FlashOptim's 2a / (1 + a), dithered: 1.6%, 4.8%, 40%.
 struct Signed8 {
   using Code = std::int8_t;
 
   static ONEPASS_LANE float stage(float x) { return x; }
 
+  /// What is below 2^-120 in a whole group is 0: the inverse of its scale is no float.
+  static ONEPASS_LANE std::uint16_t scale(Bits largest) {
+    return static_cast<std::uint16_t>(select(below(largest, kLeast), 0, group_scale(largest)));
+  }
+
+  static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? kMost / scale : 0.0f; }
+
   /// Of |x| <= scale, the group's, as a float.
   static ONEPASS_LANE Code encode(float x, float scale, Bits noise) {
-    // With half sums: 1 + a, in units of the scale, cannot overflow, and one division does for both.
-    const float half = scale > 0.0f ? 0.5f * scale : 1.0f;
-    const float companded = x / lane::fma(0.5f, lane::abs(x), half);
-    // The sum rounds, and its last bits are the code in two's complement.
-    const Bits fixed = bits_of(lane::fma(companded, 127.0f * (1 << Dither::kBits), 0x1.8p23f));
-    return static_cast<Code>(dithered(fixed, noise) & group_mask(scale));
+    const Bits curve = bits_of(lane::fma(lane::abs(x), inverse(scale), 1.0f)) - kOne;
+    const auto code = static_cast<std::int32_t>((curve + (noise << kFine) + (1u << (kFine - 1))) >> kShift);
+    const std::int32_t sign = static_cast<std::int32_t>(bits_of(x)) >> 31;
+    return static_cast<Code>(((code ^ sign) - sign) & group_mask(scale));
   }
 
   static ONEPASS_LANE float decode(Code code, float scale) {
-    const auto y = static_cast<float>(std::int32_t{code});
-    return y / (254.0f - lane::abs(y)) * scale;
+    const auto whole = std::int32_t{code};
+    const std::int32_t sign = whole >> 31;
+    const auto magnitude = static_cast<Bits>((whole ^ sign) - sign);
+    const float y = float_of((magnitude << kShift) + kOne) - 1.0f;
+    return float_of(bits_of(y * (scale * kStep)) | (static_cast<Bits>(sign) & kSign));
   }
+
+  static constexpr int kShift = kMantissaBits - 5;
+  /// The noise's steps are larger than what rounding takes from a number that is a code.
+  static constexpr int kFine = kShift - kNoiseBits;
+  static constexpr float kMost = 14.75f, kStep = 1.0f / kMost;
+  static constexpr Bits kOne = 0x3f800000u;
+  static constexpr Bits kLeast = Bits{127 - 120} << kMantissaBits;
 };
 
 /// A codec of states that are never below 0, such as averages of squares. NaN below 0, as the rules' own
@@ -105,13 +109,14 @@ struct Nonnegative8 {
 
   static ONEPASS_LANE float stage(float x) { return lane::sqrt(x); }
 
+  static ONEPASS_LANE std::uint16_t scale(Bits largest) { return group_scale(largest); }
+
+  static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? 255.0f / scale : 0.0f; }
+
   /// Of a root, at most the scale, the group's, as a float.
   static ONEPASS_LANE Code encode(float root, float scale, Bits noise) {
-    const float inverse = scale > 0.0f ? 255.0f / scale : 0.0f;
-    // 2^(23 - 12): the last place of the sum is worth 2^-12.
-    constexpr float kFixed = 0x1p11f;
-    const Bits fixed = bits_of(lane::fma(root, inverse, kFixed)) - bits_of(kFixed);
-    const std::int32_t rounded = dithered(fixed, noise);
+    const Bits fixed = bits_of(lane::fma(root, inverse(scale), kFixed)) - bits_of(kFixed);
+    const std::int32_t rounded = static_cast<std::int32_t>(fixed + noise) >> kNoiseBits;
     const std::int32_t least = pattern(root) < 1 ? pattern(root) : 1;
     const std::int32_t code = rounded > least ? rounded : least;
     return static_cast<Code>(code & group_mask(scale));
@@ -122,10 +127,12 @@ struct Nonnegative8 {
     return root * root;
   }
 
- private:
   /// 1 / 255 rounded down: the scale may be 2^64, and its square is no float. 255 * kStep = 1 - 2^-24.
   static constexpr float kStep = 0x1.0101p-8f;
+  /// What the last place of a sum with it is worth is 2^-kNoiseBits.
+  static constexpr float kFixed = 1 << (kMantissaBits - kNoiseBits);
 
+ private:
   /// Negative for -0, so that it counts as 0.
   static ONEPASS_LANE std::int32_t pattern(float x) { return __builtin_bit_cast(std::int32_t, x); }
 };
