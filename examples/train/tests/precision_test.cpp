@@ -185,7 +185,8 @@ TEST_F(LowNetwork, CountsZerosAndKeepsWhatIsWritten) {
 
 class Precision : public TrainerTest {};
 
-/// The weights are about 0.3, where bfloat16's last place is 2e-3, and a step is at most 1e-4.
+/// The weights are about 0.3, where bfloat16's last place is 2e-3, and a step is at most 1e-4. The others
+/// gain what float32 does within 0.9 %. With 8-bit states rounded to the nearest, compact was 5.7 % off.
 TEST_F(Precision, SmallStepsAreLostByRoundingToNearestAlone) {
   const auto gain = [&](const Kept& kept) {
     Settings settings = kept_as(kept, config("adam"));
@@ -198,7 +199,7 @@ TEST_F(Precision, SmallStepsAreLostByRoundingToNearestAlone) {
   const double whole = gain(kFloat32);
   EXPECT_LT(gain(kNearest), 0.5 * whole);
   for (const Kept& kept : {kStochastic, kMaster, kSplit, kCompact}) {
-    EXPECT_NEAR(gain(kept), whole, 0.1 * whole) << kept.name;
+    EXPECT_NEAR(gain(kept), whole, 0.03 * whole) << kept.name;
   }
 }
 
