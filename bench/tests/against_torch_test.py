@@ -1,0 +1,107 @@
+"""against_torch.py: its pieces, and all of it on small layouts where PyTorch can be imported."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BENCH = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(BENCH))
+import against_torch
+import torch_layouts
+
+LIBRARY = sys.argv.pop(1)
+try:
+    import torch
+
+    import torch_rivals
+except ImportError:
+    torch = None
+
+
+class Pieces(unittest.TestCase):
+    def test_layouts_have_the_models_sizes(self):
+        for name, tensors, parameters in (("resnet50", 161, 25557032), ("gpt2", 148, 124439808),
+                                          ("1000x1000", 1000, 1000000), ("1e4", 1, 10000)):
+            sizes = torch_layouts.layout(name)
+            self.assertEqual((len(sizes), sum(sizes)), (tensors, parameters), name)
+        for name in ("bert", "0", "0x5", "5x", "inf", "nan", "-3"):
+            with self.assertRaisesRegex(ValueError, f"no layout {name}"):
+                torch_layouts.layout(name)
+
+    def test_median_and_quartiles(self):
+        self.assertEqual(against_torch.spread_of([5.0, 1.0, 2.0, 4.0, 3.0]), {"median": 3.0, "low": 2.0, "high": 4.0})
+        self.assertEqual(against_torch.spread_of([7.0]), {"median": 7.0, "low": 7.0, "high": 7.0})
+
+    def test_ratios_are_of_samples_of_one_round(self):
+        class Named:
+            def __init__(self, name):
+                self.name = name
+
+        # The second round was twice as slow for all.
+        samples = [[2e-6, 4e-6], [3e-6, 6e-6]], [[1e-6, 1e-6], [2e-6, 2e-6]]
+        row = against_torch.row_of({"parameters": 1000}, [Named("onepass"), Named("fused")], samples)
+        fused = row["contestants"]["fused"]
+        self.assertAlmostEqual(fused["over_onepass"]["low"], 1.5)
+        self.assertAlmostEqual(fused["over_onepass"]["high"], 1.5)
+        self.assertAlmostEqual(fused["ns_per_parameter"]["median"], 4.5)
+        self.assertAlmostEqual(fused["host_microseconds"]["median"], 2.0)
+
+    def test_says_so_without_pytorch(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "torch.py").write_text("raise ImportError\n")
+            result = subprocess.run([sys.executable, BENCH / "against_torch.py", "--library", LIBRARY],
+                                    env=dict(os.environ, PYTHONPATH=folder), capture_output=True, text=True)
+        self.assertEqual(result.returncode, against_torch.NO_TORCH, result.stderr)
+        self.assertIn("PyTorch cannot be imported", result.stderr)
+
+
+@unittest.skipIf(torch is None, "PyTorch cannot be imported here")
+class WithTorch(unittest.TestCase):
+    def checked(self, rule_name, dtype, **changes):
+        rule = torch_rivals.RULES[rule_name]
+        model = torch_rivals.Model([20001, 7, 300], dtype, "cpu")
+        library = torch_rivals.onepass_c.Library(LIBRARY)
+        return torch_rivals.check(torch_rivals.onepass_contestant(library, rule, model, 1, **changes), rule, model)
+
+    def test_a_wrong_step_is_noticed(self):
+        small = {"lr": 1.00002, "beta1": 1.0002, "beta2": 1.0001, "eps": 2000.0, "weight_decay": 2.0}
+        # In bfloat16 a step has 2 to 3 digits.
+        large = {"lr": 1.3, "eps": 1e7}
+        for dtype, factors in (("float32", small), ("bfloat16", large)):
+            self.assertEqual(self.checked("adamw", dtype), 3 * 4096 + 307)
+            numbers = torch_rivals.RULES["adamw"].onepass_numbers()
+            for name, factor in factors.items():
+                with self.assertRaises(torch_rivals.Mismatch, msg=f"{dtype} {name}"):
+                    self.checked("adamw", dtype, **{name: numbers[name] * factor})
+        with self.assertRaises(torch_rivals.Mismatch):
+            self.checked("rmsprop", "float32", eps_outside_root=0, eps=1e-6)
+
+    def test_all_of_it_on_small_layouts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            report, table = pathlib.Path(folder) / "run.json", pathlib.Path(folder) / "run.md"
+            result = subprocess.run([sys.executable, "-W", "ignore", BENCH / "against_torch.py", "--library", LIBRARY,
+                                     "--quick", "--device", "cpu", "--json", report, "--markdown", table],
+                                    capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            run = json.loads(report.read_text())
+            lines = table.read_text().splitlines()
+        self.assertEqual(len(run["rows"]), 2 * 2 * 2 * len(torch_rivals.RULES))
+        self.assertEqual(sum(line.startswith("| ") for line in lines), 1 + len(run["rows"]))
+        self.assertEqual(set(run["rows"][0]["contestants"]), {"onepass", *against_torch.WAYS})
+
+    def test_what_there_is_not_is_refused(self):
+        for arguments, sentence in ((["--rule", "lion"], "--rule lion: there is none"),
+                                    (["--layout", "bert"], "no layout bert"), (["--threads", "0"], "from 1 on"),
+                                    (["--device", "cuda:9"], "--device cuda:9")):
+            result = subprocess.run([sys.executable, "-W", "ignore", BENCH / "against_torch.py", "--library", LIBRARY,
+                                     *arguments], capture_output=True, text=True)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(sentence, result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,49 @@
+"""torch_layouts.py - the sizes of models' tensors, as bench/cases/layouts.cpp has them."""
+
+
+def resnet50():
+    """torchvision's ResNet-50 with 1,000 classes: convolutions without bias, each with its batch normalisation."""
+    sizes = []
+
+    def convolution(inputs, outputs, kernel):
+        sizes.extend((outputs * inputs * kernel * kernel, outputs, outputs))
+
+    convolution(3, 64, 7)
+    inputs = 64
+    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for block in range(blocks):
+            convolution(inputs, width, 1)
+            convolution(width, width, 3)
+            convolution(width, 4 * width, 1)
+            if block == 0:
+                convolution(inputs, 4 * width, 1)
+            inputs = 4 * width
+    return sizes + [inputs * 1000, 1000]
+
+
+def gpt2():
+    """GPT-2 with 124M parameters, its output tied to its input embedding."""
+    width = 768
+    layer = [width, width, 3 * width * width, 3 * width, width * width, width]
+    layer += [width, width, 4 * width * width, 4 * width, 4 * width * width, width]
+    return [50257 * width, 1024 * width] + 12 * layer + [width, width]
+
+
+def layout(name):
+    """The sizes that "1e6", "resnet50", "gpt2" or "1000x1000" stands for. Raises ValueError for another name."""
+    if name == "resnet50":
+        return resnet50()
+    if name == "gpt2":
+        return gpt2()
+    try:
+        if "x" in name:
+            count, each = (int(part) for part in name.split("x"))
+            sizes = [each] * count
+        else:
+            sizes = [int(float(name))]
+    except (ValueError, OverflowError):
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"there is no layout {name}; there are resnet50, gpt2, a size as 1e6, and tensors x elements "
+                         "as 1000x1000")
+    return sizes
