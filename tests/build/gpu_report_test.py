@@ -1,0 +1,145 @@
+"""tools/gpu-report: on made-up machines whose programs are scripts, and, with --quick, on the emulator."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(sys.argv.pop(1))
+EMULATOR = pathlib.Path(sys.argv.pop(1)) if len(sys.argv) > 1 else None
+
+TESTS = """
+cat > "${GTEST_OUTPUT#json:}" <<'END'
+{"testsuites": [{"testsuite": [
+  {"classname": "Cuda", "name": "Works", "result": "COMPLETED"},
+  {"classname": "Cuda", "name": "Breaks", "result": "COMPLETED", "failures": [{"failure": "1 is not 2"}]},
+  {"classname": "Cuda", "name": "Waits", "result": "SKIPPED"}]}]}
+END
+exit 1"""
+BENCH = """
+echo "$@" > arguments
+while [ $# -gt 0 ]; do
+  case $1 in
+    --json) echo '{"rows": [1, 2, 3]}' > "$2" ;;
+    --markdown) echo '| a table |' > "$2" ;;
+  esac
+  shift
+done"""
+SANITIZER = """
+echo "========= $2 on $5 with $GTEST_FILTER"
+[ $2 = memcheck ] && echo "========= ERROR SUMMARY: 0 errors" && exit 0
+echo "========= RACECHECK SUMMARY: 2 hazards displayed (2 errors, 0 warnings)"
+exit 99"""
+SMI = """
+case $3 in
+  *driver*) echo 570.86 ;;
+  *memory.total*) echo "81559 MiB" ;;
+  *) echo "2619 MHz" ;;
+esac"""
+
+
+class Machine:
+    """A folder of programs: some in the build, some in the PATH."""
+
+    def __init__(self, folder, gpu="Fast GPU (80GB)"):
+        self.folder = pathlib.Path(folder).resolve()
+        self.write("build/onepass_show_device", f'[ "$1" = cuda ] && echo "{gpu}"' if gpu else "")
+        self.write("build/tests/onepass_cuda_tests", TESTS)
+        self.write("build/bench/onepass_bench", BENCH.replace("> arguments", f"> {self.folder}/arguments"))
+        self.write("path/compute-sanitizer", SANITIZER)
+        self.write("path/nvidia-smi", SMI)
+
+    def write(self, name, script):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{script}\n")
+        path.chmod(0o755)
+
+    def report(self, *arguments):
+        environment = dict(os.environ, PATH=f"{self.folder}/path:{os.environ['PATH']}")
+        return subprocess.run([sys.executable, ROOT / "tools/gpu-report", "--build", self.folder / "build", "--output",
+                               self.folder / "out", *arguments], env=environment, capture_output=True, text=True)
+
+    def written(self, name="fast-gpu-80gb"):
+        out = self.folder / "out"
+        return json.loads((out / f"{name}.json").read_text()), (out / f"{name}.md").read_text()
+
+
+class GpuReport(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+
+    def test_without_a_gpu_it_says_so(self):
+        result = Machine(self.temporary.name, gpu=None).report()
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stderr, "gpu-report: there is no CUDA device here that can be used, so there is "
+                                        "nothing to report\n")
+
+    def test_reports_what_every_part_said(self):
+        machine = Machine(self.temporary.name)
+        result = machine.report("--only", "tests,memcheck,racecheck,bench")
+        self.assertEqual(result.returncode, 1, result.stderr)  # a test and racecheck fail
+        report, table = machine.written()
+        about, parts = report["about"], report["parts"]
+        self.assertEqual((about["gpu"], about["driver"], about["memory"]), ("Fast GPU (80GB)", "570.86", "81559 MiB"))
+        self.assertRegex(about["commit"], r"^[0-9a-f]{7,}(-dirty)?$|^unknown$")
+        self.assertEqual((parts["tests"]["passed"], parts["tests"]["skipped"]), (1, 1))
+        self.assertEqual(parts["tests"]["summary"], "1 passed, 1 failed, 1 skipped: Cuda.Breaks")
+        self.assertEqual([parts[name]["verdict"] for name in ("tests", "memcheck", "racecheck", "bench")],
+                         ["failed", "passed", "failed", "passed"])
+        self.assertEqual(parts["memcheck"]["summary"], "ERROR SUMMARY: 0 errors")
+        self.assertIn("2 hazards", parts["racecheck"]["summary"])
+        self.assertEqual(parts["bench"]["report"]["rows"], [1, 2, 3])
+        for text in ("Fast GPU (80GB)", "570.86", "Cuda.Breaks", "| a table |", "2 hazards", "not asked for"):
+            self.assertIn(text, table)
+        arguments = (machine.folder / "arguments").read_text()
+        self.assertIn("--device cuda:0", arguments)
+        self.assertIn("--memory 39.8", arguments)
+
+    def test_a_benchmark_that_fails_is_no_result(self):
+        machine = Machine(self.temporary.name)
+        machine.write("build/bench/onepass_bench", "echo first; echo 'adamw f32: limit has changed something'; exit 1")
+        self.assertEqual(machine.report("--only", "bench").returncode, 1)
+        report, table = machine.written()
+        self.assertEqual(report["parts"]["bench"]["verdict"], "failed")
+        self.assertIn("status 1: adamw f32: limit has changed something", table)
+
+    def test_what_takes_too_long_is_stopped(self):
+        machine = Machine(self.temporary.name)
+        machine.write("build/tests/onepass_cuda_tests", "exec sleep 60")
+        self.assertEqual(machine.report("--only", "tests", "--timeout", "0.5").returncode, 1)
+        self.assertIn("took longer than was allowed", machine.written()[1])
+
+    def test_parts_of_an_earlier_report_stay(self):
+        machine = Machine(self.temporary.name)
+        machine.report("--only", "memcheck")
+        machine.report("--only", "bench")
+        self.assertEqual(set(machine.written()[0]["parts"]), {"memcheck", "bench"})
+        machine.write("path/nvidia-smi", SMI.replace("570.86", "580.1"))
+        machine.report("--only", "bench")
+        self.assertEqual(set(machine.written()[0]["parts"]), {"bench"})
+
+    def test_an_unknown_part_is_refused(self):
+        result = Machine(self.temporary.name).report("--only", "games")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--only games: there is no such part", result.stderr)
+
+    @unittest.skipIf(EMULATOR is None, "there is no emulator in this build")
+    def test_all_of_it_on_the_emulator(self):
+        paths = [str(EMULATOR), os.environ.get("LD_LIBRARY_PATH", "")]
+        result = subprocess.run([sys.executable, ROOT / "tools/gpu-report", "--build", BUILD, "--output",
+                                 self.temporary.name, "--only", "tests,bench", "--quick"], capture_output=True, text=True,
+                                env=dict(os.environ, LD_LIBRARY_PATH=":".join(path for path in paths if path)))
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        report = json.loads((pathlib.Path(self.temporary.name) / "onepass-cuda-emulator.json").read_text())
+        self.assertGreater(report["parts"]["tests"]["passed"], 0)
+        self.assertEqual(report["parts"]["bench"]["report"]["rows"][0]["rule"], "adamw")
+
+
+if __name__ == "__main__":
+    unittest.main()
