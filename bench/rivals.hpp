@@ -49,7 +49,7 @@ class Rivals {
 /// Limit, copy and, in float32, the baselines, on the threads that onepass steps on.
 std::unique_ptr<Rivals> cpu_rivals(const Scene& scene);
 #ifdef ONEPASS_BENCH_CUDA
-/// The copy.
+/// Limit, copy and, in float32, the unfused step of cuBLAS calls and Thrust transforms.
 std::unique_ptr<Rivals> cuda_rivals(const Scene& scene);
 #endif
 

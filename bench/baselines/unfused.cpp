@@ -13,34 +13,40 @@ namespace {
 using Context = UnfusedContext;
 using Part = UnfusedPart;
 
-blasint length(const Part& part) { return static_cast<blasint>(part.count); }
-void scale(const Part& part, float factor, float* x) { cblas_sscal(length(part), factor, x, 1); }
-void add(const Part& part, float factor, const float* x, float* y) {
-  cblas_saxpy(length(part), factor, x, 1, y, 1);
-}
+class OpenBlas final : public Blas {
+ public:
+  void scale(std::int64_t count, float factor, float* x) const override {
+    cblas_sscal(static_cast<blasint>(count), factor, x, 1);
+  }
+  void add(std::int64_t count, float factor, const float* x, float* y) const override {
+    cblas_saxpy(static_cast<blasint>(count), factor, x, 1, y, 1);
+  }
+};
 
 // Moments: kState is which.
 template <int kState>
 void keep_momentum(const Context& on, const Part& part) {
-  scale(part, on.k.starts ? 0.0f : on.k.momentum, part.at.states[kState]);
+  on.blas.scale(part.count, on.k.starts ? 0.0f : on.k.momentum, part.at.states[kState]);
 }
 template <int kState>
-void add_grad(const Context&, const Part& part) {
-  add(part, 1.0f, part.at.grad, part.at.states[kState]);
+void add_grad(const Context& on, const Part& part) {
+  on.blas.add(part.count, 1.0f, part.at.grad, part.at.states[kState]);
 }
 template <int kState>
 void keep_first(const Context& on, const Part& part) {
-  scale(part, 1.0f - on.k.first, part.at.states[kState]);
+  on.blas.scale(part.count, 1.0f - on.k.first, part.at.states[kState]);
 }
 template <int kState>
 void add_first(const Context& on, const Part& part) {
-  add(part, on.k.first, part.at.grad, part.at.states[kState]);
+  on.blas.add(part.count, on.k.first, part.at.grad, part.at.states[kState]);
 }
 template <int kState>
 void add_first_squares(const Context& on, const Part& part) {
   on.passes.add_squares(part.at.states[kState], part.at.grad, on.k.first, part.count);
 }
-void keep_second(const Context& on, const Part& part) { scale(part, 1.0f - on.k.second, part.at.states[1]); }
+void keep_second(const Context& on, const Part& part) {
+  on.blas.scale(part.count, 1.0f - on.k.second, part.at.states[1]);
+}
 void add_second_squares(const Context& on, const Part& part) {
   on.passes.add_squares(part.at.states[1], part.at.grad, on.k.second, part.count);
 }
@@ -63,13 +69,15 @@ void roots(const Context& on, const Part& part) {
 void quotient(const Context& on, const Part& part) {
   on.passes.quotient(part.scratch, part.at.states[0], part.count);
 }
-void decay(const Context& on, const Part& part) { scale(part, on.k.decay, part.at.param); }
-void subtract_grad(const Context& on, const Part& part) { add(part, -on.k.lr, part.at.grad, part.at.param); }
+void decay(const Context& on, const Part& part) { on.blas.scale(part.count, on.k.decay, part.at.param); }
+void subtract_grad(const Context& on, const Part& part) {
+  on.blas.add(part.count, -on.k.lr, part.at.grad, part.at.param);
+}
 void subtract_state(const Context& on, const Part& part) {
-  add(part, -on.k.lr, part.at.states[0], part.at.param);
+  on.blas.add(part.count, -on.k.lr, part.at.states[0], part.at.param);
 }
 void subtract_scratch(const Context& on, const Part& part) {
-  add(part, -on.k.lr, part.scratch, part.at.param);
+  on.blas.add(part.count, -on.k.lr, part.scratch, part.at.param);
 }
 
 constexpr std::array<UnfusedPass, 1> kSgd{subtract_grad};
@@ -102,6 +110,11 @@ std::span<const UnfusedPass> unfused_passes(std::string_view rule) {
     if (row.rule == rule) return row.passes;
   }
   throw std::logic_error("onepass_bench: no unfused passes for " + std::string(rule));
+}
+
+const Blas& open_blas() {
+  static const OpenBlas only;
+  return only;
 }
 
 void leave_blas_single_threaded() { openblas_set_num_threads(1); }

@@ -16,19 +16,29 @@ struct UnfusedPart {
   std::int64_t count;
 };
 
+/// What BLAS has, on the device where the streams are.
+class Blas {
+ public:
+  virtual ~Blas() = default;
+  virtual void scale(std::int64_t count, float factor, float* x) const = 0;                ///< x *= factor
+  virtual void add(std::int64_t count, float factor, const float* x, float* y) const = 0;  ///< y += factor x
+};
+/// OpenBLAS, on the thread that calls.
+const Blas& open_blas();
+
 struct UnfusedContext {
   const plain::Numbers& k;
   const Passes& passes;
+  const Blas& blas = open_blas();
 };
 
 using UnfusedPass = void (*)(const UnfusedContext& context, const UnfusedPart& part);
 
-/// The passes of a step of the rule called `rule`, each over the whole model before the next begins. What
-/// BLAS has (scal, axpy) is OpenBLAS's, which is left with one thread: the caller divides the work. Throws
-/// std::logic_error if there is no such rule.
+/// The passes of a step of the rule called `rule`, each over the whole model before the next begins; the same
+/// on every device. Throws std::logic_error if there is no such rule.
 std::span<const UnfusedPass> unfused_passes(std::string_view rule);
 
-/// Gives OpenBLAS's calls the thread that makes them. Once, before any of the passes.
+/// Gives OpenBLAS's calls the thread that makes them: the caller divides the work. Once, before any pass.
 void leave_blas_single_threaded();
 
 }  // namespace onepass::bench

@@ -3,17 +3,11 @@
 
 #include <chrono>
 
+#include "bench/cuda/check.hpp"
 #include "bench/machine/machine.hpp"
-#include "onepass/error.hpp"
 
 namespace onepass::bench {
 namespace {
-
-void check(cudaError_t error, const char* call) {
-  if (error != cudaSuccess) {
-    throw CudaError(std::string("onepass_bench: ") + call + ": " + cudaGetErrorString(error));
-  }
-}
 
 class Event {
  public:

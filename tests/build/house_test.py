@@ -15,6 +15,7 @@ ALLOWED = {
     "include": {"onepass/"},
     "kernels": {"onepass/", "kernels/"},
     "host": {"onepass/", "kernels/", "host/"},
+    "python": {"onepass/", "python/"},
     "tests/reference": {"reference/"},
 }
 # Third-party and CUDA headers have no business in the public room; the CUDA runtime none in the rest of host/.
