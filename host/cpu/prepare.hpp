@@ -24,7 +24,8 @@ void prepare(const kernels::Table& table) {
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
         table.steps[t] == table.steps[last]) {
       coefficients[t] = coefficients[last];
-      coefficients[t].step = kernels::tensor_step(table, t);
+      coefficients[t].step.draws = kernels::draws_of(table, table.tensors[t]);
+      coefficients[t].step.zero_grad = kernels::zeroes_gradient(table, t);
     } else {
       kernels::form_coefficients<Rule>(table, plan, t);
     }
