@@ -16,8 +16,12 @@ mark_as_advanced(ONEPASS_SWEEP_OPTIMIZATION)
 set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
   CACHE INTERNAL "")
 
-# The arithmetic of the kernels is what the rules say: IEEE, no contraction. The PTX stays readable.
-set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
+# The arithmetic of the kernels is what the rules say: IEEE, no contraction. Where there are tests, the emulator reads
+# the PTX and names its lines, which makes a library five times as large.
+set(ONEPASS_KERNEL_FLAGS -fmad=false CACHE INTERNAL "")
+if(ONEPASS_BUILD_TESTS)
+  set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
+endif()
 
 # One file for each instruction set, from a template that says @isa@.
 function(onepass_add_per_isa target stem template)

@@ -5,16 +5,8 @@
 
 #include <cstdint>
 
+#include "host/cpu/intrinsics.hpp"
 #include "onepass/storage/quantized8.hpp"
-
-#if defined(__AVX512BW__)
-// gcc 12 takes the undefined operands in its own header for mistakes (its bug 105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 
 // Internal linkage, as in sweep.hpp.
 namespace onepass::cpu {

@@ -5,16 +5,8 @@
 
 #include <cstdint>
 
+#include "host/cpu/intrinsics.hpp"
 #include "onepass/random/philox.hpp"
-
-#if defined(__x86_64__)
-// gcc 12 takes the undefined operands in its own header for mistakes (its bug 105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 
 // Internal linkage, as in sweep.hpp: compiled once for each instruction set.
 namespace onepass::cpu {
