@@ -12,10 +12,14 @@
 
 namespace onepass::kernels {
 
-/// Of a block. With 256 threads ptxas gives kernels of quantised states 128 registers and spills; with 128 it
-/// finds that 75 to 95 will do.
+/// Threads of a block, and how many blocks a processor is to have room for. 0 leaves that to ptxas, which
+/// aims at many, and spills where eight elements and their states are in flight.
 template <class Format>
 inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
+template <class Format>
+inline constexpr int kBlocks = Format::kAllFloat32  ? 0
+                               : Format::kQuantized ? 3
+                                                    : 2;
 
 /// A state's stream, found by its number among the bases of Streams: std::tuple is for the host.
 template <class Stream, std::size_t kState>
@@ -129,7 +133,7 @@ __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
 /// Reads p, g and each state once, writes p and each state once, moves an average of p and writes a copy of
 /// it where a tensor has them, and zeros over g where that is asked for.
 template <class Rule, class Variant, class Format>
-__global__ void __launch_bounds__(kThreads<Format>) elementwise(const Table table) {
+__global__ void __launch_bounds__(kThreads<Format>, kBlocks<Format>) elementwise(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
