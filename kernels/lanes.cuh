@@ -56,10 +56,11 @@ struct Raw {
   __device__ __forceinline__ void load(const Element* from, int count, Access access) {
 #pragma unroll
     for (int lane = 0; lane < kCount; ++lane) element[lane] = Element{};
-    copy_lanes<kCount>(element, from, count, access);
+    // Said again here: in a long function the compiler loses what was said where the pointer was read.
+    copy_lanes<kCount>(element, declared_global(from), count, access);
   }
   __device__ __forceinline__ void store(Element* to, int count, Access access) const {
-    copy_lanes<kCount>(to, element, count, access);
+    copy_lanes<kCount>(declared_global(to), element, count, access);
   }
 };
 

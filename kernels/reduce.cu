@@ -175,7 +175,7 @@ __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table 
 }
 
 /// As above.
-__global__ void __launch_bounds__(kThreads) reduce_penalty_kernel(const Table table) {
+__global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
   reduce_all<Measure::penalty>(table, block);
