@@ -1,8 +1,11 @@
 // sweep_grouped.hpp - one chunk whose states are quantised, group by group.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -20,110 +23,119 @@ template <class Variant, std::size_t kState>
 using GroupCodec = std::conditional_t<(kNonnegativeStates<Variant> >> kState & 1u) != 0,
                                       storage::Nonnegative8, storage::Signed8>;
 
-/// One state of a chunk: codes, and a scale for each group.
-template <class Codec>
-struct GroupedState {
-  typename Codec::Code* codes;
-  std::uint16_t* scales;
-
-  GroupedState(void* state, std::int64_t begin, std::int64_t numel)
-      : codes(static_cast<typename Codec::Code*>(state) + begin),
-        scales(reinterpret_cast<std::uint16_t*>(static_cast<std::byte*>(state) + kernels::scales_at(numel)) +
-               begin / storage::kGroup) {}
-
-  void load(float* values, std::int64_t at, int count) const {
-    const float scale = storage::BFloat16::decode(scales[at / storage::kGroup]);
-    count == storage::kGroup ? decode_group<Codec>(codes + at, scale, values)
-                             : decode_some<Codec>(codes + at, scale, values, count);
-  }
-
-  /// Of staged values.
-  void store(const float* values, std::int64_t at, int count, storage::Dither dither) const {
-    scales[at / storage::kGroup] = count == storage::kGroup
-                                       ? encode_group<Codec>(values, dither, codes + at)
-                                       : encode_some<Codec>(values, dither, codes + at, count);
-  }
+template <class Variant, class Indices>
+struct GroupedStatesOf;
+template <class Variant, std::size_t... kState>
+struct GroupedStatesOf<Variant, std::index_sequence<kState...>> {
+  using Type = std::tuple<GroupedState<GroupCodec<Variant, kState>>...>;
 };
+/// All states of a variant.
+template <class Variant>
+using GroupedStates = typename GroupedStatesOf<Variant, std::make_index_sequence<kStateCount<Variant>>>::Type;
 
-/// Elements that are in float32 at a time: what is stored in half vectors is long there when whole ones read
-/// it, where a group at a time waits for each.
-constexpr int kStagedGroups = 8;
-constexpr int kStaged = kStagedGroups * storage::kGroup;
+template <class Codec>
+GroupedState<Codec> grouped(void* state, std::int64_t begin, std::int64_t numel) {
+  auto* const scales =
+      reinterpret_cast<std::uint16_t*>(static_cast<std::byte*>(state) + kernels::scales_at(numel));
+  return {static_cast<typename Codec::Code*>(state) + begin, scales + begin / storage::kGroup};
+}
 
-/// The rule, on groups that lie in float32, and the staging of what it leaves: a root that both take is taken
-/// once.
-template <class Variant, bool kPlain, class Rule, std::size_t... kState>
-inline __attribute__((always_inline)) void move_groups(const rule::TensorCoefficients<Rule>& k,
-                                                       float* __restrict p, const float* __restrict g,
-                                                       float (*__restrict states)[kStaged], int count,
-                                                       std::index_sequence<kState...>) {
+/// The rule, on groups that lie in float32, and the staging of what it leaves: a root that both take is
+/// taken once. The arrays are registers where the loads around fill them by whole vectors.
+template <class Variant, bool kPlain, class Rule, std::size_t... kState, class... State>
+inline __attribute__((always_inline)) void move_run(const rule::TensorCoefficients<Rule>& k,
+                                                    float* __restrict p, const float* __restrict g, int count,
+                                                    std::index_sequence<kState...> /*states*/,
+                                                    State* __restrict... state) {
 #pragma GCC ivdep
   for (int i = 0; i < count; ++i) {
-    float value[sizeof...(kState) + 1] = {states[kState][i]...};
+    float value[sizeof...(kState) + 1] = {state[i]...};
     rule::move<Variant, true, kPlain>(k, p[i], g[i], value[kState]...);
-    ((states[kState][i] = GroupCodec<Variant, kState>::stage(value[kState])), ...);
+    ((state[i] = GroupCodec<Variant, kState>::stage(value[kState])), ...);
   }
 }
 
-/// Calls work(first, count) for each group of `count` elements; the last may be cut short.
-template <class Work>
-inline __attribute__((always_inline)) void each_group(int count, const Work& work) {
-  int first = 0;
-  for (; first + storage::kGroup <= count; first += storage::kGroup) work(first, storage::kGroup);
-  if (first < count) work(first, count - first);
+/// `count` elements from the start of a group on, at most kStaged. Of a group cut short there is room for the
+/// whole, and what is beyond `count` is nobody's. A function of its own, so that what the compiler made of it
+/// can be found.
+template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
+__attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule> k, const Streams at,
+                                            [[maybe_unused]] const GroupedStates<Variant> states,
+                                            const std::uint32_t* words, int count,
+                                            std::index_sequence<kState...> indices) {
+  using Format = typename Streams::Format;
+  constexpr int kGroup = storage::kGroup;
+  [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStaged];
+  const int groups = (count + kGroup - 1) / kGroup;
+  for (int first = 0; first < groups * kGroup; first += kMoved) {
+    const int some = kMoved == kGroup ? kGroup : std::min(kMoved, groups * kGroup - first);
+    alignas(64) float p[kMoved], g[kMoved];
+    load_params(at.param + first, at.remainder + first, p, some, Format{});
+    load_grads(at.grad + first, g, some, typename Streams::GradCodec{});
+    for (int i = 0; i < some; i += kGroup) {
+      (..., load_group(std::get<kState>(states).from((first + i) / kGroup), staged[kState] + first + i));
+    }
+    move_run<Variant, kPlain>(k, p, g, some, indices, (staged[kState] + first)...);
+    store_params(p, at.param + first, at.remainder + first, some, Format{});
+  }
+  // What is nobody's has no part in a scale.
+  (..., std::fill(staged[kState] + count, staged[kState] + kStaged, 0.0f));
+  (..., store_groups(staged[kState], groups, words + kState, std::get<kState>(states)));
 }
 
-/// `count` elements from the start of a group on; of kStaged of them the compiler knows the count. `words`:
-/// the groups' random bits, four words a group, one for each state.
-template <class Variant, bool kPlain, class Rule, class Streams, class States, std::size_t... kState>
-inline __attribute__((always_inline)) void step_groups(const rule::TensorCoefficients<Rule>& k,
-                                                       const Streams& streams, const States& states,
-                                                       const std::uint32_t* words, std::int64_t at, int count,
-                                                       std::index_sequence<kState...> indices) {
-  using Format = typename Streams::Format;
-  alignas(64) float p[kStaged], g[kStaged], values[sizeof...(kState) + 1][kStaged];
-  for (int i = 0; i < count; ++i) p[i] = decode_param<Format>(streams.param + at, streams.remainder + at, i);
-  for (int i = 0; i < count; ++i) g[i] = Streams::GradCodec::decode(streams.grad[at + i]);
-  each_group(
-      count, [&](int first, [[maybe_unused]] int some) __attribute__((always_inline)) {
-        (..., std::get<kState>(states).load(values[kState] + first, at + first, some));
-      });
-  move_groups<Variant, kPlain>(k, p, g, values, count, indices);
-  for (int i = 0; i < count; ++i) encode_param<Format>(p[i], streams.param + at, streams.remainder + at, i);
-  each_group(
-      count, [&](int first, [[maybe_unused]] int some) __attribute__((always_inline)) {
-        [[maybe_unused]] const std::uint32_t* const mine = words + 4 * (first / storage::kGroup);
-        (..., std::get<kState>(states).store(values[kState] + first, at + first, some,
-                                             storage::Dither{mine[kState]}));
-      });
+/// As sweep_groups(), for a group cut short by the tensor's end: where there is room for a whole one.
+template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
+void sweep_cut_group(const rule::TensorCoefficients<Rule>& k, const Streams& at,
+                     const GroupedStates<Variant>& states, const std::uint32_t* words, int count,
+                     std::index_sequence<kState...> indices) {
+  using Param = typename Streams::Format::Param;
+  typename Param::Element param[storage::kGroup]{};
+  typename Param::Remainder remainder[storage::kGroup]{};
+  typename Streams::GradCodec::Element grad[storage::kGroup]{};
+  std::tuple<std::array<typename GroupCodec<Variant, kState>::Code, storage::kGroup>...> codes{};
+  std::copy_n(at.param, count, param);
+  if constexpr (Streams::Format::kHasRemainder) std::copy_n(at.remainder, count, remainder);
+  std::copy_n(at.grad, count, grad);
+  (..., std::copy_n(std::get<kState>(states).codes, count, std::get<kState>(codes).data()));
+  Streams roomy = at;
+  roomy.param = param, roomy.remainder = remainder, roomy.grad = grad;
+  sweep_groups<Variant, kPlain>(k, roomy,
+                                {{std::get<kState>(codes).data(), std::get<kState>(states).scales}...}, words,
+                                count, indices);
+  std::copy_n(param, count, at.param);
+  if constexpr (Streams::Format::kHasRemainder) std::copy_n(remainder, count, at.remainder);
+  (..., std::copy_n(std::get<kState>(codes).data(), count, std::get<kState>(states).codes));
 }
 
 template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
-__attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule> k, const Streams streams,
-                                            std::index_sequence<kState...> indices) {
-  const std::tuple<GroupedState<GroupCodec<Variant, kState>>...> states{
-      {streams.states[kState], streams.begin, streams.numel}...};
+void grouped_states(const rule::TensorCoefficients<Rule>& k, const Streams& streams,
+                    std::index_sequence<kState...> indices) {
+  const GroupedStates<Variant> states{
+      grouped<GroupCodec<Variant, kState>>(streams.states[kState], streams.begin, streams.numel)...};
   std::uint32_t words[kGroup];
-  for (std::int64_t at = 0; at < streams.count; at += kStaged) {
-    const std::int64_t drawn = at / storage::kGroup % kGroupBlocks;
-    if (sizeof...(kState) != 0 && drawn == 0) {
+  for (std::int64_t i = 0, count = 0; i < streams.count; i += count) {
+    const std::int64_t group = i / storage::kGroup, left = streams.count - i;
+    if (sizeof...(kState) != 0 && i % kDrawnRun == 0) {
       draw_words(k.step.draws,
-                 k.step.draws.counter((streams.begin + at) / storage::kGroup, random::Purpose::rounding),
+                 k.step.draws.counter(streams.begin / storage::kGroup + group, random::Purpose::rounding),
                  words);
     }
-    const std::uint32_t* const mine = words + 4 * drawn;
-    if (at + kStaged <= streams.count) {
-      step_groups<Variant, kPlain>(k, streams, states, mine, at, kStaged, indices);
+    const std::uint32_t* const mine = words + group % kGroupBlocks * 4;
+    const GroupedStates<Variant> at{std::get<kState>(states).from(group)...};
+    count = left >= storage::kGroup
+                ? std::min<std::int64_t>(left / storage::kGroup * storage::kGroup, kStaged)
+                : left;
+    if (count >= storage::kGroup) {
+      sweep_groups<Variant, kPlain>(k, streams.from(i), at, mine, static_cast<int>(count), indices);
     } else {
-      step_groups<Variant, false>(k, streams, states, mine, at, static_cast<int>(streams.count - at),
-                                  indices);
+      sweep_cut_group<Variant, kPlain>(k, streams.from(i), at, mine, static_cast<int>(count), indices);
     }
   }
 }
 
 template <class Variant, bool kPlain, class Rule, class Streams>
 void sweep_grouped(const rule::TensorCoefficients<Rule>& k, const Streams& streams) {
-  sweep_groups<Variant, kPlain>(k, streams, std::make_index_sequence<kStateCount<Variant>>{});
+  grouped_states<Variant, kPlain>(k, streams, std::make_index_sequence<kStateCount<Variant>>{});
 }
 
 }  // namespace

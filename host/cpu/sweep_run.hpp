@@ -42,6 +42,14 @@ struct ChunkStreams {
     }
     return streams;
   }
+
+  /// The same, from its element i on.
+  [[nodiscard]] ChunkStreams from(std::int64_t i) const {
+    ChunkStreams rest = *this;
+    rest.param += i, rest.grad += i, rest.begin += i, rest.count -= i;
+    if constexpr (Format::kHasRemainder) rest.remainder += i;
+    return rest;
+  }
 };
 
 /// The float32 of a parameter.

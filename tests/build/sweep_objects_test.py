@@ -23,8 +23,7 @@ OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; those roun
 WITHOUT_STATES = 2 * 2 + 2 * 2
 LOOPS = {"sgd": 2 * OF_VARIANT - WITHOUT_STATES, "rmsprop": 4 * OF_VARIANT, "adam": 2 * OF_VARIANT, "adamw": 2 * OF_VARIANT}
 # What the loops of each format must hold besides, by the beginning of its name: 16-bit numbers are widened and
-# narrowed at full width too. With AVX-512 8-bit groups have loads and stores of their own (group_codec.hpp), which
-# states alone need: of SGD without momentum nothing is asked.
+# narrowed at full width too. With AVX-512 groups of 8-bit states have loads and stores of their own (group_codec_avx512.hpp).
 NARROW = {"avx2": r"vpackusdw", "avx512": r"vpermt2w"}
 CODECS = {
     r"sweep_\w*run<.*?Format<onepass::storage::Alone<onepass::storage::BFloat16>": {
@@ -32,8 +31,8 @@ CODECS = {
     r"sweep_run<.*?Format<onepass::storage::SplitBFloat16": {
         isa: [r"vpmovzxwd", r"vpmovsxwd", narrow] for isa, narrow in NARROW.items()},
     r"sweep_run<.*?Format<onepass::storage::WithMaster": {isa: [narrow] for isa, narrow in NARROW.items()},
-    r"sweep_groups<": {"avx2": [r"vpmovsxbw", r"vpmovzxwd", r"vpackusdw", r"vpackuswb"], "avx512": [r"vpmovzxwd"]},
-    r"sweep_groups<onepass::(Adam|RMSProp)::": {"avx2": [], "avx512": [r"vpmovdb", r"vpmovsxbd|vpmovzxbd"]},
+    r"sweep_groups<": {
+        "avx2": [r"vpmovsxbw", r"vpmovzxwd", r"vpackusdw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
 }
 # The loops that know no rule, by the beginning of their name: reductions in double, by Measure, and accumulation.
 TABLE_LOOPS = {

@@ -18,6 +18,8 @@ inline constexpr int kGroup = 32;
 struct Dither {
   std::uint32_t random;  ///< 32 uniform bits, other ones for each group, stream and step.
 
+  static constexpr std::uint32_t kGolden = 0x9E3779B9u;  ///< The golden section of 2^32.
+
   /// The upper kBits.
   template <int kBits>
   [[nodiscard]] ONEPASS_LANE Bits at(int element) const {
@@ -25,7 +27,7 @@ struct Dither {
   }
   /// The same noise, counted from another element of the group on.
   [[nodiscard]] ONEPASS_LANE Dither from(int element) const {
-    return {random + static_cast<std::uint32_t>(element) * 0x9E3779B9u};
+    return {random + static_cast<std::uint32_t>(element) * kGolden};
   }
 };
 

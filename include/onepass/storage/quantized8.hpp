@@ -64,7 +64,7 @@ struct Signed8 {
     return static_cast<std::uint16_t>(select(below(largest, kLeast), 0, group_scale(largest)));
   }
 
-  static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? kMost / scale : 0.0f; }
+  static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? kCodes / scale : 0.0f; }
 
   /// Of |x| <= scale, the group's, as a float.
   static ONEPASS_LANE Code encode(float x, float scale, Bits noise) {
@@ -78,14 +78,17 @@ struct Signed8 {
     const auto whole = std::int32_t{code};
     const std::int32_t sign = whole >> 31;
     const auto magnitude = static_cast<Bits>((whole ^ sign) - sign);
-    const float y = float_of((magnitude << kShift) + kOne) - 1.0f;
-    return float_of(bits_of(y * (scale * kStep)) | (static_cast<Bits>(sign) & kSign));
+    // (y - 1) * step, rounded once all the same: y - 1 is exact.
+    const float step = scale * kStep;
+    const float x = lane::fma(float_of((magnitude << kShift) + kOne), step, -step);
+    return float_of(bits_of(x) | (static_cast<Bits>(sign) & kSign));
   }
 
   static constexpr int kShift = kMantissaBits - 5;
   /// The noise's steps are larger than what rounding takes from a number that is a code.
   static constexpr int kFine = kShift - kNoiseBits;
-  static constexpr float kMost = 14.75f, kStep = 1.0f / kMost;
+  /// The curve's length: what a scale is divided into.
+  static constexpr float kCodes = 14.75f, kStep = 1.0f / kCodes;
   static constexpr Bits kOne = 0x3f800000u;
   static constexpr Bits kLeast = Bits{127 - 120} << kMantissaBits;
 };
@@ -111,7 +114,7 @@ struct Nonnegative8 {
 
   static ONEPASS_LANE std::uint16_t scale(Bits largest) { return group_scale(largest); }
 
-  static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? 255.0f / scale : 0.0f; }
+  static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? kCodes / scale : 0.0f; }
 
   /// Of a root, at most the scale, the group's, as a float.
   static ONEPASS_LANE Code encode(float root, float scale, Bits noise) {
@@ -123,14 +126,20 @@ struct Nonnegative8 {
   }
 
   static ONEPASS_LANE float decode(Code code, float scale) {
-    const float root = static_cast<float>(std::int32_t{code}) * (scale * kStep);
+    // code * step, rounded once: a sum that stands for the conversion, which is slow on a GPU.
+    const float step = scale * kStep;
+    const float root = lane::fma(float_of(kWhole + code), step, -kWholes * step);
     return root * root;
   }
 
+  static constexpr float kCodes = 255.0f;
   /// 1 / 255 rounded down: the scale may be 2^64, and its square is no float. 255 * kStep = 1 - 2^-24.
   static constexpr float kStep = 0x1.0101p-8f;
   /// What the last place of a sum with it is worth is 2^-kNoiseBits.
   static constexpr float kFixed = 1 << (kMantissaBits - kNoiseBits);
+  /// 2^23 and its pattern: added to a code's bits they are the number 2^23 + code.
+  static constexpr float kWholes = 0x1p23f;
+  static constexpr Bits kWhole = 0x4b000000u;
 
  private:
   /// Negative for -0, so that it counts as 0.

@@ -1,0 +1,212 @@
+// group_codec_avx512.hpp - group_codec.hpp by AVX-512: a group is two vectors of 32-bit numbers, or one of
+// 16-bit words. The same operations as the codecs, in another order where it does not matter; the same bits.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+
+#include "host/cpu/group_codec.hpp"
+#include "host/cpu/half_words.hpp"
+#include "onepass/storage/remainder8.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+template <class GradCodec>
+requires std::same_as<GradCodec, storage::BFloat16>
+inline void load_grads(const typename GradCodec::Element* grad, float* __restrict values, int /*count*/,
+                       int /*a group*/, GradCodec /*of*/) {
+  store(values, join(_mm512_setzero_si512(), _mm512_loadu_si512(grad)));
+}
+
+template <class Format>
+requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
+inline void load_params(const typename Format::Param::Element* param,
+                        const typename Format::Param::Remainder* remainder, float* __restrict values,
+                        int /*a group*/, Format /*of*/) {
+  const __m512i element = _mm512_loadu_si512(param), rest = signed_words(remainder);
+  __m512i lower = _mm512_slli_epi16(rest, 8), upper = _mm512_add_epi16(element, _mm512_srai_epi16(rest, 8));
+  // A zero with an old remainder: rare.
+  const __mmask32 turned = _mm512_movepi16_mask(_mm512_xor_si512(upper, element));
+  if (__builtin_expect(turned != 0, 0)) {
+    lower = _mm512_mask_mov_epi16(lower, turned, _mm512_setzero_si512());
+    upper = _mm512_mask_mov_epi16(upper, turned, element);
+  }
+  store(values, join(lower, upper));
+}
+
+inline __m512i with_canonical_nan(__m512i rounded, __m512i x) {
+  const __mmask16 nan = _mm512_cmp_ps_mask(floats(x), floats(x), _CMP_UNORD_Q);
+  return _mm512_mask_mov_epi32(rounded, nan, all(storage::Bits{storage::BFloat16::kNaN} << 16));
+}
+
+/// To 24 bits, the upper ones; ties to even.
+inline __m512i rounded24(__m512i x) {
+  const __mmask16 odd = _mm512_test_epi32_mask(x, all(0x100));
+  const __m512i up = _mm512_add_epi32(x, all(0x7f));
+  return _mm512_mask_add_epi32(up, odd, up, all(1));
+}
+
+template <class Format>
+requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
+inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
+                         typename Format::Param::Remainder* remainder, int /*a group*/, Format /*of*/) {
+  const Halves x = load(values);
+  Halves whole{rounded24(x.first), rounded24(x.second)};
+  if (__builtin_expect(_mm512_cmp_ps_mask(floats(x.first), floats(x.second), _CMP_UNORD_Q) != 0, 0)) {
+    whole = {with_canonical_nan(whole.first, x.first), with_canonical_nan(whole.second, x.second)};
+  }
+  const __m512i half = all(0x8000);
+  _mm512_storeu_si512(
+      param, upper_words({_mm512_add_epi32(whole.first, half), _mm512_add_epi32(whole.second, half)}));
+  store_bytes(remainder, _mm512_srli_epi16(lower_words(whole), 8));
+}
+
+inline void load_group(const GroupedState<Signed8>& state, float* __restrict values) {
+  const __m512i codes = signed_words(state.codes);
+  constexpr int kUpperShift = Signed8::kShift - 16, kUpperOne = Signed8::kOne >> 16;
+  const Halves y =
+      join(_mm512_setzero_si512(), _mm512_add_epi16(_mm512_slli_epi16(_mm512_abs_epi16(codes), kUpperShift),
+                                                    _mm512_set1_epi16(kUpperOne)));
+  const float step = storage::BFloat16::decode(*state.scales) * Signed8::kStep;
+  const __m512 up = _mm512_set1_ps(step), down = _mm512_set1_ps(-step);
+  const __mmask32 negative = _mm512_movepi16_mask(codes);
+  const auto signed_step = [&](__mmask32 mask) {
+    return _mm512_mask_mov_ps(up, static_cast<__mmask16>(mask), down);
+  };
+  const auto restored = [](__m512i curve, __m512 by) { return bits(_mm512_fmsub_ps(floats(curve), by, by)); };
+  store(values, {restored(y.first, signed_step(negative)), restored(y.second, signed_step(negative >> 16))});
+}
+
+inline void load_group(const GroupedState<Nonnegative8>& state, float* __restrict values) {
+  const Halves whole = join(unsigned_words(state.codes), _mm512_set1_epi16(Nonnegative8::kWhole >> 16));
+  const float step = storage::BFloat16::decode(*state.scales) * Nonnegative8::kStep;
+  const __m512 by = _mm512_set1_ps(step), wholes = _mm512_set1_ps(Nonnegative8::kWholes * step);
+  const auto restored = [&](__m512i number) {
+    const __m512 root = _mm512_fmsub_ps(floats(number), by, wholes);
+    return bits(_mm512_mul_ps(root, root));
+  };
+  store(values, {restored(whole.first), restored(whole.second)});
+}
+
+/// The lattice of dither.hpp for one half of a group.
+inline __m512i lattice(std::uint32_t random, int first) {
+  const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i turns = _mm512_mullo_epi32(_mm512_add_epi32(steps, all(static_cast<unsigned>(first))),
+                                           all(storage::Dither::kGolden));
+  return _mm512_add_epi32(turns, all(random));
+}
+
+/// What a group is encoded with.
+struct Scaled {
+  float inverse;
+  __mmask32 finite;  ///< All ones, or none.
+};
+
+/// A code's magnitude above bit kShift of a word's, and x's sign.
+inline __m512i encoded(__m512i x, __m512i noise, const Scaled& with, Signed8 /*codec*/) {
+  constexpr unsigned kFineMask = (1u << Signed8::kFine) - 1, kHalf = 1u << (Signed8::kFine - 1);
+  const __m512i coarse = _mm512_srli_epi32(noise, 32 - storage::kNoiseBits - Signed8::kFine);
+  const __m512i steps = chosen(all(kFineMask), all(kHalf), coarse);
+  const __m512i one = chosen(all(storage::kSign), x, all(Signed8::kOne));
+  const __m512 y = _mm512_fmadd_ps(floats(x), _mm512_set1_ps(with.inverse), floats(one));
+  return _mm512_add_epi32(bits(y), steps);
+}
+
+inline __m512i encoded(__m512i root, __m512i noise, const Scaled& with, Nonnegative8 /*codec*/) {
+  const __m512 fixed =
+      _mm512_fmadd_ps(floats(root), _mm512_set1_ps(with.inverse), _mm512_set1_ps(Nonnegative8::kFixed));
+  const __m512i rounded = _mm512_add_epi32(bits(fixed), _mm512_srli_epi32(noise, 32 - storage::kNoiseBits));
+  return _mm512_srli_epi32(rounded, storage::kNoiseBits);
+}
+
+inline void store_codes(Halves x, Halves noise, const Scaled& with, std::int8_t* codes) {
+  const __m512i upper = upper_words(
+      {encoded(x.first, noise.first, with, Signed8{}), encoded(x.second, noise.second, with, Signed8{})});
+  constexpr int kUpperShift = Signed8::kShift - 16, kUpperOne = Signed8::kOne >> Signed8::kShift;
+  // Bytes are what counts: the sign is above them.
+  const __m512i code = _mm512_sub_epi16(_mm512_srli_epi16(upper, kUpperShift), _mm512_set1_epi16(kUpperOne));
+  const __m512i turned =
+      _mm512_mask_sub_epi16(code, _mm512_movepi16_mask(upper), _mm512_setzero_si512(), code);
+  store_bytes(codes, turned, with.finite);
+}
+
+inline void store_codes(Halves root, Halves noise, const Scaled& with, std::uint8_t* codes) {
+  const __m512i words = lower_words({encoded(root.first, noise.first, with, Nonnegative8{}),
+                                     encoded(root.second, noise.second, with, Nonnegative8{})});
+  const __m512i code = _mm512_and_si512(words, _mm512_set1_epi16(0xff)), zero = _mm512_setzero_si512();
+  const __mmask32 some =
+      _mm512_kunpackw(_mm512_cmpgt_epi32_mask(root.second, zero), _mm512_cmpgt_epi32_mask(root.first, zero));
+  store_bytes(codes, _mm512_mask_max_epu16(code, some, code, _mm512_set1_epi16(1)), with.finite);
+}
+
+/// The largest pattern of each of 16 vectors, in their order.
+inline __m512i largest_of_each(const __m512i (&of)[16]) {
+  const auto pairs = [](__m512i a, __m512i b) {
+    return _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  };
+  const auto fours = [](__m512i a, __m512i b) {
+    return _mm512_max_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+  };
+  const auto lanes = [](__m512i a, __m512i b) {
+    return _mm512_max_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+  };
+  __m512i four[4];
+  for (int i = 0; i < 4; ++i) {
+    four[i] = fours(pairs(of[4 * i], of[4 * i + 1]), pairs(of[4 * i + 2], of[4 * i + 3]));
+  }
+  return lanes(lanes(four[0], four[1]), lanes(four[2], four[3]));
+}
+
+/// Codec::scale() of each, in 32 bits.
+template <class Codec>
+inline __m512i scales_of(__m512i largest) {
+  const __mmask16 finite = _mm512_cmplt_epi32_mask(largest, all(storage::kInfinity));
+  const __m512i up = _mm512_srli_epi32(_mm512_add_epi32(largest, all(0xffff)), 16);
+  const __m512i scale = _mm512_mask_mov_epi32(all(storage::BFloat16::kNaN), finite, up);
+  if constexpr (std::same_as<Codec, Nonnegative8>) return scale;
+  return _mm512_maskz_mov_epi32(_mm512_cmpge_epi32_mask(largest, all(Signed8::kLeast)), scale);
+}
+
+/// What is encoded with: Codec::inverse() of each scale, and whether it is finite.
+struct Scales {
+  alignas(64) float inverse[kStagedGroups];
+  __mmask16 finite;
+};
+
+/// Stores the scales of `groups` groups.
+template <class Codec>
+inline Scales store_scales(const float* staged, int groups, std::uint16_t* scales) {
+  __m512i largest[kStagedGroups];
+  for (int group = 0; group < kStagedGroups; ++group) {
+    const Halves x = load(staged + group * storage::kGroup);
+    largest[group] =
+        _mm512_max_epi32(bits(_mm512_abs_ps(floats(x.first))), bits(_mm512_abs_ps(floats(x.second))));
+  }
+  const __m512i stored = scales_of<Codec>(largest_of_each(largest));
+  _mm512_mask_cvtepi32_storeu_epi16(scales, static_cast<__mmask16>((1u << groups) - 1), stored);
+  const __m512i scale = _mm512_slli_epi32(stored, 16);
+  Scales result;
+  result.finite = _mm512_cmplt_epi32_mask(scale, all(storage::kInfinity));
+  _mm512_store_ps(result.inverse,
+                  _mm512_maskz_div_ps(_mm512_cmp_ps_mask(floats(scale), _mm512_setzero_ps(), _CMP_GT_OQ),
+                                      _mm512_set1_ps(Codec::kCodes), floats(scale)));
+  return result;
+}
+
+template <class Codec>
+inline void store_groups(const float* staged, int groups, const std::uint32_t* words,
+                         GroupedState<Codec> state) {
+  const Scales scales = store_scales<Codec>(staged, groups, state.scales);
+  for (int group = 0; group < groups; ++group) {
+    const int at = group * storage::kGroup;
+    const std::uint32_t random = words[4 * group];
+    const __mmask32 finite = (scales.finite >> group & 1u) != 0 ? 0xffffffffu : 0u;
+    store_codes(load(staged + at), {lattice(random, 0), lattice(random, 16)}, {scales.inverse[group], finite},
+                state.codes + at);
+  }
+}
+
+}  // namespace
+}  // namespace onepass::cpu
