@@ -31,10 +31,24 @@ void train(const LowModel& model, AnyOptimizer& optimizer, int first, int last) 
   }
 }
 
+/// As a caller who prunes: zeros of both signs, while masters and remainders stay.
+void zero_every_third(const LowModel& model) {
+  for (const Parameter& parameter : model.parameters()) {
+    const std::int64_t size = size_of(parameter.value.dtype);
+    auto* const bytes = static_cast<std::byte*>(parameter.value.data);
+    for (std::int64_t i = 0; i < parameter.value.numel; i += 3) {
+      std::fill_n(bytes + i * size, size, std::byte{0});
+      bytes[(i + 1) * size - 1] = std::byte{i % 2 == 0 ? std::uint8_t{0} : std::uint8_t{0x80}};
+    }
+  }
+}
+
 std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, const Options& options) {
   const LowModel model(format, Device::cpu(), kLowSizes);
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
   train(model, *optimizer, 1, kSteps);
+  zero_every_third(model);
+  train(model, *optimizer, kSteps + 1, kSteps + 1);
   return all_bytes(model, optimizer->state_dict());
 }
 
