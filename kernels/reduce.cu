@@ -101,33 +101,32 @@ __device__ void merge(Reduction& into, Reduction& part) {
   }
 }
 
-/// A run of leaves to be reduced.
+/// A leaf to be reduced.
 struct Work {
-  std::int64_t piece;
-  std::int64_t begin;  ///< Of the leaf, from the piece's first element.
+  LeafPlace leaf;
   int lane;
 };
 
 template <class Codec, Measure kMeasure>
 __device__ void reduce_as(const Table& table, void* stream, const Work& work, Reduction& into) {
-  const Chunk chunk = table.pieces[work.piece];
+  const Chunk chunk = table.pieces[work.leaf.piece];
   const Extent part = extent_of(table, chunk, kReduceChunk);
-  const std::int64_t left = part.count - work.begin;
+  const std::int64_t left = part.count - work.leaf.begin;
   if (left <= 0) return;
-  const Leaf<Codec> leaf{global<typename Codec::Element>(stream) + part.begin + work.begin,
-                         left < kLeaf ? left : kLeaf, static_cast<std::uint64_t>(work.begin)};
+  const Leaf<Codec> leaf{global<typename Codec::Element>(stream) + part.begin + work.leaf.begin,
+                         left < kLeaf ? left : kLeaf, static_cast<std::uint64_t>(work.leaf.begin)};
   Term<kMeasure> term{};
   if constexpr (kMeasure == Measure::penalty)
     term.penalty = table.penalties[table.tensors[chunk.tensor].group];
   const double sum = reduce_leaf<Codec>(term, leaf, work.lane);
   if (work.lane == 0) deposit<kMeasure>(into, sum);
   if (!(sum < ExactSum::kLimit))
-    find_nonfinite(leaf, static_cast<std::uint64_t>(work.piece), work.lane, into);
+    find_nonfinite(leaf, static_cast<std::uint64_t>(work.leaf.piece), work.lane, into);
 }
 
 template <Measure kMeasure>
 __device__ void reduce_one(const Table& table, const Work& work, Reduction& into) {
-  const std::uint32_t index = table.pieces[work.piece].tensor;
+  const std::uint32_t index = table.pieces[work.leaf.piece].tensor;
   const TensorEntry& tensor = table.tensors[index];
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   void* const stream = kOfParameters ? tensor.param : measured_gradient(table, index);
@@ -142,18 +141,15 @@ __device__ void reduce_one(const Table& table, const Work& work, Reduction& into
   }
 }
 
-/// The warps of all blocks stride over the leaves. The last pieces come first, so that what the update begins
-/// with is what was read last and is still in the cache.
+/// The warps of all blocks stride over the leaves, in the order of leaf_at().
 template <Measure kMeasure>
 __device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) {
   constexpr int kWarps = kThreads / kWarp;
-  constexpr std::int64_t kLeaves = kReduceChunk / kLeaf;
-  const std::int64_t leaves = table.piece_count * kLeaves;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  for (std::int64_t i = first; i < leaves; i += static_cast<std::int64_t>(gridDim.x) * kWarps) {
-    const std::int64_t leaf = leaves - 1 - i;
-    reduce_one<kMeasure>(table, {leaf / kLeaves, leaf % kLeaves * kLeaf, lane}, into);
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kWarps;
+  for (std::int64_t turn = first; turn < table.piece_count * kLeavesOfPiece; turn += stride) {
+    reduce_one<kMeasure>(table, {leaf_at(turn, table.piece_count), lane}, into);
   }
 }
 

@@ -26,6 +26,21 @@ inline constexpr int kSlots = 128;
 /// Elements of one piece of a reduction, whatever the chunks of the update are.
 inline constexpr std::int64_t kReduceChunk = 4 * kLeaf;
 
+/// Where a leaf begins in its piece.
+struct LeafPlace {
+  std::int64_t piece;
+  std::int64_t begin;
+};
+inline constexpr std::int64_t kLeavesOfPiece = kReduceChunk / kLeaf;
+
+/// The leaf that comes `turn`-th. Warps that stride over the turns work on neighbouring leaves and go from
+/// the last piece to the first together: so what the update begins with was read last and is still in the
+/// cache.
+ONEPASS_LANE LeafPlace leaf_at(std::int64_t turn, std::int64_t pieces) {
+  const std::int64_t leaf = pieces * kLeavesOfPiece - 1 - turn;
+  return {leaf / kLeavesOfPiece, leaf % kLeavesOfPiece * kLeaf};
+}
+
 /// A piece and an element in it, as one number that grows with both; the least is the first element that is
 /// not finite.
 inline constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
