@@ -1,35 +1,25 @@
-"""What nvcc made of the kernels, read from its report and from the PTX."""
+"""What nvcc made of the kernels, read from its report, from the PTX and from the machine code."""
 
-import pathlib
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(sys.argv.pop(1))
+import kernel_objects
+import update_kernels
+
+BUILD = sys.argv.pop(1)
 NVCC = shutil.which(sys.argv.pop(1)) or "nvcc"
-FLAGS = ["-std=c++20", "-O3", "-fmad=false", f"-I{ROOT}/include", f"-I{ROOT}"]
-RULES = sorted((BUILD / "rules").glob("*.cu"))
-SOURCES = RULES + sorted((ROOT / "kernels").glob("*.cu"))
-
-
-def compile_kernel(source, *flags):
-    with tempfile.TemporaryDirectory() as folder:
-        made = pathlib.Path(folder) / "out"
-        result = subprocess.run([NVCC, *FLAGS, *flags, str(source), "-o", str(made)], capture_output=True, text=True)
-        if result.returncode != 0:
-            raise RuntimeError(result.stderr)
-        return result.stderr, made.read_text(errors="replace")
+DISASSEMBLER = kernel_objects.find_disassembler(NVCC)
+RULES = kernel_objects.rules_of(BUILD)
+SOURCES = RULES + sorted((kernel_objects.ROOT / "kernels").glob("*.cu"))
 
 
 class Kernels(unittest.TestCase):
     def test_nothing_spills(self):
         for source in SOURCES:
             for arch in ("sm_80", "sm_90"):
-                report, _ = compile_kernel(source, f"-arch={arch}", "-cubin", "-Xptxas", "-v")
+                report, _ = kernel_objects.compile_cubin(NVCC, source, arch)
                 kernels = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report)
                 self.assertGreater(len(kernels), 0, source.name)
                 for kernel in kernels:
@@ -37,7 +27,8 @@ class Kernels(unittest.TestCase):
 
     def test_arithmetic_and_accesses_are_what_the_source_says(self):
         for source in SOURCES:
-            _, ptx = compile_kernel(source, "-arch=compute_80", "-ptx")
+            _, ptx = kernel_objects.compile_kernel(NVCC, source, "-arch=compute_80", "-ptx")
+            ptx = ptx.decode()
             code = [line.strip() for line in ptx.splitlines() if not line.strip().startswith("//")]
             for line in code:
                 where = f"{source.name}: {line}"
@@ -48,6 +39,31 @@ class Kernels(unittest.TestCase):
             if source in RULES:
                 self.assertRegex(ptx, r"ld\.global\.v4\.u32", source.name)
                 self.assertRegex(ptx, r"st\.global\.v4\.u32", source.name)
+
+    @unittest.skipIf(DISASSEMBLER is None, kernel_objects.NO_DISASSEMBLER)
+    def test_update_kernels_move_whole_tiles_and_nothing_else(self):
+        kernels = update_kernels.all_kernels(NVCC, BUILD, DISASSEMBLER)
+        self.assertGreaterEqual(len(kernels), len(RULES) * len(update_kernels.FORMATS))
+        for kernel in kernels:
+            where = f"{kernel.name} for {update_kernels.ARCH}: "
+            self.assertEqual(kernel.local_instructions, 0, where + "loads and stores of local memory")
+            self.assertGreater(kernel.elements, 0, where + "elements a thread moves in a turn")
+            self.assertEqual(kernel.elements % kernel.format.tile, 0, where + "elements a thread moves in a turn")
+            for kind, turn in kernel.turns.items():
+                self.assertIsNotNone(turn, where + f"no turn of whole tiles{kind}")
+                self.check_widths(kernel, turn.accesses, f"{where}{kind or 'gradients as parameters'}: {turn.accesses}")
+
+    def check_widths(self, kernel, accesses, where):
+        """Accesses have 16 bytes. Of a tile of 8 elements the 8-bit codes have 8: a remainder and each state; and
+        each state has a scale."""
+        scales = accesses.loads_narrow
+        self.assertEqual(accesses.stores_narrow, scales, where)
+        if kernel.format.name == "compact":
+            codes = kernel.elements // kernel.format.tile + scales
+            self.assertEqual((accesses.loads8, accesses.stores8), (codes, codes), where)
+        else:
+            self.assertEqual((scales, accesses.loads8, accesses.stores8), (0, 0, 0), where)
+        self.assertGreater(accesses.stores16, 0, where)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""The kernels as nvcc compiles them, for the tests that look at what it made."""
+
+import functools
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NO_DISASSEMBLER = ("there is no nvdisasm, which reads machine code: neither beside nvcc, nor on the path, nor in this "
+                   "Python's packages (pip install nvidia-cuda-nvdisasm)")
+FLAGS = ["-std=c++20", "-O3", "-fmad=false", f"-I{ROOT}/include", f"-I{ROOT}"]
+
+
+def rules_of(build):
+    """The generated sources of the update kernels, one a rule."""
+    return sorted((pathlib.Path(build) / "rules").glob("*.cu"))
+
+
+def compile_kernel(nvcc, source, *flags):
+    """What nvcc says, and the bytes of the file it writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = pathlib.Path(folder) / "out"
+        command = [nvcc, *FLAGS, *flags, str(source), "-o", str(made)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode != 0:
+            raise RuntimeError(result.stderr)
+        return result.stderr, made.read_bytes()
+
+
+@functools.cache
+def compile_cubin(nvcc, source, arch):
+    """The report of ptxas, and machine code that knows its lines."""
+    return compile_kernel(nvcc, source, f"-arch={arch}", "-cubin", "-lineinfo", "-Xptxas", "-v")
+
+
+def registers(report):
+    """Registers of a thread by the kernel's symbol, from what `ptxas -v` reports."""
+    return {name: int(count) for name, count in re.findall(
+        r"Compiling entry function '(\w+)'.*?\n.*?Used (\d+) registers", report, re.S)}
+
+
+def find_disassembler(nvcc):
+    """nvdisasm of the toolkit, on the path, or of PyPI's nvidia-cuda-nvdisasm; None without."""
+    places = [pathlib.Path(nvcc).resolve().parent, *map(pathlib.Path, os.get_exec_path())]
+    candidates = [place / "nvdisasm" for place in places]
+    for place in map(pathlib.Path, sys.path):
+        candidates += sorted(place.glob("nvidia/*/bin/nvdisasm"))
+    return next((str(found) for found in candidates if os.access(found, os.X_OK)), None)
