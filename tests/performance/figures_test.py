@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import json
 import unittest
 
 import figures
+import hidden_work
 
 COMMITTED = {"compiler": "nvcc 1", "work": {"AdamW in compact": {"instructions": 100, "local_accesses": 0}}}
 
@@ -57,6 +59,15 @@ class Figures(unittest.TestCase):
             f"desc: Trigger: Client Request: {name}|{numel}\nevents: Ir\nfn=(1)\n16 {total}\n\ntotals: {total}\n\n"
             for name, numel, total in (("a in b", 100, 1050), ("a in b", 300, 3050), ("c", 10, 7), ("c", 30, 12)))
         self.assertEqual(figures.read_callgrind(text), {"a in b": {"instructions": 10}, "c": {"instructions": 0.25}})
+
+    def test_the_table_in_the_docs_is_that_of_the_figures(self):
+        made = hidden_work.table(json.loads(hidden_work.FIGURES.read_text()))
+        self.assertIn(made, hidden_work.DOCUMENT.read_text(), "python3 tests/performance/hidden_work.py writes it")
+
+    def test_bytes_are_those_of_the_accesses(self):
+        compact = {"elements": 8, "loads16": 2, "loads8": 3, "loads_narrow": 2,
+                   "stores16": 1, "stores8": 3, "stores_narrow": 2}
+        self.assertEqual(hidden_work.bytes_of(compact), 12.25)
 
 
 if __name__ == "__main__":
