@@ -1,4 +1,5 @@
-// draw_run.hpp - the noise that a run of elements is rounded with. Compiled once for each instruction set.
+// draw_run.hpp - the random words that a run of elements is rounded with. Compiled once for each instruction
+// set.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@ namespace onepass::cpu {
 namespace {
 
 /// The words of kGroupBlocks blocks from `first` on, four a block.
-inline void draw_words(const rule::Draws& draws, const random::Counter& first,
-                       std::uint32_t (&words)[kGroup]) {
+inline __attribute__((noinline)) void draw_words(const rule::Draws& draws, const random::Counter& first,
+                                                 std::uint32_t (&words)[kGroup]) {
   if (static_cast<std::uint32_t>(first.block) <= std::uint32_t{0} - kGroupBlocks) {
     return group_words(draws.key, first, words);
   }
@@ -27,16 +28,6 @@ inline void draw_words(const rule::Draws& draws, const random::Counter& first,
 
 /// Elements that one group of Philox blocks serves: 32 for each.
 constexpr std::int64_t kDrawnRun = kGroupBlocks * storage::kGroup;
-
-/// 16 bits of noise for each of `count` elements from the start of a group on, from word kWord of its block.
-template <int kWord>
-inline void spread(const std::uint32_t* __restrict words, std::int64_t count,
-                   std::uint16_t* __restrict noise) {
-  for (std::int64_t first = 0; first < count; first += storage::kGroup) {
-    const storage::Dither dither{words[first / storage::kGroup * 4 + kWord]};
-    for (int i = 0; i < storage::kGroup; ++i) noise[first + i] = static_cast<std::uint16_t>(dither.at<16>(i));
-  }
-}
 
 }  // namespace
 }  // namespace onepass::cpu

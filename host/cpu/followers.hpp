@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "host/cpu/block_codec.hpp"
 #include "host/cpu/draw_run.hpp"
 #include "host/cpu/sweep_run.hpp"
 #include "kernels/advance.hpp"
@@ -43,11 +44,22 @@ inline void average(float* __restrict ema, const float* __restrict values, float
   for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
 }
 
+/// Rounded with `words`, four for each group.
 inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
-                    const std::uint16_t* __restrict bits, float weight, std::int64_t count) {
+                    const std::uint32_t* __restrict words, float weight, std::int64_t count) {
   using Low = storage::BFloat16;
-  for (std::int64_t i = 0; i < count; ++i) {
-    ema[i] = Low::encode_stochastic(lane::lerp(Low::decode(ema[i]), values[i], weight), bits[i]);
+  using Block = BlockCodec<Low, Order::natural>;
+  std::int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    alignas(64) float mean[kBlock];
+    Block::decode(ema + i, mean);
+    for (int j = 0; j < kBlock; ++j) mean[j] = lane::lerp(mean[j], values[i + j], weight);
+    Block::encode(mean, ema + i, storage::Dither{words[i / kBlock * 4 + rule::kParamWord]});
+  }
+  for (int j = 0; i + j < count; ++j) {
+    const storage::Dither dither{words[i / kBlock * 4 + rule::kParamWord]};
+    const float mean = lane::lerp(Low::decode(ema[i + j]), values[i + j], weight);
+    ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
   }
 }
 
@@ -58,15 +70,17 @@ void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, 
     return;
   }
   std::uint32_t words[kGroup];
-  std::uint16_t bits[kFollowedRun];
   draw_words(step.draws, step.draws.counter(part.begin / storage::kGroup, random::Purpose::ema), words);
-  spread<rule::kParamWord>(words, part.count, bits);
-  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, bits, step.ema_weight, part.count);
+  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, words, step.ema_weight, part.count);
 }
 
 template <class Codec>
 void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) copy[i] = Codec::encode(values[i]);
+  std::int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    BlockCodec<Codec, Order::natural>::encode(values + i, copy + i, Nearest{});
+  }
+  for (; i < count; ++i) copy[i] = Codec::encode(values[i]);
 }
 
 void write_copy(const kernels::TensorEntry& tensor, kernels::Extent part, const float* values) {

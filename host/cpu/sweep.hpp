@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "host/cpu/cpu_rule.hpp"
+#include "host/cpu/sweep_blocks.hpp"
 #include "host/cpu/sweep_grouped.hpp"
-#include "host/cpu/sweep_rounded.hpp"
 #include "host/cpu/sweep_run.hpp"
 #include "kernels/advance.hpp"
 #include "kernels/table.hpp"
@@ -43,13 +43,15 @@ void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients
   const bool plain = k.around.is_plain();
   if constexpr (Format::kQuantized) {
     plain ? sweep_grouped<Variant, true>(k, streams) : sweep_grouped<Variant, false>(k, streams);
+  } else if constexpr (Format::kAllFloat32) {
+    plain ? sweep_elements<Variant, true>(k, streams) : sweep_elements<Variant, false>(k, streams);
   } else {
     if constexpr (Format::kRoundsStochastically) {
       if (k.step.rounds_stochastically != 0) {
         return plain ? sweep_rounded<Variant, true>(k, streams) : sweep_rounded<Variant, false>(k, streams);
       }
     }
-    plain ? sweep_elements<Variant, true>(k, streams) : sweep_elements<Variant, false>(k, streams);
+    plain ? sweep_to_nearest<Variant, true>(k, streams) : sweep_to_nearest<Variant, false>(k, streams);
   }
 }
 

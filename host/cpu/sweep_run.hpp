@@ -1,4 +1,4 @@
-// sweep_run.hpp - one chunk whose every element stands alone: the plain loop.
+// sweep_run.hpp - one chunk of float32: the plain loop. And what every loop over a chunk shares.
 #pragma once
 
 #include <cstddef>
@@ -75,44 +75,28 @@ inline __attribute__((always_inline)) void encode_param(float value, typename Fo
   if constexpr (Format::kHasRemainder) remainder[i] = rest;
 }
 
-/// What the rule makes of one element. The states pass through an array of constant indices, which stays in
-/// registers; captured by a lambda they would be read through pointers, and the loop would not vectorise.
-template <class Variant, class Format, bool kPlain, class Rule, std::size_t... kState, class... Element>
-inline __attribute__((always_inline)) float move_element(const rule::TensorCoefficients<Rule>& k, float p,
-                                                         float g, std::index_sequence<kState...> /*states*/,
-                                                         Element&... state) {
-  using State = typename Format::State;
-  float value[sizeof...(state) + 1] = {State::decode(state)...};
-  rule::move<Variant, Format::kHasLossyStates, kPlain>(k, p, g, value[kState]...);
-  ((state = State::encode(value[kState])), ...);
-  return p;
-}
-
-/// `count` elements. The coefficients are a local copy, so that no store can change them; buffers are known
-/// not to overlap (checked when they are registered), which ivdep passes on. A function of its own, so that
-/// what the compiler made of it can be found.
-template <class Variant, class Format, class GradCodec, bool kPlain, class Rule, class... StateElement>
-__attribute__((noinline)) void sweep_run(const rule::TensorCoefficients<Rule> k,
-                                         typename Format::Param::Element* __restrict param,
-                                         typename Format::Param::Remainder* __restrict remainder,
-                                         const typename GradCodec::Element* __restrict grad,
-                                         std::int64_t count, StateElement* __restrict... state) {
+/// `count` elements, all in float32. The coefficients are a local copy, so that no store can change them;
+/// buffers are known not to overlap (checked when they are registered), which ivdep passes on. A function of
+/// its own, so that what the compiler made of it can be found.
+template <class Variant, bool kPlain, class Rule, std::size_t... kState, class... State>
+__attribute__((noinline)) void sweep_run(const rule::TensorCoefficients<Rule> k, float* __restrict param,
+                                         const float* __restrict grad, std::int64_t count,
+                                         std::index_sequence<kState...> /*states*/,
+                                         State* __restrict... states) {
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < count; ++i) {
-    const float moved = move_element<Variant, Format, kPlain>(
-        k, decode_param<Format>(param, remainder, i), GradCodec::decode(grad[i]),
-        std::index_sequence_for<StateElement...>{}, state[i]...);
-    encode_param<Format>(moved, param, remainder, i);
+    float p = param[i], state[sizeof...(kState) + 1] = {states[i]...};
+    rule::move<Variant, false, kPlain>(k, p, grad[i], state[kState]...);
+    param[i] = p;
+    ((states[i] = state[kState]), ...);
   }
 }
 
-template <class Variant, bool kPlain, class Streams, class Rule, std::size_t... kState>
+template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
 void sweep_states(const rule::TensorCoefficients<Rule>& k, const Streams& at,
-                  std::index_sequence<kState...>) {
-  using Format = typename Streams::Format;
-  using State = typename Format::State::Element;
-  sweep_run<Variant, Format, typename Streams::GradCodec, kPlain>(
-      k, at.param, at.remainder, at.grad, at.count, (static_cast<State*>(at.states[kState]) + at.begin)...);
+                  std::index_sequence<kState...> indices) {
+  sweep_run<Variant, kPlain>(k, at.param, at.grad, at.count, indices,
+                             (static_cast<float*>(at.states[kState]) + at.begin)...);
 }
 
 template <class Variant, bool kPlain, class Rule, class Streams>

@@ -26,7 +26,7 @@ struct Dither {
     return from(element).random >> (32 - kBits);
   }
   /// The same noise, counted from another element of the group on.
-  [[nodiscard]] ONEPASS_LANE Dither from(int element) const {
+  [[nodiscard]] constexpr ONEPASS_LANE Dither from(int element) const {
     return {random + static_cast<std::uint32_t>(element) * kGolden};
   }
 };

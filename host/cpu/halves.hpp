@@ -1,0 +1,215 @@
+// halves.hpp - vectors of float32 as their upper and lower 16 bits: what block_codec.hpp is written in, for
+// AVX2 and AVX-512. Compiled once for each instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "host/cpu/intrinsics.hpp"
+#include "onepass/storage/bits.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+/// How the elements of a block lie while they are float32. What takes no permutation is to leave two
+/// neighbours in their lane of 32 bits, and to widen one half of all lanes, then the other. A rule does not
+/// mind, where no stream of the block has 32 bits.
+enum class Order { natural, pairs };
+
+#if defined(__AVX512BW__)
+
+struct Halves {
+  static constexpr int kLanes = 16;  ///< Of 32 bits.
+  using Whole = __m512i;
+  using Real = __m512;
+
+  static Whole all(storage::Bits x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+  static Whole load(const void* from) { return _mm512_loadu_si512(from); }
+  static void store(void* to, Whole x) { _mm512_storeu_si512(to, x); }
+  static Real real(Whole x) { return _mm512_castsi512_ps(x); }
+  static Whole whole(Real x) { return _mm512_castps_si512(x); }
+
+  static Whole up(Whole x) { return _mm512_slli_epi32(x, 16); }
+  static Whole down(Whole x) { return _mm512_srli_epi32(x, 16); }
+  static Whole subtract(Whole a, Whole b) { return _mm512_sub_epi32(a, b); }
+  static Whole both(Whole a, Whole b) { return _mm512_and_si512(a, b); }
+  static Whole differ(Whole a, Whole b) { return _mm512_xor_si512(a, b); }
+  static Whole or_both(Whole a, Whole b, Whole c) { return _mm512_ternarylogic_epi32(a, b, c, 0xf8); }
+
+  /// The lower half of each lane of one, the upper half of the other.
+  static constexpr __mmask32 kUpper = 0xaaaaaaaau;
+  static Whole join(Whole lower, Whole upper) { return _mm512_mask_blend_epi16(kUpper, lower, upper); }
+
+  // Of lanes of 16 bits: x and one more where a > b, unsigned; one less where there is a sign; a choice.
+  static Whole plus_one_if_above(Whole x, Whole a, Whole b) {
+    return _mm512_mask_add_epi16(x, _mm512_cmpgt_epu16_mask(a, b), x, _mm512_set1_epi16(1));
+  }
+  static Whole minus_one_if_negative(Whole x, Whole sign) {
+    return _mm512_mask_sub_epi16(x, _mm512_movepi16_mask(sign), x, _mm512_set1_epi16(1));
+  }
+  static Whole select_if_greater(Whole a, Whole b, Whole yes, Whole no) {
+    return _mm512_mask_mov_epi16(no, _mm512_cmpgt_epi16_mask(a, b), yes);
+  }
+
+  static bool any_nan(Real a, Real b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0; }
+  static Real unless_nan(Real x, Whole otherwise) {
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), real(otherwise));
+  }
+
+  /// kLanes numbers of binary16. The processor's conversion keeps denormals, whatever its modes.
+  static Real from_binary16(const std::uint16_t* from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+  static void to_binary16(std::uint16_t* to, Real x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  }
+};
+
+#elif defined(__AVX2__)
+
+struct Halves {
+  static constexpr int kLanes = 8;  ///< Of 32 bits.
+  using Whole = __m256i;
+  using Real = __m256;
+
+  static Whole all(storage::Bits x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+  static Whole load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+  static void store(void* to, Whole x) { _mm256_storeu_si256(static_cast<__m256i*>(to), x); }
+  static Real real(Whole x) { return _mm256_castsi256_ps(x); }
+  static Whole whole(Real x) { return _mm256_castps_si256(x); }
+
+  static Whole up(Whole x) { return _mm256_slli_epi32(x, 16); }
+  static Whole down(Whole x) { return _mm256_srli_epi32(x, 16); }
+  static Whole subtract(Whole a, Whole b) { return _mm256_sub_epi32(a, b); }
+  static Whole both(Whole a, Whole b) { return _mm256_and_si256(a, b); }
+  static Whole differ(Whole a, Whole b) { return _mm256_xor_si256(a, b); }
+  static Whole or_both(Whole a, Whole b, Whole c) { return _mm256_or_si256(a, both(b, c)); }
+
+  /// The lower half of each lane of one, the upper half of the other.
+  static Whole join(Whole lower, Whole upper) { return _mm256_blend_epi16(lower, upper, 0xaa); }
+
+  // Of lanes of 16 bits: x and one more where a > b, unsigned; one less where there is a sign; a choice.
+  static Whole plus_one_if_above(Whole x, Whole a, Whole b) {
+    const Whole sign = all(0x80008000u);  // there are signed comparisons alone
+    return _mm256_sub_epi16(x, _mm256_cmpgt_epi16(differ(a, sign), differ(b, sign)));
+  }
+  static Whole minus_one_if_negative(Whole x, Whole sign) {
+    return _mm256_add_epi16(x, _mm256_srai_epi16(sign, 15));
+  }
+  static Whole select_if_greater(Whole a, Whole b, Whole yes, Whole no) {
+    return _mm256_blendv_epi8(no, yes, _mm256_cmpgt_epi16(a, b));
+  }
+
+  static bool any_nan(Real a, Real b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)) != 0; }
+  static Real unless_nan(Real x, Whole otherwise) {
+    return _mm256_blendv_ps(x, real(otherwise), _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  }
+
+  /// kLanes numbers of binary16. The processor's conversion keeps denormals, whatever its modes.
+  static Real from_binary16(const std::uint16_t* from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static void to_binary16(std::uint16_t* to, Real x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  }
+};
+
+#endif
+
+#if defined(__AVX2__)
+
+/// Between a vector of 16-bit numbers and two of float32, the first and the last of the block's order.
+template <Order kOrder>
+struct Lanes {
+  using H = Halves;
+  using Whole = Halves::Whole;
+
+  /// Of upper halves, above zeros.
+  static Whole first(Whole upper) { return H::up(upper); }
+  static Whole last(Whole upper) { return H::both(upper, H::all(0xffff0000u)); }
+  /// Of both halves.
+  static Whole first(Whole lower, Whole upper) { return H::join(lower, H::up(upper)); }
+  static Whole last(Whole lower, Whole upper) { return H::join(H::down(lower), upper); }
+  /// The halves of the first and the last.
+  static Whole uppers(Whole first, Whole last) { return H::join(H::down(first), last); }
+  static Whole lowers(Whole first, Whole last) { return H::join(first, H::up(last)); }
+  /// Such halves as they are stored.
+  static Whole stored(Whole halves) { return halves; }
+};
+
+#endif
+
+#if defined(__AVX512BW__)
+
+/// The halves that a permutation takes, from two vectors: each kStep further, or a half of each in turn.
+enum class Taken { even, odd, first_of_both, last_of_both };
+
+template <Taken kTaken>
+alignas(64) inline constexpr auto kPlaces = [] {
+  std::array<std::uint16_t, 2 * Halves::kLanes> places{};
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const std::size_t alternate = i % 2 * places.size() + i / 2;
+    places[i] = static_cast<std::uint16_t>(kTaken == Taken::even            ? 2 * i
+                                           : kTaken == Taken::odd           ? 2 * i + 1
+                                           : kTaken == Taken::first_of_both ? alternate
+                                                                            : alternate + Halves::kLanes);
+  }
+  return places;
+}();
+
+template <>
+struct Lanes<Order::natural> {
+  using H = Halves;
+  using Whole = Halves::Whole;
+
+  static Whole first(Whole upper) { return widened<Taken::first_of_both>(upper); }
+  static Whole last(Whole upper) { return widened<Taken::last_of_both>(upper); }
+  static Whole first(Whole lower, Whole upper) { return taken<Taken::first_of_both>(lower, upper); }
+  static Whole last(Whole lower, Whole upper) { return taken<Taken::last_of_both>(lower, upper); }
+  static Whole uppers(Whole first, Whole last) { return taken<Taken::odd>(first, last); }
+  static Whole lowers(Whole first, Whole last) { return taken<Taken::even>(first, last); }
+  static Whole stored(Whole halves) { return halves; }
+
+ private:
+  template <Taken kTaken>
+  static Whole taken(Whole a, Whole b) {
+    return _mm512_permutex2var_epi16(a, H::load(kPlaces<kTaken>.data()), b);
+  }
+  template <Taken kTaken>
+  static Whole widened(Whole upper) {
+    return _mm512_maskz_permutexvar_epi16(H::kUpper, H::load(kPlaces<kTaken>.data()), upper);
+  }
+};
+
+#elif defined(__AVX2__)
+
+/// Permutations that cross a vector are few here: pairs of elements kLanes apart, which one makes.
+template <>
+struct Lanes<Order::natural> {
+  using Pairs = Lanes<Order::pairs>;
+  using Whole = Halves::Whole;
+
+  static Whole first(Whole upper) { return Pairs::first(paired(upper)); }
+  static Whole last(Whole upper) { return Pairs::last(paired(upper)); }
+  static Whole first(Whole lower, Whole upper) { return Pairs::first(paired(lower), paired(upper)); }
+  static Whole last(Whole lower, Whole upper) { return Pairs::last(paired(lower), paired(upper)); }
+  static Whole uppers(Whole first, Whole last) { return Pairs::uppers(first, last); }
+  static Whole lowers(Whole first, Whole last) { return Pairs::lowers(first, last); }
+  static Whole stored(Whole halves) {
+    const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    return _mm256_permute4x64_epi64(_mm256_shuffle_epi8(halves, _mm256_broadcastsi128_si256(order)), 0xd8);
+  }
+
+ private:
+  static Whole paired(Whole stored) {
+    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+    return _mm256_shuffle_epi8(_mm256_permute4x64_epi64(stored, 0xd8), _mm256_broadcastsi128_si256(order));
+  }
+};
+
+#endif
+
+}  // namespace
+}  // namespace onepass::cpu
