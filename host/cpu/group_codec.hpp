@@ -2,8 +2,11 @@
 // its gradients, its states. Compiled once for each instruction set.
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstdint>
 
+#include "host/cpu/block_codec.hpp"
 #include "host/cpu/sweep_run.hpp"
 #include "onepass/storage/quantized8.hpp"
 
@@ -53,7 +56,13 @@ inline void store_params(const float* __restrict values, typename Format::Param:
 template <class GradCodec>
 inline void load_grads(const typename GradCodec::Element* grad, float* __restrict values, int count,
                        GradCodec /*of*/) {
-  for (int i = 0; i < count; ++i) values[i] = GradCodec::decode(grad[i]);
+  for (int i = 0; i < count; i += kBlock) {
+    if constexpr (std::same_as<GradCodec, storage::Float32>) {
+      std::copy_n(grad + i, kBlock, values + i);
+    } else {
+      BlockCodec<GradCodec, Order::natural>::decode(grad + i, values + i);
+    }
+  }
 }
 
 #if !defined(__AVX512BW__)

@@ -6,18 +6,52 @@
 #include <cstdint>
 
 #include "host/cpu/group_codec.hpp"
-#include "host/cpu/half_words.hpp"
+#include "host/cpu/halves.hpp"
 #include "onepass/storage/remainder8.hpp"
 
 // Internal linkage, as in sweep.hpp.
 namespace onepass::cpu {
 namespace {
 
-template <class GradCodec>
-requires std::same_as<GradCodec, storage::BFloat16>
-inline void load_grads(const typename GradCodec::Element* grad, float* __restrict values, int /*count*/,
-                       int /*a group*/, GradCodec /*of*/) {
-  store(values, join(_mm512_setzero_si512(), _mm512_loadu_si512(grad)));
+using Natural = Lanes<Order::natural>;
+
+/// A group's numbers of 32 bits.
+struct Numbers {
+  __m512i first, last;
+
+  static Numbers load(const float* from) { return {Halves::load(from), Halves::load(from + Halves::kLanes)}; }
+  /// Of 32 lower and upper halves.
+  static Numbers of(__m512i lower, __m512i upper) {
+    return {Natural::first(lower, upper), Natural::last(lower, upper)};
+  }
+  void store(float* to) const {
+    Halves::store(to, first);
+    Halves::store(to + Halves::kLanes, last);
+  }
+  [[nodiscard]] __m512i uppers() const { return Natural::uppers(first, last); }
+  [[nodiscard]] __m512i lowers() const { return Natural::lowers(first, last); }
+};
+
+inline __m512i all(std::uint32_t x) { return Halves::all(x); }
+inline __m512i bits(__m512 x) { return Halves::whole(x); }
+inline __m512 floats(__m512i x) { return Halves::real(x); }
+
+/// Bits of a where the mask has ones, else of b.
+inline __m512i chosen(__m512i mask, __m512i a, __m512i b) {
+  return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+}
+
+/// 32 bytes as words.
+inline __m512i signed_words(const void* bytes) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(bytes)));
+}
+inline __m512i unsigned_words(const void* bytes) {
+  return _mm512_cvtepu8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(bytes)));
+}
+
+/// The lower byte of each word, 0 where the mask has none.
+inline void store_bytes(void* to, __m512i words, __mmask32 mask = 0xffffffffu) {
+  _mm256_storeu_si256(static_cast<__m256i*>(to), _mm512_maskz_cvtepi16_epi8(mask, words));
 }
 
 template <class Format>
@@ -33,7 +67,7 @@ inline void load_params(const typename Format::Param::Element* param,
     lower = _mm512_mask_mov_epi16(lower, turned, _mm512_setzero_si512());
     upper = _mm512_mask_mov_epi16(upper, turned, element);
   }
-  store(values, join(lower, upper));
+  Numbers::of(lower, upper).store(values);
 }
 
 inline __m512i with_canonical_nan(__m512i rounded, __m512i x) {
@@ -52,23 +86,23 @@ template <class Format>
 requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
 inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
                          typename Format::Param::Remainder* remainder, int /*a group*/, Format /*of*/) {
-  const Halves x = load(values);
-  Halves whole{rounded24(x.first), rounded24(x.second)};
-  if (__builtin_expect(_mm512_cmp_ps_mask(floats(x.first), floats(x.second), _CMP_UNORD_Q) != 0, 0)) {
-    whole = {with_canonical_nan(whole.first, x.first), with_canonical_nan(whole.second, x.second)};
+  const Numbers x = Numbers::load(values);
+  Numbers whole{rounded24(x.first), rounded24(x.last)};
+  if (__builtin_expect(_mm512_cmp_ps_mask(floats(x.first), floats(x.last), _CMP_UNORD_Q) != 0, 0)) {
+    whole = {with_canonical_nan(whole.first, x.first), with_canonical_nan(whole.last, x.last)};
   }
   const __m512i half = all(0x8000);
   _mm512_storeu_si512(
-      param, upper_words({_mm512_add_epi32(whole.first, half), _mm512_add_epi32(whole.second, half)}));
-  store_bytes(remainder, _mm512_srli_epi16(lower_words(whole), 8));
+      param, Numbers{_mm512_add_epi32(whole.first, half), _mm512_add_epi32(whole.last, half)}.uppers());
+  store_bytes(remainder, _mm512_srli_epi16(whole.lowers(), 8));
 }
 
 inline void load_group(const GroupedState<Signed8>& state, float* __restrict values) {
   const __m512i codes = signed_words(state.codes);
   constexpr int kUpperShift = Signed8::kShift - 16, kUpperOne = Signed8::kOne >> 16;
-  const Halves y =
-      join(_mm512_setzero_si512(), _mm512_add_epi16(_mm512_slli_epi16(_mm512_abs_epi16(codes), kUpperShift),
-                                                    _mm512_set1_epi16(kUpperOne)));
+  const Numbers y = Numbers::of(_mm512_setzero_si512(),
+                                _mm512_add_epi16(_mm512_slli_epi16(_mm512_abs_epi16(codes), kUpperShift),
+                                                 _mm512_set1_epi16(kUpperOne)));
   const float step = storage::BFloat16::decode(*state.scales) * Signed8::kStep;
   const __m512 up = _mm512_set1_ps(step), down = _mm512_set1_ps(-step);
   const __mmask32 negative = _mm512_movepi16_mask(codes);
@@ -76,26 +110,27 @@ inline void load_group(const GroupedState<Signed8>& state, float* __restrict val
     return _mm512_mask_mov_ps(up, static_cast<__mmask16>(mask), down);
   };
   const auto restored = [](__m512i curve, __m512 by) { return bits(_mm512_fmsub_ps(floats(curve), by, by)); };
-  store(values, {restored(y.first, signed_step(negative)), restored(y.second, signed_step(negative >> 16))});
+  Numbers{restored(y.first, signed_step(negative)), restored(y.last, signed_step(negative >> 16))}.store(
+      values);
 }
 
 inline void load_group(const GroupedState<Nonnegative8>& state, float* __restrict values) {
-  const Halves whole = join(unsigned_words(state.codes), _mm512_set1_epi16(Nonnegative8::kWhole >> 16));
+  const Numbers whole =
+      Numbers::of(unsigned_words(state.codes), _mm512_set1_epi16(Nonnegative8::kWhole >> 16));
   const float step = storage::BFloat16::decode(*state.scales) * Nonnegative8::kStep;
   const __m512 by = _mm512_set1_ps(step), wholes = _mm512_set1_ps(Nonnegative8::kWholes * step);
   const auto restored = [&](__m512i number) {
     const __m512 root = _mm512_fmsub_ps(floats(number), by, wholes);
     return bits(_mm512_mul_ps(root, root));
   };
-  store(values, {restored(whole.first), restored(whole.second)});
+  Numbers{restored(whole.first), restored(whole.last)}.store(values);
 }
 
-/// The lattice of dither.hpp for one half of a group.
-inline __m512i lattice(std::uint32_t random, int first) {
-  const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i turns = _mm512_mullo_epi32(_mm512_add_epi32(steps, all(static_cast<unsigned>(first))),
-                                           all(storage::Dither::kGolden));
-  return _mm512_add_epi32(turns, all(random));
+/// The lattice of dither.hpp.
+inline Numbers lattice(std::uint32_t random) {
+  const storage::Bits* const turns = kTurns<Order::natural>.data();
+  return {_mm512_add_epi32(Halves::load(turns), all(random)),
+          _mm512_add_epi32(Halves::load(turns + Halves::kLanes), all(random))};
 }
 
 /// What a group is encoded with.
@@ -121,9 +156,10 @@ inline __m512i encoded(__m512i root, __m512i noise, const Scaled& with, Nonnegat
   return _mm512_srli_epi32(rounded, storage::kNoiseBits);
 }
 
-inline void store_codes(Halves x, Halves noise, const Scaled& with, std::int8_t* codes) {
-  const __m512i upper = upper_words(
-      {encoded(x.first, noise.first, with, Signed8{}), encoded(x.second, noise.second, with, Signed8{})});
+inline void store_codes(const Numbers& x, const Numbers& noise, const Scaled& with, std::int8_t* codes) {
+  const Numbers curve{encoded(x.first, noise.first, with, Signed8{}),
+                      encoded(x.last, noise.last, with, Signed8{})};
+  const __m512i upper = curve.uppers();
   constexpr int kUpperShift = Signed8::kShift - 16, kUpperOne = Signed8::kOne >> Signed8::kShift;
   // Bytes are what counts: the sign is above them.
   const __m512i code = _mm512_sub_epi16(_mm512_srli_epi16(upper, kUpperShift), _mm512_set1_epi16(kUpperOne));
@@ -132,12 +168,13 @@ inline void store_codes(Halves x, Halves noise, const Scaled& with, std::int8_t*
   store_bytes(codes, turned, with.finite);
 }
 
-inline void store_codes(Halves root, Halves noise, const Scaled& with, std::uint8_t* codes) {
-  const __m512i words = lower_words({encoded(root.first, noise.first, with, Nonnegative8{}),
-                                     encoded(root.second, noise.second, with, Nonnegative8{})});
-  const __m512i code = _mm512_and_si512(words, _mm512_set1_epi16(0xff)), zero = _mm512_setzero_si512();
+inline void store_codes(const Numbers& root, const Numbers& noise, const Scaled& with, std::uint8_t* codes) {
+  const Numbers rounded{encoded(root.first, noise.first, with, Nonnegative8{}),
+                        encoded(root.last, noise.last, with, Nonnegative8{})};
+  const __m512i code = _mm512_and_si512(rounded.lowers(), _mm512_set1_epi16(0xff));
+  const __m512i zero = _mm512_setzero_si512();
   const __mmask32 some =
-      _mm512_kunpackw(_mm512_cmpgt_epi32_mask(root.second, zero), _mm512_cmpgt_epi32_mask(root.first, zero));
+      _mm512_kunpackw(_mm512_cmpgt_epi32_mask(root.last, zero), _mm512_cmpgt_epi32_mask(root.first, zero));
   store_bytes(codes, _mm512_mask_max_epu16(code, some, code, _mm512_set1_epi16(1)), with.finite);
 }
 
@@ -180,9 +217,9 @@ template <class Codec>
 inline Scales store_scales(const float* staged, int groups, std::uint16_t* scales) {
   __m512i largest[kStagedGroups];
   for (int group = 0; group < kStagedGroups; ++group) {
-    const Halves x = load(staged + group * storage::kGroup);
+    const Numbers x = Numbers::load(staged + group * storage::kGroup);
     largest[group] =
-        _mm512_max_epi32(bits(_mm512_abs_ps(floats(x.first))), bits(_mm512_abs_ps(floats(x.second))));
+        _mm512_max_epi32(bits(_mm512_abs_ps(floats(x.first))), bits(_mm512_abs_ps(floats(x.last))));
   }
   const __m512i stored = scales_of<Codec>(largest_of_each(largest));
   _mm512_mask_cvtepi32_storeu_epi16(scales, static_cast<__mmask16>((1u << groups) - 1), stored);
@@ -201,9 +238,8 @@ inline void store_groups(const float* staged, int groups, const std::uint32_t* w
   const Scales scales = store_scales<Codec>(staged, groups, state.scales);
   for (int group = 0; group < groups; ++group) {
     const int at = group * storage::kGroup;
-    const std::uint32_t random = words[4 * group];
     const __mmask32 finite = (scales.finite >> group & 1u) != 0 ? 0xffffffffu : 0u;
-    store_codes(load(staged + at), {lattice(random, 0), lattice(random, 16)}, {scales.inverse[group], finite},
+    store_codes(Numbers::load(staged + at), lattice(words[4 * group]), {scales.inverse[group], finite},
                 state.codes + at);
   }
 }
