@@ -25,19 +25,24 @@ std::vector<std::int64_t> sizes_of(std::span<const TensorStreams> streams) {
   return sizes;
 }
 
-/// As many as onepass steps on: one where more would cost more than they bring.
-int worthwhile_threads(const Case& measured) {
+/// Waking the workers is always worth it: calls that are not counted have done so.
+constexpr double kNanoseconds = 1e9;
+
+/// Cut as onepass's step is: no more threads than pay, and parts of 16K elements, which even the load out.
+cpu::PoolRun cut(const Case& measured) {
   constexpr std::int64_t kElementsEach = 8 * 1024;
-  const std::int64_t most = measured.layout.parameters() / kElementsEach;
-  return static_cast<int>(std::clamp<std::int64_t>(most, 1, measured.threads));
+  const std::int64_t blocks = measured.layout.parameters() / kElementsEach;
+  const std::int64_t threads = std::clamp<std::int64_t>(blocks, 1, measured.threads);
+  const std::int64_t each = threads == 1 ? 1 : std::max<std::int64_t>(blocks / 2 / threads, 1);
+  return {static_cast<int>(threads), static_cast<int>(threads * each), kNanoseconds};
 }
 
 class CpuRivals final : public Rivals {
  public:
   explicit CpuRivals(const Scene& scene)
       : scene_(scene),
-        threads_(worthwhile_threads(scene.measured)),
-        shares_(divide(sizes_of(scene.streams), threads_)),
+        run_(cut(scene.measured)),
+        shares_(divide(sizes_of(scene.streams), run_.parts)),
         copied_(copied_bytes(scene.traffic)),
         copied_from_(touched(copied_)),
         copied_to_(touched(copied_)),
@@ -87,16 +92,13 @@ class CpuRivals final : public Rivals {
     return {{name, [this, work] { (this->*work)(); }, elements}, leaves};
   }
 
-  /// work(part) for each part of each thread's share.
+  /// work(part) for each part of each share.
   template <class Work>
   void on_parts(const Work& work) const {
-    auto task = [&](int thread, int count) {
-      // The pool may give the caller all threads' shares.
-      for (int t = thread; t < threads_; t += count) {
-        for (const Part& part : shares_[static_cast<std::size_t>(t)]) work(part);
-      }
+    auto task = [&](int /*thread*/, int share) {
+      for (const Part& part : shares_[static_cast<std::size_t>(share)]) work(part);
     };
-    cpu::ThreadPool::shared().run(threads_, task);
+    cpu::ThreadPool::shared().run(run_, task);
   }
 
   void move_streams() {
@@ -107,13 +109,13 @@ class CpuRivals final : public Rivals {
   }
 
   void copy_memory() {
-    auto task = [this](int thread, int count) {
-      const std::size_t each = copied_ / 64 / static_cast<std::size_t>(count) * 64;
-      const std::size_t begin = each * static_cast<std::size_t>(thread);
-      const std::size_t end = thread + 1 == count ? copied_ : begin + each;
+    auto task = [this](int /*thread*/, int share) {
+      const std::size_t each = copied_ / 64 / static_cast<std::size_t>(run_.parts) * 64;
+      const std::size_t begin = each * static_cast<std::size_t>(share);
+      const std::size_t end = share + 1 == run_.parts ? copied_ : begin + each;
       std::memcpy(copied_to_.as<std::byte>() + begin, copied_from_.as<std::byte>() + begin, end - begin);
     };
-    cpu::ThreadPool::shared().run(threads_, task);
+    cpu::ThreadPool::shared().run(run_, task);
   }
 
   [[nodiscard]] FloatStreams floats(const Part& part) const {
@@ -139,8 +141,8 @@ class CpuRivals final : public Rivals {
   }
 
   Scene scene_;
-  int threads_;
-  std::vector<std::vector<Part>> shares_;  ///< One a thread.
+  cpu::PoolRun run_;
+  std::vector<std::vector<Part>> shares_;  ///< One for each part of the run.
   std::size_t copied_;
   DeviceBuffer copied_from_, copied_to_;
   Traffic move_;

@@ -2,15 +2,14 @@
 #include "host/backend.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "host/cpu/float_environment.hpp"
+#include "host/cpu/parallel.hpp"
 #include "host/cpu/table_loops.hpp"
-#include "host/cpu/thread_pool.hpp"
 #include "host/plan.hpp"
 #include "kernels/advance.hpp"
 #include "onepass/error.hpp"
@@ -18,15 +17,9 @@
 namespace onepass {
 namespace {
 
-/// Elements below which another thread costs more than it brings: while the workers still spin, and when one
-/// has to be woken first. Measured on 2 cores (fork and join 1 microsecond, a wake-up 100 to 150).
-constexpr std::int64_t kHotElements = 16 * 1024;
-constexpr std::int64_t kColdElements = 2 * 1024 * 1024;
-constexpr std::int64_t kElementsEach = 8 * 1024;
-
-/// Steps that follow each other so soon are worth waking the workers for: the next one finds them spinning.
-using Clock = std::chrono::steady_clock;
-constexpr std::chrono::microseconds kSoon{50};
+/// About what an element takes: AdamW of float32 in cache. SGD takes a third of it, AVX2 and quantised states
+/// several times as much, which pay sooner.
+constexpr double kNanosecondsAnElement = 0.25;
 
 /// 32 KiB of each stream: small enough to balance two threads, large enough to hide the 20 ns around a chunk.
 constexpr std::int64_t kChunkSize = 8 * 1024;
@@ -35,6 +28,11 @@ constexpr std::int64_t kChunkSize = 8 * 1024;
 struct CpuLoops {
   const cpu::SweepsOfVariant& sweeps;
   const cpu::TableLoops& table;
+};
+
+/// What one thread has measured. On cache lines of its own.
+struct alignas(64) Partial {
+  kernels::Reduction value;
 };
 
 class CpuBackend final : public Backend {
@@ -52,10 +50,7 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       ops_.prepare(table);
     }
-    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
-      const cpu::DefaultFloatEnvironment environment;
-      sweep(table, share);
-    });
+    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) { sweep(table, share); });
   }
 
   void zero_grad(const kernels::Table& table, Stream /*stream*/) override {
@@ -74,7 +69,6 @@ class CpuBackend final : public Backend {
 
   void accumulate(const kernels::Table& table, Stream /*stream*/) override {
     on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
-      const cpu::DefaultFloatEnvironment environment;
       loops_.table.accumulate(table, share.first, share.last);
     });
     kernels::count_micro_batch(table, 0, 1);
@@ -112,36 +106,37 @@ class CpuBackend final : public Backend {
   }
 
   void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction& result) {
-    std::ranges::fill(partial_, kernels::Reduction::none());
-    on_threads(plan_.pieces, [&](ChunkRange share, int thread) {
-      const cpu::DefaultFloatEnvironment environment;
-      kernels::Reduction mine = kernels::Reduction::none();
-      loops_.table.reduce(table, measure, share.first, share.last, mine);
-      partial_[static_cast<std::size_t>(thread)] = mine;
-    });
-    for (const kernels::Reduction& part : partial_) kernels::add(result, part);
+    std::ranges::fill(partial_, Partial{kernels::Reduction::none()});
+    // Backwards: what the update begins with is then what was read last.
+    on_threads(
+        plan_.pieces,
+        [&](ChunkRange share, int thread) {
+          loops_.table.reduce(table, measure, share.first, share.last,
+                              partial_[static_cast<std::size_t>(thread)].value);
+        },
+        true);
+    for (const Partial& part : partial_) kernels::add(result, part.value);
   }
 
+  /// Calls work(chunks or pieces, thread) for parts of them, in the default float environment.
   template <class Work>
-  void on_threads(std::span<const std::int64_t> offsets, const Work& work) {
-    cpu::ThreadPool& pool = cpu::ThreadPool::shared();
-    const std::int64_t total = offsets.back();
-    const bool hot = pool.awake(threads_) || Clock::now() - last_end_ < kSoon;
-    const bool worthwhile = total >= (hot ? kHotElements : kColdElements);
-    const int threads =
-        worthwhile ? static_cast<int>(std::clamp<std::int64_t>(total / kElementsEach, 1, threads_)) : 1;
-    auto task = [&](int thread, int count) { work(share_of(offsets, thread, count), thread); };
-    pool.run(threads, task);
-    last_end_ = Clock::now();
+  void on_threads(std::span<const std::int64_t> offsets, const Work& work, bool backwards = false) {
+    const double nanoseconds = kNanosecondsAnElement * static_cast<double>(offsets.back());
+    cpu::PoolRun run = cpu::cut(nanoseconds, std::ssize(offsets) - 1, threads_);
+    run.backwards = backwards;
+    auto task = [&](int thread, int part) {
+      const cpu::DefaultFloatEnvironment environment;
+      work(share_of(offsets, part, run.parts), thread);
+    };
+    cpu::ThreadPool::shared().run(run, task);
   }
 
   const RuleOps& ops_;
   CpuLoops loops_;
   int threads_;
   WorkPlan plan_{{}, {0}, {0}, false};
-  std::vector<kernels::Reduction> partial_;  ///< One a thread.
+  std::vector<Partial> partial_;  ///< One a thread.
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
-  Clock::time_point last_end_{};
 };
 
 const cpu::TableLoops& table_loops(Isa isa) {

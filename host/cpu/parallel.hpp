@@ -10,31 +10,40 @@
 
 namespace onepass::cpu {
 
-/// Nanoseconds that a thread should have to do: what it takes to hand work over, and to wake a thread first
-/// (measured as in backend.cpp).
-inline constexpr double kHotNanoseconds = 10e3;
-inline constexpr double kColdNanoseconds = 400e3;
+/// Nanoseconds that each thread should have to do: what it takes to hand work to a thread that spins, and to
+/// end together, is 1 (measured as in backend.cpp).
+inline constexpr double kNanosecondsEach = 2e3;
+
+/// What a part takes: long enough that 50 nanoseconds around it do not show, and short enough that threads
+/// end together.
+inline constexpr double kPartNanoseconds = 4e3;
+
+/// How work is cut, the same number of parts for each thread, that takes one thread so many nanoseconds and
+/// has so many pieces that stay whole.
+inline PoolRun cut(double nanoseconds, std::int64_t pieces, int most_threads) {
+  constexpr std::int64_t kMostParts = 1 << 20;
+  const auto up_to = [&](double wanted, std::int64_t most) {
+    return static_cast<int>(std::min(wanted, static_cast<double>(std::min(pieces, most))));
+  };
+  const int threads = std::max(1, up_to(nanoseconds / kNanosecondsEach, most_threads));
+  if (threads == 1) return {1, 1, nanoseconds};
+  const int each = std::max(1, up_to(nanoseconds / kPartNanoseconds, kMostParts) / threads);
+  return {threads, threads * each, nanoseconds};
+}
 
 /// Calls work(begin, end) for parts of [0, pieces), in the default float environment. `nanoseconds`: about
 /// what one piece takes.
 template <class Work>
 void in_parallel(std::int64_t pieces, double nanoseconds, const Work& work) {
-  ThreadPool& pool = ThreadPool::shared();
-  const double total = static_cast<double>(pieces) * nanoseconds;
-  int threads = 1;
-  if (total >= 2.0 * kHotNanoseconds) {
-    const int most = cpu_threads();
-    if (total >= kColdNanoseconds || pool.awake(most)) {
-      const double worthwhile = std::min(total / kHotNanoseconds, static_cast<double>(pieces));
-      threads = static_cast<int>(std::clamp(worthwhile, 1.0, static_cast<double>(most)));
-    }
-  }
-  auto task = [&](int thread, int count) {
+  const PoolRun run = cut(static_cast<double>(pieces) * nanoseconds, pieces, cpu_threads());
+  auto task = [&](int /*thread*/, int part) {
     const DefaultFloatEnvironment environment;
-    const auto boundary = [&](int part) { return pieces / count * part + pieces % count * part / count; };
-    work(boundary(thread), boundary(thread + 1));
+    const auto boundary = [&](std::int64_t before) {
+      return pieces / run.parts * before + pieces % run.parts * before / run.parts;
+    };
+    work(boundary(part), boundary(part + 1));
   };
-  pool.run(threads, task);
+  ThreadPool::shared().run(run, task);
 }
 
 }  // namespace onepass::cpu

@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include <system_error>
+#include <exception>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,9 +11,7 @@
 namespace onepass::cpu {
 namespace {
 
-/// About 10 microseconds: longer than the serial part between two steps of a tight loop, and short enough to
-/// leave the processor to others while gradients are computed.
-constexpr int kSpins = 4000;
+constexpr unsigned kOpen = 1u << 31;
 
 void pause() {
 #if defined(__x86_64__)
@@ -23,7 +21,36 @@ void pause() {
 #endif
 }
 
-/// A forked child has none of the parent's threads: waiting for them would never end.
+/// Whether `done` came true within kSpin. By the clock, for a pause is 10 to 140 cycles.
+template <class Done>
+bool spin_until(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + ThreadPool::kSpin;
+  do {
+    for (int spins = 0; spins < 32; ++spins) {
+      if (done()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+std::uint64_t row_of(std::uint32_t begin, std::uint32_t end) { return std::uint64_t{end} << 32 | begin; }
+
+/// Takes the first or the last part of a row; -1 if there is none.
+int take(std::atomic<std::uint64_t>& row, bool first) {
+  std::uint64_t old = row.load(std::memory_order_relaxed);
+  for (;;) {
+    const auto begin = static_cast<std::uint32_t>(old);
+    const auto end = static_cast<std::uint32_t>(old >> 32);
+    if (begin >= end) return -1;
+    const std::uint64_t rest = first ? row_of(begin + 1, end) : row_of(begin, end - 1);
+    if (row.compare_exchange_weak(old, rest, std::memory_order_relaxed)) {
+      return static_cast<int>(first ? begin : end - 1);
+    }
+  }
+}
+
+/// A forked child has none of the parent's threads.
 std::atomic<bool> forked{false};
 
 }  // namespace
@@ -37,72 +64,126 @@ ThreadPool& ThreadPool::shared() {
 }
 
 ThreadPool::~ThreadPool() {
-  stopping_ = true;
+  stopping_.store(true);
   generation_.fetch_add(1);
-  generation_.notify_all();
+  for (const auto& seat : seats_) wake(*seat);
   for (std::thread& worker : workers_) worker.join();
 }
 
 bool ThreadPool::grow(int threads) {
-  while (static_cast<int>(workers_.size()) < threads - 1) {
-    try {
-      const unsigned seen = generation_.load(std::memory_order_relaxed);
-      const int number = static_cast<int>(workers_.size()) + 1;
-      workers_.emplace_back([this, number, seen] { work(number, seen); });
-    } catch (const std::system_error&) {
-      return false;
+  try {
+    while (static_cast<int>(seats_.size()) < threads) seats_.push_back(std::make_unique<Seat>());
+    for (int number = static_cast<int>(workers_.size()) + 1; number < threads; ++number) {
+      Seat& seat = *seats_[static_cast<std::size_t>(number)];
+      workers_.emplace_back([this, number, &seat] { work(number, seat); });
+      awake_.fetch_add(1, std::memory_order_relaxed);
     }
-    worker_count_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  } catch (const std::exception&) {
+    return false;
   }
   return true;
 }
 
-bool ThreadPool::awake(int threads) const {
-  return worker_count_.load(std::memory_order_relaxed) >= threads - 1 &&
-         asleep_.load(std::memory_order_relaxed) == 0;
-}
-
-void ThreadPool::run(int threads, Task task, void* context) {
-  const bool alone = threads <= 1 || forked.load(std::memory_order_relaxed) ||
+void ThreadPool::run(const PoolRun& run, Task task, void* context) {
+  const bool alone = run.threads <= 1 || forked.load(std::memory_order_relaxed) ||
                      busy_.exchange(true, std::memory_order_acquire);
-  if (!alone && grow(threads)) {
-    run_together({task, context, threads});
+  if (!alone && grow(run.threads)) {
+    run_together({run, task, context});
   } else {
-    for (int thread = 0; thread < threads; ++thread) task(context, thread, threads);
+    for (int done = 0; done < run.parts; ++done) {
+      task(context, 0, run.backwards ? run.parts - 1 - done : done);
+    }
   }
   if (!alone) busy_.store(false, std::memory_order_release);
 }
 
+/// Runs that follow each other closely are one burst, and one that has lasted will go on: its next run finds
+/// the woken spinning, even if this one is over before they come.
+bool ThreadPool::worth_waking(const PoolRun& run) {
+  const Clock::time_point now = Clock::now();
+  if (now - last_end_ > kSpin) burst_begin_ = now;
+  return now - burst_begin_ + std::chrono::duration<double, std::nano>(run.nanoseconds) >= kWorthWaking;
+}
+
 void ThreadPool::run_together(const Job& job) {
+  const PoolRun& run = job.run;
   job_ = job;
-  // Every worker answers every generation, used or not: none may still be reading a job when the next is set.
-  unfinished_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  const auto boundary = [&](int thread) {
+    return static_cast<std::uint32_t>(std::int64_t{run.parts} * thread / run.threads);
+  };
+  for (int thread = 0; thread < run.threads; ++thread) {
+    seats_[static_cast<std::size_t>(thread)]->parts.store(row_of(boundary(thread), boundary(thread + 1)),
+                                                          std::memory_order_relaxed);
+  }
+  inside_.fetch_or(kOpen, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
-  job.task(job.context, 0, job.threads);
+  if (worth_waking(run)) {
+    for (int thread = 1; thread < run.threads; ++thread) wake(*seats_[static_cast<std::size_t>(thread)]);
+  }
+  do_parts(0);
+  inside_.fetch_and(~kOpen, std::memory_order_relaxed);
   // Where there are more threads than processors, the last worker may be waiting for this one's.
-  for (int spins = 0; unfinished_.load(std::memory_order_acquire) > 0; ++spins) {
-    spins < kSpins ? pause() : std::this_thread::yield();
+  const auto nobody = [&] { return inside_.load(std::memory_order_acquire) == 0; };
+  if (!spin_until(nobody)) {
+    while (!nobody()) std::this_thread::yield();
+  }
+  last_end_ = Clock::now();
+}
+
+void ThreadPool::wake(Seat& seat) {
+  if (seat.asleep.load(std::memory_order_seq_cst) == 0 || seat.asleep.exchange(0) == 0) return;
+  awake_.fetch_add(1, std::memory_order_relaxed);
+  seat.asleep.notify_one();
+}
+
+void ThreadPool::work(int thread, Seat& seat) {
+  unsigned seen = 0;
+  while (!stopping_.load()) {
+    const unsigned now = generation_.load(std::memory_order_acquire);
+    if (now == seen) {
+      rest(seat, seen);
+    } else {
+      seen = now;
+      join(thread);
+    }
   }
 }
 
-void ThreadPool::work(int thread, unsigned seen) {
-  for (;;) {
-    int spins = 0;
-    while (generation_.load(std::memory_order_acquire) == seen) {
-      if (++spins < kSpins) {
-        pause();
-      } else {
-        asleep_.fetch_add(1, std::memory_order_seq_cst);
-        generation_.wait(seen, std::memory_order_seq_cst);
-        asleep_.fetch_sub(1, std::memory_order_seq_cst);
-      }
-    }
-    ++seen;
-    if (stopping_) return;
-    if (thread < job_.threads) job_.task(job_.context, thread, job_.threads);
-    unfinished_.fetch_sub(1, std::memory_order_release);
+/// Spins, then sleeps until it is woken; runs for which nobody is woken go by.
+void ThreadPool::rest(Seat& seat, unsigned seen) {
+  if (spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; })) return;
+  seat.asleep.store(1, std::memory_order_seq_cst);
+  // A run sees a sleeper, or the sleeper sees the run.
+  if (generation_.load(std::memory_order_seq_cst) == seen) {
+    awake_.fetch_sub(1, std::memory_order_relaxed);
+    seat.asleep.wait(1, std::memory_order_seq_cst);
+  } else if (seat.asleep.exchange(0) == 0) {
+    awake_.fetch_sub(1, std::memory_order_relaxed);  // wake() has counted one that had not lain down
   }
+}
+
+/// A run that is over is left alone: its memory may be gone. One that is not over waits for who has entered.
+void ThreadPool::join(int thread) {
+  const unsigned before = inside_.fetch_add(1, std::memory_order_acquire);
+  if ((before & kOpen) != 0 && thread < job_.run.threads) do_parts(thread);
+  inside_.fetch_sub(1, std::memory_order_release);
+}
+
+void ThreadPool::do_parts(int thread) {
+  for (int part = next_part(thread); part >= 0; part = next_part(thread)) {
+    job_.task(job_.context, thread, part);
+  }
+}
+
+/// The next of the thread's own, or of another's the one that it would come to last.
+int ThreadPool::next_part(int thread) {
+  const int threads = job_.run.threads;
+  for (int other = 0; other < threads; ++other) {
+    Seat& seat = *seats_[static_cast<std::size_t>((thread + other) % threads)];
+    const int part = take(seat.parts, (other == 0) != job_.run.backwards);
+    if (part >= 0) return part;
+  }
+  return -1;
 }
 
 }  // namespace onepass::cpu
