@@ -8,6 +8,7 @@
 #include "kernels/followers.cuh"
 #include "kernels/streams.cuh"
 #include "kernels/table.hpp"
+#include "kernels/turns.cuh"
 #include "onepass/rule/concept.hpp"
 
 namespace onepass::kernels {
@@ -36,6 +37,7 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     : Numbered<StateStream<Format, Variant, kState>, kState>... {
   static constexpr int kStates = sizeof...(kState);
   using TileOf = Tile<Format, kStates>;
+  using TurnsOf = Turns<kTile<Format>, kThreads<Format>>;
   template <std::size_t kIndex>
   using Base = Numbered<StateStream<Format, Variant, kIndex>, kIndex>;
 
@@ -59,13 +61,15 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
 
   /// All but the gradient. `place` counts from the chunk's first element, which is the tensor's `begin`.
   __device__ __forceinline__ void store(const rule::TensorStep& step, const TileOf& tile, Place place,
-                                        bool wide, std::int64_t begin) const {
+                                        bool wide, std::int64_t begin, TurnsOf& turns) const {
     if constexpr (Format::kRoundsStochastically) {
-      if (step.rounds_stochastically != 0) return store_rounded(step.draws, tile, place, wide, begin);
+      if (step.rounds_stochastically != 0) {
+        return store_rounded(turns.words(step.draws, begin, random::Purpose::rounding), tile, place, wide);
+      }
     }
     param.store(tile.param, place, wide);
     if constexpr (Format::kQuantized) {
-      const random::Words words = words_of(step.draws, place, begin);
+      const random::Words words = turns.words(step.draws, begin, random::Purpose::rounding);
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide), {words.word[kState]}));
     } else {
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
@@ -87,15 +91,8 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     return wide ? Access::sixteen : Base<kIndex>::state.access();
   }
 
-  /// The random words of the group that a tile lies in.
-  static __device__ __forceinline__ random::Words words_of(const rule::Draws& draws, Place place,
-                                                           std::int64_t begin) {
-    return draws.of(draws.counter((begin + place.at) / storage::kGroup, random::Purpose::rounding));
-  }
-
-  __device__ __forceinline__ void store_rounded(const rule::Draws& draws, const TileOf& tile, Place place,
-                                                bool wide, std::int64_t begin) const {
-    const random::Words words = words_of(draws, place, begin);
+  __device__ __forceinline__ void store_rounded(const random::Words& words, const TileOf& tile, Place place,
+                                                bool wide) const {
     param.store_rounded(tile.param, place, wide, {words.word[rule::kParamWord]});
     if constexpr (Format::kHasLossyStates) {
       (..., Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide),
@@ -109,21 +106,18 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
 template <class Format, class Variant>
 using StreamsOf = Streams<Format, Variant, std::make_index_sequence<kStateCount<Variant>>>;
 
-/// One chunk, by one block. kSimple: every stream is aligned to 16 bytes, and what stands around the rule is
-/// plain, so nothing need be asked. Every thread of a warp takes part in every turn of it.
+/// The turns of one chunk that are still to do. kSimple: those of whole warps only, where every stream is
+/// aligned to 16 bytes and what stands around the rule is plain, so that nothing need be asked.
 template <class Format, class Variant, bool kSimple, class Rule>
 __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
-                                      const StreamsOf<Format, Variant>& streams, Extent part) {
-  constexpr int kCount = kTile<Format>;
-  for (std::int64_t base = 0; base < part.count; base += kCount * kThreads<Format>) {
-    const std::int64_t at = base + kCount * static_cast<std::int64_t>(threadIdx.x);
-    const std::int64_t left = part.count - at;
-    if (!Format::kQuantized && left <= 0) return;
-    const Place place{at, left < kCount ? static_cast<int>(left < 0 ? 0 : left) : kCount};
+                                      const StreamsOf<Format, Variant>& streams, Extent part,
+                                      typename StreamsOf<Format, Variant>::TurnsOf& turns) {
+  for (; kSimple ? turns.whole(part) : turns.any(part); turns.advance()) {
+    const Place place{turns.at(), kSimple ? kTile<Format> : turns.count(part)};
     typename StreamsOf<Format, Variant>::TileOf tile;
     streams.load(tile, place, kSimple);
     streams.template move<kSimple>(k, tile);
-    streams.store(k.step, tile, place, kSimple, part.begin);
+    streams.store(k.step, tile, place, kSimple, part.begin, turns);
   }
 }
 
@@ -141,10 +135,10 @@ __global__ void __launch_bounds__(kThreads<Format>, kBlocks<Format>) elementwise
     const Extent part = extent(table, chunk);
     const TensorEntry& tensor = table.tensors[chunk.tensor];
     const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], part.begin);
-    if (k.step.active && streams.all_wide() && k.around.is_plain()) {
-      sweep<Format, Variant, true>(k, streams, part);
-    } else if (k.step.active) {
-      sweep<Format, Variant, false>(k, streams, part);
+    if (k.step.active) {
+      typename StreamsOf<Format, Variant>::TurnsOf turns;
+      if (streams.all_wide() && k.around.is_plain()) sweep<Format, Variant, true>(k, streams, part, turns);
+      sweep<Format, Variant, false>(k, streams, part, turns);
     }
     if (k.step.active && tensor.has_followers())
       Followers<Format, kThreads<Format>>{tensor, k.step, part}.follow();

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/global.hpp"
+#include "onepass/storage/bfloat16.hpp"
 
 namespace onepass::kernels {
 
@@ -62,7 +64,22 @@ struct Raw {
   __device__ __forceinline__ void store(Element* to, int count, Access access) const {
     copy_lanes<kCount>(declared_global(to), element, count, access);
   }
+
+  /// The elements as they lie in registers.
+  static constexpr int kWords = kCount * sizeof(Element) / sizeof(std::uint32_t);
+  __device__ __forceinline__ void to_words(std::uint32_t (&words)[kWords]) const {
+    __builtin_memcpy(words, element, sizeof(element));
+  }
+  __device__ __forceinline__ void from_words(const std::uint32_t (&words)[kWords]) {
+    __builtin_memcpy(element, words, sizeof(element));
+  }
 };
+
+/// The float of an element of bfloat16, of the two in its word. Taken out of the word first, as a short, it
+/// would cost three instructions instead of one.
+__device__ __forceinline__ storage::Bits bfloat16_bits(std::uint32_t word, int element) {
+  return element % 2 == 0 ? word << 16 : word & 0xffff0000u;
+}
 
 /// kCount elements, decoded; lanes past `count` are zero.
 template <class Codec, int kCount>
@@ -70,8 +87,16 @@ __device__ __forceinline__ void load(float (&values)[kCount], const typename Cod
                                      Access access) {
   Raw<typename Codec::Element, kCount> raw;
   raw.load(from, count, access);
+  if constexpr (std::is_same_v<Codec, storage::BFloat16>) {
+    std::uint32_t words[kCount / 2];
+    raw.to_words(words);
 #pragma unroll
-  for (int lane = 0; lane < kCount; ++lane) values[lane] = Codec::decode(raw.element[lane]);
+    for (int lane = 0; lane < kCount; ++lane)
+      values[lane] = storage::float_of(bfloat16_bits(words[lane / 2], lane));
+  } else {
+#pragma unroll
+    for (int lane = 0; lane < kCount; ++lane) values[lane] = Codec::decode(raw.element[lane]);
+  }
 }
 
 /// Encodes and writes the first `count` of kCount elements.

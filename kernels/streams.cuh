@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/lanes.cuh"
+#include "kernels/packed.cuh"
 #include "kernels/table.hpp"
 #include "onepass/rule/element.hpp"
 #include "onepass/storage/formats.hpp"
@@ -80,14 +82,16 @@ struct GroupedStream {
         scales(global<std::uint16_t>(static_cast<char*>(stream) + scales_at(numel)) +
                begin / storage::kGroup) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
+  /// Unsigned, so that it is a shift.
+  static __device__ __forceinline__ std::uint64_t group_of(Place place) {
+    return static_cast<std::uint64_t>(place.at) / storage::kGroup;
+  }
 
   __device__ __forceinline__ void load(float (&values)[8], Place place, Access access) const {
     Raw<Code, 8> raw;
     raw.load(codes + place.at, place.count, access);
-    const float scale =
-        place.count > 0 ? storage::BFloat16::decode(scales[place.at / storage::kGroup]) : 0.0f;
-#pragma unroll
-    for (int lane = 0; lane < 8; ++lane) values[lane] = Codec::decode(raw.element[lane], scale);
+    const float scale = place.count > 0 ? storage::BFloat16::decode(scales[group_of(place)]) : 0.0f;
+    packed::decode<Codec>(values, raw, scale);
   }
 
   __device__ __forceinline__ void store(const float (&values)[8], Place place, Access access,
@@ -107,16 +111,11 @@ struct GroupedStream {
     }
     const std::uint16_t stored = Codec::scale(largest);
     const float scale = storage::BFloat16::decode(stored);
-    const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kGroup));
     Raw<Code, 8> raw;
-#pragma unroll
-    for (int lane = 0; lane < 8; ++lane) {
-      const storage::Bits noise = shifted.at<storage::kNoiseBits>(lane);
-      raw.element[lane] = Codec::encode(staged[lane], scale, noise);
-    }
+    packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kGroup)));
     raw.store(codes + place.at, place.count, access);
     __syncwarp();  // the lanes of a group have read its scale
-    if (place.count > 0 && place.at % storage::kGroup == 0) scales[place.at / storage::kGroup] = stored;
+    if (place.count > 0 && place.at % storage::kGroup == 0) scales[group_of(place)] = stored;
   }
 };
 
@@ -138,6 +137,7 @@ template <class Format>
 struct ParamStream {
   using Param = typename Format::Param;
   static constexpr int kCount = kTile<Format>;
+  static constexpr bool kPacked = std::is_same_v<Param, storage::BFloat16Remainder8>;
 
   typename Param::Element* elements;
   typename Param::Remainder* remainders;
@@ -159,9 +159,13 @@ struct ParamStream {
     if constexpr (Format::kHasRemainder) {
       Raw<typename Param::Remainder, kCount> remainder;
       remainder.load(remainders + place.at, place.count, wide ? Access::sixteen : widest(remainders));
+      if constexpr (kPacked) {
+        packed::decode(values, element, remainder);
+      } else {
 #pragma unroll
-      for (int lane = 0; lane < kCount; ++lane) {
-        values[lane] = Param::decode(element.element[lane], remainder.element[lane]);
+        for (int lane = 0; lane < kCount; ++lane) {
+          values[lane] = Param::decode(element.element[lane], remainder.element[lane]);
+        }
       }
     } else {
 #pragma unroll
@@ -172,9 +176,13 @@ struct ParamStream {
   __device__ __forceinline__ void store(const float (&values)[kCount], Place place, bool wide) const {
     Raw<typename Param::Element, kCount> element;
     Raw<typename Param::Remainder, kCount> remainder;
+    if constexpr (kPacked) {
+      packed::encode(values, element, remainder);
+    } else {
 #pragma unroll
-    for (int lane = 0; lane < kCount; ++lane) {
-      Param::encode(values[lane], element.element[lane], remainder.element[lane]);
+      for (int lane = 0; lane < kCount; ++lane) {
+        Param::encode(values[lane], element.element[lane], remainder.element[lane]);
+      }
     }
     element.store(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
     if constexpr (Format::kHasRemainder) {

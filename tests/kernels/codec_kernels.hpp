@@ -81,4 +81,8 @@ struct CodecResults {
 /// results[i] = CodecResults::at(inputs[i]), all in device memory.
 void codecs_on_device(const CodecInput* inputs, CodecResults* results, int count);
 
+/// tiles[i]: how many of the numbers that kernels/packed.cuh makes of inputs [8 * i, 8 * i + 8), encoded and
+/// decoded, are not the codecs'. All in device memory.
+void packed_on_device(const CodecInput* inputs, int* tiles, int count);
+
 }  // namespace onepass::test

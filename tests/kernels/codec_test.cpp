@@ -44,5 +44,29 @@ TEST_F(CudaCodec, EveryCodecGivesTheBitsOfTheHost) {
   }
 }
 
+/// As inputs(), but tiles of neighbours: as they are, where one NaN takes a group with it; then finite and of
+/// about a size, from zero up, with both zeros among them.
+std::vector<CodecInput> tiles() {
+  std::vector<CodecInput> all = inputs();
+  for (std::uint32_t tile = 0; tile < 4000; ++tile) {
+    const std::uint32_t top = any_bits(tile) % 248;
+    for (std::uint32_t lane = 0; lane < 8; ++lane) {
+      const std::uint32_t any = any_bits(1u << 20 | tile << 3 | lane);
+      const std::uint32_t magnitude = any % 16 == 0 ? 0 : (top + any % 8) << 23 | any >> 9;
+      all.push_back({magnitude | (tile % 2 == 0 ? 0 : any << 8 & 0x80000000u), any_bits(all.size())});
+    }
+  }
+  return all;
+}
+
+TEST_F(CudaCodec, PackedElementsAreTheCodecs) {
+  const std::vector<CodecInput> all = tiles();
+  const std::size_t count = all.size() / 8;
+  const OnDevice<CodecInput> device_inputs(all);
+  const OnDevice<int> device_wrong(count);
+  packed_on_device(device_inputs.get(), device_wrong.get(), static_cast<int>(count));
+  EXPECT_EQ(device_wrong.read(count), std::vector<int>(count, 0));
+}
+
 }  // namespace
 }  // namespace onepass::test
