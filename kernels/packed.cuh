@@ -50,8 +50,9 @@ struct Codes<storage::Signed8> {
   static __device__ __forceinline__ float decode(Bits word, Scale scale) {
     const auto whole = static_cast<std::int32_t>(permute<0x1111u * (kElement % 4 + 8) - 8>(word, 0));
     const auto magnitude = static_cast<Bits>(whole < 0 ? -whole : whole);
-    const float y = float_of((magnitude << Codec::kShift) + Codec::kOne) - 1.0f;
-    return float_of(bits_of(y * scale.step) | (static_cast<Bits>(whole) & storage::kSign));
+    const float y = float_of((magnitude << Codec::kShift) + Codec::kOne);
+    return float_of(bits_of(lane::fma(y, scale.step, -scale.step)) |
+                    (static_cast<Bits>(whole) & storage::kSign));
   }
 
   /// A code in the upper byte, without its sign.
@@ -85,11 +86,11 @@ struct Codes<storage::Nonnegative8> {
   struct Scale {
     float step, offset;
     __device__ __forceinline__ explicit Scale(float scale)
-        : step(scale * Codec::kStep), offset(step * -0x1p23f) {}
+        : step(scale * Codec::kStep), offset(step * -Codec::kWholes) {}
   };
   template <int kElement>
   static __device__ __forceinline__ float decode(Bits word, Scale scale) {
-    const float shifted = float_of(permute<0x7440u + kElement % 4>(word, bits_of(0x1p23f)));
+    const float shifted = float_of(permute<0x7440u + kElement % 4>(word, Codec::kWhole));
     const float root = lane::fma(shifted, scale.step, scale.offset);
     return root * root;
   }

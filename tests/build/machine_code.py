@@ -5,6 +5,7 @@ Read from `nvdisasm -c -g`: the text of a cubin, with the lines of the source.""
 import collections
 import dataclasses
 import functools
+import itertools
 import operator
 import re
 import typing
@@ -65,6 +66,9 @@ class Accesses(typing.NamedTuple):
         return ", ".join(f"{count} {name}" for name, count in self._asdict().items())
 
 
+WIDE = ("loads16", "loads8", "stores16", "stores8")
+
+
 class Block:
     """Instructions that run one after another, and the blocks that can follow."""
 
@@ -87,8 +91,13 @@ class Block:
         return sum(one.name in HALF_RATE for one in self.code)
 
     @functools.cached_property
-    def accesses(self):
-        count = collections.Counter(access_of(one.opcode) for one in self.code)
+    def ways(self):
+        """Accesses, by what its predicates can be: one block may load a gradient of either type."""
+        guards = {one.predicate.lstrip("!") for one in self.code if one.predicate and access_of(one.opcode) in WIDE}
+        return {self.accesses_without(off) for off in itertools.product(*((guard, "!" + guard) for guard in guards))}
+
+    def accesses_without(self, predicates):
+        count = collections.Counter(access_of(one.opcode) for one in self.code if one.predicate not in predicates)
         return Accesses(**{name: n for name, n in count.items() if name})
 
 
@@ -196,18 +205,22 @@ def moves_parameters(body):
 @dataclasses.dataclass(frozen=True)
 class Turn:
     """The shortest of all turns of a loop that move the same."""
-    length: int  # instructions
+    length: int  # instructions; those that a predicate leaves out are issued too
     half_rate: int  # of them, those that a processor takes half as many of
     accesses: Accesses
-    draws: bool
+    drawing: int = 0  # of the instructions, those of blocks that draw random words
+    drawing_half_rate: int = 0
 
-    @classmethod
-    def through(cls, block):
-        return cls(len(block.code), block.half_rate, block.accesses, block.draws)
+    @property
+    def draws(self):
+        return self.drawing > 0
 
     def and_then(self, block):
-        return Turn(self.length + len(block.code), self.half_rate + block.half_rate, self.accesses + block.accesses,
-                    self.draws or block.draws)
+        """With each way through a block that follows."""
+        drawing, half_rate = (len(block.code), block.half_rate) if block.draws else (0, 0)
+        for accesses in block.ways:
+            yield Turn(self.length + len(block.code), self.half_rate + block.half_rate, self.accesses + accesses,
+                       self.drawing + drawing, self.drawing_half_rate + half_rate)
 
     @property
     def moves(self):
@@ -219,7 +232,8 @@ class Turn:
 def turns_of(header, body):
     """The shortest turn of a loop for all that a turn can move, without slow paths."""
     reached = collections.defaultdict(dict)
-    keep(reached[header], Turn.through(header))
+    for turn in Turn(0, 0, Accesses()).and_then(header):
+        keep(reached[header], turn)
     turns = {}
     for block in in_order(header, body):
         if header in block.next:
@@ -228,7 +242,8 @@ def turns_of(header, body):
         for following in block.next:
             if following is not header and following in body and not following.is_slow_path:
                 for turn in reached[block].values():
-                    keep(reached[following], turn.and_then(following))
+                    for longer in turn.and_then(following):
+                        keep(reached[following], longer)
     return list(turns.values())
 
 

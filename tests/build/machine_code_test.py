@@ -65,6 +65,14 @@ class MachineCode(unittest.TestCase):
         self.assertEqual(whole.half_rate, 1)
         self.assertEqual(turns[0, False].accesses.loads_narrow, 2)
 
+    def test_a_predicate_and_its_opposite_are_two_ways(self):
+        either = """@P5 LDG.E.128 R24, desc[UR10][R68.64] ;
+            /*0078*/              @!P5 LDG.E.64 R24, desc[UR10][R70.64] ;"""
+        text = KERNEL.replace("  LDG.E.128 R24, desc[UR10][R68.64] ;", either)
+        (header, body), = machine_code.loops_of(read(text))
+        loads = {turn.accesses[:2] for turn in machine_code.turns_of(header, body)}
+        self.assertEqual(loads, {(1, 0), (0, 1), (0, 0)})
+
     def test_what_calls_is_left_out(self):
         (header, body), = machine_code.loops_of(read(KERNEL.replace("BRA `(.L_x_4)", "FADD R0, R0, R1")))
         self.assertEqual(machine_code.turns_of(header, body), [])

@@ -19,10 +19,12 @@ ARCH = "sm_90"
 
 class Format(typing.NamedTuple):
     """What tests call it; how many elements a thread is to move at a time; bytes of an element that are stored
-    and not loaded: a parameter beside its master."""
+    and not loaded: a parameter beside its master; turns of a chunk of 4,096 elements that one draw serves
+    (kernels/turns.cuh), which is all it has, or four."""
     name: str
     tile: int
     only_stored: int = 0
+    turns_of_draw: int = 2
 
 
 # By the codecs of parameter and states.
@@ -32,10 +34,11 @@ FORMATS = {
     ("Alone<BFloat16>", "BFloat16"): Format("all_bf16", 8),
     ("WithMaster<BFloat16>", "Float32"): Format("bf16_master", 8, 2),
     ("SplitBFloat16", "Float32"): Format("bf16_split", 8),
-    ("BFloat16Remainder8", "Quantized8"): Format("compact", 8),
+    ("BFloat16Remainder8", "Quantized8"): Format("compact", 8, turns_of_draw=4),
     ("WithMaster<Float16>", "Float32"): Format("f16_master", 8, 2),
 }
 STOCHASTIC = ("bf16", "all_bf16")
+QUANTISED = ("compact",)
 UPDATE = re.compile(r"elementwise<(\w+), \w+::(\w+), Format<([^,]+), [^,]+, ([^,]+), ")
 
 
@@ -93,7 +96,8 @@ def name_turns(made_for, turns):
 
     if made_for.name == "float32":
         return elements, {"": find(most.bytes_loaded)}
-    named = {"": find(low), "_grad32": find(most.bytes_loaded)}
+    has_states_drawn = made_for.name in QUANTISED and any(turn.draws for turn in turns)
+    named = {"": find(low, has_states_drawn), "_grad32": find(most.bytes_loaded, has_states_drawn)}
     if made_for.name in STOCHASTIC:
         named["_stochastic"] = find(low, only_drawing=True)
     return elements, named
@@ -125,8 +129,10 @@ def measure(nvcc, build, disassembler):
         for kind, turn in kernel.turns.items():
             if turn is None:
                 raise RuntimeError(f"{kernel.name}{kind}: no turn of the loop moves whole tiles")
+            saved = 1 - 1 / kernel.format.turns_of_draw
             work[kernel.name + kind] = {
-                "instructions": turn.length / kernel.elements, "half_rate": turn.half_rate / kernel.elements,
+                "instructions": (turn.length - saved * turn.drawing) / kernel.elements,
+                "half_rate": (turn.half_rate - saved * turn.drawing_half_rate) / kernel.elements,
                 "registers": kernel.registers, "local_instructions": kernel.local_instructions,
                 "elements": kernel.elements, **turn.accesses._asdict()}
     return work
