@@ -17,6 +17,15 @@ namespace {
 constexpr int kUnit = 16;
 constexpr int kGroup = storage::kGroup;
 
+/// Bytes of the widest vector: gcc 12 takes a wider one apart into single words.
+#if defined(__AVX512F__)
+constexpr int kWidest = 64;
+#elif defined(__AVX2__)
+constexpr int kWidest = 32;
+#else
+constexpr int kWidest = 16;
+#endif
+
 template <int kBytes>
 struct Wide {
   using Vector __attribute__((vector_size(kBytes))) = std::uint32_t;
@@ -36,12 +45,16 @@ struct Stream {
   static inline __attribute__((always_inline)) void move(std::byte* data, std::int64_t unit,
                                                          std::uint32_t zero) {
     if constexpr (kBytes > 0) {
-      using Whole = Wide<kBytes * kUnit>;
-      std::byte* const at = data + unit * kBytes * kUnit;
-      typename Whole::Vector vector{};
-      if constexpr (kRead) Whole::load(vector, at);
-      vector ^= zero;
-      Whole::store(at, vector);
+      constexpr int kSize = kBytes * kUnit, kPart = kSize < kWidest ? kSize : kWidest;
+      using Part = Wide<kPart>;
+      std::byte* const at = data + unit * kSize;
+#pragma GCC unroll 4
+      for (int part = 0; part < kSize; part += kPart) {
+        typename Part::Vector vector{};
+        if constexpr (kRead) Part::load(vector, at + part);
+        vector ^= zero;
+        Part::store(at + part, vector);
+      }
     }
   }
   /// What is left of a tensor whose size is no multiple of a unit.
@@ -77,14 +90,18 @@ inline void move_scales(std::byte* scales, std::int64_t begin, std::int64_t end,
 template <class Kind, int... kState>
 std::uint32_t move(const TensorStreams& streams, std::int64_t begin, std::int64_t end, std::uint32_t zero,
                    std::integer_sequence<int, kState...>) {
-  using Gradients = Wide<Kind::kGrad * kUnit>;
+  constexpr int kSize = Kind::kGrad * kUnit, kPart = kSize < kWidest ? kSize : kWidest;
+  using Gradients = Wide<kPart>;
   const TensorStreams at = streams;  // a copy, so that no store can change a pointer
   typename Gradients::Vector seen{};
   std::int64_t unit = begin / kUnit;
   for (; (unit + 1) * kUnit <= end; ++unit) {
-    typename Gradients::Vector gradients;
-    Gradients::load(gradients, at.grad + unit * Kind::kGrad * kUnit);
-    seen |= gradients;
+#pragma GCC unroll 4
+    for (int part = 0; part < kSize; part += kPart) {
+      typename Gradients::Vector gradients;
+      Gradients::load(gradients, at.grad + unit * kSize + part);
+      seen |= gradients;
+    }
     (Kind::State::move(at.states[kState], unit, zero), ...);
     Kind::Remainder::move(at.remainder, unit, zero);
     Kind::Param::move(at.param, unit, zero);
