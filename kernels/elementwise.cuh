@@ -36,6 +36,7 @@ template <class Format, class Variant, std::size_t... kState>
 struct Streams<Format, Variant, std::index_sequence<kState...>>
     : Numbered<StateStream<Format, Variant, kState>, kState>... {
   static constexpr int kStates = sizeof...(kState);
+  static constexpr int kWords = rule::kGroupWords<Format, Variant>;
   using TileOf = Tile<Format, kStates>;
   using TurnsOf = Turns<kTile<Format>, kThreads<Format>>;
   template <std::size_t kIndex>
@@ -64,12 +65,13 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
                                         bool wide, std::int64_t begin, TurnsOf& turns) const {
     if constexpr (Format::kRoundsStochastically) {
       if (step.rounds_stochastically != 0) {
-        return store_rounded(turns.words(step.draws, begin, random::Purpose::rounding), tile, place, wide);
+        return store_rounded(turns.template words<kWords>(step.draws, begin, random::Purpose::rounding), tile,
+                             place, wide);
       }
     }
     param.store(tile.param, place, wide);
-    if constexpr (Format::kQuantized) {
-      const random::Words words = turns.words(step.draws, begin, random::Purpose::rounding);
+    if constexpr (Format::kQuantized && kStates > 0) {
+      const random::Words words = turns.template words<kWords>(step.draws, begin, random::Purpose::rounding);
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide), {words.word[kState]}));
     } else {
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
@@ -93,7 +95,7 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
 
   __device__ __forceinline__ void store_rounded(const random::Words& words, const TileOf& tile, Place place,
                                                 bool wide) const {
-    param.store_rounded(tile.param, place, wide, {words.word[rule::kParamWord]});
+    param.store_rounded(tile.param, place, wide, {words.word[kWords - 1]});
     if constexpr (Format::kHasLossyStates) {
       (..., Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide),
                                               {words.word[kState]}));

@@ -38,19 +38,22 @@ class Turns {
   /// or in none; `begin`: the chunk's first element.
   ///
   /// A draw is a hundred instructions, and four lanes want the same one: so each of them draws for another
-  /// turn, and four turns cost what one did. Followers draw for themselves: what is kept from turn to turn
-  /// would cost every update a quarter of its threads.
+  /// turn, and four turns cost what one did. Of the result the first kWords are the group's. Followers draw
+  /// for themselves: what is kept from turn to turn would cost every update a quarter of its threads.
+  template <int kWords>
   [[nodiscard]] __device__ __forceinline__ random::Words words(const rule::Draws& draws, std::int64_t begin,
                                                                random::Purpose purpose) {
     static_assert(kCount * kLanesOfGroup == storage::kGroup && kStride % storage::kGroup == 0);
     const unsigned owner = turn_ % kLanesOfGroup;
     if (owner == 0) {
       const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfGroup * std::int64_t{kStride};
-      drawn_ = draws.of(draws.counter(element / storage::kGroup, purpose));
+      const std::int64_t group = element / storage::kGroup;
+      drawn_ = draws.of(draws.counter(group, purpose, kWords));
+      bring_forward<kWords>(drawn_, draws.place(group, kWords));
     }
     random::Words words;
 #pragma unroll
-    for (int w = 0; w < 4; ++w) {
+    for (int w = 0; w < kWords; ++w) {
       words.word[w] = __shfl_sync(0xffffffffu, drawn_.word[w], static_cast<int>(owner), kLanesOfGroup);
     }
     return words;
@@ -58,6 +61,16 @@ class Turns {
 
  private:
   static constexpr int kLanesOfGroup = 4;
+
+  /// The group's words first. By choices: an index would put the words into memory.
+  template <int kWords>
+  static __device__ __forceinline__ void bring_forward(random::Words& words, int first) {
+    if constexpr (kWords <= 2) {
+      words.word[0] = (first & 2) != 0 ? words.word[2] : words.word[0];
+      words.word[1] = (first & 2) != 0 ? words.word[3] : words.word[1];
+    }
+    if constexpr (kWords == 1) words.word[0] = (first & 1) != 0 ? words.word[1] : words.word[0];
+  }
 
   /// Where the warp's elements of this turn begin.
   [[nodiscard]] __device__ __forceinline__ std::int64_t first() const {

@@ -73,11 +73,19 @@ random::Words words_of(const ReferenceStep& step, const Part& window, random::Pu
                                                    number_of(tensor_name(window.tensor))});
 }
 
-/// The word of an element's group for one stream: a state's, or the parameter's.
-constexpr std::size_t kParamWord = 3;
+/// The words that a group takes of its block: of states that are rounded, then of the parameter where it is.
+std::size_t group_words(const ReferenceStep& step) {
+  const Storage& how = step.format.storage;
+  const std::size_t states = how.states == States::float32 ? 0 : static_cast<std::size_t>(step.rule.states);
+  const std::size_t streams = states + (how.master == Master::none ? 1 : 0);
+  return streams <= 2 ? streams : 4;
+}
+
+/// The word of an element's group for one stream: a state's, or, the last one, the parameter's.
 std::uint32_t word_of(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
   const std::uint64_t group = (static_cast<std::uint64_t>(window.begin) + i) / kGroup;
-  return words_of(step, window, random::Purpose::rounding, group).word[stream];
+  const std::size_t word = group * group_words(step) + stream;
+  return words_of(step, window, random::Purpose::rounding, word / 4).word[word % 4];
 }
 
 /// The 16 bits that an element is rounded with.
@@ -93,7 +101,7 @@ void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, s
   if (how.master == Master::float32) put(bytes.remainder, i, value);
   if (how.rounding == Rounding::stochastic) {
     put(bytes.param, i,
-        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, kParamWord)));
+        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, group_words(step) - 1)));
   } else {
     encode(step.format.param, bytes.param, i, value);
   }

@@ -26,8 +26,29 @@ inline __attribute__((noinline)) void draw_words(const rule::Draws& draws, const
   }
 }
 
-/// Elements that one group of Philox blocks serves: 32 for each.
-constexpr std::int64_t kDrawnRun = kGroupBlocks * storage::kGroup;
+/// Groups that one draw serves where each takes kWords: the first of them may begin within a block. A
+/// multiple of 16, so that what is staged by 16 groups has its words from one draw.
+template <int kWords>
+constexpr int kDrawnGroups = (4 * kGroupBlocks - (4 - kWords)) / kWords / 16 * 16;
+
+/// The words of groups in a row, kWords each.
+template <int kWords>
+class DrawnWords {
+ public:
+  static constexpr std::int64_t kRun = std::int64_t{kDrawnGroups<kWords>} * storage::kGroup;
+
+  /// Those of kDrawnGroups, from the tensor's `group` on.
+  void draw(const rule::Draws& draws, std::int64_t group, random::Purpose purpose) {
+    draw_words(draws, draws.counter(group, purpose, kWords), words_);
+    first_ = words_ + draws.place(group, kWords);
+  }
+  /// Of the group that is so many groups further.
+  [[nodiscard]] const std::uint32_t* of(std::int64_t group) const { return first_ + group * kWords; }
+
+ private:
+  std::uint32_t words_[kGroup];
+  const std::uint32_t* first_ = words_;
+};
 
 }  // namespace
 }  // namespace onepass::cpu

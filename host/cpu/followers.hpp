@@ -19,7 +19,7 @@ namespace onepass::cpu {
 namespace {
 
 /// Elements at a time.
-constexpr std::int64_t kFollowedRun = kDrawnRun;
+constexpr std::int64_t kFollowedRun = DrawnWords<rule::kEmaWords>::kRun;
 
 /// The parameters as the step has stored them.
 template <class Format>
@@ -44,7 +44,7 @@ inline void average(float* __restrict ema, const float* __restrict values, float
   for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
 }
 
-/// Rounded with `words`, four for each group.
+/// Rounded with `words`, kEmaWords for each group.
 inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
                     const std::uint32_t* __restrict words, float weight, std::int64_t count) {
   using Low = storage::BFloat16;
@@ -54,10 +54,10 @@ inline void average(std::uint16_t* __restrict ema, const float* __restrict value
     alignas(64) float mean[kBlock];
     Block::decode(ema + i, mean);
     for (int j = 0; j < kBlock; ++j) mean[j] = lane::lerp(mean[j], values[i + j], weight);
-    Block::encode(mean, ema + i, storage::Dither{words[i / kBlock * 4 + rule::kParamWord]});
+    Block::encode(mean, ema + i, storage::Dither{words[(i / kBlock + 1) * rule::kEmaWords - 1]});
   }
   for (int j = 0; i + j < count; ++j) {
-    const storage::Dither dither{words[i / kBlock * 4 + rule::kParamWord]};
+    const storage::Dither dither{words[(i / kBlock + 1) * rule::kEmaWords - 1]};
     const float mean = lane::lerp(Low::decode(ema[i + j]), values[i + j], weight);
     ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
   }
@@ -69,9 +69,10 @@ void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, 
     average(static_cast<float*>(tensor.ema) + part.begin, values, step.ema_weight, part.count);
     return;
   }
-  std::uint32_t words[kGroup];
-  draw_words(step.draws, step.draws.counter(part.begin / storage::kGroup, random::Purpose::ema), words);
-  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, words, step.ema_weight, part.count);
+  DrawnWords<rule::kEmaWords> drawn;
+  drawn.draw(step.draws, part.begin / storage::kGroup, random::Purpose::ema);
+  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step.ema_weight,
+          part.count);
 }
 
 template <class Codec>

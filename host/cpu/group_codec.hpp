@@ -87,13 +87,14 @@ inline void store_group(const float* __restrict staged, storage::Dither dither, 
   }
 }
 
-/// Of staged values, at most kStagedGroups groups. `words`: four a group, the first of which is this state's.
-template <class Codec>
+/// Of staged values, at most kStagedGroups groups. `words`: kWords a group, the first of which is this
+/// state's.
+template <int kWords, class Codec>
 inline void store_groups(const float* staged, int groups, const std::uint32_t* words,
                          GroupedState<Codec> state) {
   for (int group = 0; group < groups; ++group) {
     const int at = group * storage::kGroup;
-    store_group<Codec>(staged + at, storage::Dither{words[4 * group]},
+    store_group<Codec>(staged + at, storage::Dither{words[kWords * group]},
                        {state.codes + at, state.scales + group});
   }
 }

@@ -232,14 +232,14 @@ inline Scales store_scales(const float* staged, int groups, std::uint16_t* scale
   return result;
 }
 
-template <class Codec>
+template <int kWords, class Codec>
 inline void store_groups(const float* staged, int groups, const std::uint32_t* words,
                          GroupedState<Codec> state) {
   const Scales scales = store_scales<Codec>(staged, groups, state.scales);
   for (int group = 0; group < groups; ++group) {
     const int at = group * storage::kGroup;
     const __mmask32 finite = (scales.finite >> group & 1u) != 0 ? 0xffffffffu : 0u;
-    store_codes(Numbers::load(staged + at), lattice(words[4 * group]), {scales.inverse[group], finite},
+    store_codes(Numbers::load(staged + at), lattice(words[kWords * group]), {scales.inverse[group], finite},
                 state.codes + at);
   }
 }

@@ -163,13 +163,14 @@ struct ToNearest {
   [[nodiscard]] ONEPASS_LANE Nearest of(std::int64_t /*element*/, std::size_t /*word*/) const { return {}; }
 };
 
-/// With four words for each block: of the states, then of the parameter.
+/// With kWords for each block: of the states, then of the parameter.
+template <int kWords>
 struct ByDraws {
   const std::uint32_t* words;
 
-  [[nodiscard]] ByDraws from(std::int64_t element) const { return {words + element / kBlock * 4}; }
+  [[nodiscard]] ByDraws from(std::int64_t element) const { return {words + element / kBlock * kWords}; }
   [[nodiscard]] ONEPASS_LANE storage::Dither of(std::int64_t element, std::size_t word) const {
-    return {words[element / kBlock * 4 + static_cast<std::int64_t>(word)]};
+    return {words[element / kBlock * kWords + static_cast<std::int64_t>(word)]};
   }
 };
 
@@ -182,6 +183,7 @@ __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficie
                                                      std::index_sequence<kState...> /*states*/) {
   using Format = typename At::Format;
   constexpr Order kOrder = At::kOrder;
+  constexpr std::size_t kParamWord = rule::kGroupWords<Format, Variant> - 1;
   using State = Block<typename Format::State, kOrder>;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     typename At::Remainder* const remainder = Format::kHasRemainder ? run.remainder + i : nullptr;
@@ -195,7 +197,7 @@ __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficie
       param.set(j, p);
       (..., states[kState].set(j, value[kState]));
     }
-    param.store(run.param + i, remainder, rounding.of(i, rule::kParamWord));
+    param.store(run.param + i, remainder, rounding.of(i, kParamWord));
     (..., states[kState].store(run.states[kState] + i, rounding.of(i, kState)));
   }
 }
@@ -224,12 +226,13 @@ template <class Variant, bool kPlain, class Rule, class Streams>
 void sweep_rounded(const rule::TensorCoefficients<Rule>& k, const Streams& at) {
   constexpr std::size_t kStates = kStateCount<Variant>;
   const auto run = Run<Streams, kStates>::of(at);
-  std::uint32_t words[kGroup];
-  for (std::int64_t i = 0; i < at.count; i += kDrawnRun) {
-    draw_words(k.step.draws,
-               k.step.draws.counter((at.begin + i) / storage::kGroup, random::Purpose::rounding), words);
-    sweep_part<Variant, kPlain, Streams>(k, run.from(i), std::min(kDrawnRun, at.count - i), ByDraws{words},
-                                         std::make_index_sequence<kStates>{});
+  constexpr int kWords = rule::kGroupWords<typename Streams::Format, Variant>;
+  using Drawn = DrawnWords<kWords>;
+  Drawn drawn;
+  for (std::int64_t i = 0; i < at.count; i += Drawn::kRun) {
+    drawn.draw(k.step.draws, (at.begin + i) / kBlock, random::Purpose::rounding);
+    sweep_part<Variant, kPlain, Streams>(k, run.from(i), std::min(Drawn::kRun, at.count - i),
+                                         ByDraws<kWords>{drawn.of(0)}, std::make_index_sequence<kStates>{});
   }
 }
 

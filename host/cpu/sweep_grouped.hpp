@@ -80,7 +80,8 @@ __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule>
   }
   // What is nobody's has no part in a scale.
   (..., std::fill(staged[kState] + count, staged[kState] + kStaged, 0.0f));
-  (..., store_groups(staged[kState], groups, words + kState, std::get<kState>(states)));
+  [[maybe_unused]] constexpr int kWords = rule::kGroupWords<Format, Variant>;
+  (..., store_groups<kWords>(staged[kState], groups, words + kState, std::get<kState>(states)));
 }
 
 /// As sweep_groups(), for a group cut short by the tensor's end: where there is room for a whole one.
@@ -112,15 +113,15 @@ void grouped_states(const rule::TensorCoefficients<Rule>& k, const Streams& stre
                     std::index_sequence<kState...> indices) {
   const GroupedStates<Variant> states{
       grouped<GroupCodec<Variant, kState>>(streams.states[kState], streams.begin, streams.numel)...};
-  std::uint32_t words[kGroup];
+  constexpr int kWords = rule::kGroupWords<typename Streams::Format, Variant>;
+  using Drawn = DrawnWords<kWords == 0 ? 4 : kWords>;
+  [[maybe_unused]] Drawn drawn;
   for (std::int64_t i = 0, count = 0; i < streams.count; i += count) {
     const std::int64_t group = i / storage::kGroup, left = streams.count - i;
-    if (sizeof...(kState) != 0 && i % kDrawnRun == 0) {
-      draw_words(k.step.draws,
-                 k.step.draws.counter(streams.begin / storage::kGroup + group, random::Purpose::rounding),
-                 words);
+    if (kWords != 0 && i % Drawn::kRun == 0) {
+      drawn.draw(k.step.draws, streams.begin / storage::kGroup + group, random::Purpose::rounding);
     }
-    const std::uint32_t* const mine = words + group % kGroupBlocks * 4;
+    const std::uint32_t* const mine = drawn.of(group % (Drawn::kRun / storage::kGroup));
     const GroupedStates<Variant> at{std::get<kState>(states).from(group)...};
     count = left >= storage::kGroup
                 ? std::min<std::int64_t>(left / storage::kGroup * storage::kGroup, kStaged)

@@ -23,22 +23,33 @@ struct Wide {
 
 constexpr std::uint64_t kSeed = 7;
 
-/// Where a state's random bits are drawn: step from 0, number of its tensor, its place among the states.
+/// Where a stream's random bits are drawn: step from 0, number of its tensor, its place among the streams
+/// that are rounded, and how many words those take of a block.
 struct StatePlace {
   std::int64_t step;
   std::uint32_t tensor;
-  std::uint32_t state;
+  std::uint32_t stream;
+  std::uint32_t words;
 };
 
-std::uint32_t word_of(std::size_t block, random::Purpose purpose, const StatePlace& place, std::size_t word) {
-  return random::philox(kSeed,
-                        random::Counter{block, purpose, static_cast<std::uint32_t>(place.step), place.tensor})
-      .word[word];
+/// 1, 2 or 4: of states in less than 32 bits, and of a 16-bit parameter without a master.
+std::uint32_t words_of(const FormatCase& format, std::size_t states) {
+  const Storage& how = format.storage;
+  const std::size_t streams =
+      (how.states == States::float32 ? 0 : states) + (how.master == Master::none ? 1 : 0);
+  return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
 }
 
-/// The 16 bits that element i of a stream is rounded with; the parameter's are those of word 3.
+std::uint32_t word_of(std::size_t group, const StatePlace& place) {
+  const std::size_t word = group * place.words + place.stream;
+  return random::philox(kSeed, random::Counter{word / 4, random::Purpose::rounding,
+                                               static_cast<std::uint32_t>(place.step), place.tensor})
+      .word[word % 4];
+}
+
+/// The 16 bits that element i of a stream is rounded with.
 std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
-  const std::uint32_t word = word_of(i / kGroup, random::Purpose::rounding, place, place.state);
+  const std::uint32_t word = word_of(i / kGroup, place);
   return (word + static_cast<std::uint32_t>(i % kGroup) * 0x9E3779B9u) >> 16;
 }
 
@@ -52,7 +63,7 @@ void quantise(const std::vector<float>& values, const StatePlace& place, std::ve
       if (std::isnan(magnitude) || magnitude > largest) largest = std::isnan(largest) ? largest : magnitude;
     }
     const std::uint16_t stored = Codec::scale(storage::magnitude_of(largest));
-    const storage::Dither dither{word_of(begin / kGroup, random::Purpose::rounding, place, place.state)};
+    const storage::Dither dither{word_of(begin / kGroup, place)};
     for (std::size_t i = begin; i < end; ++i) {
       const auto code = Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(stored),
                                       dither.at<storage::kNoiseBits>(static_cast<int>(i - begin)));
@@ -100,9 +111,7 @@ struct LowParam {
   std::vector<std::byte> element, remainder;
 };
 
-/// `step` counts from 0.
-LowParam encoded_param(const FormatCase& format, const std::string& name, std::int64_t step,
-                       const std::vector<float>& values) {
+LowParam encoded_param(const FormatCase& format, const StatePlace& place, const std::vector<float>& values) {
   LowParam low{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
   const Storage& how = format.storage;
   const std::size_t rest = how.master == Master::float32 ? 4 : how.master == Master::split ? 2 : 1;
@@ -124,7 +133,7 @@ LowParam encoded_param(const FormatCase& format, const std::string& name, std::i
       storage::BFloat16Remainder8::encode(values[i], element, remainder);
       std::memcpy(low.remainder.data() + i, &remainder, 1);
     } else if (how.rounding == Rounding::stochastic) {
-      element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, {step, number_of(name), 3}));
+      element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));
     } else {
       element = storage::BFloat16::encode(values[i]);
     }
@@ -196,15 +205,17 @@ void expect_encoded(const FormatCase& format, const LowModel& model, const State
   for (std::size_t i = 0; i < model.size(); ++i) {
     SCOPED_TRACE(testing::Message() << "tensor of " << wide.params[i].size() << ", step " << t);
     const SavedParameter& saved = after.parameters[i];
-    const LowParam expected = encoded_param(format, saved.name, t, wide.params[i]);
-    ASSERT_TRUE(same(format.param, expected.element, model.value(i).bytes()));
     const SavedParameter& moved = wide.dict.parameters[i];
+    const std::uint32_t words = words_of(format, moved.states.size());
+    const LowParam expected =
+        encoded_param(format, {t, number_of(saved.name), words - 1, words}, wide.params[i]);
+    ASSERT_TRUE(same(format.param, expected.element, model.value(i).bytes()));
     std::vector<std::vector<float>> values =
         decoded_states(moved, moved.states.size(), wide.params[i].size());
     shift_by_mean(saved.states, values, -1.0f);
     for (std::uint32_t s = 0; s < moved.states.size(); ++s) {
       const SavedState& state = saved.states[s];
-      const StatePlace place{t, number_of(saved.name), s};
+      const StatePlace place{t, number_of(saved.name), s, words};
       ASSERT_TRUE(same(state.dtype, encoded_state(state, values[s], format, place), state.bytes))
           << state.name;
     }

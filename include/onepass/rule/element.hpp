@@ -16,17 +16,35 @@ struct Draws {
   std::uint32_t step;
   std::uint32_t tensor;
 
-  /// Where the words of the tensor's group are drawn: one for each state, the last for the parameter.
-  [[nodiscard]] ONEPASS_LANE random::Counter counter(std::int64_t group, random::Purpose purpose) const {
-    return {first_group + static_cast<std::uint64_t>(group), purpose, step, tensor};
+  /// Words of the logical tensor before the group's, where groups take `each`: 1, 2 or 4.
+  [[nodiscard]] ONEPASS_LANE std::uint64_t words_before(std::int64_t group, int each) const {
+    return (first_group + static_cast<std::uint64_t>(group)) * static_cast<unsigned>(each);
+  }
+  /// The block that has the group's words.
+  [[nodiscard]] ONEPASS_LANE random::Counter counter(std::int64_t group, random::Purpose purpose,
+                                                     int each) const {
+    return {words_before(group, each) / 4, purpose, step, tensor};
+  }
+  /// The first of them there.
+  [[nodiscard]] ONEPASS_LANE int place(std::int64_t group, int each) const {
+    return static_cast<int>(words_before(group, each) % 4);
   }
   [[nodiscard]] ONEPASS_LANE random::Words of(const random::Counter& counter) const {
     return random::philox(key, counter);
   }
 };
 
-/// The word of a group that its parameters are rounded with.
-inline constexpr int kParamWord = 3;
+/// The words that a group takes: one for each stream that is rounded, the states' and after them the
+/// parameter's. 1, 2 or 4, so that none takes from two blocks.
+constexpr int words_of(int streams) { return streams <= 2 ? streams : 4; }
+
+template <class Format, class Variant>
+inline constexpr int kGroupWords = words_of(Format::kQuantized        ? kStateCount<Variant>
+                                            : Format::kHasLossyStates ? kStateCount<Variant> + 1
+                                                                      : 1);
+
+/// The moving average of the weights has a block for each group, and takes its last word.
+inline constexpr int kEmaWords = 4;
 
 /// What a step does with one tensor, whatever the rule.
 struct TensorStep {
