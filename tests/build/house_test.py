@@ -79,6 +79,10 @@ class House(unittest.TestCase):
         result = subprocess.run([formatter, "--dry-run", "-Werror", *paths], capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr[:4000])
 
+    def test_mutations_have_their_places(self):
+        result = subprocess.run([ROOT / "tools/mutate", "--list"], capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_snippets_in_the_docs_are_cut_from_compiled_files(self):
         """<!-- snippet: FILE NAME --> is followed by what stands in FILE between // [NAME] and // [/NAME]."""
         found = 0
