@@ -209,6 +209,20 @@ TEST(StochasticRounding, ShardsDrawTheBitsOfTheWhole) {
   EXPECT_EQ(whole.value(0).bytes(), shards.value(0).bytes());
 }
 
+// Without eps a step of nothing is 0 / 0. A tensor's last group is stepped in full, and what it has not is
+// such.
+TEST(Compact, WhatIsBeyondATensorHasNoPartInItsScale) {
+  constexpr std::int64_t kCount = 33;
+  std::vector<std::uint16_t> value(kCount, storage::BFloat16::encode(1.0f));
+  std::vector<float> grad(kCount, 0.5f);
+  const Parameter parameter{.name = "w", .value = {value.data(), DType::bfloat16, kCount}, .grad = grad};
+  Optimizer optimizer{RMSProp{.lr = 1e-2, .eps = 0.0, .momentum = 0.9},
+                      std::vector{parameter},
+                      {.storage = {.master = Master::remainder8, .states = States::quantized8}}};
+  for (int step = 0; step < 3; ++step) optimizer.step();
+  for (const std::uint16_t element : value) EXPECT_LT(storage::BFloat16::decode(element), 1.0f);
+}
+
 // The counter's low word overflows in the middle of the loop's group of blocks.
 TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
   const FormatCase& format = format_cases()[3];
