@@ -2,6 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -20,13 +23,29 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
+/// Streams that are a multiple of 128 MiB apart meet in the same banks of the memory, and a step over three
+/// of them takes twice as long. So large blocks begin at different places, an odd number of pages and lines
+/// apart.
+std::size_t next_place() {
+  constexpr std::size_t kApart = 3 * 4096 + 5 * kCacheLine, kPlaces = 16;
+  static std::atomic<std::size_t> blocks{0};
+  return blocks.fetch_add(1, std::memory_order_relaxed) % kPlaces * kApart;
+}
+
 /// Large blocks ask for huge pages: the first step then costs a tenth of the page faults.
 void* allocate_on_cpu(std::size_t bytes) {
-  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
-  void* const memory = std::aligned_alloc(alignment, round_up(bytes, alignment));
+  const bool large = bytes >= kHugePage;
+  const std::size_t place = large ? next_place() : 0, alignment = large ? kHugePage : kCacheLine;
+  const std::size_t size = round_up(place + bytes, alignment);
+  void* const memory = std::aligned_alloc(alignment, size);
   if (memory == nullptr) throw std::bad_alloc();
-  if (alignment == kHugePage) (void)madvise(memory, round_up(bytes, alignment), MADV_HUGEPAGE);
-  return memory;
+  if (large) (void)madvise(memory, size, MADV_HUGEPAGE);
+  return static_cast<std::byte*>(memory) + place;
+}
+
+void release_on_cpu(void* data, std::size_t bytes) {
+  const std::size_t place = bytes >= kHugePage ? reinterpret_cast<std::uintptr_t>(data) % kHugePage : 0;
+  std::free(static_cast<std::byte*>(data) - place);
 }
 
 }  // namespace
@@ -55,7 +74,7 @@ DeviceBuffer::~DeviceBuffer() {
   if (device_.is_cuda()) {
     cuda::release(device_.index(), data_, stream_);
   } else {
-    std::free(data_);
+    release_on_cpu(data_, bytes_);
   }
 }
 

@@ -38,7 +38,8 @@ inline bool cuda_available() noexcept { return cuda_device_count() > 0; }
 
 /// Owns bytes on a device. Move-only. Contents are undefined until written.
 /// On CUDA the allocation and the release are ordered on `stream`, which must outlive the buffer; on the CPU
-/// the memory is aligned to 64 bytes, and large blocks ask for huge pages.
+/// the memory is aligned to 64 bytes, and large blocks ask for huge pages and begin at different places of
+/// them (as many MiB apart as a power of two, streams slow each other down).
 /// Throws InvalidArgument if there is no such device, CudaError or std::bad_alloc if there is no memory.
 class DeviceBuffer {
  public:

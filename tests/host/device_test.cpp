@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,17 @@ TEST(DeviceBuffer, CpuMemoryIsAlignedToSixtyFourBytes) {
     buffer.as<char>()[0] = 1;
     buffer.as<char>()[bytes - 1] = 1;
   }
+}
+
+TEST(DeviceBuffer, LargeOnesOnTheCpuLieAtDifferentPlacesOfTheirPages) {
+  constexpr std::size_t kHugePage = 2u << 20;
+  std::vector<DeviceBuffer> buffers;
+  std::set<std::uintptr_t> places;
+  for (int i = 0; i < 8; ++i) {
+    buffers.emplace_back(Device::cpu(), 2 * kHugePage);
+    places.insert(reinterpret_cast<std::uintptr_t>(buffers.back().data()) % kHugePage);
+  }
+  EXPECT_EQ(places.size(), buffers.size());
 }
 
 TEST(DeviceBuffer, MovingHandsTheMemoryOver) {
