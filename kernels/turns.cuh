@@ -47,9 +47,7 @@ class Turns {
     const unsigned owner = turn_ % kLanesOfGroup;
     if (owner == 0) {
       const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfGroup * std::int64_t{kStride};
-      const std::int64_t group = element / storage::kGroup;
-      drawn_ = draws.of(draws.counter(group, purpose, kWords));
-      bring_forward<kWords>(drawn_, draws.place(group, kWords));
+      drawn_ = draws.words(element / storage::kGroup, purpose, kWords);
     }
     random::Words words;
 #pragma unroll
@@ -61,16 +59,6 @@ class Turns {
 
  private:
   static constexpr int kLanesOfGroup = 4;
-
-  /// The group's words first. By choices: an index would put the words into memory.
-  template <int kWords>
-  static __device__ __forceinline__ void bring_forward(random::Words& words, int first) {
-    if constexpr (kWords <= 2) {
-      words.word[0] = (first & 2) != 0 ? words.word[2] : words.word[0];
-      words.word[1] = (first & 2) != 0 ? words.word[3] : words.word[1];
-    }
-    if constexpr (kWords == 1) words.word[0] = (first & 1) != 0 ? words.word[1] : words.word[0];
-  }
 
   /// Where the warp's elements of this turn begin.
   [[nodiscard]] __device__ __forceinline__ std::int64_t first() const {

@@ -18,8 +18,9 @@
 namespace onepass::cpu {
 namespace {
 
-/// Elements at a time.
-constexpr std::int64_t kFollowedRun = DrawnWords<rule::kEmaWords>::kRun;
+/// Elements at a time: they stay in the first cache, and have their words from one draw.
+constexpr std::int64_t kFollowedRun = 2048;
+static_assert(kFollowedRun <= DrawnWords<rule::kEmaWords>::kRun);
 
 /// The parameters as the step has stored them.
 template <class Format>
@@ -54,10 +55,10 @@ inline void average(std::uint16_t* __restrict ema, const float* __restrict value
     alignas(64) float mean[kBlock];
     Block::decode(ema + i, mean);
     for (int j = 0; j < kBlock; ++j) mean[j] = lane::lerp(mean[j], values[i + j], weight);
-    Block::encode(mean, ema + i, storage::Dither{words[(i / kBlock + 1) * rule::kEmaWords - 1]});
+    Block::encode(mean, ema + i, storage::Dither{words[i / kBlock * rule::kEmaWords]});
   }
   for (int j = 0; i + j < count; ++j) {
-    const storage::Dither dither{words[(i / kBlock + 1) * rule::kEmaWords - 1]};
+    const storage::Dither dither{words[i / kBlock * rule::kEmaWords]};
     const float mean = lane::lerp(Low::decode(ema[i + j]), values[i + j], weight);
     ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
   }

@@ -32,6 +32,16 @@ struct Draws {
   [[nodiscard]] ONEPASS_LANE random::Words of(const random::Counter& counter) const {
     return random::philox(key, counter);
   }
+  /// The block's words, the group's own first. By choices: on a GPU an index would put them into memory.
+  [[nodiscard]] ONEPASS_LANE random::Words words(std::int64_t group, random::Purpose purpose,
+                                                 int each) const {
+    random::Words block = of(counter(group, purpose, each));
+    const int first = place(group, each);
+    block.word[0] = (first & 2) != 0 ? block.word[2] : block.word[0];
+    block.word[1] = (first & 2) != 0 ? block.word[3] : block.word[1];
+    block.word[0] = (first & 1) != 0 ? block.word[1] : block.word[0];
+    return block;
+  }
 };
 
 /// The words that a group takes: one for each stream that is rounded, the states' and after them the
@@ -43,8 +53,8 @@ inline constexpr int kGroupWords = words_of(Format::kQuantized        ? kStateCo
                                             : Format::kHasLossyStates ? kStateCount<Variant> + 1
                                                                       : 1);
 
-/// The moving average of the weights has a block for each group, and takes its last word.
-inline constexpr int kEmaWords = 4;
+/// The moving average of the weights is one stream.
+inline constexpr int kEmaWords = words_of(1);
 
 /// What a step does with one tensor, whatever the rule.
 struct TensorStep {
