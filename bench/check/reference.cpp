@@ -91,7 +91,7 @@ std::uint32_t word_of(const ReferenceStep& step, const Part& window, std::size_t
 /// The 16 bits that an element is rounded with.
 std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
   const std::uint64_t element = (static_cast<std::uint64_t>(window.begin) + i) % kGroup;
-  return (word_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E3779B9u) >> 16;
+  return (word_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E370000u) >> 16;
 }
 
 void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, std::size_t i, float value) {

@@ -44,26 +44,39 @@ constexpr int kSpan = 2 * Halves::kLanes;
 /// NaN in float32: its upper half is bfloat16's, and binary16 makes its own of it.
 constexpr storage::Bits kNaN = storage::Bits{storage::BFloat16::kNaN} << 16;
 
-/// kSpan numbers of float32, as lanes of 16 bits; every NaN is kNaN.
+/// kSpan numbers of float32, as lanes of 16 bits.
 template <Order kOrder>
 struct Split {
-  Halves::Whole upper, lower;
+  using H = Halves;
+  H::Whole upper, lower;
 
   static Split of(const float* from) {
-    using H = Halves;
-    H::Real first = H::real(H::load(from)), last = H::real(H::load(from + H::kLanes));
-    if (__builtin_expect(H::any_nan(first, last), 0)) {
-      first = H::unless_nan(first, H::all(kNaN));
-      last = H::unless_nan(last, H::all(kNaN));
-    }
-    return {Lanes<kOrder>::uppers(H::whole(first), H::whole(last)),
-            Lanes<kOrder>::lowers(H::whole(first), H::whole(last))};
+    const H::Whole first = H::load(from), last = H::load(from + H::kLanes);
+    return {Lanes<kOrder>::uppers(first, last), Lanes<kOrder>::lowers(first, last)};
+  }
+  /// Every NaN is kNaN.
+  static Split canonical(const float* from) {
+    const Split x = of(from);
+    const bool any = H::any_nan(H::real(H::load(from)), H::real(H::load(from + H::kLanes)));
+    return __builtin_expect(any, 0) ? x.with_canonical_nan() : x;
+  }
+  [[nodiscard]] H::Whole magnitude() const { return H::both(upper, H::all(0x7fff7fffu)); }
+  /// A NaN is above infinity, be it in the lower half alone. By halves: floats that are looked at here again
+  /// would have to be copied for it in every block.
+  [[nodiscard]] Split with_canonical_nan() const {
+    const H::Whole infinity = H::all_halves(storage::kInfinity >> 16), size = magnitude();
+    const H::Whole above = H::plus_one_if_above(size, lower, H::all(0));
+    const auto unless_nan = [&](H::Whole x, H::Whole nan) {
+      return H::select_if_greater(size, infinity, nan, H::select_if_greater(above, infinity, nan, x));
+    };
+    return {unless_nan(upper, H::all_halves(storage::BFloat16::kNaN)), unless_nan(lower, H::all(0))};
   }
 };
 
 /// A tie goes up where the last bit that stays is set: with that bit in the lower half too it is no tie.
 template <Order kOrder>
-ONEPASS_LANE Halves::Whole rounded(const Split<kOrder>& x, int /*first*/, Nearest /*how*/) {
+ONEPASS_LANE Halves::Whole rounded(const float* from, int /*first*/, Nearest /*how*/) {
+  const auto x = Split<kOrder>::canonical(from);
   const Halves::Whole lower = Halves::or_both(x.lower, x.upper, Halves::all(0x00010001u));
   return Halves::plus_one_if_above(x.upper, lower, Halves::all(0x80008000u));
 }
@@ -80,20 +93,31 @@ alignas(64) inline constexpr auto kTurns = [] {
   return turns;
 }();
 
-/// The lower half and its noise carry where the half is above the noise's complement: ~(word + turn) is
-/// ~word - turn.
+/// The complement of what Dither adds to the 16 bits it uses, for each element of a block, as its halves lie.
 template <Order kOrder>
-ONEPASS_LANE Halves::Whole rounded(const Split<kOrder>& x, int first, storage::Dither dither) {
+alignas(64) inline constexpr auto kHalfTurns = [] {
+  std::array<std::uint16_t, kBlock> turns{};
+  for (int i = 0; i < kBlock; ++i) {
+    const int element = i / kSpan * kSpan + Lanes<kOrder>::element_of_half(i % kSpan);
+    turns[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(~storage::Dither{0}.at<16>(element));
+  }
+  return turns;
+}();
+
+/// The lower half and its noise carry where the half is above the noise's complement: ~(word + turn) is
+/// ~turn - word. From the largest finite number on to the nearest.
+template <Order kOrder>
+ONEPASS_LANE Halves::Whole rounded(const float* from, int first, storage::Dither dither) {
   using H = Halves;
-  const H::Whole word = H::all(~dither.random);
-  const storage::Bits* const turns = kTurns<kOrder>.data() + first;
-  const H::Whole room =
-      Lanes<kOrder>::uppers(H::subtract(word, H::load(turns)), H::subtract(word, H::load(turns + H::kLanes)));
-  // From the largest finite number on to the nearest.
-  constexpr storage::Bits kBelow = (storage::BFloat16::kLargest - 1u) * 0x10001u, kHalf = 0x7fff7fffu;
-  const H::Whole magnitude = H::both(x.upper, H::all(0x7fff7fffu));
-  const H::Whole fair = H::select_if_greater(magnitude, H::all(kBelow), H::all(kHalf), room);
-  return H::plus_one_if_above(x.upper, x.lower, fair);
+  const H::Whole below = H::all_halves(storage::BFloat16::kLargest - 1);
+  auto x = Split<kOrder>::of(from);
+  H::Whole room = H::subtract_halves(H::load(kHalfTurns<kOrder>.data() + first),
+                                     H::all_halves(static_cast<std::uint16_t>(dither.random >> 16)));
+  if (const H::Whole size = x.magnitude(); __builtin_expect(H::any_greater(size, below), 0)) {
+    room = H::select_if_greater(size, below, H::all_halves(0x7fff), room);
+    x = x.with_canonical_nan();
+  }
+  return H::plus_one_if_above(x.upper, x.lower, room);
 }
 
 template <Order kOrder>
@@ -109,7 +133,7 @@ struct BlockCodec<storage::BFloat16, kOrder> {
   template <class How>
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, How how) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      Halves::store(to + i, Lanes<kOrder>::stored(rounded(Split<kOrder>::of(from + i), i, how)));
+      Halves::store(to + i, Lanes<kOrder>::stored(rounded<kOrder>(from + i, i, how)));
     }
   }
 };
@@ -147,7 +171,7 @@ struct SplitBlock {
   }
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* elements, std::uint16_t* remainders) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      const auto x = Split<kOrder>::of(from + i);
+      const auto x = Split<kOrder>::canonical(from + i);
       const H::Whole element = H::plus_one_if_above(x.upper, x.lower, H::all(0x7fff7fffu));
       H::store(elements + i, Lanes<kOrder>::stored(element));
       H::store(remainders + i, Lanes<kOrder>::stored(x.lower));

@@ -42,13 +42,17 @@ struct Halves {
   static constexpr __mmask32 kUpper = 0xaaaaaaaau;
   static Whole join(Whole lower, Whole upper) { return _mm512_mask_blend_epi16(kUpper, lower, upper); }
 
-  // Of lanes of 16 bits: x and one more where a > b, unsigned; one less where there is a sign; a choice.
+  // Of lanes of 16 bits: all the same; a - b; x and one more where a > b, unsigned; one less where there is a
+  // sign; a choice.
+  static Whole all_halves(std::uint16_t x) { return _mm512_set1_epi16(static_cast<short>(x)); }
+  static Whole subtract_halves(Whole a, Whole b) { return _mm512_sub_epi16(a, b); }
   static Whole plus_one_if_above(Whole x, Whole a, Whole b) {
     return _mm512_mask_add_epi16(x, _mm512_cmpgt_epu16_mask(a, b), x, _mm512_set1_epi16(1));
   }
   static Whole minus_one_if_negative(Whole x, Whole sign) {
     return _mm512_mask_sub_epi16(x, _mm512_movepi16_mask(sign), x, _mm512_set1_epi16(1));
   }
+  static bool any_greater(Whole a, Whole b) { return _mm512_cmpgt_epi16_mask(a, b) != 0; }
   static Whole select_if_greater(Whole a, Whole b, Whole yes, Whole no) {
     return _mm512_mask_mov_epi16(no, _mm512_cmpgt_epi16_mask(a, b), yes);
   }
@@ -90,7 +94,10 @@ struct Halves {
   /// The lower half of each lane of one, the upper half of the other.
   static Whole join(Whole lower, Whole upper) { return _mm256_blend_epi16(lower, upper, 0xaa); }
 
-  // Of lanes of 16 bits: x and one more where a > b, unsigned; one less where there is a sign; a choice.
+  // Of lanes of 16 bits: all the same; a - b; x and one more where a > b, unsigned; one less where there is a
+  // sign; a choice.
+  static Whole all_halves(std::uint16_t x) { return _mm256_set1_epi16(static_cast<short>(x)); }
+  static Whole subtract_halves(Whole a, Whole b) { return _mm256_sub_epi16(a, b); }
   static Whole plus_one_if_above(Whole x, Whole a, Whole b) {
     const Whole sign = all(0x80008000u);  // there are signed comparisons alone
     return _mm256_sub_epi16(x, _mm256_cmpgt_epi16(differ(a, sign), differ(b, sign)));
@@ -98,6 +105,7 @@ struct Halves {
   static Whole minus_one_if_negative(Whole x, Whole sign) {
     return _mm256_add_epi16(x, _mm256_srai_epi16(sign, 15));
   }
+  static bool any_greater(Whole a, Whole b) { return _mm256_movemask_epi8(_mm256_cmpgt_epi16(a, b)) != 0; }
   static Whole select_if_greater(Whole a, Whole b, Whole yes, Whole no) {
     return _mm256_blendv_epi8(no, yes, _mm256_cmpgt_epi16(a, b));
   }
@@ -135,8 +143,9 @@ struct Lanes {
   /// The halves of the first and the last.
   static Whole uppers(Whole first, Whole last) { return H::join(H::down(first), last); }
   static Whole lowers(Whole first, Whole last) { return H::join(first, H::up(last)); }
-  /// Such halves as they are stored.
+  /// Such halves as they are stored, and the element that each is of.
   static Whole stored(Whole halves) { return halves; }
+  static constexpr int element_of_half(int half) { return half; }
 };
 
 #endif
@@ -171,6 +180,7 @@ struct Lanes<Order::natural> {
   static Whole uppers(Whole first, Whole last) { return taken<Taken::odd>(first, last); }
   static Whole lowers(Whole first, Whole last) { return taken<Taken::even>(first, last); }
   static Whole stored(Whole halves) { return halves; }
+  static constexpr int element_of_half(int half) { return half; }
 
  private:
   template <Taken kTaken>
@@ -201,6 +211,7 @@ struct Lanes<Order::natural> {
     const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
     return _mm256_permute4x64_epi64(_mm256_shuffle_epi8(halves, _mm256_broadcastsi128_si256(order)), 0xd8);
   }
+  static constexpr int element_of_half(int half) { return half / 2 + half % 2 * Halves::kLanes; }
 
  private:
   static Whole paired(Whole stored) {

@@ -77,7 +77,7 @@ TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
             7, random::Counter{e / 128, random::Purpose::ema, static_cast<std::uint32_t>(t - 1),
                                number_of(tensor_name(static_cast<int>(i)))});
         const std::uint32_t word = words.word[e / 32 % 4];
-        const std::uint32_t noise = (word + static_cast<std::uint32_t>(e % 32) * 0x9E3779B9u) >> 16;
+        const std::uint32_t noise = (word + static_cast<std::uint32_t>(e % 32) * 0x9E370000u) >> 16;
         const float moved = std::fma(0.25f, param[e], std::fma(-0.25f, expected[e], expected[e]));
         expected[e] = storage::BFloat16::decode(storage::BFloat16::encode_stochastic(moved, noise));
       }

@@ -239,7 +239,7 @@ TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
     const random::Words words = random::philox(
         5, random::Counter{group / 4, random::Purpose::rounding, 0, number_of(parameter.name)});
     const std::uint32_t noise =
-        (words.word[group % 4] + static_cast<std::uint32_t>(i % 32) * 0x9E3779B9u) >> 16;
+        (words.word[group % 4] + static_cast<std::uint32_t>(i % 32) * 0x9E370000u) >> 16;
     const float moved = std::fma(-1e-3f, gradient[i], before[i]);
     const auto expected = storage::BFloat16::encode_stochastic(moved, noise);
     ASSERT_TRUE(same_bits(storage::BFloat16::decode(expected), after[i])) << i;

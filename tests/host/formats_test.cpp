@@ -50,7 +50,7 @@ std::uint32_t word_of(std::size_t group, const StatePlace& place) {
 /// The 16 bits that element i of a stream is rounded with.
 std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
   const std::uint32_t word = word_of(i / kGroup, place);
-  return (word + static_cast<std::uint32_t>(i % kGroup) * 0x9E3779B9u) >> 16;
+  return (word + static_cast<std::uint32_t>(i % kGroup) * 0x9E370000u) >> 16;
 }
 
 template <class Codec>
