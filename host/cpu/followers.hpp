@@ -71,7 +71,7 @@ void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, 
     return;
   }
   DrawnWords<rule::kEmaWords> drawn;
-  drawn.draw(step.draws, part.begin / storage::kGroup, random::Purpose::ema);
+  drawn.draw(step.draws, part.begin / storage::kGroup, part.count, random::Purpose::ema);
   average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step.ema_weight,
           part.count);
 }

@@ -58,9 +58,10 @@ struct Vector {
 
 #if defined(__AVX2__)
 
-/// words[4 * b + w]: word w of block `counter.block` + b. The low 32 bits of the block must not overflow
-/// within the group.
-inline void group_words(std::uint64_t seed, const random::Counter& counter, std::uint32_t (&words)[kGroup]) {
+/// words[4 * b + w]: word w of block `counter.block` + b, of so many blocks at least. The low 32 bits of the
+/// block must not overflow within the group.
+inline void group_words(std::uint64_t seed, const random::Counter& counter, std::uint32_t (&words)[kGroup],
+                        int blocks = kGroupBlocks) {
   using V = Vector;
   constexpr int kHalf = V::kLanes / 2;
   // A lane's block, such that first() and second() below are blocks in a row: even lanes, then odd ones.
@@ -70,7 +71,7 @@ inline void group_words(std::uint64_t seed, const random::Counter& counter, std:
   }
   const random::Words base = random::pack(counter);
   const V::Type multiplier0 = V::all(random::kMultiplier0), multiplier1 = V::all(random::kMultiplier1);
-  for (int b = 0; b < kGroupBlocks; b += V::kLanes) {
+  for (int b = 0; b < blocks; b += V::kLanes) {
     V::Type c0 = V::add(V::load(order), V::all(base.word[0] + static_cast<std::uint32_t>(b)));
     V::Type c1 = V::all(base.word[1]), c2 = V::all(base.word[2]), c3 = V::all(base.word[3]);
     auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
@@ -93,10 +94,11 @@ inline void group_words(std::uint64_t seed, const random::Counter& counter, std:
 
 #else
 
-/// words[4 * b + w]: word w of block `counter.block` + b.
-inline void group_words(std::uint64_t seed, const random::Counter& counter, std::uint32_t (&words)[kGroup]) {
+/// words[4 * b + w]: word w of block `counter.block` + b, of so many blocks.
+inline void group_words(std::uint64_t seed, const random::Counter& counter, std::uint32_t (&words)[kGroup],
+                        int blocks = kGroupBlocks) {
   const random::Words base = random::pack(counter);
-  for (std::uint32_t b = 0; b < kGroupBlocks; ++b) {
+  for (std::uint32_t b = 0; b < static_cast<std::uint32_t>(blocks); ++b) {
     const random::Words drawn =
         random::philox(seed, random::Words{{base.word[0] + b, base.word[1], base.word[2], base.word[3]}});
     for (int w = 0; w < 4; ++w) words[4 * b + static_cast<std::uint32_t>(w)] = drawn.word[w];

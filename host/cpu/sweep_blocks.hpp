@@ -230,7 +230,7 @@ void sweep_rounded(const rule::TensorCoefficients<Rule>& k, const Streams& at) {
   using Drawn = DrawnWords<kWords>;
   Drawn drawn;
   for (std::int64_t i = 0; i < at.count; i += Drawn::kRun) {
-    drawn.draw(k.step.draws, (at.begin + i) / kBlock, random::Purpose::rounding);
+    drawn.draw(k.step.draws, (at.begin + i) / kBlock, at.count - i, random::Purpose::rounding);
     sweep_part<Variant, kPlain, Streams>(k, run.from(i), std::min(Drawn::kRun, at.count - i),
                                          ByDraws<kWords>{drawn.of(0)}, std::make_index_sequence<kStates>{});
   }

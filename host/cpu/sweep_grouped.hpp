@@ -119,7 +119,7 @@ void grouped_states(const rule::TensorCoefficients<Rule>& k, const Streams& stre
   for (std::int64_t i = 0, count = 0; i < streams.count; i += count) {
     const std::int64_t group = i / storage::kGroup, left = streams.count - i;
     if (kWords != 0 && i % Drawn::kRun == 0) {
-      drawn.draw(k.step.draws, streams.begin / storage::kGroup + group, random::Purpose::rounding);
+      drawn.draw(k.step.draws, streams.begin / storage::kGroup + group, left, random::Purpose::rounding);
     }
     const std::uint32_t* const mine = drawn.of(group % (Drawn::kRun / storage::kGroup));
     const GroupedStates<Variant> at{std::get<kState>(states).from(group)...};
