@@ -81,18 +81,6 @@ ONEPASS_LANE Halves::Whole rounded(const float* from, int /*first*/, Nearest /*h
   return Halves::plus_one_if_above(x.upper, lower, Halves::all(0x80008000u));
 }
 
-/// What Dither adds to its word for each element of a block, in the block's order.
-template <Order kOrder>
-alignas(64) inline constexpr auto kTurns = [] {
-  std::array<storage::Bits, kBlock> turns{};
-  for (int i = 0; i < kBlock; ++i) {
-    const int span = i / kSpan * kSpan, lane = i % Halves::kLanes, last = i % kSpan / Halves::kLanes;
-    const int element = kOrder == Order::natural ? i : span + 2 * lane + last;
-    turns[static_cast<std::size_t>(i)] = storage::Dither{0}.from(element).random;
-  }
-  return turns;
-}();
-
 /// The complement of what Dither adds to the 16 bits it uses, for each element of a block, as its halves lie.
 template <Order kOrder>
 alignas(64) inline constexpr auto kHalfTurns = [] {

@@ -21,9 +21,9 @@ using storage::Signed8;
 constexpr int kStagedGroups = 16;
 constexpr int kStaged = kStagedGroups * storage::kGroup;
 
-/// Elements that are in float32 at a time between a load and a store. By AVX-512 a group, in registers; else
-/// what is stored in half vectors has to be long in memory when whole ones read it.
-#if defined(__AVX512BW__)
+/// Elements that are in float32 at a time between a load and a store. By whole vectors a group, in registers;
+/// else what is stored in half vectors has to be long in memory when whole ones read it.
+#if defined(__AVX2__)
 constexpr int kMoved = storage::kGroup;
 #else
 constexpr int kMoved = kStaged;
@@ -39,6 +39,11 @@ struct GroupedState {
     return {codes + group * storage::kGroup, scales + group};
   }
 };
+
+#if !defined(__AVX2__)
+
+/// Where an element lies while it is float32.
+constexpr int place_of(int element) { return element; }
 
 template <class Format>
 inline void load_params(const typename Format::Param::Element* param,
@@ -64,8 +69,6 @@ inline void load_grads(const typename GradCodec::Element* grad, float* __restric
     }
   }
 }
-
-#if !defined(__AVX512BW__)
 
 template <class Codec>
 inline void load_group(const GroupedState<Codec>& state, float* __restrict values) {
@@ -104,6 +107,6 @@ inline void store_groups(const float* staged, int groups, const std::uint32_t* w
 }  // namespace
 }  // namespace onepass::cpu
 
-#if defined(__AVX512BW__)
-#include "host/cpu/group_codec_avx512.hpp"
+#if defined(__AVX2__)
+#include "host/cpu/group_codec_vectors.hpp"
 #endif

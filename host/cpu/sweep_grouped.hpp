@@ -55,6 +55,13 @@ inline __attribute__((always_inline)) void move_run(const rule::TensorCoefficien
   }
 }
 
+/// Zeros for what is staged beyond `count` elements: it is nobody's, and has no part in a scale.
+inline void clear_beyond(int count, float* staged) {
+  const int whole = (count + storage::kGroup - 1) / storage::kGroup * storage::kGroup;
+  for (int i = count; i < whole; ++i) staged[place_of(i)] = 0.0f;
+  std::fill(staged + whole, staged + kStaged, 0.0f);
+}
+
 /// `count` elements from the start of a group on, at most kStaged. Of a group cut short there is room for the
 /// whole, and what is beyond `count` is nobody's. A function of its own, so that what the compiler made of it
 /// can be found.
@@ -66,20 +73,21 @@ __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule>
   using Format = typename Streams::Format;
   constexpr int kGroup = storage::kGroup;
   [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStaged];
+  alignas(64) float p[kStaged];
   const int groups = (count + kGroup - 1) / kGroup;
   for (int first = 0; first < groups * kGroup; first += kMoved) {
     const int some = kMoved == kGroup ? kGroup : std::min(kMoved, groups * kGroup - first);
-    alignas(64) float p[kMoved], g[kMoved];
-    load_params(at.param + first, at.remainder + first, p, some, Format{});
+    alignas(64) float g[kMoved];
+    load_params(at.param + first, at.remainder + first, p + first, some, Format{});
     load_grads(at.grad + first, g, some, typename Streams::GradCodec{});
     for (int i = 0; i < some; i += kGroup) {
       (..., load_group(std::get<kState>(states).from((first + i) / kGroup), staged[kState] + first + i));
     }
-    move_run<Variant, kPlain>(k, p, g, some, indices, (staged[kState] + first)...);
-    store_params(p, at.param + first, at.remainder + first, some, Format{});
+    move_run<Variant, kPlain>(k, p + first, g, some, indices, (staged[kState] + first)...);
   }
-  // What is nobody's has no part in a scale.
-  (..., std::fill(staged[kState] + count, staged[kState] + kStaged, 0.0f));
+  // In a pass of its own: what waits for roots and divisions would keep the next group's operations back.
+  store_params(p, at.param, at.remainder, groups * kGroup, Format{});
+  (..., clear_beyond(count, staged[kState]));
   [[maybe_unused]] constexpr int kWords = rule::kGroupWords<Format, Variant>;
   (..., store_groups<kWords>(staged[kState], groups, words + kState, std::get<kState>(states)));
 }

@@ -21,8 +21,8 @@ LOOP = re.compile(r"\S+ <void .*::(sweep_run|sweep_blocks|sweep_groups)<")
 OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; those rounded with random bits
 LOOPS = {"sgd": 2 * OF_VARIANT, "rmsprop": 4 * OF_VARIANT, "adam": 2 * OF_VARIANT, "adamw": 2 * OF_VARIANT}
 # What the loops of each format must hold besides, by the beginning of its name: 16-bit numbers are rounded two to a
-# lane of 32 bits (block_codec.hpp). With AVX-512 groups of 8-bit states have loads and stores of their own
-# (group_codec_avx512.hpp).
+# lane of 32 bits (block_codec.hpp). Groups of 8-bit states have loads and stores of their own, of whole vectors
+# (group_codec_vectors.hpp).
 ROUNDED = {"avx2": [r"vpcmpgtw", r"vpsubw"], "avx512": [r"vpcmp\w*uw", r"vpaddw"]}
 CODECS = {
     r"sweep_blocks<.*?Format<onepass::storage::(Alone|WithMaster)<onepass::storage::BFloat16>": ROUNDED,
@@ -30,7 +30,7 @@ CODECS = {
     r"sweep_blocks<.*?Format<onepass::storage::WithMaster<onepass::storage::Float16>": {
         "avx2": [r"vcvtps2ph"], "avx512": [r"vcvtps2ph"]},
     r"sweep_groups<": {
-        "avx2": [r"vpmovsxbw", r"vpackusdw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
+        "avx2": [r"vpmovsxbw", r"vpblendw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
 }
 # A block's float32 numbers are arrays in the source and registers here, as far as there are registers: so it is with
 # AVX-512 where nobody asks for clamp or L1.
