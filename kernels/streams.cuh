@@ -117,6 +117,11 @@ struct GroupedStream {
     __syncwarp();  // the lanes of a group have read its scale
     if (place.count > 0 && place.at % storage::kGroup == 0) scales[group_of(place)] = stored;
   }
+  /// Codes are always dithered.
+  __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
+                                                storage::Dither dither) const {
+    store(values, place, access, dither);
+  }
 };
 
 /// The stream of a variant's state.

@@ -22,9 +22,9 @@ constexpr int kBlock = storage::kGroup;
 /// To the nearest; the other way to round is a storage::Dither.
 struct Nearest {};
 
-/// A stream's block: by default element by element.
-template <class Codec, Order kOrder>
-struct BlockCodec {
+/// A stream's block, element by element.
+template <class Codec>
+struct ElementCodec {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; ++i) to[i] = Codec::decode(from[i]);
   }
@@ -35,6 +35,16 @@ struct BlockCodec {
     for (int i = 0; i < kBlock; ++i) to[i] = Codec::encode_stochastic(from[i], dither.at<16>(i));
   }
 };
+
+/// A stream's block: what is not made here for another order has the natural one.
+template <class Codec, Order kOrder>
+struct BlockCodec : ElementCodec<Codec> {
+  static_assert(kOrder == Order::natural);
+};
+
+/// Whether a codec's block can lie in pairs: a codec of one stream, or a parameter's.
+template <class Codec>
+inline constexpr bool kHasPairs = false;
 
 #if defined(__AVX2__)
 
@@ -108,6 +118,9 @@ ONEPASS_LANE Halves::Whole rounded(const float* from, int first, storage::Dither
   return H::plus_one_if_above(x.upper, x.lower, room);
 }
 
+template <>
+inline constexpr bool kHasPairs<storage::BFloat16> = true;
+
 template <Order kOrder>
 struct BlockCodec<storage::BFloat16, kOrder> {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
@@ -127,8 +140,9 @@ struct BlockCodec<storage::BFloat16, kOrder> {
 };
 
 template <>
-struct BlockCodec<storage::Float16, Order::natural> {
+struct BlockCodec<storage::Float16, Order::natural> : ElementCodec<storage::Float16> {
   using H = Halves;
+  using ElementCodec<storage::Float16>::encode;
 
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; i += H::kLanes) H::store(to + i, H::whole(H::from_binary16(from + i)));
@@ -139,6 +153,9 @@ struct BlockCodec<storage::Float16, Order::natural> {
     }
   }
 };
+
+template <>
+inline constexpr bool kHasPairs<storage::SplitBFloat16> = true;
 
 /// A parameter in two streams.
 template <Order kOrder>
@@ -164,18 +181,6 @@ struct SplitBlock {
       H::store(elements + i, Lanes<kOrder>::stored(element));
       H::store(remainders + i, Lanes<kOrder>::stored(x.lower));
     }
-  }
-};
-
-#else
-
-template <Order kOrder>
-struct SplitBlock {
-  static ONEPASS_LANE void decode(const std::uint16_t* elements, const std::uint16_t* remainders, float* to) {
-    for (int i = 0; i < kBlock; ++i) to[i] = storage::SplitBFloat16::decode(elements[i], remainders[i]);
-  }
-  static ONEPASS_LANE void encode(const float* from, std::uint16_t* elements, std::uint16_t* remainders) {
-    for (int i = 0; i < kBlock; ++i) storage::SplitBFloat16::encode(from[i], elements[i], remainders[i]);
   }
 };
 

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <algorithm>
-#include <concepts>
 #include <cstdint>
 
 #include "host/cpu/block_codec.hpp"
+#include "host/cpu/bytes.hpp"
 #include "host/cpu/sweep_run.hpp"
 #include "onepass/storage/quantized8.hpp"
 
@@ -40,35 +40,38 @@ struct GroupedState {
   }
 };
 
-#if !defined(__AVX2__)
-
 /// Where an element lies while it is float32.
-constexpr int place_of(int element) { return element; }
+constexpr int place_of(int element) {
+#if defined(__AVX2__)
+  if constexpr (Bytes::kOrder == Order::pairs) {
+    return element / kSpan * kSpan + element % 2 * Bytes::kLanes + element % kSpan / 2;
+  }
+#endif
+  return element;
+}
+
+// For any codec; group_codec_vectors.hpp has better ones for some.
 
 template <class Format>
 inline void load_params(const typename Format::Param::Element* param,
                         const typename Format::Param::Remainder* remainder, float* __restrict values,
                         int count, Format /*of*/) {
-  for (int i = 0; i < count; ++i) values[i] = decode_param<Format>(param, remainder, i);
+  for (int i = 0; i < count; ++i) values[place_of(i)] = decode_param<Format>(param, remainder, i);
 }
 
 template <class Format>
 inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
                          typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
-  for (int i = 0; i < count; ++i) encode_param<Format>(values[i], param, remainder, i);
+  for (int i = 0; i < count; ++i) encode_param<Format>(values[place_of(i)], param, remainder, i);
 }
 
 template <class GradCodec>
 inline void load_grads(const typename GradCodec::Element* grad, float* __restrict values, int count,
                        GradCodec /*of*/) {
-  for (int i = 0; i < count; i += kBlock) {
-    if constexpr (std::same_as<GradCodec, storage::Float32>) {
-      std::copy_n(grad + i, kBlock, values + i);
-    } else {
-      BlockCodec<GradCodec, Order::natural>::decode(grad + i, values + i);
-    }
-  }
+  for (int i = 0; i < count; ++i) values[place_of(i)] = GradCodec::decode(grad[i]);
 }
+
+#if !defined(__AVX2__)
 
 template <class Codec>
 inline void load_group(const GroupedState<Codec>& state, float* __restrict values) {

@@ -46,12 +46,6 @@ struct Numbers {
   [[nodiscard]] Whole lowers() const { return Places::lowers(first, last); }
 };
 
-/// Where an element lies while it is float32.
-constexpr int place_of(int element) {
-  if constexpr (Bytes::kOrder == Order::natural) return element;
-  return element / kSpan * kSpan + element % 2 * Bytes::kLanes + element % kSpan / 2;
-}
-
 inline Whole all(storage::Bits x) { return Bytes::all(x); }
 
 template <class Format>

@@ -43,9 +43,27 @@ struct Block<storage::Float32, kOrder, Element> {
   ONEPASS_LANE void store(Element* /*to*/, How /*how*/) const {}
 };
 
-/// A parameter and what it keeps beside it.
+/// A parameter and what it keeps beside it, element by element.
 template <class Param, Order kOrder>
-struct ParamBlock;
+struct ParamBlock {
+  static_assert(kOrder == Order::natural);
+  using Element = typename Param::Element;
+  using Remainder = typename Param::Remainder;
+
+  alignas(64) float values[kBlock];
+
+  ONEPASS_LANE ParamBlock(const Element* element, const Remainder* remainder) {
+    for (int i = 0; i < kBlock; ++i) values[i] = Param::decode(element[i], remainder[i]);
+  }
+  [[nodiscard]] ONEPASS_LANE float get(int i) const { return values[i]; }
+  ONEPASS_LANE void set(int i, float x) { values[i] = x; }
+  ONEPASS_LANE void store(Element* element, Remainder* remainder, Nearest /*how*/) const {
+    for (int i = 0; i < kBlock; ++i) Param::encode(values[i], element[i], remainder[i]);
+  }
+};
+
+template <class Codec>
+inline constexpr bool kHasPairs<storage::Alone<Codec>> = kHasPairs<Codec>;
 
 template <class Codec, Order kOrder>
 struct ParamBlock<storage::Alone<Codec>, kOrder> : Block<Codec, kOrder> {
@@ -72,6 +90,8 @@ struct ParamBlock<storage::WithMaster<Low>, kOrder> {
   }
 };
 
+#if defined(__AVX2__)
+
 template <Order kOrder>
 struct ParamBlock<storage::SplitBFloat16, kOrder> {
   alignas(64) float values[kBlock];
@@ -86,6 +106,8 @@ struct ParamBlock<storage::SplitBFloat16, kOrder> {
   }
 };
 
+#endif
+
 /// Where a run's streams are.
 template <class Streams, std::size_t kStates>
 struct Run {
@@ -95,10 +117,10 @@ struct Run {
   using Remainder = typename Format::Param::Remainder;
   using Grad = typename GradCodec::Element;
   using State = typename Format::State::Element;
-  /// Pairs where nothing has 32 bits.
-  static constexpr bool kNarrow =
-      sizeof(Remainder) <= 2 && sizeof(Grad) == 2 && (kStates == 0 || sizeof(State) == 2);
-  static constexpr Order kOrder = kNarrow ? Order::pairs : Order::natural;
+  /// An element meets its gradient and its states: all in pairs, or none.
+  static constexpr bool kPairs = kHasPairs<typename Format::Param> && kHasPairs<GradCodec> &&
+                                 (kStates == 0 || kHasPairs<typename Format::State>);
+  static constexpr Order kOrder = kPairs ? Order::pairs : Order::natural;
 
   Param* param;
   Remainder* remainder;
@@ -183,7 +205,7 @@ __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficie
                                                      std::index_sequence<kState...> /*states*/) {
   using Format = typename At::Format;
   constexpr Order kOrder = At::kOrder;
-  constexpr std::size_t kParamWord = rule::kGroupWords<Format, Variant> - 1;
+  constexpr std::size_t kParamWord = std::max(rule::kGroupWords<Format, Variant>, 1) - 1;
   using State = Block<typename Format::State, kOrder>;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     typename At::Remainder* const remainder = Format::kHasRemainder ? run.remainder + i : nullptr;

@@ -62,6 +62,26 @@ inline void clear_beyond(int count, float* staged) {
   std::fill(staged + whole, staged + kStaged, 0.0f);
 }
 
+/// The parameters of whole groups, as the rule has left them. `words`: kWords a group, the last of them the
+/// parameter's where those are rounded with random bits.
+template <int kWords, class Streams>
+inline __attribute__((always_inline)) void store_moved(const rule::TensorStep& step, const float* values,
+                                                       const Streams& at, int count,
+                                                       [[maybe_unused]] const std::uint32_t* words) {
+  using Format = typename Streams::Format;
+  if constexpr (Format::kRoundsStochastically) {
+    if (step.rounds_stochastically != 0) {
+      for (int i = 0; i < count; ++i) {
+        const storage::Dither dither{words[i / storage::kGroup * kWords + kWords - 1]};
+        at.param[i] =
+            Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kGroup));
+      }
+      return;
+    }
+  }
+  store_params(values, at.param, at.remainder, count, Format{});
+}
+
 /// `count` elements from the start of a group on, at most kStaged. Of a group cut short there is room for the
 /// whole, and what is beyond `count` is nobody's. A function of its own, so that what the compiler made of it
 /// can be found.
@@ -71,14 +91,15 @@ __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule>
                                             const std::uint32_t* words, int count,
                                             std::index_sequence<kState...> indices) {
   using Format = typename Streams::Format;
-  constexpr int kGroup = storage::kGroup;
+  constexpr int kGroup = storage::kGroup, kWords = rule::kGroupWords<Format, Variant>;
   [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStaged];
   alignas(64) float p[kStaged];
   const int groups = (count + kGroup - 1) / kGroup;
   for (int first = 0; first < groups * kGroup; first += kMoved) {
     const int some = kMoved == kGroup ? kGroup : std::min(kMoved, groups * kGroup - first);
     alignas(64) float g[kMoved];
-    load_params(at.param + first, at.remainder + first, p + first, some, Format{});
+    load_params(at.param + first, Format::kHasRemainder ? at.remainder + first : nullptr, p + first, some,
+                Format{});
     load_grads(at.grad + first, g, some, typename Streams::GradCodec{});
     for (int i = 0; i < some; i += kGroup) {
       (..., load_group(std::get<kState>(states).from((first + i) / kGroup), staged[kState] + first + i));
@@ -86,9 +107,8 @@ __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule>
     move_run<Variant, kPlain>(k, p + first, g, some, indices, (staged[kState] + first)...);
   }
   // In a pass of its own: what waits for roots and divisions would keep the next group's operations back.
-  store_params(p, at.param, at.remainder, groups * kGroup, Format{});
+  store_moved<kWords>(k.step, p, at, groups * kGroup, words);
   (..., clear_beyond(count, staged[kState]));
-  [[maybe_unused]] constexpr int kWords = rule::kGroupWords<Format, Variant>;
   (..., store_groups<kWords>(staged[kState], groups, words + kState, std::get<kState>(states)));
 }
 

@@ -49,9 +49,8 @@ struct Draws {
 constexpr int words_of(int streams) { return streams <= 2 ? streams : 4; }
 
 template <class Format, class Variant>
-inline constexpr int kGroupWords = words_of(Format::kQuantized        ? kStateCount<Variant>
-                                            : Format::kHasLossyStates ? kStateCount<Variant> + 1
-                                                                      : 1);
+inline constexpr int kGroupWords = words_of((Format::kHasLossyStates ? kStateCount<Variant> : 0) +
+                                            (Format::kRoundsStochastically ? 1 : 0));
 
 /// The moving average of the weights is one stream.
 inline constexpr int kEmaWords = words_of(1);

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <tuple>
+#include <type_traits>
 
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"
@@ -36,6 +38,14 @@ struct Alone {
 /// The states of a rule in 8 bits, by groups (quantized8.hpp): Signed8 or Nonnegative8, as each state is.
 struct Quantized8 {};
 
+/// What a parameter has beside it, and how states are stored, by what they are asked for as.
+template <Master kMaster>
+using RemainderOf = std::tuple_element_t<static_cast<std::size_t>(kMaster),
+                                         std::tuple<NoRemainder, float, std::uint16_t, std::uint8_t>>;
+template <States kStates>
+using StateCodecOf =
+    std::tuple_element_t<static_cast<std::size_t>(kStates), std::tuple<Float32, BFloat16, Quantized8>>;
+
 /// What a format is called by, and chosen by at run time.
 struct FormatName {
   DType param;
@@ -52,6 +62,13 @@ struct Format {
   using LowGrad = GradCodec;  ///< Of the parameter's type.
   using State = StateCodec;
   static constexpr FormatName kName{ParamCodec::kDType, kMaster, kStates};
+  // The host lays out memory by the name, and loops move it by the codecs.
+  static_assert(GradCodec::kDType == ParamCodec::kDType);
+  static_assert(std::is_same_v<typename ParamCodec::Remainder, RemainderOf<kMaster>>);
+  static_assert(std::is_same_v<StateCodec, StateCodecOf<kStates>>);
+  static_assert(ParamCodec::kDType != DType::float32 ||
+                    (kMaster == Master::none && kStates == States::float32),
+                "float32 parameters are their own master and keep float32 states");
   static constexpr bool kHasRemainder = !std::is_same_v<typename Param::Remainder, NoRemainder>;
   static constexpr bool kQuantized = std::is_same_v<State, Quantized8>;
   /// Whether every number has 4 bytes.
