@@ -63,9 +63,11 @@ void check_gradient(const CheckContext& context, const Parameter& parameter, con
                              ", but its value has " + std::to_string(parameter.value.numel));
   }
   if (grad.dtype != DType::float32 && grad.dtype != parameter.value.dtype) {
+    const bool is_low = parameter.value.dtype != DType::float32;
     refuse(context.rule, "gradient of " + quoted(parameter.name) + " is of " + to_string(grad.dtype) +
-                             ", but must be of float32 or of its value's " +
-                             to_string(parameter.value.dtype));
+                             ", but must be of float32" +
+                             (is_low ? std::string(" or of its value's ") + to_string(parameter.value.dtype)
+                                     : ", as its value is"));
   }
   check_memory(context, {"gradient", &parameter}, grad, device);
 }

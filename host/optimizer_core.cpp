@@ -197,6 +197,7 @@ Enrolled OptimizerCore::Impl::allocate(std::span<const Parameter> added) const {
 
 void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
   check_parameters(context(), added, device);
+  check_storage(ops.name, storage, roster.parameters, added);
   backend->wait();
   Enrolled enrolled = allocate(added);
   Roster next = roster;

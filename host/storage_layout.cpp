@@ -35,6 +35,41 @@ std::string to_string(const FormatName& name) {
          " and states " + to_string(name.states);
 }
 
+/// "bfloat16 with master none and states float32; ..."
+std::string formats_there() {
+  std::string there;
+  for (const FormatName& name : kNames) there += (there.empty() ? "" : "; ") + to_string(name);
+  return there;
+}
+
+/// The codec of a 16-bit parameter, as it is called in storage/; empty where there is none.
+std::string codec_of(DType param, Master master) {
+  const std::string low = param == DType::bfloat16 ? "BFloat16" : "Float16";
+  switch (master) {
+    case Master::none:
+      return "Alone<" + low + ">";
+    case Master::float32:
+      return "WithMaster<" + low + ">";
+    case Master::split:
+      return param == DType::bfloat16 ? "SplitBFloat16" : "";
+    default:
+      return low + "Remainder8";
+  }
+}
+
+/// What to do where a format of 16-bit parameters is not built.
+std::string advice(const FormatName& name) {
+  const std::string codec = codec_of(name.param, name.master);
+  if (codec.empty()) return std::string("Nothing splits a ") + onepass::to_string(name.param);
+  constexpr std::array kCodecs{"Float32", "BFloat16", "Quantized8"};
+  return "This line in onepass/storage/formats.hpp adds it: Format<" + codec + ", " +
+         (name.param == DType::bfloat16 ? "BFloat16, " : "Float16, ") +
+         kCodecs[static_cast<std::size_t>(name.states)] + ", Master::" + to_string(name.master) +
+         ", States::" + to_string(name.states) + ">";
+}
+
+bool has_16_bits(const Parameter& parameter) { return parameter.value.dtype != DType::float32; }
+
 DType dtype_of(States states) {
   switch (states) {
     case States::bfloat16:
@@ -60,17 +95,24 @@ double StreamSpec::bytes_each() const {
          (grouped ? static_cast<double>(sizeof(std::uint16_t)) / storage::kGroup : 0.0);
 }
 
+void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,
+                   std::span<const Parameter> added) {
+  if (storage.master == Master::none && storage.states == States::float32) return;
+  if (std::ranges::any_of(registered, has_16_bits) || std::ranges::any_of(added, has_16_bits)) return;
+  refuse(rule, std::string("storage asks for master ") + to_string(storage.master) + " and states " +
+                   to_string(storage.states) +
+                   ", which 16-bit parameters have, but all parameters are of float32: they are their own " +
+                   "master and keep float32 states; there are: " + formats_there());
+}
+
 std::uint8_t format_of(const char* rule, const Parameter& parameter, const Storage& storage) {
   const DType dtype = parameter.value.dtype;
   const FormatName wanted = dtype == DType::float32 ? FormatName{dtype, Master::none, States::float32}
                                                     : FormatName{dtype, storage.master, storage.states};
   const auto found = std::ranges::find(kNames, wanted);
   if (found != kNames.end()) return static_cast<std::uint8_t>(found - kNames.begin());
-  std::string there;
-  for (const FormatName& name : kNames) there += (there.empty() ? "" : "; ") + to_string(name);
   refuse(rule, quoted(parameter.name) + " asks for " + to_string(wanted) +
-                   ", which is not built; there are: " + there +
-                   ". A line in onepass/storage/formats.hpp adds one");
+                   ", which is not built; there are: " + formats_there() + ". " + advice(wanted));
 }
 
 const FormatName& format_name(std::uint8_t format) { return kNames[format]; }

@@ -33,8 +33,12 @@ struct StreamSpec {
   [[nodiscard]] double bytes_each() const;
 };
 
-/// The index in storage::Formats of what a parameter asks for. Throws InvalidArgument, naming the rule and
-/// the formats that there are, if it is none of them.
+/// Throws InvalidArgument if the storage asks for what 16-bit parameters have, and there are none.
+void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,
+                   std::span<const Parameter> added);
+
+/// The index in storage::Formats of what a parameter asks for. Throws InvalidArgument, naming the rule, the
+/// formats that there are and the line that would add it, if it is none of them.
 std::uint8_t format_of(const char* rule, const Parameter& parameter, const Storage& storage);
 
 const storage::FormatName& format_name(std::uint8_t format);

@@ -7,7 +7,6 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
-#include "support/refusal.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -290,21 +289,6 @@ TEST(Footprint, NormAndZeroingCountTheGradientAgain) {
   EXPECT_EQ(total(optimizer.traffic()), 12000);
   optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 1.0}, .zero_grad = true});
   EXPECT_EQ(total(optimizer.traffic()), 20000);
-}
-
-TEST(BadFormat, NamesThoseThatThereAre) {
-  const LowModel model(format_cases()[1], Device::cpu(), {10});
-  EXPECT_TRUE(
-      refused([&] { Optimizer(SGD{}, model.parameters(), {.storage = {.master = Master::remainder8}}); },
-              {"SGD", "\"t0\"", "bfloat16 with master remainder8 and states float32",
-               "bfloat16 with master split and states float32", "formats.hpp"}));
-}
-
-TEST(BadFormat, GradientsAreOfFloat32OrOfTheValuesType) {
-  const LowModel model(format_cases()[1], Device::cpu(), {10});
-  std::vector<Parameter> parameters = model.parameters();
-  parameters[0].grad.dtype = DType::float16;
-  EXPECT_TRUE(refused([&] { Optimizer(SGD{}, parameters); }, {"gradient of \"t0\"", "float16", "bfloat16"}));
 }
 
 }  // namespace

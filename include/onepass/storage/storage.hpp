@@ -27,7 +27,8 @@ enum class Rounding : std::uint8_t {
   stochastic,  ///< To either neighbour, the mean being exact: small steps count on average.
 };
 
-/// What belongs to 16-bit parameters. Float32 parameters are their own master and keep float32 states.
+/// What belongs to 16-bit parameters. Float32 parameters beside them are their own master and keep float32
+/// states. A master, or states other than float32, in an optimizer of float32 parameters alone is refused.
 struct Storage {
   Master master = Master::none;
   States states = States::float32;
