@@ -3,6 +3,7 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/low_zeroing.hpp"
 
 namespace onepass::test {
 namespace {
@@ -65,6 +66,17 @@ TEST_F(CudaFormats, WhatFollowsAParameterHasTheBitsOfTheCpu) {
          {std::pair{DType::float32, DType::bfloat16}, std::pair{DType::bfloat16, DType::float16}}) {
       SCOPED_TRACE(std::string(format.name) + ", average in " + to_string(ema));
       ASSERT_EQ(followers(format, Device::cpu(), ema, copy_type), followers(format, kGpu, ema, copy_type));
+    }
+  }
+}
+
+TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
+  const RuleCase rule = one_case_per_kernel().front();
+  for (const FormatCase& format : format_cases()) {
+    for (const Zeroing by : kZeroings) {
+      SCOPED_TRACE(testing::Message() << format.name << ", by " << static_cast<int>(by));
+      expect_zeroed(rule, {format, kGpu, by, by == Zeroing::step ? 0 : 128});  // a thread's turns, or chunks
+      if (HasFatalFailure()) return;
     }
   }
 }

@@ -1,6 +1,7 @@
 // low_model.hpp - parameters of any dtype on any device, as bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -34,14 +35,17 @@ inline void encode(DType dtype, float value, std::byte* bytes, std::size_t i) {
   std::memcpy(bytes + i * sizeof bits, &bits, sizeof bits);
 }
 
-/// A tensor's memory: `misalignment` elements after a boundary of 64 bytes.
+/// A tensor's memory: `misalignment` elements after a boundary of 64 bytes, with sentinels on both sides.
 class LowBuffer {
  public:
   LowBuffer(Device device, DType dtype, std::int64_t numel, int misalignment)
       : dtype_(dtype),
         numel_(numel),
-        first_(size_of(dtype) * static_cast<std::size_t>(misalignment)),
-        buffer_(device, first_ + static_cast<std::size_t>(numel) * size_of(dtype) + 64) {}
+        first_(kGuard + size_of(dtype) * static_cast<std::size_t>(misalignment)),
+        buffer_(device, first_ + static_cast<std::size_t>(numel) * size_of(dtype) + kGuard) {
+    const std::vector<std::byte> sentinels(buffer_.bytes(), kSentinel);
+    copy({device, buffer_.data()}, {Device::cpu(), sentinels.data()}, sentinels.size());
+  }
 
   [[nodiscard]] Tensor tensor() const {
     return {buffer_.as<std::byte>() + first_, dtype_, numel_, buffer_.device()};
@@ -63,8 +67,19 @@ class LowBuffer {
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = decoded(dtype_, stored.data(), i);
     return values;
   }
+  /// Whether no byte outside has been written to.
+  [[nodiscard]] bool intact() const {
+    std::vector<std::byte> all(buffer_.bytes());
+    copy({Device::cpu(), all.data()}, {buffer_.device(), buffer_.data()}, all.size());
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first_);
+    all.erase(begin, begin + static_cast<std::ptrdiff_t>(tensor().bytes()));
+    return std::ranges::all_of(all, [](std::byte one) { return one == kSentinel; });
+  }
 
  private:
+  static constexpr std::size_t kGuard = 128;  // a whole AVX-512 store beyond any tail, and more
+  static constexpr std::byte kSentinel{0xa5};
+
   DType dtype_;
   std::int64_t numel_;
   std::size_t first_;
@@ -134,6 +149,11 @@ class LowModel {
   [[nodiscard]] std::size_t size() const { return numels_.size(); }
   [[nodiscard]] const LowBuffer& value(std::size_t i) const { return values_[i]; }
   [[nodiscard]] const LowBuffer& grad(std::size_t i) const { return grads_[i]; }
+  /// Whether no byte around values and gradients has been written to.
+  [[nodiscard]] bool intact() const {
+    return std::ranges::all_of(values_, &LowBuffer::intact) &&
+           std::ranges::all_of(grads_, &LowBuffer::intact);
+  }
 
  private:
   std::vector<std::int64_t> numels_;
