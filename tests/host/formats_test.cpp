@@ -274,10 +274,9 @@ TEST(Footprint, BytesPerParameter) {
                                {"bf16_split", 14, 26},
                                {"compact", 7.125, 12.25},
                                {"all_bf16", 8, 14}}) {
-    const auto format = std::ranges::find(format_cases(), std::string_view(wanted.format),
-                                          [](const FormatCase& one) { return std::string_view(one.name); });
-    const LowModel model(*format, Device::cpu(), {1024, 320});
-    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format->storage}};
+    const FormatCase& format = format_case(wanted.format);
+    const LowModel model(format, Device::cpu(), {1024, 320});
+    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
     EXPECT_EQ(total(optimizer.memory()) / 1344, wanted.memory) << wanted.format;
     EXPECT_EQ(total(optimizer.traffic()) / 1344, wanted.traffic) << wanted.format;
   }

@@ -18,11 +18,6 @@ class CudaTraffic : public CudaTest {
   }
 };
 
-const FormatCase& format(std::string_view name) {
-  return *std::ranges::find(format_cases(), name,
-                            [](const FormatCase& one) { return std::string_view(one.name); });
-}
-
 RuleCase adamw() {
   const std::vector<RuleCase> cases = one_case_per_kernel();
   return *std::ranges::find(cases, "AdamW_plain_coupled", &RuleCase::name);
@@ -94,9 +89,9 @@ TEST_F(CudaTraffic, EveryRuleInEveryFormatMovesTheBytesOfItsStreams) {
 
 // As issue 5 asks, and docs/design.md says.
 TEST_F(CudaTraffic, BytesOfAdamW) {
-  EXPECT_EQ(work_of({.rule = adamw(), .format = format("float32")}).bytes(), 28);
-  EXPECT_EQ(work_of({.rule = adamw(), .format = format("bf16_split")}).bytes(), 26);
-  const WorkStep compact{.rule = adamw(), .format = format("compact")};
+  EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("float32")}).bytes(), 28);
+  EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("bf16_split")}).bytes(), 26);
+  const WorkStep compact{.rule = adamw(), .format = format_case("compact")};
   EXPECT_EQ(work_of(compact).bytes() - repeated_scales(compact), 12.25);
 }
 
@@ -104,7 +99,7 @@ TEST_F(CudaTraffic, AWholeTensorMovesItsElementsAndItsChunks) {
   constexpr std::int64_t kNumel = 64 * 1024, kChunk = 4096;
   for (const char* name : {"float32", "bf16_split", "compact"}) {
     SCOPED_TRACE(name);
-    const WorkStep step{.rule = adamw(), .format = format(name), .options = {.chunk_size = kChunk}};
+    const WorkStep step{.rule = adamw(), .format = format_case(name), .options = {.chunk_size = kChunk}};
     const KernelWork work = work_of(step);
     const cuda_emulator_counts counts = count_step(step, kNumel, kUpdateKernel).counts;
     EXPECT_EQ(static_cast<double>(counts.bytes_read + counts.bytes_written),
@@ -117,7 +112,7 @@ TEST_F(CudaTraffic, AWholeTensorMovesItsElementsAndItsChunks) {
 TEST_F(CudaTraffic, ClippingByNormReadsTheGradientOnceMore) {
   for (const char* name : {"float32", "bf16", "bf16_split_grad32", "compact"}) {
     SCOPED_TRACE(name);
-    WorkStep step{.rule = adamw(), .format = format(name)};
+    WorkStep step{.rule = adamw(), .format = format_case(name)};
     const KernelWork before = work_of(step);
     step.handling.clip_norm = ClipGradNorm{.max_norm = 1.0};
     const KernelWork update = work_of(step), norm = work_of(step, "reduce_gradients_kernel");
@@ -131,7 +126,7 @@ TEST_F(CudaTraffic, ClippingByNormReadsTheGradientOnceMore) {
 TEST_F(CudaTraffic, ZeroingWritesTheGradientOnce) {
   for (const char* name : {"float32", "bf16", "compact_grad32"}) {
     SCOPED_TRACE(name);
-    WorkStep step{.rule = adamw(), .format = format(name)};
+    WorkStep step{.rule = adamw(), .format = format_case(name)};
     const KernelWork before = work_of(step);
     step.handling.zero_grad = true;
     const KernelWork update = work_of(step);
@@ -162,7 +157,7 @@ TEST_F(CudaTraffic, AnAverageReadsTheParameterFromTheCache) {
 
 TEST_F(CudaTraffic, ACopyIsWrittenFromTheCache) {
   for (const DType dtype : {DType::float16, DType::bfloat16}) {
-    const WorkStep step{.rule = adamw(), .format = format("float32"), .copy = dtype};
+    const WorkStep step{.rule = adamw(), .format = format_case("float32"), .copy = dtype};
     const KernelWork update = work_of(step);
     EXPECT_EQ(update.traffic, 30);
     EXPECT_EQ(update.bytes_written, 12 + 2);
@@ -172,7 +167,7 @@ TEST_F(CudaTraffic, ACopyIsWrittenFromTheCache) {
 
 TEST_F(CudaTraffic, AnAverageAndACopyReadTheParameterOnce) {
   const WorkStep step{
-      .rule = adamw(), .format = format("float32"), .options = {.ema = EMA{}}, .copy = DType::bfloat16};
+      .rule = adamw(), .format = format_case("float32"), .options = {.ema = EMA{}}, .copy = DType::bfloat16};
   expect_between(work_of(step).bytes(), 28 + 8 + 2 + read_again(step.format), most_of_tile(step));
 }
 

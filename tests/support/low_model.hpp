@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "onepass/onepass.hpp"
@@ -35,6 +36,13 @@ inline void encode(DType dtype, float value, std::byte* bytes, std::size_t i) {
   std::memcpy(bytes + i * sizeof bits, &bits, sizeof bits);
 }
 
+/// To the nearest.
+inline std::vector<std::byte> encoded(DType dtype, const std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  for (std::size_t i = 0; i < values.size(); ++i) encode(dtype, values[i], bytes.data(), i);
+  return bytes;
+}
+
 /// A tensor's memory: `misalignment` elements after a boundary of 64 bytes, with sentinels on both sides.
 class LowBuffer {
  public:
@@ -51,8 +59,7 @@ class LowBuffer {
     return {buffer_.as<std::byte>() + first_, dtype_, numel_, buffer_.device()};
   }
   void write(const std::vector<float>& values) const {
-    std::vector<std::byte> bytes(tensor().bytes());
-    for (std::size_t i = 0; i < values.size(); ++i) encode(dtype_, values[i], bytes.data(), i);
+    const std::vector<std::byte> bytes = encoded(dtype_, values);
     copy({buffer_.device(), tensor().data}, {Device::cpu(), bytes.data()}, bytes.size());
   }
   [[nodiscard]] std::vector<std::byte> bytes() const {
@@ -116,6 +123,11 @@ inline const std::vector<FormatCase>& format_cases() {
   return cases;
 }
 
+inline const FormatCase& format_case(std::string_view name) {
+  return *std::ranges::find(format_cases(), name,
+                            [](const FormatCase& one) { return std::string_view(one.name); });
+}
+
 /// Tensors of one format: every tail of a group and of a tile, misaligned in turn.
 class LowModel {
  public:
@@ -161,5 +173,12 @@ class LowModel {
 };
 
 inline const std::vector<std::int64_t> kLowSizes{0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 515, 1100};
+
+/// And one that has several turns of a block of threads, and several of the runs by which the CPU follows.
+inline std::vector<std::int64_t> with_a_large_one() {
+  std::vector<std::int64_t> sizes = kLowSizes;
+  sizes.push_back(5003);
+  return sizes;
+}
 
 }  // namespace onepass::test

@@ -35,9 +35,8 @@ inline testing::AssertionResult gradients_are_zero(const LowModel& model) {
 /// Every byte of every gradient becomes 0, none beside them changes, and all else moves as ever.
 inline void expect_zeroed(const RuleCase& rule, const ZeroingCase& how) {
   constexpr int kSteps = 2;
-  std::vector<std::int64_t> sizes = kLowSizes;
-  sizes.push_back(5003);  // several turns of a block of threads
-  const LowModel model(how.format, how.device, sizes), twin(how.format, how.device, sizes);
+  const LowModel model(how.format, how.device, with_a_large_one());
+  const LowModel twin(how.format, how.device, with_a_large_one());
   const Options options{.chunk_size = how.chunk_size,
                         .storage = how.format.storage,
                         .seed = 7,
