@@ -1,6 +1,7 @@
 // formats_test.cpp - every format has the bits of the CPU on the GPU, in one launch each.
 #include "kernels/cuda_test.hpp"
 #include "support/compare.hpp"
+#include "support/low_mix.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
 #include "support/low_zeroing.hpp"
@@ -126,6 +127,15 @@ TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
       expect_zeroed(rule, {format, kGpu, by, by == Zeroing::step ? 0 : 128});  // a thread's turns, or chunks
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+TEST_F(CudaFormats, FormatsBesideEachOtherHaveTheBitsOfTheCpu) {
+  const std::vector<RuleCase> rules = one_case_per_kernel();
+  for (const char* const name : {"bf16_master", "all_bf16_stochastic", "compact"}) {
+    SCOPED_TRACE(name);
+    const Storage& storage = format_case(name).storage;
+    ASSERT_EQ(together(rules.back(), storage, Device::cpu()), together(rules.back(), storage, kGpu));
   }
 }
 

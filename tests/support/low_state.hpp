@@ -73,8 +73,8 @@ inline std::vector<float> decoded_param(const FormatCase& format, const LowBuffe
   return param;
 }
 
-/// All streams as bytes. NaN in float32 has any bits: made one.
-inline std::vector<std::byte> all_bytes(const LowModel& model, const StateDict& dict) {
+/// All streams of a parameter as bytes. NaN in float32 has any bits: made one.
+inline std::vector<std::byte> all_bytes(const LowBuffer& value, const SavedParameter& saved) {
   std::vector<std::byte> all;
   const auto append = [&](DType dtype, std::vector<std::byte> bytes) {
     for (std::size_t i = 0; dtype == DType::float32 && i < bytes.size() / sizeof(float); ++i) {
@@ -82,9 +82,17 @@ inline std::vector<std::byte> all_bytes(const LowModel& model, const StateDict& 
     }
     all.insert(all.end(), bytes.begin(), bytes.end());
   };
+  append(value.tensor().dtype, value.bytes());
+  for (const SavedState& state : saved.states) append(state.dtype, state.bytes);
+  return all;
+}
+
+/// And of all parameters.
+inline std::vector<std::byte> all_bytes(const LowModel& model, const StateDict& dict) {
+  std::vector<std::byte> all;
   for (std::size_t i = 0; i < model.size(); ++i) {
-    append(model.value(i).tensor().dtype, model.value(i).bytes());
-    for (const SavedState& state : dict.parameters[i].states) append(state.dtype, state.bytes);
+    const std::vector<std::byte> bytes = all_bytes(model.value(i), dict.parameters[i]);
+    all.insert(all.end(), bytes.begin(), bytes.end());
   }
   return all;
 }
