@@ -69,44 +69,6 @@ TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
   }
 }
 
-/// Every upper half of a float32, over lower ones that round down, up and not at all; NaN, Inf, denormals and
-/// the largest numbers lie among the others.
-std::vector<float> every_kind_of_number() {
-  constexpr std::uint32_t kUppers = 65536;
-  std::vector<float> numbers;
-  for (const std::uint32_t lower : {0x0000u, 0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
-    for (std::uint32_t i = 0; i < kUppers; ++i) {
-      numbers.push_back(storage::float_of((i * 40503u % kUppers) << 16 | lower));
-    }
-  }
-  numbers.resize(numbers.size() - 5);  // an end that is cut short
-  return numbers;
-}
-
-TEST_P(FormatBits, EveryKindOfNumberIsStoredAlikeByAllInstructionSets) {
-  FormatCase format = GetParam();
-  if (format.param == DType::float32) return;  // nothing is encoded, and the sign of NaN is the processor's
-  format.grad = DType::float32;
-  const std::vector<float> numbers = every_kind_of_number(), zeros(numbers.size());
-  std::vector<std::byte> expected[3];
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (!isa_available(isa)) continue;
-    const LowModel model(format, Device::cpu(), {static_cast<std::int64_t>(numbers.size())});
-    model.value(0).write(zeros);
-    model.grad(0).write(numbers);
-    Options options{.isa = isa, .storage = format.storage, .seed = 3};
-    Optimizer optimizer{SGD{.lr = 1.0, .momentum = 0.5, .maximize = true}, model.parameters(), options};
-    optimizer.set_nonfinite(NonFinite::propagate);
-    for (std::vector<std::byte>& of_step : expected) {  // the first stores the numbers, the second reads them
-      // At last remainders meet a parameter that is not theirs.
-      if (&of_step == expected + 2) model.value(0).write(zeros);
-      optimizer.step();
-      if (isa == Isa::baseline) of_step = model.value(0).bytes();
-      ASSERT_EQ(of_step, model.value(0).bytes()) << to_string(isa);
-    }
-  }
-}
-
 TEST_P(FormatBits, StateDictGoesOnBitForBit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
