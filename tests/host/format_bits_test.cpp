@@ -5,6 +5,7 @@
 
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
+#include "support/low_resume.hpp"
 #include "support/low_state.hpp"
 #include "support/rules.hpp"
 
@@ -22,13 +23,6 @@ constexpr int kSteps = 5;
 
 Options options_of(const FormatCase& format) {
   return {.storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
-}
-
-void train(const LowModel& model, AnyOptimizer& optimizer, int first, int last) {
-  for (int step = first; step <= last; ++step) {
-    model.draw(step, 30);
-    optimizer.step();
-  }
 }
 
 /// As a caller who prunes: zeros of both signs, while masters and remainders stay.
@@ -72,23 +66,8 @@ TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
 TEST_P(FormatBits, StateDictGoesOnBitForBit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
-    const LowModel whole(GetParam(), Device::cpu(), kLowSizes), first(GetParam(), Device::cpu(), kLowSizes),
-        second(GetParam(), Device::cpu(), kLowSizes);
-    const AnyOptimizerPtr steady = rule.make(whole.parameters(), options_of(GetParam()));
-    train(whole, *steady, 1, 2 * kSteps);
-
-    const AnyOptimizerPtr begun = rule.make(first.parameters(), options_of(GetParam()));
-    train(first, *begun, 1, kSteps);
-    for (std::size_t i = 0; i < second.size(); ++i) {
-      const Tensor to = second.value(i).tensor(), from = first.value(i).tensor();
-      copy({Device::cpu(), to.data}, {Device::cpu(), from.data}, from.bytes());
-    }
-    Options another = options_of(GetParam());
-    another.seed = 12;  // the dict's counts
-    const AnyOptimizerPtr resumed = rule.make(second.parameters(), another);
-    resumed->load_state_dict(begun->state_dict());
-    train(second, *resumed, kSteps + 1, 2 * kSteps);
-    ASSERT_EQ(all_bytes(whole, steady->state_dict()), all_bytes(second, resumed->state_dict()));
+    expect_resumed(rule, GetParam(), Device::cpu(), kSteps);
+    if (HasFatalFailure()) return;
   }
 }
 

@@ -1,6 +1,9 @@
 // format_gradients_test.cpp - in every format: what is done to gradients of 16 bits beside the step itself.
 #include <gtest/gtest.h>
 
+#include <bit>
+
+#include "support/low_skipping.hpp"
 #include "support/low_zeroing.hpp"
 
 namespace onepass::test {
@@ -22,6 +25,32 @@ TEST_P(FormatGradients, AreZeroedToTheLastByteAndNoFurther) {
         if (HasFatalFailure()) return;
       }
     }
+  }
+}
+
+TEST_P(FormatGradients, HaveTheNormOfTheSameNumbersInFloat32) {
+  const std::vector<std::int64_t> sizes{1, 100, 0, 1025, 4097};
+  for (const NormType type : {NormType::l1, NormType::l2, NormType::infinity}) {
+    const LowModel low(GetParam(), Device::cpu(), sizes), wide(format_case("float32"), Device::cpu(), sizes);
+    low.draw_finite(1);
+    for (std::size_t i = 0; i < sizes.size(); ++i) wide.grad(i).write(low.grad(i).floats());
+    Optimizer in_format{SGD{}, low.parameters(), {.storage = GetParam().storage}};
+    Optimizer in_float32{SGD{}, wide.parameters()};
+    in_format.clip_grad_norm({.norm_type = type});
+    in_float32.clip_grad_norm({.norm_type = type});
+    in_format.step();
+    in_float32.step();
+    EXPECT_GT(in_format.grad_norm(), 1.0);
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(in_format.grad_norm()),
+              std::bit_cast<std::uint64_t>(in_float32.grad_norm()));
+  }
+}
+
+TEST_P(FormatGradients, ThatAreNotFiniteSkipTheStepAndAreNamed) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    expect_skipped(rule, GetParam(), Device::cpu());
+    if (HasFailure()) return;
   }
 }
 

@@ -186,12 +186,13 @@ struct WideModel {
   }
 
   /// One step of the same rule in float32.
-  void step(const RuleCase& rule) {
+  void step(const RuleCase& rule, const GradientHandling& handling) {
     std::vector<Parameter> parameters;
     for (std::size_t i = 0; i < params.size(); ++i) {
       parameters.push_back({.name = tensor_name(static_cast<int>(i)), .value = params[i], .grad = grads[i]});
     }
     const AnyOptimizerPtr optimizer = rule.make(parameters, {});
+    optimizer->set_gradient_handling(handling);
     optimizer->load_state_dict(dict);
     optimizer->step();
     dict = optimizer->state_dict();
@@ -226,15 +227,17 @@ void expect_encoded(const FormatCase& format, const LowModel& model, const State
 }
 
 /// One optimizer in a format, and the same step in float32 beside it.
-void expect_decoded_step(const RuleCase& rule, const FormatCase& format) {
+void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
+                         const GradientHandling& handling = {}) {
   constexpr int kSteps = 6;
   const LowModel model(format, Device::cpu(), kLowSizes);
   const AnyOptimizerPtr low =
       rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
+  low->set_gradient_handling(handling);
   for (std::int64_t t = 0; t < kSteps; ++t) {
-    model.draw(t + 1, 30);
+    handling.clip_norm ? model.draw_finite(t) : model.draw(t + 1, 30);  // a norm of NaN would leave nothing
     WideModel wide(format, model, low->state_dict(), low->state_names().size());
-    wide.step(rule);
+    wide.step(rule, handling);
     low->step();
     expect_encoded(format, model, low->state_dict(), wide, t);
     if (testing::Test::HasFatalFailure()) return;
@@ -247,6 +250,22 @@ TEST_P(Formats, StepIsTheFloat32StepBetweenDecodeAndEncode) {
   for (const RuleCase& rule : rule_cases()) {
     SCOPED_TRACE(rule.name);
     expect_decoded_step(rule, GetParam());
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Formats, SoItIsWithAPenaltyAndGradientsClippedByValue) {
+  for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    expect_decoded_step(rule, GetParam(), {.clip_value = 0.25});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Formats, SoItIsWithGradientsClippedByNorm) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    expect_decoded_step(rule, GetParam(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .loss_scale = 3.0});
     if (HasFatalFailure()) return;
   }
 }

@@ -3,6 +3,8 @@
 #include "support/compare.hpp"
 #include "support/low_mix.hpp"
 #include "support/low_model.hpp"
+#include "support/low_resume.hpp"
+#include "support/low_skipping.hpp"
 #include "support/low_state.hpp"
 #include "support/low_zeroing.hpp"
 
@@ -17,6 +19,7 @@ struct Cut {
   std::vector<std::int64_t> sizes = kLowSizes;
   std::int64_t chunk_size = 128;
   int steps = kSteps;
+  GradientHandling handling = {};
 };
 
 std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, Device device,
@@ -24,8 +27,9 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
   const LowModel model(format, device, cut.sizes);
   const AnyOptimizerPtr optimizer =
       rule.make(model.parameters(), {.chunk_size = cut.chunk_size, .storage = format.storage, .seed = 7});
+  optimizer->set_gradient_handling(cut.handling);
   for (int step = 1; step <= cut.steps; ++step) {
-    model.draw(step, 30);
+    cut.handling.clip_norm ? model.draw_finite(step) : model.draw(step, 30);
     optimizer->step();
   }
   EXPECT_TRUE(model.intact());
@@ -127,6 +131,36 @@ TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
       expect_zeroed(rule, {format, kGpu, by, by == Zeroing::step ? 0 : 128});  // a thread's turns, or chunks
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+TEST_F(CudaFormats, PenaltiesAndClippedGradientsHaveTheBitsOfTheCpu) {
+  const Cut by_value{kLowSizes, 128, 2, {.clip_value = 0.25}};
+  const Cut by_norm{{100, 0, 1025, 4097}, 0, 2, {.clip_norm = ClipGradNorm{.max_norm = 0.5}}};
+  for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
+    if (rule.rule != "SGD" && rule.name != "AdamW_amsgrad_coupled") continue;
+    for (const FormatCase& format : format_cases()) {
+      SCOPED_TRACE(rule.name + " in " + format.name);
+      for (const Cut& cut : {by_value, by_norm}) {
+        ASSERT_EQ(after_steps(rule, format, Device::cpu(), cut), after_steps(rule, format, kGpu, cut));
+      }
+    }
+  }
+}
+
+TEST_F(CudaFormats, GradientsThatAreNotFiniteSkipTheStepAndAreNamed) {
+  for (const FormatCase& format : format_cases()) {
+    SCOPED_TRACE(format.name);
+    expect_skipped(one_case_per_kernel().front(), format, kGpu);
+  }
+}
+
+TEST_F(CudaFormats, StateDictGoesOnBitForBit) {
+  const RuleCase adamw = one_case_per_kernel().back();
+  for (const FormatCase& format : format_cases()) {
+    SCOPED_TRACE(format.name);
+    expect_resumed(adamw, format, kGpu, 1);
+    if (HasFatalFailure()) return;
   }
 }
 

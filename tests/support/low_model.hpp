@@ -109,8 +109,14 @@ inline const std::vector<FormatCase>& format_cases() {
       {"bf16", bfloat16, bfloat16, {}},
       {"bf16_grad32", bfloat16, float32, {}},
       {"bf16_stochastic", bfloat16, bfloat16, {.rounding = kStochastic}},
+      {"bf16_stochastic_grad32", bfloat16, float32, {.rounding = kStochastic}},
       {"all_bf16", bfloat16, bfloat16, {.states = States::bfloat16}},
+      {"all_bf16_grad32", bfloat16, float32, {.states = States::bfloat16}},
       {"all_bf16_stochastic", bfloat16, bfloat16, {.states = States::bfloat16, .rounding = kStochastic}},
+      {"all_bf16_stochastic_grad32",
+       bfloat16,
+       float32,
+       {.states = States::bfloat16, .rounding = kStochastic}},
       {"bf16_master", bfloat16, bfloat16, {.master = Master::float32}},
       {"bf16_master_grad32", bfloat16, float32, {.master = Master::float32}},
       {"bf16_split", bfloat16, bfloat16, {.master = Master::split}},
@@ -158,6 +164,8 @@ class LowModel {
       grads_[i].write(gradient);
     }
   }
+  /// Without NaN and Inf.
+  void draw_finite(std::int64_t step) const { draw(1000 + step, 200); }
   [[nodiscard]] std::size_t size() const { return numels_.size(); }
   [[nodiscard]] const LowBuffer& value(std::size_t i) const { return values_[i]; }
   [[nodiscard]] const LowBuffer& grad(std::size_t i) const { return grads_[i]; }

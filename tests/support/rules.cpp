@@ -40,6 +40,15 @@ void append_cases(std::vector<RuleCase>& cases, const std::vector<Option<Rule>>&
   }
 }
 
+std::vector<RuleCase> first_of_kernels(std::vector<RuleCase> all) {
+  std::vector<RuleCase> cases;
+  std::set<std::pair<std::string, unsigned>> seen;
+  for (RuleCase& one : all) {
+    if (seen.emplace(one.rule, one.variant).second) cases.push_back(std::move(one));
+  }
+  return cases;
+}
+
 }  // namespace
 
 std::vector<Option<SGD>> sgd_options() {
@@ -87,13 +96,15 @@ std::vector<RuleCase> rule_cases() {
   return cases;
 }
 
-std::vector<RuleCase> one_case_per_kernel() {
+std::vector<RuleCase> one_case_per_kernel() { return first_of_kernels(rule_cases()); }
+
+std::vector<RuleCase> one_case_with_l1_per_kernel() {
   std::vector<RuleCase> cases;
-  std::set<std::pair<std::string, unsigned>> seen;
-  for (RuleCase& one : rule_cases()) {
-    if (seen.emplace(one.rule, one.variant).second) cases.push_back(std::move(one));
-  }
-  return cases;
+  append_cases(cases, with_l1(sgd_options(), L1::subgradient));
+  append_cases(cases, with_l1(rmsprop_options(), L1::subgradient));
+  append_cases(cases, with_l1(adam_options(), L1::subgradient));
+  append_cases(cases, with_l1(adamw_options(), L1::subgradient));
+  return first_of_kernels(std::move(cases));
 }
 
 }  // namespace onepass::test

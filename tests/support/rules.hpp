@@ -50,4 +50,7 @@ std::vector<RuleCase> rule_cases();
 /// One option for each kernel: every variant of every rule.
 std::vector<RuleCase> one_case_per_kernel();
 
+/// The same with a penalty L1 as a subgradient: tensors with it take the loops that are not plain.
+std::vector<RuleCase> one_case_with_l1_per_kernel();
+
 }  // namespace onepass::test
