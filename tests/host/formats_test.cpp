@@ -301,6 +301,50 @@ TEST(Footprint, BytesPerParameter) {
   }
 }
 
+/// "exp_avg 1428, ..." of 1,344 parameters.
+std::string listed(const std::vector<StreamBytes>& streams) {
+  std::string list;
+  for (const StreamBytes& stream : streams) {
+    list += (list.empty() ? "" : ", ") + stream.name + " " + std::to_string(std::lround(stream.bytes));
+  }
+  return list;
+}
+
+TEST(Footprint, NamesEveryStreamWithItsBytes) {
+  for (const auto& [name, wanted] :
+       {std::pair{"compact", "param 2688, grad 2688, exp_avg 1428, exp_avg_sq 1428, remainder 1344"},
+        std::pair{"bf16_split", "param 2688, grad 2688, exp_avg 5376, exp_avg_sq 5376, remainder 2688"}}) {
+    const FormatCase& format = format_case(name);
+    const LowModel model(format, Device::cpu(), {1024, 320});
+    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
+    EXPECT_EQ(listed(optimizer.memory()), wanted) << name;
+  }
+}
+
+// What an optimizer says of its streams, and what it saves of them: of multiples of 64 there is no gap before
+// the scales, which memory() leaves out.
+TEST(Footprint, IsWhatAStateDictHolds) {
+  for (const FormatCase& format : format_cases()) {
+    const LowModel model(format, Device::cpu(), {1024, 320});
+    const Optimizer optimizer{AdamW{.amsgrad = true},
+                              model.parameters(),
+                              {.storage = format.storage, .ema = EMA{.dtype = DType::bfloat16}}};
+    std::vector<StreamBytes> saved{{"param", 0}, {"grad", 0}};
+    for (std::size_t i = 0; i < model.size(); ++i) {
+      saved[0].bytes += static_cast<double>(model.value(i).bytes().size());
+      saved[1].bytes += static_cast<double>(model.grad(i).bytes().size());
+    }
+    for (const SavedParameter& parameter : optimizer.state_dict().parameters) {
+      for (const SavedState& state : parameter.states) {
+        auto at = std::ranges::find(saved, state.name, &StreamBytes::name);
+        if (at == saved.end()) at = saved.insert(at, {state.name, 0});
+        at->bytes += static_cast<double>(state.bytes.size());
+      }
+    }
+    EXPECT_EQ(listed(optimizer.memory()), listed(saved)) << format.name;
+  }
+}
+
 TEST(Footprint, NormAndZeroingCountTheGradientAgain) {
   const LowModel model(format_cases()[0], Device::cpu(), {1000});
   Optimizer optimizer{SGD{}, model.parameters()};
