@@ -19,6 +19,7 @@ struct ZeroingCase {
   Device device;
   Zeroing by;
   std::int64_t chunk_size;
+  std::vector<std::int64_t> sizes = with_a_large_one();
 };
 
 inline testing::AssertionResult gradients_are_zero(const LowModel& model) {
@@ -35,8 +36,7 @@ inline testing::AssertionResult gradients_are_zero(const LowModel& model) {
 /// Every byte of every gradient becomes 0, none beside them changes, and all else moves as ever.
 inline void expect_zeroed(const RuleCase& rule, const ZeroingCase& how) {
   constexpr int kSteps = 2;
-  const LowModel model(how.format, how.device, with_a_large_one());
-  const LowModel twin(how.format, how.device, with_a_large_one());
+  const LowModel model(how.format, how.device, how.sizes), twin(how.format, how.device, how.sizes);
   const Options options{.chunk_size = how.chunk_size,
                         .storage = how.format.storage,
                         .seed = 7,
