@@ -18,7 +18,9 @@ TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
     SCOPED_TRACE(rule.name);
     const LowMix mix(GetParam().storage, Device::cpu());
     std::vector<AnyOptimizerPtr> each;
-    for (const Parameter& parameter : mix.parameters()) each.push_back(rule.make({parameter}, mix.options()));
+    for (const Parameter& parameter : mix.parameters()) {
+      each.push_back(rule.make({parameter}, mix.options_for(parameter)));
+    }
     ASSERT_EQ(mix.after_steps(each), together(rule, GetParam().storage, Device::cpu()));
   }
 }

@@ -58,6 +58,12 @@ class LowMix {
   }
 
   [[nodiscard]] Options options() const { return {.chunk_size = 64, .storage = storage_, .seed = 7}; }
+  /// Of an optimizer for one parameter: float32 alone is refused any other storage.
+  [[nodiscard]] Options options_for(const Parameter& parameter) const {
+    Options options = this->options();
+    if (parameter.value.dtype == DType::float32) options.storage = {};
+    return options;
+  }
 
  private:
   [[nodiscard]] std::string name(std::size_t model, std::size_t tensor) const {
