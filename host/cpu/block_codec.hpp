@@ -60,19 +60,22 @@ struct Split {
   using H = Halves;
   H::Whole upper, lower;
 
-  static Split of(const float* from) {
-    const H::Whole first = H::load(from), last = H::load(from + H::kLanes);
+  static Split of(H::Whole first, H::Whole last) {
     return {Lanes<kOrder>::uppers(first, last), Lanes<kOrder>::lowers(first, last)};
   }
+  static Split of(const float* from) { return of(H::load(from), H::load(from + H::kLanes)); }
   /// Every NaN is kNaN.
   static Split canonical(const float* from) {
-    const Split x = of(from);
-    const bool any = H::any_nan(H::real(H::load(from)), H::real(H::load(from + H::kLanes)));
-    return __builtin_expect(any, 0) ? x.with_canonical_nan() : x;
+    H::Real first = H::real(H::load(from)), last = H::real(H::load(from + H::kLanes));
+    if (__builtin_expect(H::any_nan(first, last), 0)) {
+      first = H::unless_nan(first, H::all(kNaN));
+      last = H::unless_nan(last, H::all(kNaN));
+    }
+    return of(H::whole(first), H::whole(last));
   }
   [[nodiscard]] H::Whole magnitude() const { return H::both(upper, H::all(0x7fff7fffu)); }
-  /// A NaN is above infinity, be it in the lower half alone. By halves: floats that are looked at here again
-  /// would have to be copied for it in every block.
+  /// The same of halves, where they are looked at already. A NaN is above infinity, be it in the lower half
+  /// alone.
   [[nodiscard]] Split with_canonical_nan() const {
     const H::Whole infinity = H::all_halves(storage::kInfinity >> 16), size = magnitude();
     const H::Whole above = H::plus_one_if_above(size, lower, H::all(0));
