@@ -4,6 +4,8 @@
 
 #include <exception>
 
+#include "host/cpu/processors.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -66,7 +68,7 @@ ThreadPool& ThreadPool::shared() {
 ThreadPool::~ThreadPool() {
   stopping_.store(true);
   generation_.fetch_add(1);
-  for (const auto& seat : seats_) wake(*seat);
+  for (int thread = 1; thread <= static_cast<int>(workers_.size()); ++thread) wake(thread);
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -118,7 +120,7 @@ void ThreadPool::run_together(const Job& job) {
   inside_.fetch_or(kOpen, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_seq_cst);
   if (worth_waking(run)) {
-    for (int thread = 1; thread < run.threads; ++thread) wake(*seats_[static_cast<std::size_t>(thread)]);
+    for (int thread = 1; thread < run.threads; ++thread) wake(thread);
   }
   do_parts(0);
   inside_.fetch_and(~kOpen, std::memory_order_relaxed);
@@ -130,18 +132,25 @@ void ThreadPool::run_together(const Job& job) {
   last_end_ = Clock::now();
 }
 
-void ThreadPool::wake(Seat& seat) {
-  if (seat.asleep.load(std::memory_order_seq_cst) == 0 || seat.asleep.exchange(0) == 0) return;
+/// Linux may wake a worker on the caller's processor, if it ran there before, and moves it only milliseconds
+/// later. So it is woken for the others, and takes back what it may have when it has come.
+void ThreadPool::wake(int thread) {
+  Seat& seat = *seats_[static_cast<std::size_t>(thread)];
+  if (seat.asleep.load(std::memory_order_seq_cst) == 0) return;
+  Processors::of_this_thread().others().give_to(
+      workers_[static_cast<std::size_t>(thread - 1)].native_handle());
+  if (seat.asleep.exchange(0) == 0) return;
   awake_.fetch_add(1, std::memory_order_relaxed);
   seat.asleep.notify_one();
 }
 
 void ThreadPool::work(int thread, Seat& seat) {
+  const Processors mine = Processors::of_this_thread();
   unsigned seen = 0;
   while (!stopping_.load()) {
     const unsigned now = generation_.load(std::memory_order_acquire);
     if (now == seen) {
-      rest(seat, seen);
+      if (rest(seat, seen)) mine.give_to_this_thread();
     } else {
       seen = now;
       join(thread);
@@ -149,9 +158,9 @@ void ThreadPool::work(int thread, Seat& seat) {
   }
 }
 
-/// Spins, then sleeps until it is woken; runs for which nobody is woken go by.
-void ThreadPool::rest(Seat& seat, unsigned seen) {
-  if (spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; })) return;
+/// Spins, then sleeps until it is woken; runs for which nobody is woken go by. Whether it lay down.
+bool ThreadPool::rest(Seat& seat, unsigned seen) {
+  if (spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; })) return false;
   seat.asleep.store(1, std::memory_order_seq_cst);
   // A run sees a sleeper, or the sleeper sees the run.
   if (generation_.load(std::memory_order_seq_cst) == seen) {
@@ -160,6 +169,7 @@ void ThreadPool::rest(Seat& seat, unsigned seen) {
   } else if (seat.asleep.exchange(0) == 0) {
     awake_.fetch_sub(1, std::memory_order_relaxed);  // wake() has counted one that had not lain down
   }
+  return true;
 }
 
 /// A run that is over is left alone: its memory may be gone. One that is not over waits for who has entered.

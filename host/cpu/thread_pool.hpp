@@ -76,9 +76,9 @@ class ThreadPool {
   bool grow(int threads);
   void run_together(const Job& job);
   [[nodiscard]] bool worth_waking(const PoolRun& run);
-  void wake(Seat& seat);
+  void wake(int thread);
   void work(int thread, Seat& seat);
-  void rest(Seat& seat, unsigned seen);
+  [[nodiscard]] bool rest(Seat& seat, unsigned seen);
   void join(int thread);
   void do_parts(int thread);
   int next_part(int thread);

@@ -2,6 +2,8 @@
 #include "host/cpu/thread_pool.hpp"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,6 +117,25 @@ TEST(ThreadPool, MuchWorkWakesWhoIsWanted) {
     pool.run({3, 1000, kMuch}, task);
     EXPECT_EQ(awake, 2) << "of three workers";
   }
+}
+
+TEST(ThreadPool, WhoHasComeMayRunWhereItCould) {
+  ThreadPool pool;
+  (void)counts_of_one_run(pool, {2, 2, 0.0});
+  ASSERT_TRUE(fall_asleep(pool));
+  cpu_set_t callers, workers;
+  ASSERT_EQ(pthread_getaffinity_np(pthread_self(), sizeof callers, &callers), 0);
+  std::atomic<bool> worker_came{false};
+  auto task = [&](int thread, int /*part*/) {
+    if (thread == 1 && !worker_came) {
+      EXPECT_EQ(pthread_getaffinity_np(pthread_self(), sizeof workers, &workers), 0);
+      worker_came = true;
+    }
+    EXPECT_TRUE(comes_true([&] { return worker_came.load(); }));
+  };
+  pool.run({2, 2, kMuch}, task);
+  ASSERT_TRUE(worker_came);
+  EXPECT_TRUE(CPU_EQUAL(&callers, &workers)) << "of " << CPU_COUNT(&callers) << ": " << CPU_COUNT(&workers);
 }
 
 TEST(ThreadPool, ABurstOfLittleWorkWakesThem) {
