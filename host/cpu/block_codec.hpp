@@ -74,15 +74,12 @@ struct Split {
     return of(H::whole(first), H::whole(last));
   }
   [[nodiscard]] H::Whole magnitude() const { return H::both(upper, H::all(0x7fff7fffu)); }
-  /// The same of halves, where they are looked at already. A NaN is above infinity, be it in the lower half
-  /// alone.
+  /// The same of halves, where they are looked at already: a NaN that arithmetic leaves is quiet, and its
+  /// upper half above infinity.
   [[nodiscard]] Split with_canonical_nan() const {
     const H::Whole infinity = H::all_halves(storage::kInfinity >> 16), size = magnitude();
-    const H::Whole above = H::plus_one_if_above(size, lower, H::all(0));
-    const auto unless_nan = [&](H::Whole x, H::Whole nan) {
-      return H::select_if_greater(size, infinity, nan, H::select_if_greater(above, infinity, nan, x));
-    };
-    return {unless_nan(upper, H::all_halves(storage::BFloat16::kNaN)), unless_nan(lower, H::all(0))};
+    return {H::select_if_greater(size, infinity, H::all_halves(storage::BFloat16::kNaN), upper),
+            H::select_if_greater(size, infinity, H::all(0), lower)};
   }
 };
 
