@@ -22,6 +22,7 @@ struct WorkPlan {
   std::vector<std::int64_t> chunks;  ///< As element_offsets() makes them.
   std::vector<std::int64_t> pieces;  ///< The same of a reduction.
   bool has_followers;                ///< Whether any tensor has an average or a copy.
+  double bytes;                      ///< That all streams of all tensors take.
 };
 
 class Backend {

@@ -32,21 +32,25 @@ double copied_bytes(const Parameter& parameter) {
 
 }  // namespace
 
-std::vector<StreamBytes> OptimizerCore::memory() const {
+std::vector<StreamBytes> OptimizerCore::Impl::memory_of(const Roster& of) const {
   Ledger ledger;
-  for (std::size_t p = 0; p < impl_->roster.parameters.size(); ++p) {
-    const Parameter& parameter = impl_->roster.parameters[p];
+  for (std::size_t p = 0; p < of.parameters.size(); ++p) {
+    const Parameter& parameter = of.parameters[p];
     const auto count = static_cast<double>(parameter.value.numel);
     ledger.add("param", count * static_cast<double>(size_of(parameter.value.dtype)));
     if (parameter.grad.data != nullptr) {
       ledger.add("grad", count * static_cast<double>(size_of(parameter.grad.dtype)));
     }
-    for (const StreamSpec& spec : impl_->specs_of(p)) ledger.add(spec.name, count * spec.bytes_each());
+    for (const StreamSpec& spec : streams_of(of.formats[p], variant_ops().states, ema)) {
+      ledger.add(spec.name, count * spec.bytes_each());
+    }
     ledger.add("copy", copied_bytes(parameter));
-    if (impl_->accumulates) ledger.add("gradient_sum", count * sizeof(float));
+    if (accumulates) ledger.add("gradient_sum", count * sizeof(float));
   }
   return ledger.take();
 }
+
+std::vector<StreamBytes> OptimizerCore::memory() const { return impl_->memory_of(impl_->roster); }
 
 std::vector<StreamBytes> OptimizerCore::traffic() const {
   Ledger ledger;

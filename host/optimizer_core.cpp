@@ -209,6 +209,8 @@ void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
   plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
   plan.pieces = element_offsets(contents.pieces, next.numels(), kernels::kReduceChunk);
   plan.has_followers = std::ranges::any_of(contents.tensors, &kernels::TensorEntry::has_followers);
+  plan.bytes = 0.0;
+  for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;
   TableMemory built(device, contents);
   state_blocks.push_back(std::move(enrolled.streams));
   state_blocks.push_back(std::move(enrolled.gradient_sums));

@@ -63,6 +63,8 @@ struct OptimizerCore::Impl {
   [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
     return streams_of(roster.formats[parameter], variant_ops().states, ema);
   }
+  /// What the streams of its parameters take, by name.
+  [[nodiscard]] std::vector<StreamBytes> memory_of(const Roster& roster) const;
   [[nodiscard]] Tensor stream(std::size_t parameter, std::size_t stream) const;
   [[nodiscard]] Enrolled allocate(std::span<const Parameter> added) const;
   [[nodiscard]] kernels::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "host/cpu/block_codec.hpp"
 #include "kernels/advance.hpp"
 #include "kernels/table.hpp"
 #include "onepass/storage/formats.hpp"
@@ -18,37 +19,50 @@ void add_run(float* __restrict sum, const typename Codec::Element* __restrict gr
 }
 
 template <class Codec>
-void copy_run(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) sum[i] = Codec::decode(grad[i]);
+void copy_run(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count,
+              [[maybe_unused]] Writes writes) {
+  std::int64_t i = 0;
+#if defined(__AVX2__)
+  for (; writes == Writes::past_cache && i + kBlock <= count; i += kBlock) {
+    alignas(64) float values[kBlock];
+    for (int j = 0; j < kBlock; ++j) values[j] = Codec::decode(grad[i + j]);
+    for (int j = 0; j < kBlock; j += Halves::kLanes) {
+      Halves::write(sum + i + j, Halves::load(values + j), Writes::past_cache);
+    }
+  }
+#endif
+  for (; i < count; ++i) sum[i] = Codec::decode(grad[i]);
 }
 
 template <class Codec>
-void accumulate_as(const kernels::Table& table, kernels::Chunk chunk) {
+void accumulate_as(const kernels::Table& table, kernels::Chunk chunk, Writes writes) {
   const kernels::Extent part = kernels::extent(table, chunk);
   auto* const grad = static_cast<typename Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
   float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
   const bool is_first = table.accumulated[chunk.tensor] == 0;
-  is_first ? copy_run<Codec>(sum, grad, part.count) : add_run<Codec>(sum, grad, part.count);
+  is_first ? copy_run<Codec>(sum, grad, part.count, writes_to(sum, writes))
+           : add_run<Codec>(sum, grad, part.count);
   if (table.control->settings.zeroes != 0) {
     std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
   }
 }
 
-void accumulate(const kernels::Table& table, std::int64_t first, std::int64_t last) {
+void accumulate(const kernels::Table& table, std::int64_t first, std::int64_t last, Writes writes) {
   for (std::int64_t c = first; c < last; ++c) {
     const kernels::Chunk chunk = table.chunks[c];
     if (table.incoming[chunk.tensor] == nullptr) continue;
     switch (table.tensors[chunk.tensor].incoming_type) {
       case DType::bfloat16:
-        accumulate_as<storage::BFloat16>(table, chunk);
+        accumulate_as<storage::BFloat16>(table, chunk, writes);
         break;
       case DType::float16:
-        accumulate_as<storage::Float16>(table, chunk);
+        accumulate_as<storage::Float16>(table, chunk, writes);
         break;
       default:
-        accumulate_as<storage::Float32>(table, chunk);
+        accumulate_as<storage::Float32>(table, chunk, writes);
     }
   }
+  finish(writes);
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ constexpr double kNanosecondsAnElement = 0.25;
 /// 32 KiB of each stream: small enough to balance two threads, large enough to hide the 20 ns around a chunk.
 constexpr std::int64_t kChunkSize = 8 * 1024;
 
+/// A step that moves so many times what the cache holds leaves nothing in it for whoever comes next.
+constexpr double kTimesCache = 4.0;
+
 /// What one variant of a rule needs on one instruction set.
 struct CpuLoops {
   const cpu::SweepsOfVariant& sweeps;
@@ -42,7 +45,11 @@ class CpuBackend final : public Backend {
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  void plan(const WorkPlan& plan) override { plan_ = plan; }
+  void plan(const WorkPlan& plan) override {
+    plan_ = plan;
+    writes_ = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_) ? cpu::Writes::past_cache
+                                                                           : cpu::Writes::through_cache;
+  }
 
   void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream /*stream*/) override {
     if (norm) reduce(table, *norm, table.control->gradients);
@@ -69,7 +76,7 @@ class CpuBackend final : public Backend {
 
   void accumulate(const kernels::Table& table, Stream /*stream*/) override {
     on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
-      loops_.table.accumulate(table, share.first, share.last);
+      loops_.table.accumulate(table, share.first, share.last, writes_);
     });
     kernels::count_micro_batch(table, 0, 1);
   }
@@ -98,10 +105,10 @@ class CpuBackend final : public Backend {
   }
 
   void sweep(const kernels::Table& table, cpu::Sweep update, ChunkRange range) const {
-    if (!plan_.has_followers) return update(table, range.first, range.last);
+    if (!plan_.has_followers) return update(table, range.first, range.last, writes_);
     for (std::int64_t c = range.first; c < range.last; ++c) {
-      update(table, c, c + 1);
-      loops_.table.follow(table, c, c + 1);
+      update(table, c, c + 1, writes_);
+      loops_.table.follow(table, c, c + 1, writes_);
     }
   }
 
@@ -134,7 +141,9 @@ class CpuBackend final : public Backend {
   const RuleOps& ops_;
   CpuLoops loops_;
   int threads_;
-  WorkPlan plan_{{}, {0}, {0}, false};
+  std::int64_t cache_bytes_ = cpu_cache_bytes();
+  WorkPlan plan_{{}, {0}, {0}, false, 0.0};
+  cpu::Writes writes_ = cpu::Writes::through_cache;
   std::vector<Partial> partial_;  ///< One a thread.
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "host/cpu/halves.hpp"
+#include "host/cpu/writes.hpp"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/dither.hpp"
 #include "onepass/storage/float16.hpp"
@@ -28,7 +29,8 @@ struct ElementCodec {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; ++i) to[i] = Codec::decode(from[i]);
   }
-  static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, Nearest /*how*/) {
+  static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, Nearest /*how*/,
+                                  Writes /*writes*/ = {}) {
     for (int i = 0; i < kBlock; ++i) to[i] = Codec::encode(from[i]);
   }
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, storage::Dither dither) {
@@ -132,9 +134,9 @@ struct BlockCodec<storage::BFloat16, kOrder> {
   }
   /// How: Nearest or storage::Dither.
   template <class How>
-  static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, How how) {
+  static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, How how, Writes writes = {}) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      Halves::store(to + i, Lanes<kOrder>::stored(rounded<kOrder>(from + i, i, how)));
+      Halves::write(to + i, Lanes<kOrder>::stored(rounded<kOrder>(from + i, i, how)), writes);
     }
   }
 };
@@ -147,9 +149,9 @@ struct BlockCodec<storage::Float16, Order::natural> : ElementCodec<storage::Floa
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; i += H::kLanes) H::store(to + i, H::whole(H::from_binary16(from + i)));
   }
-  static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, Nearest /*how*/) {
+  static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, Nearest /*how*/, Writes writes = {}) {
     for (int i = 0; i < kBlock; i += H::kLanes) {
-      H::to_binary16(to + i, H::unless_nan(H::real(H::load(from + i)), H::all(kNaN)));
+      H::to_binary16(to + i, H::unless_nan(H::real(H::load(from + i)), H::all(kNaN)), writes);
     }
   }
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "host/cpu/intrinsics.hpp"
+#include "host/cpu/writes.hpp"
 #include "onepass/storage/bits.hpp"
 
 // Internal linkage, as in sweep.hpp.
@@ -28,6 +29,10 @@ struct Halves {
   static Whole all(storage::Bits x) { return _mm512_set1_epi32(static_cast<int>(x)); }
   static Whole load(const void* from) { return _mm512_loadu_si512(from); }
   static void store(void* to, Whole x) { _mm512_storeu_si512(to, x); }
+  /// Past the cache to whole lines only.
+  static void write(void* to, Whole x, Writes how) {
+    how == Writes::past_cache ? _mm512_stream_si512(static_cast<__m512i*>(to), x) : store(to, x);
+  }
   static Real real(Whole x) { return _mm512_castsi512_ps(x); }
   static Whole whole(Real x) { return _mm512_castps_si512(x); }
 
@@ -66,8 +71,10 @@ struct Halves {
   static Real from_binary16(const std::uint16_t* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   }
-  static void to_binary16(std::uint16_t* to, Real x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  static void to_binary16(std::uint16_t* to, Real x, Writes how) {
+    const __m256i narrow = _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+    auto* const at = reinterpret_cast<__m256i*>(to);
+    how == Writes::past_cache ? _mm256_stream_si256(at, narrow) : _mm256_storeu_si256(at, narrow);
   }
 };
 
@@ -81,6 +88,10 @@ struct Halves {
   static Whole all(storage::Bits x) { return _mm256_set1_epi32(static_cast<int>(x)); }
   static Whole load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
   static void store(void* to, Whole x) { _mm256_storeu_si256(static_cast<__m256i*>(to), x); }
+  /// Past the cache to whole lines only.
+  static void write(void* to, Whole x, Writes how) {
+    how == Writes::past_cache ? _mm256_stream_si256(static_cast<__m256i*>(to), x) : store(to, x);
+  }
   static Real real(Whole x) { return _mm256_castsi256_ps(x); }
   static Whole whole(Real x) { return _mm256_castps_si256(x); }
 
@@ -119,8 +130,10 @@ struct Halves {
   static Real from_binary16(const std::uint16_t* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }
-  static void to_binary16(std::uint16_t* to, Real x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  static void to_binary16(std::uint16_t* to, Real x, Writes how) {
+    const __m128i narrow = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+    auto* const at = reinterpret_cast<__m128i*>(to);
+    how == Writes::past_cache ? _mm_stream_si128(at, narrow) : _mm_storeu_si128(at, narrow);
   }
 };
 

@@ -1,7 +1,10 @@
 #include <sched.h>
 
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
+#include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,7 +14,10 @@
 namespace onepass {
 namespace {
 
-constexpr int kMostThreads = 1024;
+constexpr std::int64_t kMostThreads = 1024, kMostCache = std::int64_t{1} << 50;
+
+/// Where the system does not know its cache.
+constexpr std::int64_t kUsualCache = std::int64_t{32} << 20;
 
 /// Levels from the widest down.
 constexpr Isa kLevels[] = {Isa::avx512, Isa::avx2, Isa::baseline};
@@ -21,6 +27,22 @@ int usable_processors() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+}
+
+/// The number that an environment variable forces; nothing if it is unset or empty.
+std::optional<std::int64_t> forced(const char* variable, std::int64_t least, std::int64_t most) {
+  const char* const value = std::getenv(variable);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  const std::string_view text = value;
+  std::int64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || number < least ||
+      number > most) {
+    throw InvalidArgument("onepass: " + std::string(variable) + " is \"" + std::string(text) +
+                          "\", but must be a number from " + std::to_string(least) + " to " +
+                          std::to_string(most));
+  }
+  return number;
 }
 
 }  // namespace
@@ -77,17 +99,17 @@ Isa best_isa() {
 }
 
 int cpu_threads() {
-  const char* const forced = std::getenv("ONEPASS_THREADS");
-  if (forced == nullptr || *forced == '\0') return usable_processors();
-  const std::string_view text = forced;
-  int threads = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), threads);
-  if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || threads < 1 ||
-      threads > kMostThreads) {
-    throw InvalidArgument("onepass: ONEPASS_THREADS is \"" + std::string(text) +
-                          "\", but must be a number from 1 to " + std::to_string(kMostThreads));
-  }
-  return threads;
+  const std::optional<std::int64_t> threads = forced("ONEPASS_THREADS", 1, kMostThreads);
+  return threads ? static_cast<int>(*threads) : usable_processors();
+}
+
+std::int64_t cpu_cache_bytes() {
+  if (const std::optional<std::int64_t> bytes = forced("ONEPASS_CACHE_BYTES", 0, kMostCache)) return *bytes;
+  // Not sysconf: glibc adds up the caches of a whole AMD processor.
+  std::int64_t kibibytes = 0;
+  char unit = 0;
+  std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kibibytes >> unit;
+  return kibibytes > 0 && unit == 'K' ? kibibytes * 1024 : kUsualCache;
 }
 
 }  // namespace onepass

@@ -57,7 +57,7 @@ struct ParamBlock {
   }
   [[nodiscard]] ONEPASS_LANE float get(int i) const { return values[i]; }
   ONEPASS_LANE void set(int i, float x) { values[i] = x; }
-  ONEPASS_LANE void store(Element* element, Remainder* remainder, Nearest /*how*/) const {
+  ONEPASS_LANE void store(Element* element, Remainder* remainder, Nearest /*how*/, Writes /*writes*/) const {
     for (int i = 0; i < kBlock; ++i) Param::encode(values[i], element[i], remainder[i]);
   }
 };
@@ -70,8 +70,8 @@ struct ParamBlock<storage::Alone<Codec>, kOrder> : Block<Codec, kOrder> {
   ONEPASS_LANE ParamBlock(typename Codec::Element* element, storage::NoRemainder* /*remainder*/)
       : Block<Codec, kOrder>(element) {}
   template <class How>
-  ONEPASS_LANE void store(typename Codec::Element* element, storage::NoRemainder* /*remainder*/,
-                          How how) const {
+  ONEPASS_LANE void store(typename Codec::Element* element, storage::NoRemainder* /*remainder*/, How how,
+                          Writes /*writes*/) const {
     Block<Codec, kOrder>::store(element, how);
   }
 };
@@ -85,8 +85,9 @@ struct ParamBlock<storage::WithMaster<Low>, kOrder> {
   [[nodiscard]] ONEPASS_LANE float get(int i) const { return master[i]; }
   ONEPASS_LANE void set(int i, float x) { values[i] = master[i] = x; }
   template <class How>
-  ONEPASS_LANE void store(typename Low::Element* element, float* /*remainder*/, How how) const {
-    BlockCodec<Low, kOrder>::encode(values, element, how);
+  ONEPASS_LANE void store(typename Low::Element* element, float* /*remainder*/, How how,
+                          Writes writes) const {
+    BlockCodec<Low, kOrder>::encode(values, element, how, writes);
   }
 };
 
@@ -101,7 +102,8 @@ struct ParamBlock<storage::SplitBFloat16, kOrder> {
   }
   [[nodiscard]] ONEPASS_LANE float get(int i) const { return values[i]; }
   ONEPASS_LANE void set(int i, float x) { values[i] = x; }
-  ONEPASS_LANE void store(std::uint16_t* element, std::uint16_t* remainder, Nearest /*how*/) const {
+  ONEPASS_LANE void store(std::uint16_t* element, std::uint16_t* remainder, Nearest /*how*/,
+                          Writes /*writes*/) const {
     SplitBlock<kOrder>::encode(values, element, remainder);
   }
 };
@@ -126,9 +128,10 @@ struct Run {
   Remainder* remainder;
   const Grad* grad;
   State* states[kStates + 1];
+  Writes writes;  ///< Of the parameter, where it is not read.
 
   static Run of(const Streams& streams) {
-    Run run{streams.param, streams.remainder, streams.grad, {}};
+    Run run{streams.param, streams.remainder, streams.grad, {}, writes_to(streams.param, streams.writes)};
     for (std::size_t state = 0; state < kStates; ++state) {
       run.states[state] = static_cast<State*>(streams.states[state]) + streams.begin;
     }
@@ -136,7 +139,7 @@ struct Run {
   }
   /// The same from `i` elements on.
   [[nodiscard]] Run from(std::int64_t i) const {
-    Run run{param + i, Format::kHasRemainder ? remainder + i : nullptr, grad + i, {}};
+    Run run{param + i, Format::kHasRemainder ? remainder + i : nullptr, grad + i, {}, writes};
     for (std::size_t state = 0; state < kStates; ++state) run.states[state] = states[state] + i;
     return run;
   }
@@ -155,7 +158,7 @@ class Padded {
     for (std::size_t state = 0; state < kStates; ++state) copy(states_[state], run.states[state]);
   }
   [[nodiscard]] Inner run() {
-    Inner run{param_, remainder_, grad_, {}};
+    Inner run{param_, remainder_, grad_, {}, Writes::through_cache};
     for (std::size_t state = 0; state < kStates; ++state) run.states[state] = states_[state];
     return run;
   }
@@ -219,7 +222,7 @@ __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficie
       param.set(j, p);
       (..., states[kState].set(j, value[kState]));
     }
-    param.store(run.param + i, remainder, rounding.of(i, kParamWord));
+    param.store(run.param + i, remainder, rounding.of(i, kParamWord), run.writes);
     (..., states[kState].store(run.states[kState] + i, rounding.of(i, kState)));
   }
 }

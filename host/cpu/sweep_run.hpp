@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "host/cpu/writes.hpp"
 #include "kernels/table.hpp"
 #include "onepass/rule/concept.hpp"
 #include "onepass/rule/element.hpp"
@@ -28,15 +29,18 @@ struct ChunkStreams {
   std::int64_t begin;
   std::int64_t count;
   std::int64_t numel;
+  Writes writes;  ///< Of what is not read.
 
-  static ChunkStreams of(const kernels::TensorEntry& tensor, void* grad, kernels::Extent part) {
+  static ChunkStreams of(const kernels::TensorEntry& tensor, void* grad, kernels::Extent part,
+                         Writes writes) {
     ChunkStreams streams{static_cast<typename Param::Element*>(tensor.param) + part.begin,
                          nullptr,
                          static_cast<const typename GradCodec::Element*>(grad) + part.begin,
                          tensor.states,
                          part.begin,
                          part.count,
-                         tensor.numel};
+                         tensor.numel,
+                         writes};
     if constexpr (Format::kHasRemainder) {
       streams.remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;
     }

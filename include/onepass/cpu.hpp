@@ -1,6 +1,7 @@
 // cpu.hpp - the instruction sets of the CPU backend.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace onepass {
@@ -25,5 +26,12 @@ std::string_view to_string(Isa isa);
 /// How many threads a step uses at most: ONEPASS_THREADS if set, else the processors this process may use.
 /// Throws InvalidArgument if ONEPASS_THREADS is not a number from 1 to 1024.
 int cpu_threads();
+
+/// Bytes of the last cache before memory: ONEPASS_CACHE_BYTES if set, else what Linux says of the first
+/// processor's third cache, and 32 MiB where it says nothing. An optimizer whose streams take over four times
+/// as much writes what a step does not read, such as the 16-bit copy of a master, past the cache. Read when
+/// an optimizer is made; changes no bit. Throws InvalidArgument if ONEPASS_CACHE_BYTES is not a number from 0
+/// to 2^50.
+std::int64_t cpu_cache_bytes();
 
 }  // namespace onepass

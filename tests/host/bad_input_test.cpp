@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "support/environment.hpp"
 #include "support/model.hpp"
 #include "support/refusal.hpp"
 
@@ -164,20 +165,6 @@ TEST_F(BadInput, OptionsOutOfRange) {
   }
 }
 
-/// Sets a variable of the environment and puts it back.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) {
-    if (const char* old = std::getenv(name)) old_ = old;
-    ::setenv(name, value, 1);
-  }
-  ~Environment() { old_.empty() ? ::unsetenv(name_) : ::setenv(name_, old_.c_str(), 1); }
-
- private:
-  const char* name_;
-  std::string old_;
-};
-
 TEST(BadEnvironment, InstructionSetThatIsNone) {
   const Environment isa("ONEPASS_ISA", "avx1024");
   EXPECT_TRUE(refused([] { best_isa(); }, {"ONEPASS_ISA", "avx1024"}));
@@ -191,11 +178,25 @@ TEST(BadEnvironment, ThreadCountThatIsNone) {
   }
 }
 
-TEST(Environment, ForcesInstructionSetAndThreads) {
-  const class Environment isa("ONEPASS_ISA", "baseline");
-  const class Environment threads("ONEPASS_THREADS", "3");
+TEST_F(BadInput, CacheSizeThatIsNone) {
+  for (const char* text : {"-1", "32M", "1125899906842625"}) {
+    const Environment cache("ONEPASS_CACHE_BYTES", text);
+    EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters()); }, {"ONEPASS_CACHE_BYTES", text}));
+  }
+}
+
+TEST(ForcedEnvironment, IsWhatIsSaid) {
+  const Environment isa("ONEPASS_ISA", "baseline");
+  const Environment threads("ONEPASS_THREADS", "3");
+  const Environment cache("ONEPASS_CACHE_BYTES", "5000000000");
   EXPECT_EQ(best_isa(), Isa::baseline);
   EXPECT_EQ(cpu_threads(), 3);
+  EXPECT_EQ(cpu_cache_bytes(), 5'000'000'000);
+}
+
+TEST(UnforcedEnvironment, CacheIsOneThatAMachineMayHave) {
+  EXPECT_GE(cpu_cache_bytes(), 1 << 18);
+  EXPECT_LE(cpu_cache_bytes(), std::int64_t{1} << 32);
 }
 
 }  // namespace
