@@ -60,7 +60,7 @@ std::int64_t read_size(const std::string& text) {
 
 std::vector<Isa> available() {
   std::vector<Isa> there;
-  for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::baseline}) {
+  for (const Isa isa : {Isa::avx512_bf16, Isa::avx512, Isa::avx2, Isa::baseline}) {
     if (isa_available(isa)) there.push_back(isa);
   }
   return there;
@@ -113,7 +113,7 @@ void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
        "2000x1000 and 1000x1000; flat alone where there is a --size");
   list("--size", texts.sizes, "Parameters of the flat layout. Default: 1e4,1e6,1e8");
   list("--threads", options.threads, "Default: 1,2");
-  list("--isa", texts.isas, "Of best, avx512, avx2, baseline. Default: best");
+  list("--isa", texts.isas, "Of best, avx512_bf16, avx512, avx2, baseline. Default: best");
   app.add_option("--device", texts.device, "cpu or cuda:N. Default: cpu");
 }
 

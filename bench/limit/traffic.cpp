@@ -1,15 +1,18 @@
 // traffic.cpp - which loop is the limit of what.
 #include "bench/limit/traffic.hpp"
 
+#include "host/cpu/isa.hpp"
+
 namespace onepass::bench {
 namespace {
 
 TrafficTable table_of(Isa isa) {
+  const Isa level = cpu::loops_of(isa);
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) return traffic_table<Isa::avx512>();
-  if (isa == Isa::avx2) return traffic_table<Isa::avx2>();
+  if (level == Isa::avx512) return traffic_table<Isa::avx512>();
+  if (level == Isa::avx2) return traffic_table<Isa::avx2>();
 #endif
-  (void)isa;
+  (void)level;
   return traffic_table<Isa::baseline>();
 }
 

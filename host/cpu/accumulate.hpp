@@ -35,34 +35,34 @@ void copy_run(float* __restrict sum, const typename Codec::Element* __restrict g
 }
 
 template <class Codec>
-void accumulate_as(const kernels::Table& table, kernels::Chunk chunk, Writes writes) {
+void accumulate_as(const kernels::Table& table, kernels::Chunk chunk, Stores stores) {
   const kernels::Extent part = kernels::extent(table, chunk);
   auto* const grad = static_cast<typename Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
   float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
   const bool is_first = table.accumulated[chunk.tensor] == 0;
-  is_first ? copy_run<Codec>(sum, grad, part.count, writes_to(sum, writes))
+  is_first ? copy_run<Codec>(sum, grad, part.count, writes_to(sum, stores.unread))
            : add_run<Codec>(sum, grad, part.count);
   if (table.control->settings.zeroes != 0) {
     std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
   }
 }
 
-void accumulate(const kernels::Table& table, std::int64_t first, std::int64_t last, Writes writes) {
+void accumulate(const kernels::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
     const kernels::Chunk chunk = table.chunks[c];
     if (table.incoming[chunk.tensor] == nullptr) continue;
     switch (table.tensors[chunk.tensor].incoming_type) {
       case DType::bfloat16:
-        accumulate_as<storage::BFloat16>(table, chunk, writes);
+        accumulate_as<storage::BFloat16>(table, chunk, stores);
         break;
       case DType::float16:
-        accumulate_as<storage::Float16>(table, chunk, writes);
+        accumulate_as<storage::Float16>(table, chunk, stores);
         break;
       default:
-        accumulate_as<storage::Float32>(table, chunk, writes);
+        accumulate_as<storage::Float32>(table, chunk, stores);
     }
   }
-  finish(writes);
+  finish(stores.unread);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/cpu/float_environment.hpp"
+#include "host/cpu/isa.hpp"
 #include "host/cpu/parallel.hpp"
 #include "host/cpu/table_loops.hpp"
 #include "host/plan.hpp"
@@ -31,6 +32,7 @@ constexpr double kTimesCache = 4.0;
 struct CpuLoops {
   const cpu::SweepsOfVariant& sweeps;
   const cpu::TableLoops& table;
+  bool narrows;  ///< As cpu::Stores says.
 };
 
 /// What one thread has measured. On cache lines of its own.
@@ -41,14 +43,19 @@ struct alignas(64) Partial {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const RuleOps& ops, const CpuLoops& loops, int threads)
-      : ops_(ops), loops_(loops), threads_(threads), partial_(static_cast<std::size_t>(threads)) {}
+      : ops_(ops),
+        loops_(loops),
+        threads_(threads),
+        stores_{cpu::Writes::through_cache, loops.narrows},
+        partial_(static_cast<std::size_t>(threads)) {}
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
   void plan(const WorkPlan& plan) override {
     plan_ = plan;
-    writes_ = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_) ? cpu::Writes::past_cache
-                                                                           : cpu::Writes::through_cache;
+    stores_.unread = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_)
+                         ? cpu::Writes::past_cache
+                         : cpu::Writes::through_cache;
   }
 
   void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream /*stream*/) override {
@@ -76,7 +83,7 @@ class CpuBackend final : public Backend {
 
   void accumulate(const kernels::Table& table, Stream /*stream*/) override {
     on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
-      loops_.table.accumulate(table, share.first, share.last, writes_);
+      loops_.table.accumulate(table, share.first, share.last, stores_);
     });
     kernels::count_micro_batch(table, 0, 1);
   }
@@ -105,10 +112,10 @@ class CpuBackend final : public Backend {
   }
 
   void sweep(const kernels::Table& table, cpu::Sweep update, ChunkRange range) const {
-    if (!plan_.has_followers) return update(table, range.first, range.last, writes_);
+    if (!plan_.has_followers) return update(table, range.first, range.last, stores_);
     for (std::int64_t c = range.first; c < range.last; ++c) {
-      update(table, c, c + 1, writes_);
-      loops_.table.follow(table, c, c + 1, writes_);
+      update(table, c, c + 1, stores_);
+      loops_.table.follow(table, c, c + 1, stores_);
     }
   }
 
@@ -143,11 +150,12 @@ class CpuBackend final : public Backend {
   int threads_;
   std::int64_t cache_bytes_ = cpu_cache_bytes();
   WorkPlan plan_{{}, {0}, {0}, false, 0.0};
-  cpu::Writes writes_ = cpu::Writes::through_cache;
+  cpu::Stores stores_;
   std::vector<Partial> partial_;  ///< One a thread.
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
 };
 
+/// Of a level that loops are compiled for.
 const cpu::TableLoops& table_loops(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return cpu::table_loops<Isa::avx512>();
@@ -162,8 +170,9 @@ const cpu::TableLoops& table_loops(Isa isa) {
 std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
   const Options& options = request.options;
   const Isa isa = options.isa == Isa::best ? best_isa() : options.isa;
+  const Isa compiled = cpu::loops_of(isa);
   const cpu::SweepsOfVariant* const sweeps =
-      request.ops.variants[request.variant].sweeps[static_cast<std::size_t>(isa)];
+      request.ops.variants[request.variant].sweeps[static_cast<std::size_t>(compiled)];
   if (sweeps == nullptr || !isa_available(isa)) {
     throw InvalidArgument("onepass: Options::isa asks for " + std::string(to_string(isa)) +
                           ", which this machine or this build does not have");
@@ -173,7 +182,8 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
-  return std::make_unique<CpuBackend>(request.ops, CpuLoops{*sweeps, table_loops(isa)}, threads);
+  const CpuLoops loops{*sweeps, table_loops(compiled), isa == Isa::avx512_bf16};
+  return std::make_unique<CpuBackend>(request.ops, loops, threads);
 }
 
 }  // namespace onepass

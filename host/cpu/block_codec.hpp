@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "host/cpu/halves.hpp"
-#include "host/cpu/writes.hpp"
+#include "host/cpu/stores.hpp"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/dither.hpp"
 #include "onepass/storage/float16.hpp"
@@ -22,6 +22,9 @@ constexpr int kBlock = storage::kGroup;
 
 /// To the nearest; the other way to round is a storage::Dither.
 struct Nearest {};
+
+/// The same, and to bfloat16 by the processor itself: Stores::narrows.
+struct Narrowed : Nearest {};
 
 /// A stream's block, element by element.
 template <class Codec>
@@ -47,6 +50,10 @@ struct BlockCodec : ElementCodec<Codec> {
 /// Whether a codec's block can lie in pairs: a codec of one stream, or a parameter's.
 template <class Codec>
 inline constexpr bool kHasPairs = false;
+
+/// Whether a processor may round to it itself: a codec of one stream, or a parameter's.
+template <class Codec>
+inline constexpr bool kHasNarrowed = false;
 
 #if defined(__AVX2__)
 
@@ -93,6 +100,26 @@ ONEPASS_LANE Halves::Whole rounded(const float* from, int /*first*/, Nearest /*h
   return Halves::plus_one_if_above(x.upper, lower, Halves::all(0x80008000u));
 }
 
+#if defined(__AVX512BW__)
+
+/// Halves of the first lanes and then of the last, as they are stored.
+template <Order kOrder>
+ONEPASS_LANE Halves::Whole in_order(Halves::Whole halves) {
+  if constexpr (kOrder == Order::natural) return halves;
+  return _mm512_permutexvar_epi16(Halves::load(kPlaces<Taken::halves_in_turn>.data()), halves);
+}
+
+/// What the processor does not round as IEEE says is rare, and rounded as if it could not.
+template <Order kOrder>
+ONEPASS_LANE Halves::Whole rounded(const float* from, int first, Narrowed /*how*/) {
+  using H = Halves;
+  const H::Real low = H::real(H::load(from)), high = H::real(H::load(from + H::kLanes));
+  if (__builtin_expect(H::ordinary(low, high), 1)) return in_order<kOrder>(H::narrowed(low, high));
+  return rounded<kOrder>(from, first, Nearest{});
+}
+
+#endif
+
 /// The complement of what Dither adds to the 16 bits it uses, for each element of a block, as its halves lie.
 template <Order kOrder>
 alignas(64) inline constexpr auto kHalfTurns = [] {
@@ -123,6 +150,11 @@ ONEPASS_LANE Halves::Whole rounded(const float* from, int first, storage::Dither
 template <>
 inline constexpr bool kHasPairs<storage::BFloat16> = true;
 
+#if defined(__AVX512BW__)
+template <>
+inline constexpr bool kHasNarrowed<storage::BFloat16> = true;
+#endif
+
 template <Order kOrder>
 struct BlockCodec<storage::BFloat16, kOrder> {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
@@ -132,7 +164,7 @@ struct BlockCodec<storage::BFloat16, kOrder> {
       Halves::store(to + i + Halves::kLanes, Lanes<kOrder>::last(upper));
     }
   }
-  /// How: Nearest or storage::Dither.
+  /// How: Nearest, Narrowed or storage::Dither.
   template <class How>
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, How how, Writes writes = {}) {
     for (int i = 0; i < kBlock; i += kSpan) {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "host/cpu/writes.hpp"
+#include "host/cpu/stores.hpp"
 #include "kernels/table.hpp"
 #include "onepass/cpu.hpp"
 #include "onepass/storage/formats.hpp"
@@ -12,7 +12,7 @@
 namespace onepass::cpu {
 
 /// Updates the chunks [first, last) of the table, in the calling thread.
-using Sweep = void (*)(const kernels::Table& table, std::int64_t first, std::int64_t last, Writes writes);
+using Sweep = void (*)(const kernels::Table& table, std::int64_t first, std::int64_t last, Stores stores);
 
 /// The loops of one variant, one for each of storage::Formats.
 using SweepsOfVariant = std::array<Sweep, storage::kFormatCount>;

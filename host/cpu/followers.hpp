@@ -76,26 +76,31 @@ void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, 
           part.count);
 }
 
-template <class Codec>
-void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count,
+template <class Codec, class How>
+void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count, How how,
                 Writes writes) {
   std::int64_t i = 0;
   for (; i + kBlock <= count; i += kBlock) {
-    BlockCodec<Codec, Order::natural>::encode(values + i, copy + i, Nearest{}, writes);
+    BlockCodec<Codec, Order::natural>::encode(values + i, copy + i, how, writes);
   }
   for (; i < count; ++i) copy[i] = Codec::encode(values[i]);
 }
 
 void write_copy(const kernels::TensorEntry& tensor, kernels::Extent part, const float* values,
-                Writes wanted) {
+                Stores stores) {
   auto* const copy = static_cast<std::uint16_t*>(tensor.copy) + part.begin;
-  const Writes writes = writes_to(copy, wanted);
-  tensor.copy_type == DType::bfloat16 ? encode_run<storage::BFloat16>(copy, values, part.count, writes)
-                                      : encode_run<storage::Float16>(copy, values, part.count, writes);
+  const Writes writes = writes_to(copy, stores.unread);
+  if (tensor.copy_type == DType::float16) {
+    return encode_run<storage::Float16>(copy, values, part.count, Nearest{}, writes);
+  }
+  if constexpr (kHasNarrowed<storage::BFloat16>) {
+    if (stores.narrows) return encode_run<storage::BFloat16>(copy, values, part.count, Narrowed{}, writes);
+  }
+  encode_run<storage::BFloat16>(copy, values, part.count, Nearest{}, writes);
 }
 
 /// After the update of these chunks, while they are in the cache.
-void follow(const kernels::Table& table, std::int64_t first, std::int64_t last, Writes writes) {
+void follow(const kernels::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   static constexpr auto kLoaders = param_loaders(std::make_index_sequence<storage::kFormatCount>{});
   for (std::int64_t c = first; c < last; ++c) {
     const kernels::Chunk chunk = table.chunks[c];
@@ -109,10 +114,10 @@ void follow(const kernels::Table& table, std::int64_t first, std::int64_t last, 
       float values[kFollowedRun];
       kLoaders[tensor.format](tensor, part, values);
       if (tensor.ema != nullptr) move_ema(tensor, step, part, values);
-      if (tensor.copy != nullptr) write_copy(tensor, part, values, writes);
+      if (tensor.copy != nullptr) write_copy(tensor, part, values, stores);
     }
   }
-  finish(writes);
+  finish(stores.unread);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "host/cpu/intrinsics.hpp"
-#include "host/cpu/writes.hpp"
+#include "host/cpu/stores.hpp"
 #include "onepass/storage/bits.hpp"
 
 // Internal linkage, as in sweep.hpp.
@@ -65,6 +65,23 @@ struct Halves {
   static bool any_nan(Real a, Real b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0; }
   static Real unless_nan(Real x, Whole otherwise) {
     return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), real(otherwise));
+  }
+
+  /// Two vectors as bfloat16, the first's numbers first, to the nearest. By name: this file is compiled for
+  /// processors that have it (Isa::avx512_bf16) and others. It takes denormals for 0, and leaves NaN its
+  /// bits.
+  static Whole narrowed(Real first, Real last) {
+    Whole narrow;
+    __asm__("vcvtne2ps2bf16 %[first], %[last], %[narrow]"
+            : [narrow] "=v"(narrow)
+            : [first] "v"(first), [last] "v"(last));
+    return narrow;
+  }
+  /// Whether there is neither a denormal nor NaN.
+  static bool ordinary(Real a, Real b) {
+    constexpr int kQuietNaN = 0x01, kSignalingNaN = 0x80, kDenormal = 0x20;
+    constexpr int kOdd = kQuietNaN | kSignalingNaN | kDenormal;
+    return _kortestz_mask16_u8(_mm512_fpclass_ps_mask(a, kOdd), _mm512_fpclass_ps_mask(b, kOdd)) != 0;
   }
 
   /// kLanes numbers of binary16. The processor's conversion keeps denormals, whatever its modes.
@@ -166,17 +183,18 @@ struct Lanes {
 #if defined(__AVX512BW__)
 
 /// The halves that a permutation takes, from two vectors: each kStep further, or a half of each in turn.
-enum class Taken { even, odd, first_of_both, last_of_both };
+enum class Taken { even, odd, first_of_both, last_of_both, halves_in_turn };
 
 template <Taken kTaken>
 alignas(64) inline constexpr auto kPlaces = [] {
   std::array<std::uint16_t, 2 * Halves::kLanes> places{};
   for (std::size_t i = 0; i < places.size(); ++i) {
     const std::size_t alternate = i % 2 * places.size() + i / 2;
-    places[i] = static_cast<std::uint16_t>(kTaken == Taken::even            ? 2 * i
-                                           : kTaken == Taken::odd           ? 2 * i + 1
-                                           : kTaken == Taken::first_of_both ? alternate
-                                                                            : alternate + Halves::kLanes);
+    places[i] = static_cast<std::uint16_t>(kTaken == Taken::even             ? 2 * i
+                                           : kTaken == Taken::odd            ? 2 * i + 1
+                                           : kTaken == Taken::first_of_both  ? alternate
+                                           : kTaken == Taken::halves_in_turn ? i % 2 * Halves::kLanes + i / 2
+                                                                             : alternate + Halves::kLanes);
   }
   return places;
 }();

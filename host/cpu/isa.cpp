@@ -20,7 +20,7 @@ constexpr std::int64_t kMostThreads = 1024, kMostCache = std::int64_t{1} << 50;
 constexpr std::int64_t kUsualCache = std::int64_t{32} << 20;
 
 /// Levels from the widest down.
-constexpr Isa kLevels[] = {Isa::avx512, Isa::avx2, Isa::baseline};
+constexpr Isa kLevels[] = {Isa::avx512_bf16, Isa::avx512, Isa::avx2, Isa::baseline};
 
 int usable_processors() {
   cpu_set_t set;
@@ -60,6 +60,8 @@ bool isa_available(Isa isa) {
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl") && isa_available(Isa::avx2);
+    case Isa::avx512_bf16:
+      return __builtin_cpu_supports("avx512bf16") && isa_available(Isa::avx512);
 #else
     default:
       return false;
@@ -76,6 +78,8 @@ std::string_view to_string(Isa isa) {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
     case Isa::best:
       break;
   }
@@ -92,8 +96,9 @@ Isa best_isa() {
     for (const Isa isa : kLevels) {
       if (to_string(isa) == forced && isa_available(isa)) return isa;
     }
-    throw InvalidArgument("onepass: ONEPASS_ISA is \"" + std::string(forced) +
-                          "\", but must be baseline, avx2 or avx512, and this machine must have it");
+    throw InvalidArgument(
+        "onepass: ONEPASS_ISA is \"" + std::string(forced) +
+        "\", but must be baseline, avx2, avx512 or avx512_bf16, and this machine must have it");
   }
   return Isa::baseline;
 }

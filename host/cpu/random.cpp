@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/cpu/isa.hpp"
 #include "host/cpu/parallel.hpp"
 
 namespace onepass::cpu {
@@ -45,7 +46,7 @@ void over_run(const Run& run, double nanoseconds, const Work& work) {
 }  // namespace
 
 const RandomLoops& best_random_loops() {
-  switch (best_isa()) {
+  switch (loops_of(best_isa())) {
 #if defined(__x86_64__)
     case Isa::avx512:
       return random_loops<Isa::avx512>();

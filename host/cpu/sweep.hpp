@@ -36,10 +36,10 @@ void zero_chunk(const Table& table, Chunk chunk) {
 
 /// The loop for what the tensor asks for.
 template <class Variant, class Format, class GradCodec, class Rule>
-void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k, Writes writes) {
+void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k, Stores stores) {
   using Streams = ChunkStreams<Format, GradCodec>;
   const Streams streams = Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor],
-                                      kernels::extent(table, chunk), writes);
+                                      kernels::extent(table, chunk), stores);
   const bool plain = k.around.is_plain();
   if constexpr (Format::kQuantized) {
     plain ? sweep_grouped<Variant, true>(k, streams) : sweep_grouped<Variant, false>(k, streams);
@@ -56,20 +56,20 @@ void sweep_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients
 }
 
 template <class Rule, class Variant, class Format>
-void sweep(const Table& table, std::int64_t first, std::int64_t last, Writes writes) {
+void sweep(const Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
     const Chunk chunk = table.chunks[c];
     const auto& k = kernels::coefficients<Rule>(table)[chunk.tensor];
     if (k.step.active) {
       if (Format::kAllFloat32 || table.tensors[chunk.tensor].grad_type == DType::float32) {
-        sweep_chunk<Variant, Format, storage::Float32>(table, chunk, k, writes);
+        sweep_chunk<Variant, Format, storage::Float32>(table, chunk, k, stores);
       } else {
-        sweep_chunk<Variant, Format, typename Format::LowGrad>(table, chunk, k, writes);
+        sweep_chunk<Variant, Format, typename Format::LowGrad>(table, chunk, k, stores);
       }
     }
     if (k.step.zero_grad) zero_chunk(table, chunk);
   }
-  finish(writes);
+  finish(stores.unread);
 }
 
 template <class Rule, class Variant, std::size_t... kFormat>

@@ -64,6 +64,10 @@ struct ParamBlock {
 
 template <class Codec>
 inline constexpr bool kHasPairs<storage::Alone<Codec>> = kHasPairs<Codec>;
+template <class Codec>
+inline constexpr bool kHasNarrowed<storage::Alone<Codec>> = kHasNarrowed<Codec>;
+template <class Low>
+inline constexpr bool kHasNarrowed<storage::WithMaster<Low>> = kHasNarrowed<Low>;
 
 template <class Codec, Order kOrder>
 struct ParamBlock<storage::Alone<Codec>, kOrder> : Block<Codec, kOrder> {
@@ -131,7 +135,8 @@ struct Run {
   Writes writes;  ///< Of the parameter, where it is not read.
 
   static Run of(const Streams& streams) {
-    Run run{streams.param, streams.remainder, streams.grad, {}, writes_to(streams.param, streams.writes)};
+    Run run{
+        streams.param, streams.remainder, streams.grad, {}, writes_to(streams.param, streams.stores.unread)};
     for (std::size_t state = 0; state < kStates; ++state) {
       run.states[state] = static_cast<State*>(streams.states[state]) + streams.begin;
     }
@@ -183,9 +188,10 @@ class Padded {
 };
 
 /// How the numbers of a run are rounded.
+template <class How>
 struct ToNearest {
   [[nodiscard]] ToNearest from(std::int64_t /*element*/) const { return {}; }
-  [[nodiscard]] ONEPASS_LANE Nearest of(std::int64_t /*element*/, std::size_t /*word*/) const { return {}; }
+  [[nodiscard]] ONEPASS_LANE How of(std::int64_t /*element*/, std::size_t /*word*/) const { return {}; }
 };
 
 /// With kWords for each block: of the states, then of the parameter.
@@ -240,11 +246,20 @@ void sweep_part(const rule::TensorCoefficients<Rule>& k, const Run<Streams, size
   }
 }
 
+template <class Variant, bool kPlain, class How, class Rule, class Streams>
+void sweep_rounding(const rule::TensorCoefficients<Rule>& k, const Streams& at, How /*how*/) {
+  constexpr std::size_t kStates = kStateCount<Variant>;
+  sweep_part<Variant, kPlain, Streams>(k, Run<Streams, kStates>::of(at), at.count, ToNearest<How>{},
+                                       std::make_index_sequence<kStates>{});
+}
+
 template <class Variant, bool kPlain, class Rule, class Streams>
 void sweep_to_nearest(const rule::TensorCoefficients<Rule>& k, const Streams& at) {
-  constexpr std::size_t kStates = kStateCount<Variant>;
-  sweep_part<Variant, kPlain, Streams>(k, Run<Streams, kStates>::of(at), at.count, ToNearest{},
-                                       std::make_index_sequence<kStates>{});
+  using Format = typename Streams::Format;
+  if constexpr (kHasNarrowed<typename Format::Param> || kHasNarrowed<typename Format::State>) {
+    if (at.stores.narrows) return sweep_rounding<Variant, kPlain>(k, at, Narrowed{});
+  }
+  sweep_rounding<Variant, kPlain>(k, at, Nearest{});
 }
 
 template <class Variant, bool kPlain, class Rule, class Streams>

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "host/cpu/writes.hpp"
+#include "host/cpu/stores.hpp"
 #include "kernels/table.hpp"
 #include "onepass/rule/concept.hpp"
 #include "onepass/rule/element.hpp"
@@ -29,10 +29,10 @@ struct ChunkStreams {
   std::int64_t begin;
   std::int64_t count;
   std::int64_t numel;
-  Writes writes;  ///< Of what is not read.
+  Stores stores;
 
   static ChunkStreams of(const kernels::TensorEntry& tensor, void* grad, kernels::Extent part,
-                         Writes writes) {
+                         Stores stores) {
     ChunkStreams streams{static_cast<typename Param::Element*>(tensor.param) + part.begin,
                          nullptr,
                          static_cast<const typename GradCodec::Element*>(grad) + part.begin,
@@ -40,7 +40,7 @@ struct ChunkStreams {
                          part.begin,
                          part.count,
                          tensor.numel,
-                         writes};
+                         stores};
     if constexpr (Format::kHasRemainder) {
       streams.remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;
     }

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "host/cpu/writes.hpp"
+#include "host/cpu/stores.hpp"
 #include "kernels/table.hpp"
 #include "onepass/cpu.hpp"
 
@@ -15,9 +15,9 @@ struct TableLoops {
   void (*reduce)(const kernels::Table& table, kernels::Measure measure, std::int64_t first, std::int64_t last,
                  kernels::Reduction& into);
   /// Adds the incoming gradients of the chunks [first, last) to `grads`.
-  void (*accumulate)(const kernels::Table& table, std::int64_t first, std::int64_t last, Writes writes);
+  void (*accumulate)(const kernels::Table& table, std::int64_t first, std::int64_t last, Stores stores);
   /// Moves the averages and writes the copies of the chunks [first, last), after their update.
-  void (*follow)(const kernels::Table& table, std::int64_t first, std::int64_t last, Writes writes);
+  void (*follow)(const kernels::Table& table, std::int64_t first, std::int64_t last, Stores stores);
 };
 
 /// One small file for each instruction set, generated from table_loops.cpp.in.

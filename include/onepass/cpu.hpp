@@ -8,10 +8,11 @@ namespace onepass {
 
 /// Levels that the CPU backend is compiled for. All give the same bits.
 enum class Isa : unsigned char {
-  best,      ///< ONEPASS_ISA (baseline, avx2, avx512) if set, else the widest that this machine has.
-  baseline,  ///< Any processor; without fused multiply-add instructions very slow, and still exact.
-  avx2,      ///< x86-64-v3
-  avx512,    ///< x86-64-v4
+  best,         ///< ONEPASS_ISA (baseline, ...) if set, else the last of these that this machine has.
+  baseline,     ///< Any processor; without fused multiply-add instructions very slow, and still exact.
+  avx2,         ///< x86-64-v3
+  avx512,       ///< x86-64-v4
+  avx512_bf16,  ///< The same, and the processor rounds to bfloat16 itself where it rounds as IEEE says.
 };
 
 /// Whether this machine and this build have the level.

@@ -154,7 +154,7 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
   }
 }
 
-/// The same by a loop, in two calls; how what is only written is written changes no bit.
+/// The same by a loop, in two calls; how they store changes no bit.
 template <class Rule, class Tensor>
 void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
                std::int64_t chunk_size) {
@@ -176,8 +176,8 @@ void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor
   table.chunk_size = chunk_size;
   table.coefficients = &coefficients;
   const auto count = static_cast<std::int64_t>(chunks.size());
-  sweep(table, 0, count / 2, cpu::Writes::past_cache);
-  sweep(table, count / 2, count, cpu::Writes::through_cache);
+  sweep(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16)});
+  sweep(table, count / 2, count, {cpu::Writes::through_cache, false});
 }
 
 /// How a step is done, besides the rule.

@@ -158,7 +158,7 @@ TEST_F(BadInput, OptionsOutOfRange) {
                         {"chunk_size", "64", std::to_string(chunk_size)}));
   }
   EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.threads = -1}); }, {"threads", "-1"}));
-  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
     if (isa_available(isa)) continue;
     EXPECT_TRUE(
         refused([&] { Optimizer(kRule, model_.parameters(), {.isa = isa}); }, {std::string(to_string(isa))}));

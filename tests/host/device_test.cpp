@@ -41,6 +41,7 @@ TEST(Isa, BaselineIsAlwaysThereAndBestIsOneOfThose) {
   EXPECT_TRUE(isa_available(best_isa()));
   EXPECT_NE(best_isa(), Isa::best);
   EXPECT_EQ(to_string(Isa::avx512), "avx512");
+  EXPECT_EQ(to_string(Isa::avx512_bf16), "avx512_bf16");
   EXPECT_GE(cpu_threads(), 1);
 }
 

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
+#include <random>
+
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
@@ -94,6 +98,38 @@ TEST_P(Average, BeginsAsTheParameterIs) {
   Optimizer optimizer{SGD{}, model.parameters(), {.storage = GetParam().storage, .ema = EMA{}}};
   const StateDict dict = optimizer.state_dict();
   EXPECT_TRUE(equal_bits(model.value(0).floats(), decoded_state(state_of(dict.parameters[0], "ema"), 100)));
+}
+
+/// Every upper half with those lower halves where rounding turns, in this order and in one that mixes kinds.
+std::vector<float> numbers_to_round() {
+  std::vector<float> numbers;
+  for (std::uint32_t upper = 0; upper < 0x10000u; ++upper) {
+    for (const std::uint32_t lower : {0u, 1u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+      numbers.push_back(std::bit_cast<float>(upper << 16 | lower));
+    }
+  }
+  std::vector<float> mixed = numbers;
+  std::shuffle(mixed.begin(), mixed.end(), std::mt19937(5));
+  numbers.insert(numbers.end(), mixed.begin(), mixed.end());
+  return numbers;
+}
+
+TEST(Followers, CopiesHaveEveryNumberRoundedToNearest) {
+  std::vector<float> value = numbers_to_round();
+  std::vector<std::uint16_t> expected(value.size()), copy(value.size());
+  std::ranges::transform(value, expected.begin(), storage::BFloat16::encode);
+  const std::vector<float> grad(value.size(), 1.0f);
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+    if (!isa_available(isa)) continue;
+    const Tensor low{copy.data(), DType::bfloat16, std::ssize(copy)};
+    std::vector<float> stepped = value, gradient = grad;
+    Optimizer optimizer{
+        SGD{.lr = 0.0},
+        std::vector<Parameter>{{.name = "w", .value = stepped, .grad = gradient, .copy = low}},
+        {.isa = isa}};
+    optimizer.step();
+    ASSERT_EQ(expected, copy) << to_string(isa);
+  }
 }
 
 TEST(Followers, AreLeftOutWhereTheParameterIs) {

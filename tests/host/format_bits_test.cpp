@@ -53,7 +53,7 @@ TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
     options.isa = Isa::baseline;
     options.threads = 1;
     const std::vector<std::byte> expected = after_steps(rule, GetParam(), options);
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
       if (!isa_available(isa)) continue;
       options.isa = isa;
       options.threads = 3;

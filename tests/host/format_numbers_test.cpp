@@ -76,7 +76,7 @@ BytesOfSteps steps_of(const Rule& rule, const FormatCase& format, const std::vec
 template <class Rule>
 void expect_alike(const Rule& rule, const FormatCase& format, const std::vector<float>& numbers) {
   const BytesOfSteps expected = steps_of(rule, format, numbers, Isa::baseline);
-  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
     if (!isa_available(isa)) continue;
     ASSERT_TRUE(expected == steps_of(rule, format, numbers, isa))
         << Rule::kName << " on " << to_string(isa) << ", gradients of " << to_string(format.grad);

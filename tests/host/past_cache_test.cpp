@@ -29,7 +29,8 @@ class PastCache : public testing::TestWithParam<std::tuple<FormatCase, Isa>> {
 
 INSTANTIATE_TEST_SUITE_P(All, PastCache,
                          testing::Combine(testing::ValuesIn(written_formats()),
-                                          testing::Values(Isa::baseline, Isa::avx2, Isa::avx512)),
+                                          testing::Values(Isa::baseline, Isa::avx2, Isa::avx512,
+                                                          Isa::avx512_bf16)),
                          [](const testing::TestParamInfo<std::tuple<FormatCase, Isa>>& info) {
                            return std::string(std::get<FormatCase>(info.param).name) + "_" +
                                   std::string(to_string(std::get<Isa>(info.param)));

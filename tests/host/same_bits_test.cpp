@@ -42,7 +42,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, SameBits, testing::ValuesIn(rule_cases()),
 
 TEST_P(SameBits, InstructionSetDoesNotChangeABit) {
   const Snapshot baseline = after_steps(GetParam(), mixed_shapes(), {.isa = Isa::baseline});
-  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::best}) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::best}) {
     if (isa != Isa::best && !isa_available(isa)) continue;
     EXPECT_TRUE(equal_bits(baseline, after_steps(GetParam(), mixed_shapes(), {.isa = isa})))
         << to_string(isa);

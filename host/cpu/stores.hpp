@@ -1,4 +1,4 @@
-// writes.hpp - how a step writes what it does not read.
+// stores.hpp - how a step stores: no bit depends on it.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,11 @@ namespace onepass::cpu {
 /// reads the line next finds it in memory: which is where it would be in any case, where a step moves several
 /// times what the cache holds.
 enum class Writes : bool { through_cache, past_cache };
+
+struct Stores {
+  Writes unread;  ///< What is not read.
+  bool narrows;   ///< Whether the processor rounds to bfloat16 itself: Isa::avx512_bf16.
+};
 
 /// What one run of a stream asks for: lines that are not whole go through the cache.
 inline Writes writes_to(const void* run, Writes wanted) {
