@@ -36,7 +36,7 @@ template <class Format, class Variant, std::size_t... kState>
 struct Streams<Format, Variant, std::index_sequence<kState...>>
     : Numbered<StateStream<Format, Variant, kState>, kState>... {
   static constexpr int kStates = sizeof...(kState);
-  static constexpr int kWords = rule::kGroupWords<Format, Variant>;
+  static constexpr int kHalves = rule::kGroupHalves<Format, Variant>;
   using TileOf = Tile<Format, kStates>;
   using TurnsOf = Turns<kTile<Format>, kThreads<Format>>;
   template <std::size_t kIndex>
@@ -65,14 +65,15 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
                                         bool wide, std::int64_t begin, TurnsOf& turns) const {
     if constexpr (Format::kRoundsStochastically) {
       if (step.rounds_stochastically != 0) {
-        return store_rounded(turns.template words<kWords>(step.draws, begin, random::Purpose::rounding), tile,
-                             place, wide);
+        return store_rounded(turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding),
+                             tile, place, wide);
       }
     }
     param.store(tile.param, place, wide);
     if constexpr (Format::kQuantized && kStates > 0) {
-      const random::Words words = turns.template words<kWords>(step.draws, begin, random::Purpose::rounding);
-      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide), {words.word[kState]}));
+      const auto halves = turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding);
+      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide),
+                                      dither_of<int{kState}>(halves)));
     } else {
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
     }
@@ -93,12 +94,12 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     return wide ? Access::sixteen : Base<kIndex>::state.access();
   }
 
-  __device__ __forceinline__ void store_rounded(const random::Words& words, const TileOf& tile, Place place,
-                                                bool wide) const {
-    param.store_rounded(tile.param, place, wide, {words.word[kWords - 1]});
+  __device__ __forceinline__ void store_rounded(const rule::GroupHalves<kHalves>& halves, const TileOf& tile,
+                                                Place place, bool wide) const {
+    param.store_rounded(tile.param, place, wide, dither_of<kHalves - 1>(halves));
     if constexpr (Format::kHasLossyStates) {
       (..., Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide),
-                                              {words.word[kState]}));
+                                              dither_of<int{kState}>(halves)));
     } else {
       (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
     }

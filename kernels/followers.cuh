@@ -56,10 +56,10 @@ struct Followers {
     const ElementStream<Low> stream(tensor.ema, part.begin, tensor.numel);
     stream.load(average, place, stream.access());
     lerp(average, values);
-    const random::Words words =
-        step.draws.words((part.begin + place.at) / storage::kGroup, random::Purpose::ema, rule::kEmaWords);
+    const auto halves =
+        step.draws.halves<rule::kEmaHalves>((part.begin + place.at) / storage::kGroup, random::Purpose::ema);
     Raw<Low::Element, kCount> raw;
-    round_tile<Low>(average, place, {words.word[0]}, raw);
+    round_tile<Low>(average, place, dither_of<0>(halves), raw);
     raw.store(stream.from + place.at, place.count, stream.access());
   }
 

@@ -68,7 +68,7 @@ struct Codes<storage::Signed8> {
                                                 Bits mask) {
     Bits each[4];
 #pragma unroll
-    for (int lane = 0; lane < 4; ++lane) each[lane] = magnitude(x[lane], inverse, dither.from(lane).random);
+    for (int lane = 0; lane < 4; ++lane) each[lane] = magnitude(x[lane], inverse, dither.from(lane).upper());
     const Bits magnitudes = gather<3>(each[0], each[1], each[2], each[3]);
     const Bits signs = gather<3>(bits_of(x[0]), bits_of(x[1]), bits_of(x[2]), bits_of(x[3])) & 0x80808080u;
     // Below zero: the complement and 1, in 7 bits, so that -0 carries into its own sign.

@@ -31,6 +31,12 @@ struct Place {
   int count;        ///< Elements that are there; the lanes after them are masked.
 };
 
+/// The noise of a group's stream.
+template <int kHalf, int kHalves>
+__device__ __forceinline__ storage::Dither dither_of(const rule::GroupHalves<kHalves>& halves) {
+  return storage::Dither::of_upper(halves.template upper<kHalf>());
+}
+
 /// Encodes a tile, whose group begins at a multiple of kGroup from the chunk's first element.
 template <class Codec, int kCount>
 __device__ __forceinline__ void round_tile(const float (&values)[kCount], Place place, storage::Dither dither,

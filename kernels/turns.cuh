@@ -1,4 +1,4 @@
-// turns.cuh - a warp's way through one chunk, and the random words that its lanes draw for each other.
+// turns.cuh - a warp's way through one chunk, and the random bits that its lanes draw for each other.
 #pragma once
 
 #include <cstdint>
@@ -34,27 +34,31 @@ class Turns {
     ++turn_;
   }
 
-  /// The random words of the group that the thread's tile of this turn lies in. To be asked for in each turn,
-  /// or in none; `begin`: the chunk's first element.
+  /// The random halves of the group that the thread's tile of this turn lies in. To be asked for in each
+  /// turn, or in none; `begin`: the chunk's first element.
   ///
   /// A draw is a hundred instructions, and four lanes want the same one: so each of them draws for another
-  /// turn, and four turns cost what one did. Of the result the first kWords are the group's. Followers draw
-  /// for themselves: what is kept from turn to turn would cost every update a quarter of its threads.
-  template <int kWords>
-  [[nodiscard]] __device__ __forceinline__ random::Words words(const rule::Draws& draws, std::int64_t begin,
-                                                               random::Purpose purpose) {
+  /// turn, and four turns cost what one did. Followers draw for themselves: what is kept from turn to turn
+  /// would cost every update a quarter of its threads.
+  template <int kHalves>
+  [[nodiscard]] __device__ __forceinline__ rule::GroupHalves<kHalves> halves(const rule::Draws& draws,
+                                                                             std::int64_t begin,
+                                                                             random::Purpose purpose) {
+    using Halves = rule::GroupHalves<kHalves>;
     static_assert(kCount * kLanesOfGroup == storage::kGroup && kStride % storage::kGroup == 0);
     const unsigned owner = turn_ % kLanesOfGroup;
     if (owner == 0) {
       const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfGroup * std::int64_t{kStride};
-      drawn_ = draws.words(element / storage::kGroup, purpose, kWords);
-    }
-    random::Words words;
+      const Halves drawn = draws.halves<kHalves>(element / storage::kGroup, purpose);
 #pragma unroll
-    for (int w = 0; w < kWords; ++w) {
-      words.word[w] = __shfl_sync(0xffffffffu, drawn_.word[w], static_cast<int>(owner), kLanesOfGroup);
+      for (int w = 0; w < Halves::kWords; ++w) drawn_[w] = drawn.word[w];
     }
-    return words;
+    Halves halves;
+#pragma unroll
+    for (int w = 0; w < Halves::kWords; ++w) {
+      halves.word[w] = __shfl_sync(0xffffffffu, drawn_[w], static_cast<int>(owner), kLanesOfGroup);
+    }
+    return halves;
   }
 
  private:
@@ -67,7 +71,7 @@ class Turns {
 
   std::int64_t at_ = kCount * static_cast<std::int64_t>(threadIdx.x);
   unsigned turn_ = 0;
-  random::Words drawn_;
+  std::uint32_t drawn_[2];  ///< The words of a group's halves.
 };
 
 }  // namespace onepass::kernels

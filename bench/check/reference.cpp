@@ -73,25 +73,26 @@ random::Words words_of(const ReferenceStep& step, const Part& window, random::Pu
                                                    number_of(tensor_name(window.tensor))});
 }
 
-/// The words that a group takes of its block: of states that are rounded, then of the parameter where it is.
-std::size_t group_words(const ReferenceStep& step) {
+/// The half words that a group takes: of states that are rounded, then of the parameter where it is.
+std::size_t group_halves(const ReferenceStep& step) {
   const Storage& how = step.format.storage;
   const std::size_t states = how.states == States::float32 ? 0 : static_cast<std::size_t>(step.rule.states);
   const std::size_t streams = states + (how.master == Master::none ? 1 : 0);
   return streams <= 2 ? streams : 4;
 }
 
-/// The word of an element's group for one stream: a state's, or, the last one, the parameter's.
-std::uint32_t word_of(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
+/// The half word of an element's group for one stream: a state's, or, the last one, the parameter's.
+std::uint16_t half_of(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
   const std::uint64_t group = (static_cast<std::uint64_t>(window.begin) + i) / kGroup;
-  const std::size_t word = group * group_words(step) + stream;
-  return words_of(step, window, random::Purpose::rounding, word / 4).word[word % 4];
+  const std::size_t half = group * group_halves(step) + stream, word = half / 2;
+  const std::uint32_t both = words_of(step, window, random::Purpose::rounding, word / 4).word[word % 4];
+  return static_cast<std::uint16_t>(half % 2 == 0 ? both : both >> 16);
 }
 
 /// The 16 bits that an element is rounded with.
 std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
   const std::uint64_t element = (static_cast<std::uint64_t>(window.begin) + i) % kGroup;
-  return (word_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E370000u) >> 16;
+  return (half_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E37u) & 0xffffu;
 }
 
 void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, std::size_t i, float value) {
@@ -101,7 +102,7 @@ void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, s
   if (how.master == Master::float32) put(bytes.remainder, i, value);
   if (how.rounding == Rounding::stochastic) {
     put(bytes.param, i,
-        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, group_words(step) - 1)));
+        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, group_halves(step) - 1)));
   } else {
     encode(step.format.param, bytes.param, i, value);
   }
@@ -130,11 +131,10 @@ void quantise(const ReferenceStep& step, const Part& window, const Floats& value
     for (std::size_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(Codec::stage(values[i])));
     const std::uint16_t scale = Codec::scale(storage::magnitude_of(largest));
     put(bytes.scales[state], begin / kGroup, scale);
-    const storage::Dither dither{word_of(step, window, begin, state)};
     for (std::size_t i = begin; i < end; ++i) {
       put(bytes.states[state], i,
           Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(scale),
-                        dither.at<storage::kNoiseBits>(static_cast<int>(i - begin))));
+                        random_bits(step, window, i, state) >> (16 - storage::kNoiseBits)));
     }
   }
 }

@@ -17,7 +17,7 @@
 namespace onepass::cpu {
 namespace {
 
-/// Elements that pass at once: those that share a word of random bits.
+/// Elements that pass at once: those that share a half word of random bits.
 constexpr int kBlock = storage::kGroup;
 
 /// To the nearest; the other way to round is a storage::Dither.
@@ -126,20 +126,20 @@ alignas(64) inline constexpr auto kHalfTurns = [] {
   std::array<std::uint16_t, kBlock> turns{};
   for (int i = 0; i < kBlock; ++i) {
     const int element = i / kSpan * kSpan + Lanes<kOrder>::element_of_half(i % kSpan);
-    turns[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(~storage::Dither{0}.at<16>(element));
+    turns[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(~storage::Dither::turn(element) >> 16);
   }
   return turns;
 }();
 
-/// The lower half and its noise carry where the half is above the noise's complement: ~(word + turn) is
-/// ~turn - word. From the largest finite number on to the nearest.
+/// The lower half and its noise carry where the half is above the noise's complement: ~(half + turn) is
+/// ~turn - half. From the largest finite number on to the nearest.
 template <Order kOrder>
 ONEPASS_LANE Halves::Whole rounded(const float* from, int first, storage::Dither dither) {
   using H = Halves;
   const H::Whole below = H::all_halves(storage::BFloat16::kLargest - 1);
   auto x = Split<kOrder>::of(from);
-  H::Whole room = H::subtract_halves(H::load(kHalfTurns<kOrder>.data() + first),
-                                     H::all_halves(static_cast<std::uint16_t>(dither.random >> 16)));
+  H::Whole room =
+      H::subtract_halves(H::load(kHalfTurns<kOrder>.data() + first), H::all_halves(dither.half()));
   if (const H::Whole size = x.magnitude(); __builtin_expect(H::any_greater(size, below), 0)) {
     room = H::select_if_greater(size, below, H::all_halves(0x7fff), room);
     x = x.with_canonical_nan();

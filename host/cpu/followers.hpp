@@ -18,9 +18,9 @@
 namespace onepass::cpu {
 namespace {
 
-/// Elements at a time: they stay in the first cache, and have their words from one draw.
+/// Elements at a time: they stay in the first cache, and have their noise from one draw.
 constexpr std::int64_t kFollowedRun = 2048;
-static_assert(kFollowedRun <= DrawnWords<rule::kEmaWords>::kRun);
+static_assert(kFollowedRun <= DrawnHalves<rule::kEmaHalves>::kRun);
 
 /// The parameters as the step has stored them.
 template <class Format>
@@ -45,9 +45,9 @@ inline void average(float* __restrict ema, const float* __restrict values, float
   for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
 }
 
-/// Rounded with `words`, kEmaWords for each group.
+/// Rounded with `halves`, kEmaHalves for each group.
 inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
-                    const std::uint32_t* __restrict words, float weight, std::int64_t count) {
+                    const std::uint16_t* __restrict halves, float weight, std::int64_t count) {
   using Low = storage::BFloat16;
   using Block = BlockCodec<Low, Order::natural>;
   std::int64_t i = 0;
@@ -55,10 +55,10 @@ inline void average(std::uint16_t* __restrict ema, const float* __restrict value
     alignas(64) float mean[kBlock];
     Block::decode(ema + i, mean);
     for (int j = 0; j < kBlock; ++j) mean[j] = lane::lerp(mean[j], values[i + j], weight);
-    Block::encode(mean, ema + i, storage::Dither{words[i / kBlock * rule::kEmaWords]});
+    Block::encode(mean, ema + i, storage::Dither{halves[i / kBlock * rule::kEmaHalves]});
   }
   for (int j = 0; i + j < count; ++j) {
-    const storage::Dither dither{words[i / kBlock * rule::kEmaWords]};
+    const storage::Dither dither{halves[i / kBlock * rule::kEmaHalves]};
     const float mean = lane::lerp(Low::decode(ema[i + j]), values[i + j], weight);
     ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
   }
@@ -70,7 +70,7 @@ void move_ema(const kernels::TensorEntry& tensor, const rule::TensorStep& step, 
     average(static_cast<float*>(tensor.ema) + part.begin, values, step.ema_weight, part.count);
     return;
   }
-  DrawnWords<rule::kEmaWords> drawn;
+  DrawnHalves<rule::kEmaHalves> drawn;
   drawn.draw(step.draws, part.begin / storage::kGroup, part.count, random::Purpose::ema);
   average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step.ema_weight,
           part.count);

@@ -17,7 +17,7 @@ namespace {
 using storage::Nonnegative8;
 using storage::Signed8;
 
-/// Groups that are staged at a time: their scales take one division, and their random words one load.
+/// Groups that are staged at a time: their scales take one division, and their random bits one draw.
 constexpr int kStagedGroups = 16;
 constexpr int kStaged = kStagedGroups * storage::kGroup;
 
@@ -93,14 +93,14 @@ inline void store_group(const float* __restrict staged, storage::Dither dither, 
   }
 }
 
-/// Of staged values, at most kStagedGroups groups. `words`: kWords a group, the first of which is this
-/// state's.
-template <int kWords, class Codec>
-inline void store_groups(const float* staged, int groups, const std::uint32_t* words,
+/// Of staged values, at most kStagedGroups groups. `halves`: kHalves a group, the first of which is
+/// this state's.
+template <int kHalves, class Codec>
+inline void store_groups(const float* staged, int groups, const std::uint16_t* halves,
                          GroupedState<Codec> state) {
   for (int group = 0; group < groups; ++group) {
     const int at = group * storage::kGroup;
-    store_group<Codec>(staged + at, storage::Dither{words[kWords * group]},
+    store_group<Codec>(staged + at, storage::Dither{halves[kHalves * group]},
                        {state.codes + at, state.scales + group});
   }
 }

@@ -145,19 +145,19 @@ inline void load_group(const GroupedState<Codec>& state, float* __restrict value
   for (int i = 0; i < storage::kGroup; i += kSpan) decoded(state.codes + i).store(values + i);
 }
 
-/// What Dither adds to its word for each element of a group.
+/// What Dither adds for each element of a group.
 alignas(64) inline constexpr auto kTurns = [] {
   std::array<storage::Bits, storage::kGroup> turns{};
   for (int element = 0; element < storage::kGroup; ++element) {
-    turns[static_cast<std::size_t>(place_of(element))] = storage::Dither{0}.from(element).random;
+    turns[static_cast<std::size_t>(place_of(element))] = storage::Dither::turn(element);
   }
   return turns;
 }();
 
 /// The lattice of dither.hpp, from a group's element `first` on.
-inline Numbers lattice(std::uint32_t random, int first) {
+inline Numbers lattice(storage::Dither dither, int first) {
   const Numbers turns = Numbers::load(kTurns.data() + first);
-  return {Bytes::add(turns.first, all(random)), Bytes::add(turns.last, all(random))};
+  return {Bytes::add(turns.first, all(dither.upper())), Bytes::add(turns.last, all(dither.upper()))};
 }
 
 /// A code's magnitude from bit kShift on, below x's sign.
@@ -199,11 +199,11 @@ inline Whole codes_of(const Numbers& root, const Numbers& noise, Real inverse, N
 }
 
 template <class Codec>
-inline void store_codes(const float* staged, std::uint32_t random, float inverse,
+inline void store_codes(const float* staged, storage::Dither dither, float inverse,
                         typename Codec::Code* codes) {
   Whole bytes[kSpans];
   for (int i = 0; i < kSpans; ++i) {
-    bytes[i] = Bytes::lower_bytes(codes_of(Numbers::load(staged + i * kSpan), lattice(random, i * kSpan),
+    bytes[i] = Bytes::lower_bytes(codes_of(Numbers::load(staged + i * kSpan), lattice(dither, i * kSpan),
                                            Bytes::reals(inverse), Codec{}));
   }
   Bytes::store_bytes(codes, bytes);
@@ -253,13 +253,14 @@ inline Scales store_scales(const float* staged, int groups, std::uint16_t* scale
   return result;
 }
 
-template <int kWords, class Codec>
-inline void store_groups(const float* staged, int groups, const std::uint32_t* words,
+template <int kHalves, class Codec>
+inline void store_groups(const float* staged, int groups, const std::uint16_t* halves,
                          GroupedState<Codec> state) {
   const Scales scales = store_scales<Codec>(staged, groups, state.scales);
   for (int group = 0; group < groups; ++group) {
     const int at = group * storage::kGroup;
-    store_codes<Codec>(staged + at, words[kWords * group], scales.inverse[group], state.codes + at);
+    const storage::Dither dither{halves[kHalves * group]};
+    store_codes<Codec>(staged + at, dither, scales.inverse[group], state.codes + at);
   }
   if (__builtin_expect(scales.infinite == 0, 1)) return;
   for (int group = 0; group < groups; ++group) {

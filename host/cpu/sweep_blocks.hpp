@@ -191,17 +191,17 @@ class Padded {
 template <class How>
 struct ToNearest {
   [[nodiscard]] ToNearest from(std::int64_t /*element*/) const { return {}; }
-  [[nodiscard]] ONEPASS_LANE How of(std::int64_t /*element*/, std::size_t /*word*/) const { return {}; }
+  [[nodiscard]] ONEPASS_LANE How of(std::int64_t /*element*/, std::size_t /*half*/) const { return {}; }
 };
 
-/// With kWords for each block: of the states, then of the parameter.
-template <int kWords>
+/// With kHalves for each block: of the states, then of the parameter.
+template <int kHalves>
 struct ByDraws {
-  const std::uint32_t* words;
+  const std::uint16_t* halves;
 
-  [[nodiscard]] ByDraws from(std::int64_t element) const { return {words + element / kBlock * kWords}; }
-  [[nodiscard]] ONEPASS_LANE storage::Dither of(std::int64_t element, std::size_t word) const {
-    return {words[element / kBlock * kWords + static_cast<std::int64_t>(word)]};
+  [[nodiscard]] ByDraws from(std::int64_t element) const { return {halves + element / kBlock * kHalves}; }
+  [[nodiscard]] ONEPASS_LANE storage::Dither of(std::int64_t element, std::size_t half) const {
+    return storage::Dither{halves[element / kBlock * kHalves + static_cast<std::int64_t>(half)]};
   }
 };
 
@@ -214,7 +214,7 @@ __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficie
                                                      std::index_sequence<kState...> /*states*/) {
   using Format = typename At::Format;
   constexpr Order kOrder = At::kOrder;
-  constexpr std::size_t kParamWord = std::max(rule::kGroupWords<Format, Variant>, 1) - 1;
+  constexpr std::size_t kParamHalf = std::max(rule::kGroupHalves<Format, Variant>, 1) - 1;
   using State = Block<typename Format::State, kOrder>;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     typename At::Remainder* const remainder = Format::kHasRemainder ? run.remainder + i : nullptr;
@@ -228,7 +228,7 @@ __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficie
       param.set(j, p);
       (..., states[kState].set(j, value[kState]));
     }
-    param.store(run.param + i, remainder, rounding.of(i, kParamWord), run.writes);
+    param.store(run.param + i, remainder, rounding.of(i, kParamHalf), run.writes);
     (..., states[kState].store(run.states[kState] + i, rounding.of(i, kState)));
   }
 }
@@ -266,13 +266,13 @@ template <class Variant, bool kPlain, class Rule, class Streams>
 void sweep_rounded(const rule::TensorCoefficients<Rule>& k, const Streams& at) {
   constexpr std::size_t kStates = kStateCount<Variant>;
   const auto run = Run<Streams, kStates>::of(at);
-  constexpr int kWords = rule::kGroupWords<typename Streams::Format, Variant>;
-  using Drawn = DrawnWords<kWords>;
+  constexpr int kHalves = rule::kGroupHalves<typename Streams::Format, Variant>;
+  using Drawn = DrawnHalves<kHalves>;
   Drawn drawn;
   for (std::int64_t i = 0; i < at.count; i += Drawn::kRun) {
     drawn.draw(k.step.draws, (at.begin + i) / kBlock, at.count - i, random::Purpose::rounding);
     sweep_part<Variant, kPlain, Streams>(k, run.from(i), std::min(Drawn::kRun, at.count - i),
-                                         ByDraws<kWords>{drawn.of(0)}, std::make_index_sequence<kStates>{});
+                                         ByDraws<kHalves>{drawn.of(0)}, std::make_index_sequence<kStates>{});
   }
 }
 

@@ -62,17 +62,17 @@ inline void clear_beyond(int count, float* staged) {
   std::fill(staged + whole, staged + kStaged, 0.0f);
 }
 
-/// The parameters of whole groups, as the rule has left them. `words`: kWords a group, the last of them the
+/// The parameters of whole groups, as the rule has left them. `halves`: kHalves a group, the last of them the
 /// parameter's where those are rounded with random bits.
-template <int kWords, class Streams>
+template <int kHalves, class Streams>
 inline __attribute__((always_inline)) void store_moved(const rule::TensorStep& step, const float* values,
                                                        const Streams& at, int count,
-                                                       [[maybe_unused]] const std::uint32_t* words) {
+                                                       [[maybe_unused]] const std::uint16_t* halves) {
   using Format = typename Streams::Format;
   if constexpr (Format::kRoundsStochastically) {
     if (step.rounds_stochastically != 0) {
       for (int i = 0; i < count; ++i) {
-        const storage::Dither dither{words[i / storage::kGroup * kWords + kWords - 1]};
+        const storage::Dither dither{halves[i / storage::kGroup * kHalves + kHalves - 1]};
         at.param[i] =
             Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kGroup));
       }
@@ -88,10 +88,10 @@ inline __attribute__((always_inline)) void store_moved(const rule::TensorStep& s
 template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
 __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule> k, const Streams at,
                                             [[maybe_unused]] const GroupedStates<Variant> states,
-                                            const std::uint32_t* words, int count,
+                                            const std::uint16_t* halves, int count,
                                             std::index_sequence<kState...> indices) {
   using Format = typename Streams::Format;
-  constexpr int kGroup = storage::kGroup, kWords = rule::kGroupWords<Format, Variant>;
+  constexpr int kGroup = storage::kGroup, kHalves = rule::kGroupHalves<Format, Variant>;
   [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStaged];
   alignas(64) float p[kStaged];
   const int groups = (count + kGroup - 1) / kGroup;
@@ -107,15 +107,15 @@ __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule>
     move_run<Variant, kPlain>(k, p + first, g, some, indices, (staged[kState] + first)...);
   }
   // In a pass of its own: what waits for roots and divisions would keep the next group's operations back.
-  store_moved<kWords>(k.step, p, at, groups * kGroup, words);
+  store_moved<kHalves>(k.step, p, at, groups * kGroup, halves);
   (..., clear_beyond(count, staged[kState]));
-  (..., store_groups<kWords>(staged[kState], groups, words + kState, std::get<kState>(states)));
+  (..., store_groups<kHalves>(staged[kState], groups, halves + kState, std::get<kState>(states)));
 }
 
 /// As sweep_groups(), for a group cut short by the tensor's end: where there is room for a whole one.
 template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
 void sweep_cut_group(const rule::TensorCoefficients<Rule>& k, const Streams& at,
-                     const GroupedStates<Variant>& states, const std::uint32_t* words, int count,
+                     const GroupedStates<Variant>& states, const std::uint16_t* halves, int count,
                      std::index_sequence<kState...> indices) {
   using Param = typename Streams::Format::Param;
   typename Param::Element param[storage::kGroup]{};
@@ -129,8 +129,8 @@ void sweep_cut_group(const rule::TensorCoefficients<Rule>& k, const Streams& at,
   Streams roomy = at;
   roomy.param = param, roomy.remainder = remainder, roomy.grad = grad;
   sweep_groups<Variant, kPlain>(k, roomy,
-                                {{std::get<kState>(codes).data(), std::get<kState>(states).scales}...}, words,
-                                count, indices);
+                                {{std::get<kState>(codes).data(), std::get<kState>(states).scales}...},
+                                halves, count, indices);
   std::copy_n(param, count, at.param);
   if constexpr (Streams::Format::kHasRemainder) std::copy_n(remainder, count, at.remainder);
   (..., std::copy_n(std::get<kState>(codes).data(), count, std::get<kState>(states).codes));
@@ -141,15 +141,15 @@ void grouped_states(const rule::TensorCoefficients<Rule>& k, const Streams& stre
                     std::index_sequence<kState...> indices) {
   const GroupedStates<Variant> states{
       grouped<GroupCodec<Variant, kState>>(streams.states[kState], streams.begin, streams.numel)...};
-  constexpr int kWords = rule::kGroupWords<typename Streams::Format, Variant>;
-  using Drawn = DrawnWords<kWords == 0 ? 4 : kWords>;
+  constexpr int kHalves = rule::kGroupHalves<typename Streams::Format, Variant>;
+  using Drawn = DrawnHalves<kHalves == 0 ? 4 : kHalves>;
   [[maybe_unused]] Drawn drawn;
   for (std::int64_t i = 0, count = 0; i < streams.count; i += count) {
     const std::int64_t group = i / storage::kGroup, left = streams.count - i;
-    if (kWords != 0 && i % Drawn::kRun == 0) {
+    if (kHalves != 0 && i % Drawn::kRun == 0) {
       drawn.draw(k.step.draws, streams.begin / storage::kGroup + group, left, random::Purpose::rounding);
     }
-    const std::uint32_t* const mine = drawn.of(group % (Drawn::kRun / storage::kGroup));
+    const std::uint16_t* const mine = drawn.of(group % (Drawn::kRun / storage::kGroup));
     const GroupedStates<Variant> at{std::get<kState>(states).from(group)...};
     count = left >= storage::kGroup
                 ? std::min<std::int64_t>(left / storage::kGroup * storage::kGroup, kStaged)

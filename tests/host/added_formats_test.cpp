@@ -11,6 +11,7 @@
 #include "onepass/onepass.hpp"
 #include "onepass/rule/element.hpp"
 #include "support/added_formats.hpp"
+#include "support/random_reference.hpp"
 #include "support/refusal.hpp"
 #include "support/values.hpp"
 
@@ -127,16 +128,24 @@ class StateGroup {
   int count_;
 };
 
+/// What a stream of a group is rounded with: the streams' halves of a group follow one another.
+inline storage::Dither dither_of(const rule::Draws& draws, std::int64_t group, int each, std::size_t stream) {
+  const reference::Place place{draws.key, reference::kRounding, draws.step, draws.tensor};
+  const std::uint64_t of_tensor = draws.first_group + static_cast<std::uint64_t>(group);
+  return storage::Dither{reference::half(place, of_tensor * static_cast<unsigned>(each) + stream)};
+}
+
 /// One step, by the codecs and the rule alone.
 template <class Rule, class Tensor, std::size_t... kState>
 void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
                    std::index_sequence<kState...> /*states*/) {
   using Format = typename Tensor::Format;
   using Param = typename Format::Param;
-  constexpr int kWords = rule::kGroupWords<Format, typename Tensor::Variant>;
+  constexpr std::size_t kStreams =
+      (Format::kHasLossyStates ? Tensor::kStates : 0) + (Format::kRoundsStochastically ? 1 : 0);
+  constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
   const bool rounds = Format::kRoundsStochastically && k.step.rounds_stochastically != 0;
   for (std::int64_t group = 0; group * kGroup < tensor.numel; ++group) {
-    const random::Words words = k.step.draws.words(group, random::Purpose::rounding, std::max(kWords, 1));
     [[maybe_unused]] float states[sizeof...(kState) + 1][kGroup];
     (..., StateGroup<Tensor, kState>(tensor, group).load(states[kState]));
     for (int i = 0; i < kGroup && group * kGroup + i < tensor.numel; ++i) {
@@ -146,11 +155,12 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
           k, p, Tensor::GradCodec::decode(tensor.grad[at]), states[kState][i]...);
       Param::encode(p, tensor.param[at], tensor.remainder[at]);
       if constexpr (Format::kRoundsStochastically) {
-        const storage::Dither dither{words.word[kWords - 1]};
+        const storage::Dither dither = dither_of(k.step.draws, group, kHalves, kHalves - 1);
         if (rounds) tensor.param[at] = Format::LowGrad::encode_stochastic(p, dither.at<16>(i));
       }
     }
-    (..., StateGroup<Tensor, kState>(tensor, group).store(states[kState], {words.word[kState]}, rounds));
+    (..., StateGroup<Tensor, kState>(tensor, group)
+              .store(states[kState], dither_of(k.step.draws, group, kHalves, kState), rounds));
   }
 }
 

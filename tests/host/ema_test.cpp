@@ -10,6 +10,7 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/random_reference.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {
@@ -79,12 +80,10 @@ TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
     for (std::size_t i = 0; i < model.size(); ++i) {
       const std::vector<float> param = decoded_param(GetParam(), model.value(i), after.parameters[i]);
       std::vector<float> expected = decoded_state(state_of(before.parameters[i], "ema"), param.size());
+      const reference::Place drawn{7, reference::kEma, static_cast<std::uint32_t>(t - 1),
+                                   number_of(tensor_name(static_cast<int>(i)))};
       for (std::size_t e = 0; e < param.size(); ++e) {
-        const random::Words words = random::philox(
-            7, random::Counter{e / 128, random::Purpose::ema, static_cast<std::uint32_t>(t - 1),
-                               number_of(tensor_name(static_cast<int>(i)))});
-        const std::uint32_t word = words.word[e / 32 % 4];
-        const std::uint32_t noise = (word + static_cast<std::uint32_t>(e % 32) * 0x9E370000u) >> 16;
+        const std::uint32_t noise = reference::noise(reference::half(drawn, e / 32), e % 32);
         const float moved = std::fma(0.25f, param[e], std::fma(-0.25f, expected[e], expected[e]));
         expected[e] = storage::BFloat16::decode(storage::BFloat16::encode_stochastic(moved, noise));
       }

@@ -7,6 +7,7 @@
 #include "support/low_model.hpp"
 #include "support/low_resume.hpp"
 #include "support/low_state.hpp"
+#include "support/random_reference.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -167,7 +168,7 @@ TEST(Compact, WhatIsBeyondATensorHasNoPartInItsScale) {
 // The counter's low word overflows in the middle of the loop's group of blocks.
 TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
   const FormatCase& format = format_cases()[3];
-  constexpr std::int64_t kFirst = (std::int64_t{1} << 39) - 32 * 21;
+  constexpr std::int64_t kFirst = (std::int64_t{1} << 40) - 32 * 21;
   const LowModel model(format, Device::cpu(), {1100});
   model.draw(1, 30);
   const std::vector<float> before = model.value(0).floats(), gradient = model.grad(0).floats();
@@ -175,12 +176,10 @@ TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
   parameter.first = kFirst;
   Optimizer{SGD{.lr = 1e-3}, std::vector{parameter}, {.storage = format.storage, .seed = 5}}.step();
   const std::vector<float> after = model.value(0).floats();
+  const reference::Place drawn{5, reference::kRounding, 0, number_of(parameter.name)};
   for (std::size_t i = 0; i < before.size(); ++i) {
     const std::uint64_t group = (static_cast<std::uint64_t>(kFirst) + i) / 32;
-    const random::Words words = random::philox(
-        5, random::Counter{group / 4, random::Purpose::rounding, 0, number_of(parameter.name)});
-    const std::uint32_t noise =
-        (words.word[group % 4] + static_cast<std::uint32_t>(i % 32) * 0x9E370000u) >> 16;
+    const std::uint32_t noise = reference::noise(reference::half(drawn, group), i % 32);
     const float moved = std::fma(-1e-3f, gradient[i], before[i]);
     const auto expected = storage::BFloat16::encode_stochastic(moved, noise);
     ASSERT_TRUE(same_bits(storage::BFloat16::decode(expected), after[i])) << i;

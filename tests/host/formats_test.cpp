@@ -7,6 +7,7 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/random_reference.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -23,33 +24,27 @@ struct Wide {
 constexpr std::uint64_t kSeed = 7;
 
 /// Where a stream's random bits are drawn: step from 0, number of its tensor, its place among the streams
-/// that are rounded, and how many words those take of a block.
+/// that are rounded, and how many half words those take of a block.
 struct StatePlace {
   std::int64_t step;
   std::uint32_t tensor;
   std::uint32_t stream;
-  std::uint32_t words;
+  std::uint32_t halves;
 };
 
 /// 1, 2 or 4: of states in less than 32 bits, and of a 16-bit parameter without a master.
-std::uint32_t words_of(const FormatCase& format, std::size_t states) {
+std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
   const Storage& how = format.storage;
   const std::size_t streams =
       (how.states == States::float32 ? 0 : states) + (how.master == Master::none ? 1 : 0);
   return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
 }
 
-std::uint32_t word_of(std::size_t group, const StatePlace& place) {
-  const std::size_t word = group * place.words + place.stream;
-  return random::philox(kSeed, random::Counter{word / 4, random::Purpose::rounding,
-                                               static_cast<std::uint32_t>(place.step), place.tensor})
-      .word[word % 4];
-}
-
 /// The 16 bits that element i of a stream is rounded with.
 std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
-  const std::uint32_t word = word_of(i / kGroup, place);
-  return (word + static_cast<std::uint32_t>(i % kGroup) * 0x9E370000u) >> 16;
+  const reference::Place drawn{kSeed, reference::kRounding, static_cast<std::uint32_t>(place.step),
+                               place.tensor};
+  return reference::noise(reference::half(drawn, i / kGroup * place.halves + place.stream), i % kGroup);
 }
 
 template <class Codec>
@@ -62,10 +57,9 @@ void quantise(const std::vector<float>& values, const StatePlace& place, std::ve
       if (std::isnan(magnitude) || magnitude > largest) largest = std::isnan(largest) ? largest : magnitude;
     }
     const std::uint16_t stored = Codec::scale(storage::magnitude_of(largest));
-    const storage::Dither dither{word_of(begin / kGroup, place)};
     for (std::size_t i = begin; i < end; ++i) {
       const auto code = Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(stored),
-                                      dither.at<storage::kNoiseBits>(static_cast<int>(i - begin)));
+                                      rounding_bits(i, place) >> (16 - storage::kNoiseBits));
       std::memcpy(bytes.data() + i, &code, sizeof code);
     }
     std::memcpy(bytes.data() + (values.size() + 63) / 64 * 64 + begin / kGroup * sizeof stored, &stored,
@@ -206,16 +200,16 @@ void expect_encoded(const FormatCase& format, const LowModel& model, const State
     SCOPED_TRACE(testing::Message() << "tensor of " << wide.params[i].size() << ", step " << t);
     const SavedParameter& saved = after.parameters[i];
     const SavedParameter& moved = wide.dict.parameters[i];
-    const std::uint32_t words = words_of(format, moved.states.size());
+    const std::uint32_t halves = halves_of(format, moved.states.size());
     const LowParam expected =
-        encoded_param(format, {t, number_of(saved.name), words - 1, words}, wide.params[i]);
+        encoded_param(format, {t, number_of(saved.name), halves - 1, halves}, wide.params[i]);
     ASSERT_TRUE(same(format.param, expected.element, model.value(i).bytes()));
     std::vector<std::vector<float>> values =
         decoded_states(moved, moved.states.size(), wide.params[i].size());
     shift_by_mean(saved.states, values, -1.0f);
     for (std::uint32_t s = 0; s < moved.states.size(); ++s) {
       const SavedState& state = saved.states[s];
-      const StatePlace place{t, number_of(saved.name), s, words};
+      const StatePlace place{t, number_of(saved.name), s, halves};
       ASSERT_TRUE(same(state.dtype, encoded_state(state, values[s], format, place), state.bytes))
           << state.name;
     }

@@ -28,7 +28,7 @@ __device__ int wrong_codes(const CodecInput (&tile)[8]) {
     largest = storage::below(largest, own) ? own : largest;
   }
   const float scale = storage::BFloat16::decode(Codec::scale(largest));
-  const storage::Dither dither{tile[1].bits};
+  const auto dither = storage::Dither::of_upper(tile[1].bits);
   kernels::Raw<typename Codec::Code, 8> raw, any;
   kernels::packed::encode<Codec>(staged, raw, scale, dither);
   for (int lane = 0; lane < 8; ++lane) any.element[lane] = static_cast<typename Codec::Code>(tile[lane].bits);

@@ -71,8 +71,8 @@ struct CodecResults {
     const std::uint16_t stored = Codec::scale(storage::below(own, other) ? other : own);
     const float scale = storage::BFloat16::decode(stored);
     *next++ = stored;
-    *next++ = static_cast<Bits>(
-        std::int32_t{Codec::encode(x, scale, storage::Dither{input.bits}.at<storage::kNoiseBits>(7))});
+    const auto dither = storage::Dither::of_upper(input.bits);
+    *next++ = static_cast<Bits>(std::int32_t{Codec::encode(x, scale, dither.at<storage::kNoiseBits>(7))});
     *next++ = shown(Codec::decode(static_cast<typename Codec::Code>(input.bits), scale));
     *next++ = shown(Codec::decode(static_cast<typename Codec::Code>(input.bits), storage::float_of(input.x)));
   }

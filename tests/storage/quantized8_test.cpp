@@ -186,7 +186,7 @@ TEST(Dither, EveryElementsNoiseIsUniform) {
     std::vector<int> hits(16, 0);
     for (std::uint64_t draw = 0; draw < kDraws; ++draw) {
       const storage::Bits noise =
-          storage::Dither{static_cast<std::uint32_t>(mix(draw))}.at<storage::kNoiseBits>(element);
+          storage::Dither{static_cast<std::uint16_t>(mix(draw))}.at<storage::kNoiseBits>(element);
       ASSERT_LE(noise, kMost);
       ++hits[noise / 256];
     }
@@ -200,7 +200,7 @@ TEST(Dither, AGroupsNoiseIsEven) {
   for (std::uint64_t draw = 0; draw < 1000; ++draw) {
     std::vector<storage::Bits> noise;
     for (int i = 0; i < storage::kGroup; ++i) {
-      noise.push_back(storage::Dither{static_cast<std::uint32_t>(mix(draw))}.at<storage::kNoiseBits>(i));
+      noise.push_back(storage::Dither{static_cast<std::uint16_t>(mix(draw))}.at<storage::kNoiseBits>(i));
     }
     std::ranges::sort(noise);
     for (std::size_t i = 1; i < noise.size(); ++i) EXPECT_LT(noise[i] - noise[i - 1], 4096 * 2.5 / 32);
@@ -219,7 +219,7 @@ TEST(Nonnegative8, SecondMomentsDecay) {
     for (float& v : dithered) v *= 0.999f;
     for (const float v : dithered) largest = std::max(largest, storage::magnitude_of(std::sqrt(v)));
     const float scale = storage::BFloat16::decode(storage::group_scale(largest));
-    const storage::Dither dither{static_cast<std::uint32_t>(mix(step))};
+    const storage::Dither dither{static_cast<std::uint16_t>(mix(step))};
     for (std::size_t i = 0; i < dithered.size(); ++i) {
       const auto code = Nonnegative8::encode(std::sqrt(dithered[i]), scale,
                                              dither.at<storage::kNoiseBits>(static_cast<int>(i)));

@@ -12,7 +12,7 @@ namespace onepass::test::reference {
 using Long = long double;
 
 /// What the purposes are called in a counter. Written out: bits that were drawn once must not change.
-constexpr std::uint64_t kDropout = 2, kInitialization = 3;
+constexpr std::uint64_t kRounding = 0, kEma = 1, kDropout = 2, kInitialization = 3;
 
 inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::array<std::uint32_t, 4> c) {
   std::array<std::uint32_t, 2> k{static_cast<std::uint32_t>(key & 0xffffffff),
@@ -37,6 +37,18 @@ inline std::uint32_t word(const Place& place, std::uint64_t element) {
   const std::uint64_t low = (element / 4) | (place.purpose << 48);
   return philox(place.seed, {static_cast<std::uint32_t>(low & 0xffffffff),
                              static_cast<std::uint32_t>(low >> 32), place.step, place.tensor})[element % 4];
+}
+
+/// The same words as halves in a row, of each word the lower one first.
+inline std::uint16_t half(const Place& place, std::uint64_t number) {
+  const std::uint32_t both = word(place, number / 2);
+  return static_cast<std::uint16_t>(number % 2 == 0 ? both & 0xffff : both >> 16);
+}
+
+/// The 16 bits that element i of a group of 32 is rounded with: a group has a half, and each of its elements
+/// the golden section of the circle more than the one before.
+inline std::uint32_t noise(std::uint16_t half, std::uint64_t i) {
+  return static_cast<std::uint32_t>((half + i * 0x9E37) & 0xffff);
 }
 
 inline Long open(std::uint32_t word) { return (static_cast<Long>(word) + 0.5L) / 0x1p32L; }

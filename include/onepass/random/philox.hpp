@@ -9,7 +9,7 @@ namespace onepass::random {
 
 /// What random bits are drawn for. Two purposes never share a bit, whatever their other numbers.
 enum class Purpose : std::uint16_t {
-  rounding,        ///< Of parameters and states, stochastically: a block for each 32 elements.
+  rounding,        ///< Of parameters and states, stochastically: half words, each for 32 elements.
   ema,             ///< Of a moving average of parameters, the same.
   dropout,         ///< Masks.
   initialization,  ///< Weights before the first step.
@@ -31,6 +31,10 @@ inline constexpr std::int64_t kMostElements = std::int64_t{1} << 50;
 struct Words {
   std::uint32_t word[4];
 };
+
+/// The same as 16-bit halves: half h is bits 16 * (h % 2) and on of word h / 2, as a little-endian machine
+/// has them in memory.
+inline constexpr int kHalves = 8;
 
 /// The counter as Philox takes it, from the lowest word on: block (48 bits), purpose (16), step, tensor.
 ONEPASS_LANE Words pack(const Counter& counter) {

@@ -9,6 +9,33 @@
 
 namespace onepass::rule {
 
+/// The half words that a group takes of a block of eight: one for each stream that is rounded, the states'
+/// and after them the parameter's. 1, 2 or 4, so that none takes from two blocks.
+constexpr int halves_of(int streams) { return streams <= 2 ? streams : 4; }
+
+template <class Format, class Variant>
+inline constexpr int kGroupHalves = halves_of((Format::kHasLossyStates ? kStateCount<Variant> : 0) +
+                                              (Format::kRoundsStochastically ? 1 : 0));
+
+/// The moving average of the weights is one stream.
+inline constexpr int kEmaHalves = halves_of(1);
+
+/// A group's own halves, as they are in their words; of a single one the word is shifted, so that it is
+/// upper.
+template <int kHalves>
+struct GroupHalves {
+  static constexpr int kWords = (kHalves + 1) / 2;
+  std::uint32_t word[kWords];
+
+  /// A word whose upper half is that one. The lower is any.
+  template <int kHalf>
+  [[nodiscard]] ONEPASS_LANE std::uint32_t upper() const {
+    static_assert(kHalf >= 0 && kHalf < kHalves);
+    constexpr bool kIsUpper = kHalves == 1 || kHalf % 2 == 1;
+    return kIsUpper ? word[kHalf / 2] : word[kHalf / 2] << 16;
+  }
+};
+
 /// The random bits that a tensor's numbers are rounded with, at one step.
 struct Draws {
   std::uint64_t key;
@@ -16,44 +43,35 @@ struct Draws {
   std::uint32_t step;
   std::uint32_t tensor;
 
-  /// Words of the logical tensor before the group's, where groups take `each`: 1, 2 or 4.
-  [[nodiscard]] ONEPASS_LANE std::uint64_t words_before(std::int64_t group, int each) const {
+  /// Halves of the logical tensor before the group's, where groups take `each`: 1, 2 or 4.
+  [[nodiscard]] ONEPASS_LANE std::uint64_t halves_before(std::int64_t group, int each) const {
     return (first_group + static_cast<std::uint64_t>(group)) * static_cast<unsigned>(each);
   }
-  /// The block that has the group's words.
+  /// The block that has the group's halves.
   [[nodiscard]] ONEPASS_LANE random::Counter counter(std::int64_t group, random::Purpose purpose,
                                                      int each) const {
-    return {words_before(group, each) / 4, purpose, step, tensor};
+    return {halves_before(group, each) / random::kHalves, purpose, step, tensor};
   }
   /// The first of them there.
   [[nodiscard]] ONEPASS_LANE int place(std::int64_t group, int each) const {
-    return static_cast<int>(words_before(group, each) % 4);
+    return static_cast<int>(halves_before(group, each) % random::kHalves);
   }
   [[nodiscard]] ONEPASS_LANE random::Words of(const random::Counter& counter) const {
     return random::philox(key, counter);
   }
-  /// The block's words, the group's own first. By choices: on a GPU an index would put them into memory.
-  [[nodiscard]] ONEPASS_LANE random::Words words(std::int64_t group, random::Purpose purpose,
-                                                 int each) const {
-    random::Words block = of(counter(group, purpose, each));
-    const int first = place(group, each);
-    block.word[0] = (first & 2) != 0 ? block.word[2] : block.word[0];
-    block.word[1] = (first & 2) != 0 ? block.word[3] : block.word[1];
-    block.word[0] = (first & 1) != 0 ? block.word[1] : block.word[0];
-    return block;
+  /// Those of a group that takes kHalves. By choices: on a GPU an index would put the block into memory.
+  template <int kHalves>
+  [[nodiscard]] ONEPASS_LANE GroupHalves<kHalves> halves(std::int64_t group, random::Purpose purpose) const {
+    const random::Words block = of(counter(group, purpose, kHalves));
+    const int first = place(group, kHalves);
+    const std::uint32_t even = (first & 4) != 0 ? block.word[2] : block.word[0];
+    const std::uint32_t odd = (first & 4) != 0 ? block.word[3] : block.word[1];
+    if constexpr (kHalves == 4) return {{even, odd}};
+    const std::uint32_t word = (first & 2) != 0 ? odd : even;
+    if constexpr (kHalves == 2) return {{word}};
+    return {{(first & 1) != 0 ? word : word << 16}};
   }
 };
-
-/// The words that a group takes: one for each stream that is rounded, the states' and after them the
-/// parameter's. 1, 2 or 4, so that none takes from two blocks.
-constexpr int words_of(int streams) { return streams <= 2 ? streams : 4; }
-
-template <class Format, class Variant>
-inline constexpr int kGroupWords = words_of((Format::kHasLossyStates ? kStateCount<Variant> : 0) +
-                                            (Format::kRoundsStochastically ? 1 : 0));
-
-/// The moving average of the weights is one stream.
-inline constexpr int kEmaWords = words_of(1);
 
 /// What a step does with one tensor, whatever the rule.
 struct TensorStep {
