@@ -60,7 +60,8 @@ class Machine:
         path.chmod(0o755)
 
     def report(self, *arguments):
-        environment = dict(os.environ, PATH=f"{self.folder}/path:{os.environ['PATH']}")
+        environment = dict(os.environ, PATH=f"{self.folder}/path:{os.environ['PATH']}",
+                           PYTHONPATH=f"{self.folder}/python")
         return subprocess.run([sys.executable, ROOT / "tools/gpu-report", "--build", self.folder / "build", "--output",
                                self.folder / "out", *arguments], env=environment, capture_output=True, text=True)
 
@@ -108,6 +109,14 @@ class GpuReport(unittest.TestCase):
         report, table = machine.written()
         self.assertEqual(report["parts"]["bench"]["verdict"], "failed")
         self.assertIn("status 1: adamw f32: limit has changed something", table)
+
+    def test_what_is_not_built_is_no_failure_of_it(self):
+        machine = Machine(self.temporary.name)
+        machine.write("python/torch.py", "class cuda:\n    is_available = staticmethod(lambda: True)")
+        result = machine.report("--only", "torch")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        torch = machine.written()[0]["parts"]["torch"]
+        self.assertEqual((torch["verdict"], torch["summary"]), ("skipped", "libonepass_c.so is not built here"))
 
     def test_what_takes_too_long_is_stopped(self):
         machine = Machine(self.temporary.name)
