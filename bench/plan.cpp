@@ -9,9 +9,11 @@
 namespace onepass::bench {
 namespace {
 
-/// As many layers as fit with room for every rule in float32: 28 bytes a parameter.
+/// As many layers as fit with room for every rule in every format, beside the format that it is compared
+/// with. What takes the most is AMSGrad with a master beside float32: 2 x 24.3 bytes a parameter
+/// (Case::memory), and both sides of two copies.
 std::int64_t llama_layers(double memory) {
-  const double fit = memory / (28.0 * static_cast<double>(kLlamaLayerParameters));
+  const double fit = (memory - 4.0 * kMostCopied) / (49.0 * static_cast<double>(kLlamaLayerParameters));
   return static_cast<std::int64_t>(std::clamp(fit, 1.0, static_cast<double>(kLlamaLayers)));
 }
 

@@ -56,7 +56,10 @@ TEST(Plan, LeavesOutWhatDoesNotFit) {
 TEST(Plan, ScalesLlamaToTheMemory) {
   BenchOptions options = all_of(20e9);
   options.layouts = {"llama8b"};
-  EXPECT_EQ(layouts_of(options).front().name, "llama8b_3layers");
+  EXPECT_EQ(layouts_of(options).front().name, "llama8b_1layer");
+  options.memory = 80e9;
+  EXPECT_EQ(layouts_of(options).front().name, "llama8b_7layers");
+  EXPECT_TRUE(make_plan(options).left_out.empty());
   options.memory = 1e12;
   EXPECT_EQ(layouts_of(options).front().name, "llama8b_32layers");
 }
