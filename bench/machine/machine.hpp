@@ -16,8 +16,7 @@ struct Elapsed {
   double host_seconds;  ///< Until the call had returned. On the CPU the same.
 };
 
-/// The seam between the harness and a device. A new device is one of these, and contestants for it
-/// (contestants.hpp).
+/// The seam between the harness and a device. A new device is one of these, and Rivals for it (rivals.hpp).
 class Machine {
  public:
   virtual ~Machine() = default;
