@@ -8,6 +8,7 @@
 #include "support/compare.hpp"
 #include "support/flat_model.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/refusal.hpp"
 #include "support/rules.hpp"
 
@@ -23,8 +24,7 @@ const std::vector<Shape> kShapes{{.numel = 70, .grad_misalignment = 3},
                                  {.numel = 3}};
 
 class AccumulateRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, AccumulateRules, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, AccumulateRules, testing::ValuesIn(rule_cases()), by_name);
 
 TEST_P(AccumulateRules, OneMicroBatchGivesThePlainBits) {
   Model model(kShapes), twin(kShapes);

@@ -10,6 +10,7 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/named.hpp"
 #include "support/random_reference.hpp"
 #include "support/refusal.hpp"
 
@@ -25,10 +26,7 @@ double decay_of(const EMA& ema, int t) {
 
 class Average : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, Average, testing::ValuesIn(format_cases()),
-                         [](const testing::TestParamInfo<FormatCase>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(All, Average, testing::ValuesIn(format_cases()), by_name);
 
 /// The weight 1 - decay is rounded to float32 and the lerp rounds twice: four half units in the last place of
 /// the larger of the two.

@@ -7,6 +7,7 @@
 #include "support/low_model.hpp"
 #include "support/low_resume.hpp"
 #include "support/low_state.hpp"
+#include "support/named.hpp"
 #include "support/random_reference.hpp"
 #include "support/rules.hpp"
 
@@ -15,10 +16,7 @@ namespace {
 
 class FormatBits : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatBits, testing::ValuesIn(format_cases()),
-                         [](const testing::TestParamInfo<FormatCase>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(All, FormatBits, testing::ValuesIn(format_cases()), by_name);
 
 constexpr int kSteps = 5;
 

@@ -5,16 +5,14 @@
 
 #include "support/low_skipping.hpp"
 #include "support/low_zeroing.hpp"
+#include "support/named.hpp"
 
 namespace onepass::test {
 namespace {
 
 class FormatGradients : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatGradients, testing::ValuesIn(format_cases()),
-                         [](const testing::TestParamInfo<FormatCase>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(All, FormatGradients, testing::ValuesIn(format_cases()), by_name);
 
 TEST_P(FormatGradients, AreZeroedToTheLastByteAndNoFurther) {
   for (const RuleCase& rule : one_case_per_kernel()) {

@@ -2,16 +2,14 @@
 #include <gtest/gtest.h>
 
 #include "support/low_mix.hpp"
+#include "support/named.hpp"
 
 namespace onepass::test {
 namespace {
 
 class FormatMix : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()),
-                         [](const testing::TestParamInfo<FormatCase>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()), by_name);
 
 TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
   for (const RuleCase& rule : one_case_per_kernel()) {

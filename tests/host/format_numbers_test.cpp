@@ -7,6 +7,7 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 #include "support/values.hpp"
 
@@ -15,10 +16,7 @@ namespace {
 
 class FormatNumbers : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatNumbers, testing::ValuesIn(format_cases()),
-                         [](const testing::TestParamInfo<FormatCase>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(All, FormatNumbers, testing::ValuesIn(format_cases()), by_name);
 
 constexpr std::uint32_t kUppers = 65536;
 

@@ -7,6 +7,7 @@
 #include "support/compare.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/named.hpp"
 #include "support/random_reference.hpp"
 #include "support/rules.hpp"
 
@@ -264,10 +265,7 @@ TEST_P(Formats, SoItIsWithGradientsClippedByNorm) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(format_cases()),
-                         [](const testing::TestParamInfo<FormatCase>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(format_cases()), by_name);
 
 double total(const std::vector<StreamBytes>& streams) {
   double bytes = 0;

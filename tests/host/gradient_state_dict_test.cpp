@@ -6,6 +6,7 @@
 #include "support/compare.hpp"
 #include "support/flat_model.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/refusal.hpp"
 #include "support/rules.hpp"
 
@@ -52,8 +53,7 @@ std::vector<double> counts(const AnyOptimizer& optimizer) {
 }
 
 class GradientStates : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, GradientStates, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, GradientStates, testing::ValuesIn(rule_cases()), by_name);
 
 // Stopped after each of many micro-batches: in the middle of a sum, of the scaler's interval, after a skip.
 TEST_P(GradientStates, StoppedAnywhereItGoesOnBitForBit) {

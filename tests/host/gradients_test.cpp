@@ -4,6 +4,7 @@
 
 #include "support/compare.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -11,8 +12,7 @@ namespace {
 
 class Gradients : public testing::TestWithParam<RuleCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, Gradients, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, Gradients, testing::ValuesIn(rule_cases()), by_name);
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 133}, {.numel = 9}};
 

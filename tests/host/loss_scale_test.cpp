@@ -8,6 +8,7 @@
 #include "support/compare.hpp"
 #include "support/flat_model.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 #include "support/values.hpp"
 
@@ -26,8 +27,7 @@ void scale_gradients(Model& model, float scale) {
 }
 
 class LossScaleRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, LossScaleRules, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, LossScaleRules, testing::ValuesIn(rule_cases()), by_name);
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 300, .grad_misalignment = 1}};
 

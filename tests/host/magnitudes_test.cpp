@@ -7,6 +7,7 @@
 #include "support/any_optimizer.hpp"
 #include "support/low_model.hpp"
 #include "support/low_state.hpp"
+#include "support/named.hpp"
 #include "support/values.hpp"
 
 namespace onepass::test {
@@ -111,10 +112,7 @@ void expect_kept(const Undecayed& rule, const FormatCase& format, int from, int 
 
 class Magnitudes : public testing::TestWithParam<Undecayed> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, Magnitudes, testing::ValuesIn(undecayed_rules()),
-                         [](const testing::TestParamInfo<Undecayed>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(Rules, Magnitudes, testing::ValuesIn(undecayed_rules()), by_name);
 
 // Second moments of 1e-15 are 1e-30, and of 1e15 they are 1e30.
 TEST_P(Magnitudes, GradientsFrom1em15To1e15KeepTheirMoments) {

@@ -8,6 +8,7 @@
 #include "support/compare.hpp"
 #include "support/flat_model.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -40,8 +41,7 @@ void spoil(Model& model, std::size_t tensor, std::int64_t element, float value) 
 }
 
 class NonFiniteRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, NonFiniteRules, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, NonFiniteRules, testing::ValuesIn(rule_cases()), by_name);
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 0}, {.numel = 1100, .grad_misalignment = 1}};
 

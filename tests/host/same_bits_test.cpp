@@ -6,6 +6,7 @@
 #include <random>
 
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 #include "support/sizes.hpp"
 
@@ -37,8 +38,7 @@ Snapshot after_steps(const RuleCase& rule, const std::vector<Shape>& shapes, con
 
 class SameBits : public testing::TestWithParam<RuleCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, SameBits, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, SameBits, testing::ValuesIn(rule_cases()), by_name);
 
 TEST_P(SameBits, InstructionSetDoesNotChangeABit) {
   const Snapshot baseline = after_steps(GetParam(), mixed_shapes(), {.isa = Isa::baseline});

@@ -6,6 +6,7 @@
 
 #include "support/compare.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -16,8 +17,7 @@ const std::vector<Shape> kShapes{
 
 class States : public testing::TestWithParam<RuleCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, States, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, States, testing::ValuesIn(rule_cases()), by_name);
 
 TEST_P(States, ReadAndPutBackIntoANewOptimizerGoOnBitForBit) {
   constexpr int kSteps = 7;

@@ -5,6 +5,7 @@
 
 #include "support/compare.hpp"
 #include "support/model.hpp"
+#include "support/named.hpp"
 #include "support/rules.hpp"
 #include "support/sizes.hpp"
 
@@ -27,8 +28,7 @@ void expect_zeros(Model& model, std::size_t tensor) {
 }
 
 class FusedZeroing : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_cases()),
-                         [](const testing::TestParamInfo<RuleCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_cases()), by_name);
 
 TEST_P(FusedZeroing, StepMovesAsEverAndLeavesZeros) {
   Model model(misaligned_shapes()), twin(misaligned_shapes());

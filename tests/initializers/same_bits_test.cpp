@@ -8,6 +8,7 @@
 #include "support/environment.hpp"
 #include "support/guarded.hpp"
 #include "support/initializer_cases.hpp"
+#include "support/named.hpp"
 
 #ifdef __SSE__
 #include <immintrin.h>
@@ -30,8 +31,7 @@ std::vector<float> whole(const InitializerCase& one, const RandomKey& key = {.se
 
 class InitializeSameBits : public testing::TestWithParam<InitializerCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Kinds, InitializeSameBits, testing::ValuesIn(initializer_cases()),
-                         [](const testing::TestParamInfo<InitializerCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Kinds, InitializeSameBits, testing::ValuesIn(initializer_cases()), by_name);
 
 TEST_P(InitializeSameBits, ForEveryInstructionSet) {
   const Environment baseline("ONEPASS_ISA", "baseline");

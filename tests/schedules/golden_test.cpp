@@ -6,6 +6,7 @@
 #include <set>
 
 #include "schedules/golden_schedules.hpp"
+#include "support/named.hpp"
 
 namespace onepass::test {
 namespace {
@@ -59,8 +60,7 @@ TEST_P(GoldenSchedule, DrivesTheMomentumAsPyTorchDoes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GoldenSchedule, testing::ValuesIn(golden_schedules()),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, GoldenSchedule, testing::ValuesIn(golden_schedules()), by_name);
 
 TEST(GoldenSchedules, AreTheSameOnBothSides) {
   std::set<std::string> asked, answered;
