@@ -38,7 +38,6 @@ struct Halves {
 
   static Whole up(Whole x) { return _mm512_slli_epi32(x, 16); }
   static Whole down(Whole x) { return _mm512_srli_epi32(x, 16); }
-  static Whole subtract(Whole a, Whole b) { return _mm512_sub_epi32(a, b); }
   static Whole both(Whole a, Whole b) { return _mm512_and_si512(a, b); }
   static Whole differ(Whole a, Whole b) { return _mm512_xor_si512(a, b); }
   static Whole or_both(Whole a, Whole b, Whole c) { return _mm512_ternarylogic_epi32(a, b, c, 0xf8); }
@@ -114,7 +113,6 @@ struct Halves {
 
   static Whole up(Whole x) { return _mm256_slli_epi32(x, 16); }
   static Whole down(Whole x) { return _mm256_srli_epi32(x, 16); }
-  static Whole subtract(Whole a, Whole b) { return _mm256_sub_epi32(a, b); }
   static Whole both(Whole a, Whole b) { return _mm256_and_si256(a, b); }
   static Whole differ(Whole a, Whole b) { return _mm256_xor_si256(a, b); }
   static Whole or_both(Whole a, Whole b, Whole c) { return _mm256_or_si256(a, both(b, c)); }

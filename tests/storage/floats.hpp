@@ -13,7 +13,6 @@
 namespace onepass::test {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kQuietNaN = std::numeric_limits<float>::quiet_NaN();
 
 inline float from_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 inline std::uint32_t to_bits(float x) { return std::bit_cast<std::uint32_t>(x); }

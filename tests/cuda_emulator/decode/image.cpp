@@ -49,8 +49,6 @@ void Image::initialise(const Variable& variable) {
   }
 }
 
-bool Image::has_function(std::string_view name) const { return module_->functions.contains(name); }
-
 const Program& Image::program(std::string_view name) {
   const auto function = module_->functions.find(name);
   if (function == module_->functions.end())

@@ -21,7 +21,6 @@ class Image {
   /// The decoded kernel or function. Throws PtxError if there is none of that name, or if it holds an
   /// instruction that the emulator does not know.
   const Program& program(std::string_view name);
-  bool has_function(std::string_view name) const;
   /// A `__device__` or `__constant__` variable; null if there is none of that name.
   Allocation* variable(std::string_view name);
   /// A shared variable declared outside functions; null if there is none of that name.

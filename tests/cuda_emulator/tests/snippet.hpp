@@ -76,7 +76,5 @@ inline std::uint32_t evaluate32(const std::string& code, const std::vector<std::
 
 inline std::uint64_t bits(float x) { return std::bit_cast<std::uint32_t>(x); }
 inline std::uint64_t bits(double x) { return std::bit_cast<std::uint64_t>(x); }
-inline float as_float(std::uint64_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x)); }
-inline double as_double(std::uint64_t x) { return std::bit_cast<double>(x); }
 
 }  // namespace cuda_emulator
