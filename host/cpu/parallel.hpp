@@ -10,8 +10,8 @@
 
 namespace onepass::cpu {
 
-/// Nanoseconds that each thread should have to do: what it takes to hand work to a thread that spins, and to
-/// end together, is 1 (measured as in backend.cpp).
+/// Nanoseconds that each thread should have to do: to hand work to a thread that spins, and to end together,
+/// takes half of that (measured).
 inline constexpr double kNanosecondsEach = 2e3;
 
 /// What a part takes: long enough that 50 nanoseconds around it do not show, and short enough that threads
