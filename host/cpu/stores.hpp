@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "host/cpu/intrinsics.hpp"
+#include "onepass/rule/lane.hpp"
 
 namespace onepass::cpu {
 
@@ -13,19 +14,20 @@ namespace onepass::cpu {
 /// times what the cache holds.
 enum class Writes : bool { through_cache, past_cache };
 
+/// What the loops of a step are told.
 struct Stores {
   Writes unread;  ///< What is not read.
   bool narrows;   ///< Whether the processor rounds to bfloat16 itself: Isa::avx512_bf16.
 };
 
 /// What one run of a stream asks for: lines that are not whole go through the cache.
-inline Writes writes_to(const void* run, Writes wanted) {
+ONEPASS_LANE Writes writes_to(const void* run, Writes wanted) {
   constexpr std::uintptr_t kLine = 64;
   return reinterpret_cast<std::uintptr_t>(run) % kLine == 0 ? wanted : Writes::through_cache;
 }
 
 /// After the last of them, in the thread that wrote: such writes are in no order with what tells the others.
-inline void finish([[maybe_unused]] Writes writes) {
+ONEPASS_LANE void finish([[maybe_unused]] Writes writes) {
 #if defined(__x86_64__)
   if (writes == Writes::past_cache) _mm_sfence();
 #endif
