@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -82,6 +83,15 @@ class House(unittest.TestCase):
     def test_mutations_have_their_places(self):
         result = subprocess.run([ROOT / "tools/mutate", "--list"], capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_tools_do_nothing_when_they_are_imported(self):
+        scripts = [path for path in sorted((ROOT / "tools").iterdir())
+                   if path.is_file() and (path.suffix == ".py" or "python3" in path.read_text().partition("\n")[0])]
+        self.assertGreater(len(scripts), 2)
+        for path in scripts:
+            result = subprocess.run([sys.executable, "-c", f"import runpy; runpy.run_path({str(path)!r})"], text=True,
+                                    capture_output=True, timeout=60)
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""), path.name)
 
     def test_snippets_in_the_docs_are_cut_from_compiled_files(self):
         """<!-- snippet: FILE NAME --> is followed by what stands in FILE between // [NAME] and // [/NAME]."""
