@@ -1,4 +1,6 @@
-"""The kernels as nvcc compiles them, for the tests that look at what it made."""
+"""The kernels as nvcc compiles them, for the tests that look at what it made.
+
+As a program: prints the path of the nvdisasm that goes with an nvcc; fails where there is none."""
 
 import functools
 import os
@@ -10,7 +12,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NO_DISASSEMBLER = ("there is no nvdisasm, which reads machine code: neither beside nvcc, nor on the path, nor in this "
-                   "Python's packages (pip install nvidia-cuda-nvdisasm)")
+                   "Python's packages, nor in build/tools (tools/setup installs it there)")
 FLAGS = ["-std=c++20", "-O3", "-fmad=false", f"-I{ROOT}/include", f"-I{ROOT}"]
 
 
@@ -43,9 +45,17 @@ def registers(report):
 
 
 def find_disassembler(nvcc):
-    """nvdisasm of the toolkit, on the path, or of PyPI's nvidia-cuda-nvdisasm; None without."""
+    """nvdisasm of the toolkit, on the path, or of PyPI's nvidia-cuda-nvdisasm, which may be this Python's or
+    tools/setup's; None without."""
     places = [pathlib.Path(nvcc).resolve().parent, *map(pathlib.Path, os.get_exec_path())]
     candidates = [place / "nvdisasm" for place in places]
-    for place in map(pathlib.Path, sys.path):
+    for place in [*map(pathlib.Path, sys.path), ROOT / "build/tools"]:
         candidates += sorted(place.glob("nvidia/*/bin/nvdisasm"))
     return next((str(found) for found in candidates if os.access(found, os.X_OK)), None)
+
+
+if __name__ == "__main__":
+    found = find_disassembler(sys.argv[1])
+    if found is None:
+        sys.exit(NO_DISASSEMBLER)
+    print(found)
