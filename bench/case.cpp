@@ -19,7 +19,7 @@ std::string Case::text() const {
 double Case::memory() const {
   const ElementBytes bytes = element_bytes(*format);
   const double stored = bytes.param + bytes.remainder + bytes.grad + rule->states * (bytes.state + 0.1);
-  const double scratch = 4.0;
+  const double scratch = format->name == "f32" ? 4.0 : 0.0;  // of the unfused step
   const auto parameters = static_cast<double>(layout.parameters());
   return parameters * (stored + scratch) + 2.0 * std::min(kMostCopied, parameters * stored);
 }

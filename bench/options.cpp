@@ -108,10 +108,11 @@ void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
   };
   list("--rule", texts.rules, "Of " + names(rule_choices()) + ". Default: all");
   list("--format", texts.formats, "Of " + names(format_choices()) + ". Default: all");
-  list("--layout", texts.layouts,
-       "Of flat, resnet50, gpt2, llama8b, or tensors x elements as in 2000x1000. Default: flat, the models, "
-       "2000x1000 and 1000x1000; flat alone where there is a --size");
-  list("--size", texts.sizes, "Parameters of the flat layout. Default: 1e4,1e6,1e8");
+  list(
+      "--layout", texts.layouts,
+      "Of flat, resnet50, gpt2, llama8b (as many layers as fit), llama8b_2layers, or tensors x elements as "
+      "in 2000x1000. Default: flat, the models, 2000x1000 and 1000x1000; flat alone where there is a --size");
+  list("--size", texts.sizes, "Parameters of the flat layout. Default: 1e4,1e6,1e8,1e9");
   list("--threads", options.threads, "Default: 1,2");
   list("--isa", texts.isas, "Of best, avx512_bf16, avx512, avx2, baseline. Default: best");
   app.add_option("--device", texts.device, "cpu or cuda:N. Default: cpu");
@@ -146,7 +147,7 @@ void complete(BenchOptions& options, const Texts& texts) {
   options.layouts = or_else(texts.layouts, usual_layouts(texts));
   for (const std::string& text :
        or_else(texts.sizes, texts.quick ? std::vector<std::string>{"20001"}
-                                        : std::vector<std::string>{"1e4", "1e6", "1e8"})) {
+                                        : std::vector<std::string>{"1e4", "1e6", "1e8", "1e9"})) {
     options.sizes.push_back(read_size(text));
   }
   if (options.threads.empty()) options.threads = {1, 2};

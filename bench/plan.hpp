@@ -24,7 +24,7 @@ struct Plan {
   std::vector<std::string> left_out;  ///< Sentences about what does not fit the memory.
 };
 
-/// Each case once, beside the format that it is compared with where that is asked for too.
+/// Each case once, beside the format that it is compared with where that is asked for too and both fit.
 Plan make_plan(const BenchOptions& options);
 
 /// The tensors that a --layout asks for, "flat" once for each size. Throws std::invalid_argument for a name

@@ -29,12 +29,21 @@ def gpt2():
     return [50257 * width, 1024 * width] + 12 * layer + [width, width]
 
 
+def llama8b(layers):
+    """Decoder layers of Llama 3 8B, of which the model has 32."""
+    width, keys, hidden = 4096, 1024, 14336
+    return layers * ([width * width, keys * width, keys * width, width * width] + 3 * [hidden * width] + [width, width])
+
+
 def layout(name):
-    """The sizes that "1e6", "resnet50", "gpt2" or "1000x1000" stands for. Raises ValueError for another name."""
+    """The sizes that "1e6", "resnet50", "gpt2", "llama8b_2layers" or "1000x1000" stands for. Raises ValueError for another name."""
     if name == "resnet50":
         return resnet50()
     if name == "gpt2":
         return gpt2()
+    for layers in range(1, 33):
+        if name == f"llama8b_{layers}layer{'s' * (layers > 1)}":
+            return llama8b(layers)
     try:
         if "x" in name:
             count, each = (int(part) for part in name.split("x"))
@@ -44,6 +53,6 @@ def layout(name):
     except (ValueError, OverflowError):
         sizes = []
     if not sizes or min(sizes) < 1:
-        raise ValueError(f"there is no layout {name}; there are resnet50, gpt2, a size as 1e6, and tensors x elements "
-                         "as 1000x1000")
+        raise ValueError(f"there is no layout {name}; there are resnet50, gpt2, llama8b_1layer to "
+                         "llama8b_32layers, a size as 1e6, and tensors x elements as 1000x1000")
     return sizes

@@ -25,10 +25,12 @@ except ImportError:
 class Pieces(unittest.TestCase):
     def test_layouts_have_the_models_sizes(self):
         for name, tensors, parameters in (("resnet50", 161, 25557032), ("gpt2", 148, 124439808),
-                                          ("1000x1000", 1000, 1000000), ("1e4", 1, 10000)):
+                                          ("llama8b_1layer", 9, 218112000),
+                                          ("llama8b_2layers", 18, 436224000), ("1000x1000", 1000, 1000000),
+                                          ("1e4", 1, 10000)):
             sizes = torch_layouts.layout(name)
             self.assertEqual((len(sizes), sum(sizes)), (tensors, parameters), name)
-        for name in ("bert", "0", "0x5", "5x", "inf", "nan", "-3"):
+        for name in ("bert", "llama8b_0layers", "llama8b_33layers", "0", "0x5", "5x", "inf", "nan", "-3"):
             with self.assertRaisesRegex(ValueError, f"no layout {name}"):
                 torch_layouts.layout(name)
 

@@ -28,6 +28,16 @@ double memory_of(const Batch& batch) {
   return bytes;
 }
 
+void expect_partners(const Batch& batch) {
+  for (const Batch::Entry& entry : batch.entries) {
+    const auto is_partner = [&](const Batch::Entry& other) {
+      return other.measured.format->name == entry.measured.format->partner;
+    };
+    const bool needed = entry.reported && !entry.measured.format->partner.empty();
+    EXPECT_TRUE(!needed || std::ranges::any_of(batch.entries, is_partner)) << entry.measured.text();
+  }
+}
+
 TEST(Plan, ReportsEachCaseOnceWithItsPartnerBesideIt) {
   const Plan plan = make_plan(all_of(9e9));
   std::map<std::string, int> reported;
@@ -35,12 +45,8 @@ TEST(Plan, ReportsEachCaseOnceWithItsPartnerBesideIt) {
     EXPECT_LE(memory_of(batch), 9e9);
     for (const Batch::Entry& entry : batch.entries) {
       if (entry.reported) ++reported[entry.measured.text()];
-      const auto is_partner = [&](const Batch::Entry& other) {
-        return other.measured.format->name == entry.measured.format->partner;
-      };
-      const bool needed = entry.reported && !entry.measured.format->partner.empty();
-      EXPECT_TRUE(!needed || std::ranges::any_of(batch.entries, is_partner)) << entry.measured.text();
     }
+    expect_partners(batch);
   }
   EXPECT_EQ(reported.size(), 7u * 10 * 3 * 2);
   for (const auto& [text, times] : reported) EXPECT_EQ(times, 1) << text;
@@ -48,7 +54,7 @@ TEST(Plan, ReportsEachCaseOnceWithItsPartnerBesideIt) {
 }
 
 TEST(Plan, LeavesOutWhatDoesNotFit) {
-  const Plan plan = make_plan(all_of(1e9));
+  const Plan plan = make_plan(all_of(5e8));
   EXPECT_EQ(plan.left_out.size(), 7u * 10 * 2);
   EXPECT_NE(plan.left_out.front().find("GiB"), std::string::npos);
 }
@@ -58,14 +64,42 @@ TEST(Plan, ScalesLlamaToTheMemory) {
   options.layouts = {"llama8b"};
   EXPECT_EQ(layouts_of(options).front().name, "llama8b_1layer");
   options.memory = 80e9;
-  EXPECT_EQ(layouts_of(options).front().name, "llama8b_7layers");
-  EXPECT_TRUE(make_plan(options).left_out.empty());
+  EXPECT_EQ(layouts_of(options).front().name, "llama8b_8layers");
+  const Plan plan = make_plan(options);
+  EXPECT_TRUE(plan.left_out.empty());
+  for (const Batch& batch : plan.batches) expect_partners(batch);
   options.memory = 1e12;
   EXPECT_EQ(layouts_of(options).front().name, "llama8b_32layers");
 }
 
+TEST(Plan, TakesAsManyLlamaLayersAsAreAskedFor) {
+  BenchOptions options = all_of(1e12);
+  options.layouts = {"llama8b_1layer", "llama8b_2layers"};
+  EXPECT_EQ(layouts_of(options).at(0).parameters(), kLlamaLayerParameters);
+  EXPECT_EQ(layouts_of(options).at(1).parameters(), 2 * kLlamaLayerParameters);
+}
+
+// Half of 24 GiB: float32 has no room, and what is compared with it is alone.
+TEST(Plan, LeavesOutABillionParametersWhereTheyDoNotFit) {
+  BenchOptions options = all_of(12 * 0x1p30);
+  options.layouts = {"flat"};
+  options.sizes = {1'000'000'000};
+  std::size_t cases = 0;
+  const Plan plan = make_plan(options);
+  for (const Batch& batch : plan.batches) {
+    EXPECT_LE(memory_of(batch), options.memory);
+    for (const Batch::Entry& entry : batch.entries) cases += entry.reported ? 1 : 0;
+  }
+  EXPECT_EQ(cases + plan.left_out.size(), 7u * 10 * 2);
+  EXPECT_GT(cases, 0u);
+  EXPECT_NE(plan.left_out.front().find("f32 flat of 1000000000"), std::string::npos) << plan.left_out.front();
+  options.memory = 12e12;
+  EXPECT_TRUE(make_plan(options).left_out.empty());
+}
+
 TEST(Plan, RefusesALayoutThatItDoesNotKnow) {
-  for (const char* const name : {"resnet", "x10", "10x", "0x10", "10x20x"}) {
+  for (const char* const name :
+       {"resnet", "llama8b_0layers", "llama8b_33layers", "llama8b_2layer", "x10", "10x", "0x10", "10x20x"}) {
     BenchOptions options = all_of(1e9);
     options.layouts = {name};
     EXPECT_THROW((void)layouts_of(options), std::invalid_argument) << name;
