@@ -34,8 +34,16 @@ void write(const std::string& path, const std::string& text) {
   if (!file) throw std::runtime_error("onepass_bench: cannot write " + path);
 }
 
-Run measure_all(const BenchOptions& options) {
+/// What cases may take, beside what emptying the caches takes.
+double memory_for_cases(const BenchOptions& options, const Machine& machine) {
+  const double all = options.memory > 0.0 ? options.memory : machine.free_bytes() / 2.0;
+  if (!options.cold) return all;
+  return std::max(all - machine.emptying_bytes(std::ranges::max(options.threads)), 0.0);
+}
+
+Run measure_all(BenchOptions options) {
   const std::unique_ptr<Machine> machine = machine_of(options);
+  options.memory = memory_for_cases(options, *machine);
   const Plan plan = make_plan(options);
   Run run{.machine = machine->name(),
           .compiler = "gcc " __VERSION__,

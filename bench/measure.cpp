@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::int64_t kSmall = 2'000'000;
 constexpr int kRoundsOfSmall = 31, kRounds = 15;
+/// Last caches that streams take at most where the last one's content matters. Who passes through more has
+/// lost all but the end of it by then; the library itself then stops writing into it.
+constexpr double kOutgrown = 4.0;
 
 /// A subject, and where its contestants' samples are.
 struct Entered {
@@ -30,15 +33,19 @@ std::vector<double> by_equal_bytes(const Entered& entered, const std::string& na
   return seconds;
 }
 
+bool outgrows(const Machine& machine, const Subject& subject) {
+  return subject.memory() > kOutgrown * machine.cache_bytes();
+}
+
 class Reporter {
  public:
-  Reporter(Machine& machine, const std::vector<Entered>& entries, const Interleaved& sampled)
-      : machine_(machine), entries_(entries), sampled_(sampled) {}
+  Reporter(const Machine& machine, const std::vector<Entered>& entries, const Interleaved& sampled, bool cold)
+      : machine_(machine), entries_(entries), sampled_(sampled), cold_(cold) {}
 
   [[nodiscard]] Row row(const Entered& entered) const {
     const Subject& subject = *entered.subject;
     const Samples& own = sampled_.contestants[entered.first];
-    Row row{subject.measured()};
+    Row row{subject.measured(), caches(subject)};
     row.traffic = subject.traffic();
     row.memory = subject.memory();
     row.compared = entered.compared;
@@ -56,6 +63,11 @@ class Reporter {
   }
 
  private:
+  [[nodiscard]] Caches caches(const Subject& subject) const {
+    if (cold_) return Caches::cold;
+    return outgrows(machine_, subject) ? Caches::beyond : Caches::hot;
+  }
+
   static Spread scaled(const Spread& spread, double factor) {
     return {spread.median * factor, spread.low * factor, spread.high * factor};
   }
@@ -70,17 +82,32 @@ class Reporter {
             paired_ratio(seconds, sampled_.contestants[entered.first].seconds)};
   }
 
-  Machine& machine_;
+  const Machine& machine_;
   const std::vector<Entered>& entries_;
   const Interleaved& sampled_;
+  bool cold_;
 };
 
-SamplingRules sampling(const BenchOptions& options, std::int64_t parameters) {
-  const int usual = parameters < kSmall ? kRoundsOfSmall : kRounds;
+SamplingRules sampling(const BenchOptions& options, const Case& one, bool cold) {
+  const int usual = one.layout.parameters() < kSmall ? kRoundsOfSmall : kRounds;
   return {.rounds = options.rounds > 0 ? options.rounds : usual,
           .seconds = options.seconds,
           .patience = options.patience,
-          .best_of = options.best_of};
+          .best_of = options.best_of,
+          .cold = cold,
+          .threads = one.threads};
+}
+
+/// For each time that all samples are taken: whether of emptied caches. Where every model outgrows them there
+/// is one time, and nothing to empty.
+std::vector<bool> passes(const Machine& machine, const std::vector<Entered>& entries,
+                         const BenchOptions& options) {
+  const bool outgrown = std::ranges::all_of(
+      entries, [&](const Entered& entered) { return outgrows(machine, *entered.subject); });
+  std::vector<bool> cold;
+  if (options.hot || outgrown) cold.push_back(false);
+  if (options.cold && !outgrown) cold.push_back(true);
+  return cold;
 }
 
 }  // namespace
@@ -97,15 +124,17 @@ Measured measure(Machine& machine, const Batch& batch, const BenchOptions& optio
     }
     entries.push_back(std::move(entered));
   }
-  const std::int64_t parameters = batch.entries.front().measured.layout.parameters();
-  const Interleaved sampled = interleave(machine, contestants, sampling(options, parameters));
-  const Reporter reporter(machine, entries, sampled);
   Measured measured;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (batch.entries[i].reported) measured.rows.push_back(reporter.row(entries[i]));
+  for (const bool cold : passes(machine, entries, options)) {
+    const Interleaved sampled =
+        interleave(machine, contestants, sampling(options, batch.entries.front().measured, cold));
+    const Reporter reporter(machine, entries, sampled, cold);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (batch.entries[i].reported) measured.rows.push_back(reporter.row(entries[i]));
+    }
+    for (const Samples& one : sampled.contestants) measured.samples += static_cast<int>(one.seconds.size());
+    measured.disturbed += sampled.disturbed;
   }
-  for (const Samples& one : sampled.contestants) measured.samples += static_cast<int>(one.seconds.size());
-  measured.disturbed = sampled.disturbed;
   return measured;
 }
 

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
 namespace onepass::bench {
 namespace {
@@ -14,7 +13,7 @@ namespace {
 /// As they stand on the command line.
 struct Texts {
   std::vector<std::string> rules, formats, layouts, sizes, isas;
-  std::string device = "cpu";
+  std::string device = "cpu", caches = "hot";
   double gibibytes = 0.0;
   bool quick = false;
   bool no_baselines = false;
@@ -91,17 +90,6 @@ Device read_device(const std::string& text) {
   return Device::cuda(std::stoi(text.substr(5)));
 }
 
-/// Half of what is free.
-double default_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string name;
-  double kibibytes = 0.0;
-  for (std::string unit; file >> name >> kibibytes && std::getline(file, unit);) {
-    if (name == "MemAvailable:") return kibibytes * 1024.0 / 2.0;
-  }
-  return 4.0 * 1024 * 1024 * 1024;
-}
-
 void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
   const auto list = [&](const char* name, auto& target, const std::string& help) {
     app.add_option(name, target, help)->delimiter(',');
@@ -119,12 +107,17 @@ void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
 }
 
 void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
+  app.add_option("--caches", texts.caches,
+                 "hot: as the step before leaves them. cold: emptied before each sample, which then is one "
+                 "step, where the streams take at most four times the last cache. both. Default: hot")
+      ->check(CLI::IsMember({"hot", "cold", "both"}));
   app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 below 2e6 parameters, else 15")
       ->check(CLI::Range(1, 100000));
   app.add_option("--patience", options.patience,
                  "Seconds to wait for a quiet machine before a sample. Default: 0.02")
       ->check(CLI::Range(0.0, 3600.0));
-  app.add_option("--memory", texts.gibibytes, "GiB to use at most. Default: half of what is free")
+  app.add_option("--memory", texts.gibibytes,
+                 "GiB to use at most, on the device. Default: half of what is free")
       ->check(CLI::Range(0.01, 1e5));
   app.add_flag("--no-baselines", texts.no_baselines, "Neither the scalar loop nor the unfused step");
   app.add_flag("--quick", texts.quick, "Checks every rule, format and instruction set, and times little");
@@ -156,7 +149,9 @@ void complete(BenchOptions& options, const Texts& texts) {
   }
   options.isas = texts.quick && texts.isas.empty() ? available() : read_isas(or_else(texts.isas, {"best"}));
   options.device = read_device(texts.device);
-  options.memory = texts.gibibytes > 0.0 ? texts.gibibytes * 1024 * 1024 * 1024 : default_memory();
+  options.memory = texts.gibibytes * 0x1p30;
+  options.hot = texts.caches != "cold";
+  options.cold = texts.caches != "hot";
   options.baselines = !texts.no_baselines;
   if (!texts.quick) return;
   if (options.rounds == 0) options.rounds = 1;

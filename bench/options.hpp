@@ -25,7 +25,9 @@ struct BenchOptions {
   double seconds = 1e-3;  ///< Of a sample.
   double patience = 0.02;
   int best_of = 5;
-  double memory = 0.0;  ///< Bytes that a batch may take.
+  double memory = 0.0;  ///< Bytes that a batch may take. 0: half of what is free.
+  bool hot = true;      ///< Caches as the step before leaves them.
+  bool cold = false;    ///< Caches emptied before each sample, where the streams do not outgrow them.
   bool baselines = true;
   std::string json, markdown;  ///< Paths; empty for none, "-" for the standard output.
   std::string command;         ///< The command line, for the report.

@@ -18,6 +18,7 @@ constexpr long kToleratedSwitches = 2;
 constexpr int kMostRepeats = 1'000'000;
 
 int repeats_of(Machine& machine, const Contestant& contestant, double seconds) {
+  machine.warm_up(contestant.run);
   double once = machine.time(contestant.run, 1).seconds;
   if (once < seconds) once = std::min(once, machine.time(contestant.run, 4).seconds);
   return static_cast<int>(std::clamp(std::ceil(seconds / once), 1.0, double{kMostRepeats}));
@@ -28,22 +29,36 @@ struct Take {
   bool disturbed;
 };
 
-Take take(Machine& machine, const Contestant& contestant, int repeats, int best_of) {
+Take take_hot(Machine& machine, const Contestant& contestant, int repeats, int best_of) {
   const long before = involuntary_switches();
-  Elapsed best = machine.time(contestant.run, repeats);
-  for (int i = 1; i < (contestant.elements < kSmall ? best_of : 1); ++i) {
+  Elapsed best{};
+  for (int i = 0; i < (contestant.elements < kSmall ? best_of : 1); ++i) {
+    machine.warm_up(contestant.run);
     const Elapsed again = machine.time(contestant.run, repeats);
-    if (again.seconds < best.seconds) best = again;
+    if (i == 0 || again.seconds < best.seconds) best = again;
   }
   return {best, involuntary_switches() - before > kToleratedSwitches};
+}
+
+/// One call: a second would find what the first has left. It is short, so any switch disturbs it.
+Take take_cold(Machine& machine, const Contestant& contestant, int threads) {
+  machine.empty_caches(threads);
+  const long before = involuntary_switches();
+  const Elapsed elapsed = machine.time(contestant.run, 1);
+  return {elapsed, involuntary_switches() != before};
+}
+
+Take take(Machine& machine, const Contestant& contestant, int repeats, const SamplingRules& rules) {
+  return rules.cold ? take_cold(machine, contestant, rules.threads)
+                    : take_hot(machine, contestant, repeats, rules.best_of);
 }
 
 Take take_undisturbed(Machine& machine, const Contestant& contestant, int repeats,
                       const SamplingRules& rules) {
   const bool quiet = wait_until_quiet(rules.patience);
-  Take best = take(machine, contestant, repeats, rules.best_of);
+  Take best = take(machine, contestant, repeats, rules);
   for (int i = 0; i < kRetakes && best.disturbed; ++i) {
-    const Take again = take(machine, contestant, repeats, rules.best_of);
+    const Take again = take(machine, contestant, repeats, rules);
     if (!again.disturbed || again.elapsed.seconds < best.elapsed.seconds) best = again;
   }
   return {best.elapsed, best.disturbed || !quiet};
@@ -56,7 +71,7 @@ Interleaved interleave(Machine& machine, const std::vector<Contestant>& contesta
   Interleaved result{std::vector<Samples>(contestants.size()), 0};
   std::vector<int> repeats;
   for (const Contestant& contestant : contestants) {
-    repeats.push_back(repeats_of(machine, contestant, rules.seconds));
+    repeats.push_back(rules.cold ? 1 : repeats_of(machine, contestant, rules.seconds));
   }
   std::vector<std::size_t> order(contestants.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

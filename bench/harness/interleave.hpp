@@ -23,6 +23,8 @@ struct SamplingRules {
   double patience = 0.02;  ///< Seconds to wait at most, before a sample, for others to be quiet.
   int best_of = 5;         ///< How often a sample of little work is taken: the shortest counts.
   std::uint64_t seed = 1;  ///< Of the order within a round.
+  bool cold = false;       ///< Caches are emptied before each sample, and a sample is one call.
+  int threads = 1;         ///< Whose caches those are.
 };
 
 /// One contestant's times, a sample a round, in seconds a call.

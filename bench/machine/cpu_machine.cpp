@@ -1,8 +1,11 @@
 // cpu_machine.cpp - the host's processors and its clock.
 #include <chrono>
 #include <fstream>
+#include <optional>
 
+#include "bench/machine/cache_emptier.hpp"
 #include "bench/machine/machine.hpp"
+#include "onepass/cpu.hpp"
 
 namespace onepass::bench {
 namespace {
@@ -28,20 +31,42 @@ std::string family_and_model() {
   return family.empty() ? "" : " (family " + family + ", model " + model + ")";
 }
 
+/// What Linux calls available, and a guess where it says nothing.
+double available_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string name;
+  double kibibytes = 0.0;
+  for (std::string unit; file >> name >> kibibytes && std::getline(file, unit);) {
+    if (name == "MemAvailable:") return kibibytes * 1024.0;
+  }
+  return 0x1p33;
+}
+
 class CpuMachine final : public Machine {
  public:
   Device device() const override { return Device::cpu(); }
   std::string name() const override { return processor_name() + family_and_model(); }
   int launches() const override { return 1; }
+  double free_bytes() const override { return available_memory(); }
+  double cache_bytes() const override { return static_cast<double>(cpu_cache_bytes()); }
+  double emptying_bytes(int threads) const override { return CacheEmptier::bytes(threads); }
+
+  void warm_up(const std::function<void()>& work) override { work(); }
+  void empty_caches(int threads) override {
+    if (!emptier_ || emptier_->threads() != threads) emptier_.emplace(threads);
+    emptier_->run();
+  }
 
   Elapsed time(const std::function<void()>& work, int repeats) override {
     using Clock = std::chrono::steady_clock;
-    work();
     const Clock::time_point start = Clock::now();
     for (int i = 0; i < repeats; ++i) work();
     const double each = std::chrono::duration<double>(Clock::now() - start).count() / repeats;
     return {each, each};
   }
+
+ private:
+  std::optional<CacheEmptier> emptier_ = std::nullopt;  ///< Where one was needed.
 };
 
 }  // namespace

@@ -24,8 +24,20 @@ class Machine {
   [[nodiscard]] virtual std::string name() const = 0;  ///< "AMD EPYC", "NVIDIA H200"
   /// Launches, or dispatches to the threads, of one step without clipping.
   [[nodiscard]] virtual int launches() const = 0;
-  /// One call of `work`: the mean of `repeats` in a row, after one that is not counted and leaves the threads
-  /// awake and the caches as the work leaves them.
+  /// Bytes that nobody uses of the memory that models lie in.
+  [[nodiscard]] virtual double free_bytes() const = 0;
+  /// Bytes of the last cache before that memory.
+  [[nodiscard]] virtual double cache_bytes() const = 0;
+  /// Bytes that empty_caches() takes of that memory, for work on so many threads.
+  [[nodiscard]] virtual double emptying_bytes(int threads) const = 0;
+
+  /// Before a sample, one of these. Does the work once, which leaves the threads awake and the caches as the
+  /// work leaves them.
+  virtual void warm_up(const std::function<void()>& work) = 0;
+  /// Leaves nothing in the caches of what work on `threads` threads moves, and the threads awake.
+  virtual void empty_caches(int threads) = 0;
+
+  /// One call of `work`: the mean of `repeats` in a row.
   virtual Elapsed time(const std::function<void()>& work, int repeats) = 0;
 };
 

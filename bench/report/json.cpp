@@ -31,6 +31,7 @@ Json to_json(const Row& row) {
     json["isa"] = onepass::to_string(one.isa);
     json["threads"] = one.threads;
   }
+  json["caches"] = to_string(row.caches);
   json["bytes_per_parameter"] = row.traffic / parameters;
   json["memory_per_parameter"] = row.memory / parameters;
   json["elements_compared"] = row.compared;

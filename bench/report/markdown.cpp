@@ -1,6 +1,8 @@
 // markdown.cpp - the report as a table.
 #include <fmt/format.h>
 
+#include <array>
+
 #include "bench/report/report.hpp"
 #include "bench/rivals.hpp"
 
@@ -28,14 +30,19 @@ std::string line(const Row& row) {
   const std::string partner =
       row.over_partner ? fmt::format("{} of {}", text(*row.over_partner), row.partner) : "";
   return fmt::format(
-      "| {} | {} | {} | {} | {} | {:.4g} | {:.3g} | {:.3g} | {} | {} | {} | {} | {} | {:.3g} |\n",
+      "| {} | {} | {} | {} | {} | {} | {:.4g} | {:.3g} | {:.3g} | {} | {} | {} | {} | {} | {:.3g} | {} |\n",
       one.rule->name, one.format->name, one.layout.name, one.layout.parameters(), where(one),
-      row.traffic / static_cast<double>(one.layout.parameters()), own.nanoseconds.median,
-      own.gigabytes_per_second, ratio(row, kLimit), ratio(row, kCopy), partner, ratio(row, kScalar),
-      ratio(row, kUnfused), row.host_microseconds.median);
+      to_string(row.caches), row.traffic / static_cast<double>(one.layout.parameters()),
+      own.nanoseconds.median, own.gigabytes_per_second, ratio(row, kLimit), ratio(row, kCopy), partner,
+      ratio(row, kScalar), ratio(row, kUnfused), row.host_microseconds.median, row.launches);
 }
 
 }  // namespace
+
+std::string_view to_string(Caches caches) {
+  constexpr std::array<std::string_view, 3> kNames{"hot", "cold", "beyond"};
+  return kNames[static_cast<std::size_t>(caches)];
+}
 
 const Timing* Row::timing(const std::string& name) const {
   for (const Timing& one : timings) {
@@ -51,13 +58,15 @@ std::string to_markdown(const Run& run) {
       "Samples that others were in the way of: {:.0f}%.\n\n"
       "Share: of the time that the limit takes, a loop that only moves the step's bytes, and of a copy's. "
       "Scalar, unfused: their time over onepass's. Medians of ratios within a round, and their "
-      "quartiles.\n\n",
+      "quartiles. Caches: hot, as the step before left them; cold, emptied before each sample; beyond, not "
+      "emptied, for streams of more than four times the last cache.\n\n",
       run.machine, run.compiler, run.commit, run.date, run.command, 100.0 * run.disturbed);
   all +=
-      "| rule | format | layout | parameters | on | bytes each | ns each | GB/s | share of limit | share of "
+      "| rule | format | layout | parameters | on | caches | bytes each | ns each | GB/s | share of limit | "
+      "share of "
       "copy | "
-      "time over another format's | scalar | unfused | host us |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+      "time over another format's | scalar | unfused | host us | launches |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Row& row : run.rows) all += line(row);
   return all;
 }

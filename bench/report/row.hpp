@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/case.hpp"
@@ -19,8 +20,17 @@ struct Timing {
   Spread over_onepass;
 };
 
+/// What a step found in the caches.
+enum class Caches : unsigned char {
+  hot,     ///< What fits of what the step before had left.
+  cold,    ///< Nothing: they were emptied.
+  beyond,  ///< Next to nothing: the streams take several times the last cache, which was not emptied.
+};
+std::string_view to_string(Caches caches);
+
 struct Row {
   Case measured;
+  Caches caches = Caches::hot;
   double traffic = 0.0;       ///< Bytes that a step has to move.
   double memory = 0.0;        ///< Bytes of parameters, gradients, states.
   std::int64_t compared = 0;  ///< Elements whose step was compared with the step by hand.

@@ -5,31 +5,12 @@
 
 #include <algorithm>
 
+#include "bench/tests/fake_machine.hpp"
+
 namespace onepass::bench {
 namespace {
 
-/// Each call of a contestant's work takes what the contestant says.
-class Fake final : public Machine {
- public:
-  Device device() const override { return Device::cpu(); }
-  std::string name() const override { return "fake"; }
-  int launches() const override { return 1; }
-  Elapsed time(const std::function<void()>& work, int repeats) override {
-    work();
-    asked.push_back({current, repeats});
-    return {seconds, seconds / 2};
-  }
-
-  struct Asked {
-    int contestant;
-    int repeats;
-  };
-  std::vector<Asked> asked;
-  int current = 0;
-  double seconds = 0.0;
-};
-
-std::vector<Contestant> contestants(Fake& fake) {
+std::vector<Contestant> contestants(FakeMachine& fake) {
   std::vector<Contestant> all;
   for (int i = 0; i < 4; ++i) {
     const auto run = [&fake, i] {
@@ -42,7 +23,7 @@ std::vector<Contestant> contestants(Fake& fake) {
 }
 
 TEST(Interleave, GivesEachContestantItsTimes) {
-  Fake fake;
+  FakeMachine fake;
   const Interleaved sampled =
       interleave(fake, contestants(fake), {.rounds = 5, .seconds = 1e-3, .patience = 0.0});
   ASSERT_EQ(sampled.contestants.size(), 4u);
@@ -54,20 +35,42 @@ TEST(Interleave, GivesEachContestantItsTimes) {
 }
 
 TEST(Interleave, RepeatsWhatIsShort) {
-  Fake fake;
+  FakeMachine fake;
   interleave(fake, contestants(fake), {.rounds = 1, .seconds = 1e-3, .patience = 0.0});
-  for (const Fake::Asked& one : fake.asked) {
+  for (const FakeMachine::Asked& one : fake.asked) {
     if (one.repeats <= 4) continue;  // the first look at how long it takes
     EXPECT_EQ(one.repeats, one.contestant == 0 ? 10 : 5);
   }
-  EXPECT_TRUE(std::ranges::any_of(fake.asked, [](const Fake::Asked& one) { return one.repeats == 10; }));
+  EXPECT_TRUE(
+      std::ranges::any_of(fake.asked, [](const FakeMachine::Asked& one) { return one.repeats == 10; }));
+}
+
+TEST(Interleave, EmptiesTheCachesBeforeEachColdSampleOfOneCall) {
+  FakeMachine fake;
+  const auto all = contestants(fake);
+  const Interleaved sampled = interleave(
+      fake, all, {.rounds = 3, .seconds = 1e-3, .patience = 0.0, .best_of = 5, .cold = true, .threads = 2});
+  // A sample that lost its processor is taken again, with caches emptied again.
+  ASSERT_GE(fake.log.size(), 2u * 3 * all.size());
+  for (std::size_t i = 0; i < fake.log.size(); ++i) EXPECT_EQ(fake.log[i], i % 2 == 0 ? 'e' : 't') << i;
+  for (const FakeMachine::Asked& one : fake.asked) EXPECT_EQ(one.repeats, 1);
+  EXPECT_EQ(fake.emptied, 2);
+  EXPECT_EQ(sampled.contestants.front().seconds, std::vector<double>(3, 1e-4));
+}
+
+TEST(Interleave, WarmsUpBeforeEachHotSample) {
+  FakeMachine fake;
+  interleave(fake, contestants(fake), {.rounds = 3, .seconds = 1e-3, .patience = 0.0});
+  EXPECT_EQ(fake.log.find('e'), std::string::npos);
+  const std::size_t first = fake.log.size() - 2 * fake.log.size() / 4;  // past the looks at how long it takes
+  EXPECT_NE(fake.log.find("wtwtwt", first), std::string::npos) << fake.log;
 }
 
 TEST(Interleave, DrawsTheOrderAnewEachRound) {
-  Fake fake;
+  FakeMachine fake;
   interleave(fake, contestants(fake), {.rounds = 20, .seconds = 0.0, .patience = 0.0});
   std::vector<int> order;
-  for (const Fake::Asked& one : fake.asked) {
+  for (const FakeMachine::Asked& one : fake.asked) {
     if (order.empty() || order.back() != one.contestant) order.push_back(one.contestant);
   }
   int firsts = 0;

@@ -1,0 +1,48 @@
+// fake_machine.hpp - a machine whose times are made up.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/machine/machine.hpp"
+
+namespace onepass::bench {
+
+/// Each call of a contestant's work takes what the contestant says. Notes what it is asked for.
+class FakeMachine final : public Machine {
+ public:
+  Device device() const override { return Device::cpu(); }
+  std::string name() const override { return "fake"; }
+  int launches() const override { return 1; }
+  double free_bytes() const override { return 0.0; }
+  double cache_bytes() const override { return cache; }
+  double emptying_bytes(int /*threads*/) const override { return 0.0; }
+  void warm_up(const std::function<void()>& work) override {
+    work();
+    log += 'w';
+  }
+  void empty_caches(int threads) override {
+    emptied = threads;
+    log += 'e';
+  }
+  Elapsed time(const std::function<void()>& work, int repeats) override {
+    work();
+    log += 't';
+    asked.push_back({current, repeats});
+    return {seconds, seconds / 2};
+  }
+
+  struct Asked {
+    int contestant;
+    int repeats;
+  };
+  std::vector<Asked> asked;
+  std::string log;  ///< w: warmed up, e: emptied, t: timed.
+  int emptied = 0;  ///< Threads that caches were last emptied for.
+  double cache = 0.0;
+  int current = 0;
+  double seconds = 1e-6;
+};
+
+}  // namespace onepass::bench
