@@ -101,6 +101,8 @@ class GpuReport(unittest.TestCase):
         arguments = (machine.folder / "arguments").read_text()
         self.assertIn("--device cuda:0", arguments)
         self.assertIn("--memory 39.8", arguments)
+        for usual in ("llama8b_1layer", "1e4,1e6", "--caches both"):
+            self.assertIn(usual, arguments)
 
     def test_a_benchmark_that_fails_is_no_result(self):
         machine = Machine(self.temporary.name)
