@@ -38,8 +38,8 @@ struct Interleaved {
   int disturbed = 0;                 ///< Samples that were taken while others were using the processors.
 };
 
-/// Each round takes one sample of each contestant, in an order drawn anew. One that lost its
-/// processor more than twice is taken again, three times at most.
+/// Each round takes one sample of each contestant, in an order drawn anew. One that lost its processor more
+/// than twice, a cold one that lost it at all, is taken again, three times at most.
 Interleaved interleave(Machine& machine, const std::vector<Contestant>& contestants,
                        const SamplingRules& rules);
 
