@@ -208,7 +208,8 @@ struct SplitBlock {
       H::store(to + i + H::kLanes, Lanes<kOrder>::last(lower, upper));
     }
   }
-  static ONEPASS_LANE void encode(const float* from, std::uint16_t* elements, std::uint16_t* remainders) {
+  static ONEPASS_LANE void encode(const float* from, std::uint16_t* elements, std::uint16_t* remainders,
+                                  Nearest /*how*/, Writes /*writes*/) {
     for (int i = 0; i < kBlock; i += kSpan) {
       const auto x = Split<kOrder>::canonical(from + i);
       const H::Whole element = H::plus_one_if_above(x.upper, x.lower, H::all(0x7fff7fffu));

@@ -1,11 +1,14 @@
-// sweep_blocks.hpp - one chunk of 16-bit parameters, 32 elements at a time: widened, moved, narrowed.
+// sweep_blocks.hpp - one chunk of 16-bit parameters, 32 elements at a time: widened, moved, and after a while
+// narrowed.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "host/cpu/block_codec.hpp"
@@ -16,49 +19,52 @@
 namespace onepass::cpu {
 namespace {
 
-/// A stream's numbers of one block, in float32. The arrays are written and read by whole vectors, whose
-/// number the compiler knows: it leaves them in registers, and the loop between is the rule's alone.
-template <class Codec, Order kOrder, class Element = typename Codec::Element>
-struct Block {
+/// A stream's numbers of one block, in float32. The array is written and read by whole vectors, whose number
+/// the compiler knows: it leaves it in registers, and the loop that reads it is the rule's alone.
+template <class Codec, Order kOrder>
+struct Loaded {
   alignas(64) float values[kBlock];
 
-  ONEPASS_LANE explicit Block(const Element* from) { BlockCodec<Codec, kOrder>::decode(from, values); }
-  [[nodiscard]] ONEPASS_LANE float get(int i) const { return values[i]; }
-  ONEPASS_LANE void set(int i, float x) { values[i] = x; }
-  template <class How>
-  ONEPASS_LANE void store(Element* to, How how) const {
-    BlockCodec<Codec, kOrder>::encode(values, to, how);
+  ONEPASS_LANE explicit Loaded(const typename Codec::Element* from) {
+    BlockCodec<Codec, kOrder>::decode(from, values);
   }
 };
 
 /// Float32 is moved where it lies.
-template <Order kOrder, class Element>
-struct Block<storage::Float32, kOrder, Element> {
-  Element* at;
+template <Order kOrder>
+struct Loaded<storage::Float32, kOrder> {
+  const float* values;
 
-  ONEPASS_LANE explicit Block(Element* from) : at(from) {}
-  [[nodiscard]] ONEPASS_LANE float get(int i) const { return at[i]; }
-  ONEPASS_LANE void set(int i, float x) { at[i] = x; }
-  template <class How>
-  ONEPASS_LANE void store(Element* /*to*/, How /*how*/) const {}
+  ONEPASS_LANE explicit Loaded(const float* from) : values(from) {}
 };
+
+/// Where the rule leaves a stream's numbers: beside it, until they are narrowed, or where they lie.
+template <class Codec>
+ONEPASS_LANE float* moved_to(float* beside, typename Codec::Element* stream) {
+  if constexpr (std::is_same_v<Codec, storage::Float32>) {
+    return stream;
+  } else {
+    return beside;
+  }
+}
+
+template <class Codec, Order kOrder, class How>
+ONEPASS_LANE void narrow(const float* moved, typename Codec::Element* to, How how) {
+  if constexpr (!std::is_same_v<Codec, storage::Float32>) BlockCodec<Codec, kOrder>::encode(moved, to, how);
+}
 
 /// A parameter and what it keeps beside it, element by element.
 template <class Param, Order kOrder>
 struct ParamBlock {
   static_assert(kOrder == Order::natural);
-  using Element = typename Param::Element;
-  using Remainder = typename Param::Remainder;
 
-  alignas(64) float values[kBlock];
-
-  ONEPASS_LANE ParamBlock(const Element* element, const Remainder* remainder) {
-    for (int i = 0; i < kBlock; ++i) values[i] = Param::decode(element[i], remainder[i]);
+  static ONEPASS_LANE void decode(const typename Param::Element* element,
+                                  const typename Param::Remainder* remainder, float* to) {
+    for (int i = 0; i < kBlock; ++i) to[i] = Param::decode(element[i], remainder[i]);
   }
-  [[nodiscard]] ONEPASS_LANE float get(int i) const { return values[i]; }
-  ONEPASS_LANE void set(int i, float x) { values[i] = x; }
-  ONEPASS_LANE void store(Element* element, Remainder* remainder, Nearest /*how*/, Writes /*writes*/) const {
-    for (int i = 0; i < kBlock; ++i) Param::encode(values[i], element[i], remainder[i]);
+  static ONEPASS_LANE void encode(const float* from, typename Param::Element* element,
+                                  typename Param::Remainder* remainder, Nearest /*how*/, Writes /*writes*/) {
+    for (int i = 0; i < kBlock; ++i) Param::encode(from[i], element[i], remainder[i]);
   }
 };
 
@@ -70,49 +76,53 @@ template <class Low>
 inline constexpr bool kHasNarrowed<storage::WithMaster<Low>> = kHasNarrowed<Low>;
 
 template <class Codec, Order kOrder>
-struct ParamBlock<storage::Alone<Codec>, kOrder> : Block<Codec, kOrder> {
-  ONEPASS_LANE ParamBlock(typename Codec::Element* element, storage::NoRemainder* /*remainder*/)
-      : Block<Codec, kOrder>(element) {}
+struct ParamBlock<storage::Alone<Codec>, kOrder> {
+  using Element = typename Codec::Element;
+  using Remainder = storage::NoRemainder;
+
+  static ONEPASS_LANE void decode(const Element* element, const Remainder* /*remainder*/, float* to) {
+    BlockCodec<Codec, kOrder>::decode(element, to);
+  }
   template <class How>
-  ONEPASS_LANE void store(typename Codec::Element* element, storage::NoRemainder* /*remainder*/, How how,
-                          Writes /*writes*/) const {
-    Block<Codec, kOrder>::store(element, how);
+  static ONEPASS_LANE void encode(const float* from, Element* element, Remainder* /*remainder*/, How how,
+                                  Writes /*writes*/) {
+    BlockCodec<Codec, kOrder>::encode(from, element, how);
   }
 };
 
 template <class Low, Order kOrder>
 struct ParamBlock<storage::WithMaster<Low>, kOrder> {
-  alignas(64) float values[kBlock];
-  float* master;
+  using Element = typename Low::Element;
 
-  ONEPASS_LANE ParamBlock(typename Low::Element* /*element*/, float* remainder) : master(remainder) {}
-  [[nodiscard]] ONEPASS_LANE float get(int i) const { return master[i]; }
-  ONEPASS_LANE void set(int i, float x) { values[i] = master[i] = x; }
   template <class How>
-  ONEPASS_LANE void store(typename Low::Element* element, float* /*remainder*/, How how,
-                          Writes writes) const {
-    BlockCodec<Low, kOrder>::encode(values, element, how, writes);
+  static ONEPASS_LANE void encode(const float* from, Element* element, float* /*master*/, How how,
+                                  Writes writes) {
+    BlockCodec<Low, kOrder>::encode(from, element, how, writes);
   }
 };
 
 #if defined(__AVX2__)
 
 template <Order kOrder>
-struct ParamBlock<storage::SplitBFloat16, kOrder> {
+struct ParamBlock<storage::SplitBFloat16, kOrder> : SplitBlock<kOrder> {};
+
+#endif
+
+template <class Param, Order kOrder>
+struct LoadedParam {
   alignas(64) float values[kBlock];
 
-  ONEPASS_LANE ParamBlock(std::uint16_t* element, std::uint16_t* remainder) {
-    SplitBlock<kOrder>::decode(element, remainder, values);
-  }
-  [[nodiscard]] ONEPASS_LANE float get(int i) const { return values[i]; }
-  ONEPASS_LANE void set(int i, float x) { values[i] = x; }
-  ONEPASS_LANE void store(std::uint16_t* element, std::uint16_t* remainder, Nearest /*how*/,
-                          Writes /*writes*/) const {
-    SplitBlock<kOrder>::encode(values, element, remainder);
+  ONEPASS_LANE LoadedParam(const typename Param::Element* element,
+                           const typename Param::Remainder* remainder) {
+    ParamBlock<Param, kOrder>::decode(element, remainder, values);
   }
 };
 
-#endif
+template <class Low, Order kOrder>
+struct LoadedParam<storage::WithMaster<Low>, kOrder> : Loaded<storage::Float32, kOrder> {
+  ONEPASS_LANE LoadedParam(const typename Low::Element* /*element*/, const float* master)
+      : Loaded<storage::Float32, kOrder>(master) {}
+};
 
 /// Where a run's streams are.
 template <class Streams, std::size_t kStates>
@@ -126,6 +136,7 @@ struct Run {
   /// An element meets its gradient and its states: all in pairs, or none.
   static constexpr bool kPairs = kHasPairs<typename Format::Param> && kHasPairs<GradCodec> &&
                                  (kStates == 0 || kHasPairs<typename Format::State>);
+  static constexpr bool kHasMaster = std::is_same_v<Remainder, float>;
   static constexpr Order kOrder = kPairs ? Order::pairs : Order::natural;
 
   Param* param;
@@ -142,9 +153,12 @@ struct Run {
     }
     return run;
   }
+  [[nodiscard]] ONEPASS_LANE Remainder* remainder_from(std::int64_t i) const {
+    return Format::kHasRemainder ? remainder + i : nullptr;
+  }
   /// The same from `i` elements on.
   [[nodiscard]] Run from(std::int64_t i) const {
-    Run run{param + i, Format::kHasRemainder ? remainder + i : nullptr, grad + i, {}, writes};
+    Run run{param + i, remainder_from(i), grad + i, {}, writes};
     for (std::size_t state = 0; state < kStates; ++state) run.states[state] = states[state] + i;
     return run;
   }
@@ -205,31 +219,68 @@ struct ByDraws {
   }
 };
 
+/// Blocks that are moved before the first of them is narrowed. Narrowing waits for the rule's roots and
+/// divisions: where it is much, of several streams, the processor has no room to begin the next block's.
+template <class At, std::size_t kStates>
+inline constexpr int kWaiting = (At::Format::kHasRemainder && !At::kHasMaster) ||
+                                        (At::Format::kHasLossyStates && kStates > 0)
+                                    ? 2
+                                    : 0;
+
+/// One block, through the rule: into `moved` its parameters, beside their master if they have one, and after
+/// them its states.
+template <class Variant, bool kPlain, class At, class Rule, std::size_t... kState, class... To>
+ONEPASS_LANE void move_block(const rule::TensorCoefficients<Rule>& k, const At& run, std::int64_t i,
+                             std::index_sequence<kState...> /*states*/, float* __restrict moved,
+                             To* __restrict... moved_state) {
+  using Format = typename At::Format;
+  using State = Loaded<typename Format::State, At::kOrder>;
+  const LoadedParam<typename Format::Param, At::kOrder> param(run.param + i, run.remainder_from(i));
+  const Loaded<typename At::GradCodec, At::kOrder> grad(run.grad + i);
+  [[maybe_unused]] const std::array<State, sizeof...(kState)> states{State(run.states[kState] + i)...};
+#pragma GCC ivdep
+  for (int j = 0; j < kBlock; ++j) {
+    float p = param.values[j], value[sizeof...(kState) + 1] = {states[kState].values[j]...};
+    rule::move<Variant, Format::kHasLossyStates, kPlain>(k, p, grad.values[j], value[kState]...);
+    if constexpr (At::kHasMaster) run.remainder[i + j] = p;
+    moved[j] = p;
+    ((moved_state[j] = value[kState]), ...);
+  }
+}
+
+/// What move_block() has left, as it is stored: `moved` has the states', and after them the parameter's.
+template <class Variant, class At, class Rounding, std::size_t... kState>
+ONEPASS_LANE void store_block(const float (*moved)[kBlock], const At run, std::int64_t i,
+                              const Rounding rounding, std::index_sequence<kState...> /*states*/) {
+  using Format = typename At::Format;
+  constexpr std::size_t kParamHalf = std::max(rule::kGroupHalves<Format, Variant>, 1) - 1;
+  ParamBlock<typename Format::Param, At::kOrder>::encode(
+      moved[sizeof...(kState)], run.param + i, run.remainder_from(i), rounding.of(i, kParamHalf), run.writes);
+  (...,
+   narrow<typename Format::State, At::kOrder>(moved[kState], run.states[kState] + i, rounding.of(i, kState)));
+}
+
 /// Whole blocks. The coefficients and pointers are local copies, so that no store can change them; buffers
 /// are known not to overlap (checked when they are registered), which ivdep passes on. A function of its own,
 /// so that what the compiler made of it can be found; and one, not another for the block that is cut short.
 template <class Variant, bool kPlain, class At, class Rounding, class Rule, std::size_t... kState>
 __attribute__((noinline, noclone)) void sweep_blocks(const rule::TensorCoefficients<Rule> k, const At run,
                                                      std::int64_t count, const Rounding rounding,
-                                                     std::index_sequence<kState...> /*states*/) {
+                                                     std::index_sequence<kState...> states) {
   using Format = typename At::Format;
-  constexpr Order kOrder = At::kOrder;
-  constexpr std::size_t kParamHalf = std::max(rule::kGroupHalves<Format, Variant>, 1) - 1;
-  using State = Block<typename Format::State, kOrder>;
+  using State = typename Format::State;
+  constexpr std::int64_t kWait = kWaiting<At, sizeof...(kState)> * kBlock;
+  constexpr std::size_t kRing = std::bit_ceil(std::size_t{kWaiting<At, sizeof...(kState)>} + 1);
+  alignas(64) float waiting[kRing][sizeof...(kState) + 1][kBlock];
+  const auto beside = [&](std::int64_t i) { return waiting[static_cast<std::size_t>(i / kBlock) % kRing]; };
   for (std::int64_t i = 0; i < count; i += kBlock) {
-    typename At::Remainder* const remainder = Format::kHasRemainder ? run.remainder + i : nullptr;
-    ParamBlock<typename Format::Param, kOrder> param(run.param + i, remainder);
-    const Block<typename At::GradCodec, kOrder, const typename At::Grad> grad(run.grad + i);
-    [[maybe_unused]] std::array<State, sizeof...(kState)> states{State(run.states[kState] + i)...};
-#pragma GCC ivdep
-    for (int j = 0; j < kBlock; ++j) {
-      float p = param.get(j), value[sizeof...(kState) + 1] = {states[kState].get(j)...};
-      rule::move<Variant, Format::kHasLossyStates, kPlain>(k, p, grad.get(j), value[kState]...);
-      param.set(j, p);
-      (..., states[kState].set(j, value[kState]));
-    }
-    param.store(run.param + i, remainder, rounding.of(i, kParamHalf), run.writes);
-    (..., states[kState].store(run.states[kState] + i, rounding.of(i, kState)));
+    auto* const moved = beside(i);
+    move_block<Variant, kPlain>(k, run, i, states, moved[sizeof...(kState)],
+                                moved_to<State>(moved[kState], run.states[kState] + i)...);
+    if (i >= kWait) store_block<Variant>(beside(i - kWait), run, i - kWait, rounding, states);
+  }
+  for (std::int64_t i = std::max(count - kWait, std::int64_t{0}); i < count; i += kBlock) {
+    store_block<Variant>(beside(i), run, i, rounding, states);
   }
 }
 
