@@ -39,8 +39,9 @@ bool outgrows(const Machine& machine, const Subject& subject) {
 
 class Reporter {
  public:
-  Reporter(const Machine& machine, const std::vector<Entered>& entries, const Interleaved& sampled, bool cold)
-      : machine_(machine), entries_(entries), sampled_(sampled), cold_(cold) {}
+  Reporter(const Machine& machine, const std::vector<Entered>& entries, const Interleaved& sampled,
+           Caches found)
+      : machine_(machine), entries_(entries), sampled_(sampled), found_(found) {}
 
   [[nodiscard]] Row row(const Entered& entered) const {
     const Subject& subject = *entered.subject;
@@ -64,8 +65,7 @@ class Reporter {
 
  private:
   [[nodiscard]] Caches caches(const Subject& subject) const {
-    if (cold_) return Caches::cold;
-    return outgrows(machine_, subject) ? Caches::beyond : Caches::hot;
+    return found_ == Caches::hot && outgrows(machine_, subject) ? Caches::beyond : found_;
   }
 
   static Spread scaled(const Spread& spread, double factor) {
@@ -85,29 +85,32 @@ class Reporter {
   const Machine& machine_;
   const std::vector<Entered>& entries_;
   const Interleaved& sampled_;
-  bool cold_;
+  Caches found_;
 };
 
-SamplingRules sampling(const BenchOptions& options, const Case& one, bool cold) {
+SamplingRules sampling(const BenchOptions& options, const Case& one, Caches found) {
   const int usual = one.layout.parameters() < kSmall ? kRoundsOfSmall : kRounds;
   return {.rounds = options.rounds > 0 ? options.rounds : usual,
           .seconds = options.seconds,
           .patience = options.patience,
           .best_of = options.best_of,
-          .cold = cold,
-          .threads = one.threads};
+          .cold = found == Caches::cold,
+          .threads = one.threads,
+          .rest = options.rest,
+          .burst = options.burst};
 }
 
-/// For each time that all samples are taken: whether of emptied caches. Where every model outgrows them there
-/// is one time, and nothing to empty.
-std::vector<bool> passes(const Machine& machine, const std::vector<Entered>& entries,
-                         const BenchOptions& options) {
+/// For each time that all samples are taken: what they find. Where every model outgrows the caches there is
+/// one time, and nothing to empty.
+std::vector<Caches> passes(const Machine& machine, const std::vector<Entered>& entries,
+                           const BenchOptions& options) {
+  if (options.rest > 0.0) return {Caches::rested};
   const bool outgrown = std::ranges::all_of(
       entries, [&](const Entered& entered) { return outgrows(machine, *entered.subject); });
-  std::vector<bool> cold;
-  if (options.hot || outgrown) cold.push_back(false);
-  if (options.cold && !outgrown) cold.push_back(true);
-  return cold;
+  std::vector<Caches> found;
+  if (options.hot || outgrown) found.push_back(Caches::hot);
+  if (options.cold && !outgrown) found.push_back(Caches::cold);
+  return found;
 }
 
 }  // namespace
@@ -125,10 +128,10 @@ Measured measure(Machine& machine, const Batch& batch, const BenchOptions& optio
     entries.push_back(std::move(entered));
   }
   Measured measured;
-  for (const bool cold : passes(machine, entries, options)) {
+  for (const Caches found : passes(machine, entries, options)) {
     const Interleaved sampled =
-        interleave(machine, contestants, sampling(options, batch.entries.front().measured, cold));
-    const Reporter reporter(machine, entries, sampled, cold);
+        interleave(machine, contestants, sampling(options, batch.entries.front().measured, found));
+    const Reporter reporter(machine, entries, sampled, found);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (batch.entries[i].reported) measured.rows.push_back(reporter.row(entries[i]));
     }

@@ -15,6 +15,7 @@ struct Texts {
   std::vector<std::string> rules, formats, layouts, sizes, isas;
   std::string device = "cpu", caches = "hot";
   double gibibytes = 0.0;
+  double rest_milliseconds = 0.0;
   bool quick = false;
   bool no_baselines = false;
 };
@@ -111,6 +112,14 @@ void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
                  "hot: as the step before leaves them. cold: emptied before each sample, which then is one "
                  "step, where the streams take at most four times the last cache. both. Default: hot")
       ->check(CLI::IsMember({"hot", "cold", "both"}));
+  auto* const rest = app.add_option("--rest", texts.rest_milliseconds,
+                                    "Milliseconds that all rest before each sample, until threads sleep. A "
+                                    "sample then is --burst steps in a row, and caches are as they are")
+                         ->check(CLI::Range(0.2, 1e4))
+                         ->excludes("--caches");
+  app.add_option("--burst", options.burst, "Steps of a sample after a --rest. Default: 1")
+      ->check(CLI::Range(1, 1000000))
+      ->needs(rest);
   app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 below 2e6 parameters, else 15")
       ->check(CLI::Range(1, 100000));
   app.add_option("--patience", options.patience,
@@ -152,6 +161,7 @@ void complete(BenchOptions& options, const Texts& texts) {
   options.memory = texts.gibibytes * 0x1p30;
   options.hot = texts.caches != "cold";
   options.cold = texts.caches != "hot";
+  options.rest = texts.rest_milliseconds * 1e-3;
   options.baselines = !texts.no_baselines;
   if (!texts.quick) return;
   if (options.rounds == 0) options.rounds = 1;

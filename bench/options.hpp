@@ -28,6 +28,8 @@ struct BenchOptions {
   double memory = 0.0;  ///< Bytes that a batch may take. 0: half of what is free.
   bool hot = true;      ///< Caches as the step before leaves them.
   bool cold = false;    ///< Caches emptied before each sample, where the streams do not outgrow them.
+  double rest = 0.0;    ///< Seconds that all rest before each sample, instead of either; 0: they do not.
+  int burst = 1;        ///< Steps of a sample after a rest.
   bool baselines = true;
   std::string json, markdown;  ///< Paths; empty for none, "-" for the standard output.
   std::string command;         ///< The command line, for the report.

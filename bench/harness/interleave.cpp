@@ -2,9 +2,11 @@
 #include "bench/harness/interleave.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "bench/harness/quiet.hpp"
 
@@ -48,7 +50,16 @@ Take take_cold(Machine& machine, const Contestant& contestant, int threads) {
   return {elapsed, involuntary_switches() != before};
 }
 
+/// The mean of a burst, of which the first call finds the threads asleep.
+Take take_rested(Machine& machine, const Contestant& contestant, const SamplingRules& rules) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(rules.rest));
+  const long before = involuntary_switches();
+  const Elapsed elapsed = machine.time(contestant.run, rules.burst);
+  return {elapsed, involuntary_switches() - before > kToleratedSwitches};
+}
+
 Take take(Machine& machine, const Contestant& contestant, int repeats, const SamplingRules& rules) {
+  if (rules.rest > 0.0) return take_rested(machine, contestant, rules);
   return rules.cold ? take_cold(machine, contestant, rules.threads)
                     : take_hot(machine, contestant, repeats, rules.best_of);
 }
@@ -71,7 +82,8 @@ Interleaved interleave(Machine& machine, const std::vector<Contestant>& contesta
   Interleaved result{std::vector<Samples>(contestants.size()), 0};
   std::vector<int> repeats;
   for (const Contestant& contestant : contestants) {
-    repeats.push_back(rules.cold ? 1 : repeats_of(machine, contestant, rules.seconds));
+    const bool fixed = rules.cold || rules.rest > 0.0;
+    repeats.push_back(fixed ? 1 : repeats_of(machine, contestant, rules.seconds));
   }
   std::vector<std::size_t> order(contestants.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

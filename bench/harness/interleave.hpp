@@ -25,6 +25,8 @@ struct SamplingRules {
   std::uint64_t seed = 1;  ///< Of the order within a round.
   bool cold = false;       ///< Caches are emptied before each sample, and a sample is one call.
   int threads = 1;         ///< Whose caches those are.
+  double rest = 0.0;       ///< Seconds that all sleep before each sample, and it is a burst; 0: they do not.
+  int burst = 1;           ///< Calls of a sample after a rest.
 };
 
 /// One contestant's times, a sample a round, in seconds a call.

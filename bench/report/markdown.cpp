@@ -40,7 +40,7 @@ std::string line(const Row& row) {
 }  // namespace
 
 std::string_view to_string(Caches caches) {
-  constexpr std::array<std::string_view, 3> kNames{"hot", "cold", "beyond"};
+  constexpr std::array<std::string_view, 4> kNames{"hot", "cold", "beyond", "rested"};
   return kNames[static_cast<std::size_t>(caches)];
 }
 
@@ -59,7 +59,8 @@ std::string to_markdown(const Run& run) {
       "Share: of the time that the limit takes, a loop that only moves the step's bytes, and of a copy's. "
       "Scalar, unfused: their time over onepass's. Medians of ratios within a round, and their "
       "quartiles. Caches: hot, as the step before left them; cold, emptied before each sample; beyond, not "
-      "emptied, for streams of more than four times the last cache.\n\n",
+      "emptied, for streams of more than four times the last cache; rested, as left, by threads that "
+      "sleep since.\n\n",
       run.machine, run.compiler, run.commit, run.date, run.command, 100.0 * run.disturbed);
   all +=
       "| rule | format | layout | parameters | on | caches | bytes each | ns each | GB/s | share of limit | "

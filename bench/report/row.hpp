@@ -20,11 +20,12 @@ struct Timing {
   Spread over_onepass;
 };
 
-/// What a step found in the caches.
+/// What a step found.
 enum class Caches : unsigned char {
-  hot,     ///< What fits of what the step before had left.
+  hot,     ///< In the caches what fits of what the step before had left.
   cold,    ///< Nothing: they were emptied.
   beyond,  ///< Next to nothing: the streams take several times the last cache, which was not emptied.
+  rested,  ///< As without, but nobody has worked for a while: the threads sleep.
 };
 std::string_view to_string(Caches caches);
 

@@ -84,6 +84,21 @@ TEST(Caches, AreNotEmptiedOfWhatOutgrowsThem) {
   EXPECT_EQ(machine.log.find('e'), std::string::npos);
 }
 
+TEST(Caches, AreAsTheyWereAfterARest) {
+  FakeMachine machine;
+  machine.cache = 1e6;
+  BenchOptions options;
+  options.rounds = 2;
+  options.patience = 0.0;
+  options.rest = 2e-4;
+  options.burst = 7;
+  const std::vector<Row> rows = measure(machine, batch_of({"f32"}), options).rows;
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(to_string(rows.front().caches), "rested");
+  EXPECT_EQ(machine.emptied, 0);
+  EXPECT_EQ(machine.asked.back().repeats, 7);
+}
+
 TEST(Caches, AreNamedInTheReports) {
   FakeMachine machine;
   machine.cache = 1e6;

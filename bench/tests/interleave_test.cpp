@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <string>
 
 #include "bench/tests/fake_machine.hpp"
 
@@ -64,6 +66,17 @@ TEST(Interleave, WarmsUpBeforeEachHotSample) {
   EXPECT_EQ(fake.log.find('e'), std::string::npos);
   const std::size_t first = fake.log.size() - 2 * fake.log.size() / 4;  // past the looks at how long it takes
   EXPECT_NE(fake.log.find("wtwtwt", first), std::string::npos) << fake.log;
+}
+
+TEST(Interleave, RestsBeforeEachBurst) {
+  FakeMachine fake;
+  const auto start = std::chrono::steady_clock::now();
+  interleave(fake, contestants(fake), {.rounds = 3, .patience = 0.0, .rest = 1e-3, .burst = 12});
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  EXPECT_GE(took.count(), 1e-3 * static_cast<double>(fake.asked.size()));
+  EXPECT_GE(fake.asked.size(), 3u * 4);  // more where one lost its processor
+  EXPECT_EQ(fake.log, std::string(fake.asked.size(), 't'));
+  for (const FakeMachine::Asked& one : fake.asked) EXPECT_EQ(one.repeats, 12);
 }
 
 TEST(Interleave, DrawsTheOrderAnewEachRound) {
