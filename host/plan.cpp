@@ -49,15 +49,18 @@ std::vector<std::int64_t> element_offsets(std::span<const kernels::Chunk> chunks
   return offsets;
 }
 
-ChunkRange share_of(std::span<const std::int64_t> offsets, int thread, int threads) {
-  const auto boundary = [&](int before) {
-    // Split so that no product overflows: 2^63 elements times 1,024 threads.
-    const std::int64_t total = offsets.back();
-    const std::int64_t target = total / threads * before + total % threads * before / threads;
-    return std::lower_bound(offsets.begin(), offsets.end() - 1, target) - offsets.begin();
-  };
-  const std::int64_t last = thread + 1 == threads ? std::int64_t(offsets.size()) - 1 : boundary(thread + 1);
-  return {boundary(thread), last};
+std::vector<std::int64_t> cut_into_shares(std::span<const std::int64_t> offsets, int count) {
+  const std::int64_t total = offsets.back(), chunks = std::ssize(offsets) - 1;
+  std::vector<std::int64_t> firsts;
+  firsts.reserve(static_cast<std::size_t>(count) + 1);
+  for (std::int64_t share = 0, chunk = 0; share < count; ++share) {
+    // Split so that no product overflows: 2^63 elements times 2^20 shares.
+    const std::int64_t before = total / count * share + total % count * share / count;
+    while (chunk < chunks && offsets[static_cast<std::size_t>(chunk)] < before) ++chunk;
+    firsts.push_back(chunk);
+  }
+  firsts.push_back(chunks);
+  return firsts;
 }
 
 }  // namespace onepass

@@ -34,8 +34,8 @@ struct ChunkRange {
   std::int64_t last;
 };
 
-/// The share of one thread: consecutive chunks with as nearly equal elements as whole chunks allow. The
-/// shares of all threads cover every chunk once.
-ChunkRange share_of(std::span<const std::int64_t> offsets, int thread, int threads);
+/// Consecutive chunks, cut into `count` shares with as nearly equal elements as whole chunks allow: the first
+/// chunk of each, and in the end the number of chunks.
+std::vector<std::int64_t> cut_into_shares(std::span<const std::int64_t> offsets, int count);
 
 }  // namespace onepass

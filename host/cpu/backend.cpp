@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/cpu/float_environment.hpp"
@@ -35,6 +36,23 @@ struct CpuLoops {
   bool narrows;  ///< As cpu::Stores says.
 };
 
+/// Work that threads share, and where it is cut. Once for all steps: to search what each part has would
+/// take a twentieth of its time.
+struct SharedWork {
+  cpu::PoolRun run{1, 1, 0.0};
+  std::vector<std::int64_t> firsts{0, 0};  ///< As cut_into_shares() makes them.
+
+  static SharedWork of(std::span<const std::int64_t> offsets, int threads) {
+    const double nanoseconds = kNanosecondsAnElement * static_cast<double>(offsets.back());
+    const cpu::PoolRun run = cpu::cut(nanoseconds, std::ssize(offsets) - 1, threads);
+    return {run, cut_into_shares(offsets, run.parts)};
+  }
+  [[nodiscard]] ChunkRange part(int part) const {
+    const auto at = static_cast<std::size_t>(part);
+    return {firsts[at], firsts[at + 1]};
+  }
+};
+
 /// What one thread has measured. On cache lines of its own.
 struct alignas(64) Partial {
   kernels::Reduction value;
@@ -52,7 +70,11 @@ class CpuBackend final : public Backend {
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
   void plan(const WorkPlan& plan) override {
-    plan_ = plan;
+    SharedWork chunks = SharedWork::of(plan.chunks, threads_), pieces = SharedWork::of(plan.pieces, threads_);
+    runs_ = plan.runs;
+    chunks_ = std::move(chunks);
+    pieces_ = std::move(pieces);
+    has_followers_ = plan.has_followers;
     stores_.unread = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_)
                          ? cpu::Writes::past_cache
                          : cpu::Writes::through_cache;
@@ -64,11 +86,11 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       ops_.prepare(table);
     }
-    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) { sweep(table, share); });
+    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) { sweep(table, share); });
   }
 
   void zero_grad(const kernels::Table& table, Stream /*stream*/) override {
-    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
+    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
         const kernels::Chunk chunk = table.chunks[c];
         const kernels::Extent part = kernels::extent(table, chunk);
@@ -82,7 +104,7 @@ class CpuBackend final : public Backend {
   }
 
   void accumulate(const kernels::Table& table, Stream /*stream*/) override {
-    on_threads(plan_.chunks, [&](ChunkRange share, int /*thread*/) {
+    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
       loops_.table.accumulate(table, share.first, share.last, stores_);
     });
     kernels::count_micro_batch(table, 0, 1);
@@ -104,7 +126,7 @@ class CpuBackend final : public Backend {
  private:
   /// One thread's share, run by run.
   void sweep(const kernels::Table& table, ChunkRange share) const {
-    for (const FormatRun& run : plan_.runs) {
+    for (const FormatRun& run : runs_) {
       const std::int64_t first = std::max(share.first, run.first);
       const std::int64_t last = std::min(share.last, run.first + run.count);
       if (first < last) sweep(table, loops_.sweeps[run.format], {first, last});
@@ -112,7 +134,7 @@ class CpuBackend final : public Backend {
   }
 
   void sweep(const kernels::Table& table, cpu::Sweep update, ChunkRange range) const {
-    if (!plan_.has_followers) return update(table, range.first, range.last, stores_);
+    if (!has_followers_) return update(table, range.first, range.last, stores_);
     for (std::int64_t c = range.first; c < range.last; ++c) {
       update(table, c, c + 1, stores_);
       loops_.table.follow(table, c, c + 1, stores_);
@@ -123,7 +145,7 @@ class CpuBackend final : public Backend {
     std::ranges::fill(partial_, Partial{kernels::Reduction::none()});
     // Backwards: what the update begins with is then what was read last.
     on_threads(
-        plan_.pieces,
+        pieces_,
         [&](ChunkRange share, int thread) {
           loops_.table.reduce(table, measure, share.first, share.last,
                               partial_[static_cast<std::size_t>(thread)].value);
@@ -134,13 +156,12 @@ class CpuBackend final : public Backend {
 
   /// Calls work(chunks or pieces, thread) for parts of them, in the default float environment.
   template <class Work>
-  void on_threads(std::span<const std::int64_t> offsets, const Work& work, bool backwards = false) {
-    const double nanoseconds = kNanosecondsAnElement * static_cast<double>(offsets.back());
-    cpu::PoolRun run = cpu::cut(nanoseconds, std::ssize(offsets) - 1, threads_);
+  void on_threads(const SharedWork& shared, const Work& work, bool backwards = false) {
+    cpu::PoolRun run = shared.run;
     run.backwards = backwards;
     auto task = [&](int thread, int part) {
       const cpu::DefaultFloatEnvironment environment;
-      work(share_of(offsets, part, run.parts), thread);
+      work(shared.part(part), thread);
     };
     cpu::ThreadPool::shared().run(run, task);
   }
@@ -149,7 +170,9 @@ class CpuBackend final : public Backend {
   CpuLoops loops_;
   int threads_;
   std::int64_t cache_bytes_ = cpu_cache_bytes();
-  WorkPlan plan_{{}, {0}, {0}, false, 0.0};
+  std::vector<FormatRun> runs_;
+  SharedWork chunks_, pieces_;
+  bool has_followers_ = false;
   cpu::Stores stores_;
   std::vector<Partial> partial_;  ///< One a thread.
   double fetched_ = std::numeric_limits<double>::quiet_NaN();

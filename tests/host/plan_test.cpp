@@ -102,29 +102,28 @@ TEST(Plan, WithoutChunksThereIsNoRun) {
   EXPECT_TRUE(sort_by_format(chunks, std::vector<std::uint8_t>{0, 1}).empty());
 }
 
-void expect_shares_cover(const std::vector<std::int64_t>& numels, std::int64_t chunk_size, int threads) {
-  SCOPED_TRACE(std::to_string(threads) + " threads");
+void expect_shares_cover(const std::vector<std::int64_t>& numels, std::int64_t chunk_size, int count) {
+  SCOPED_TRACE(std::to_string(count) + " shares");
   const std::vector<std::int64_t> offsets =
       element_offsets(make_chunks(numels, chunk_size), numels, chunk_size);
-  const double fair = static_cast<double>(offsets.back()) / threads;
-  std::int64_t next = 0;
-  for (int thread = 0; thread < threads; ++thread) {
-    const ChunkRange share = share_of(offsets, thread, threads);
-    ASSERT_EQ(share.first, next);
-    ASSERT_GE(share.last, share.first);
-    next = share.last;
-    const auto elements = static_cast<double>(offsets[static_cast<std::size_t>(share.last)] -
-                                              offsets[static_cast<std::size_t>(share.first)]);
-    EXPECT_NEAR(elements, fair, static_cast<double>(chunk_size)) << "thread " << thread;
+  const double fair = static_cast<double>(offsets.back()) / count;
+  const std::vector<std::int64_t> firsts = cut_into_shares(offsets, count);
+  ASSERT_EQ(std::ssize(firsts), count + 1);
+  EXPECT_EQ(firsts.front(), 0);
+  EXPECT_EQ(firsts.back(), std::ssize(offsets) - 1);
+  for (std::size_t share = 0; share + 1 < firsts.size(); ++share) {
+    ASSERT_LE(firsts[share], firsts[share + 1]);
+    const auto elements = static_cast<double>(offsets[static_cast<std::size_t>(firsts[share + 1])] -
+                                              offsets[static_cast<std::size_t>(firsts[share])]);
+    EXPECT_NEAR(elements, fair, static_cast<double>(chunk_size)) << "share " << share;
   }
-  EXPECT_EQ(next, static_cast<std::int64_t>(offsets.size()) - 1);
 }
 
-TEST(Plan, SharesOfAllThreadsCoverEveryChunkOnceAndEvenly) {
-  for (const int threads : {1, 2, 3, 7, 64, 1024}) {
-    expect_shares_cover({}, 64, threads);
-    expect_shares_cover({0, 1, 63, 64, 65, 0, 1000, 3}, 64, threads);
-    expect_shares_cover({(std::int64_t{1} << 33) + 1, 5, std::int64_t{1} << 34, 0}, 1 << 22, threads);
+TEST(Plan, SharesCoverEveryChunkOnceAndEvenly) {
+  for (const int count : {1, 2, 3, 7, 64, 1024}) {
+    expect_shares_cover({}, 64, count);
+    expect_shares_cover({0, 1, 63, 64, 65, 0, 1000, 3}, 64, count);
+    expect_shares_cover({(std::int64_t{1} << 33) + 1, 5, std::int64_t{1} << 34, 0}, 1 << 22, count);
   }
 }
 
