@@ -17,7 +17,7 @@ set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -ffp-contract=off -fno-mat
   CACHE INTERNAL "")
 
 # The arithmetic of the kernels is what the rules say: IEEE, no contraction. Where there are tests, the emulator reads
-# the PTX and names its lines, which makes a library five times as large.
+# the PTX and names its lines, which makes a library three times as large.
 set(ONEPASS_KERNEL_FLAGS -fmad=false CACHE INTERNAL "")
 if(ONEPASS_BUILD_TESTS)
   set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
@@ -35,8 +35,9 @@ function(onepass_add_per_isa target stem template)
   foreach(isa IN LISTS sets)
     set(source "${CMAKE_CURRENT_BINARY_DIR}/rules/${stem}_${isa}.cpp")
     configure_file("${ONEPASS_RULE_TEMPLATES}/${template}" "${source}" @ONLY)
+    # What a target has precompiled was so with other options.
     set_source_files_properties("${source}" PROPERTIES
-      COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${flags_of_${isa}}")
+      COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${flags_of_${isa}}" SKIP_PRECOMPILE_HEADERS ON)
     target_sources(${target} PRIVATE "${source}")
   endforeach()
 endfunction()
@@ -48,7 +49,8 @@ function(onepass_add_rule target)
   set(generated "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}")
 
   configure_file("${ONEPASS_RULE_TEMPLATES}/host/rule.cpp.in" "${generated}.cpp" @ONLY)
-  set_source_files_properties("${generated}.cpp" PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+  set_source_files_properties("${generated}.cpp"
+    PROPERTIES COMPILE_OPTIONS -ffp-contract=off SKIP_PRECOMPILE_HEADERS ON)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
   onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/sweep.cpp.in)

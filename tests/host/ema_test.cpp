@@ -114,7 +114,7 @@ std::vector<float> numbers_to_round() {
 TEST(Followers, CopiesHaveEveryNumberRoundedToNearest) {
   std::vector<float> value = numbers_to_round();
   std::vector<std::uint16_t> expected(value.size()), copy(value.size());
-  std::ranges::transform(value, expected.begin(), storage::BFloat16::encode);
+  std::ranges::transform(value, expected.begin(), [](float x) { return storage::BFloat16::encode(x); });
   const std::vector<float> grad(value.size(), 1.0f);
   for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
     if (!isa_available(isa)) continue;
