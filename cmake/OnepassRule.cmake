@@ -9,11 +9,12 @@ set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 
 # The loops are built with these flags in every build type: without -fno-math-errno, or at -O2, gcc does not
 # vectorise them (4 to 14 times slower). One loop with blends instead of one loop for each combination of
-# options. No contraction: the rules say fma where they mean it.
+# options. No contraction: the rules say fma where they mean it. And no -ffast-math, whatever the project is built with:
+# it would approximate roots, each instruction set in its own way.
 # Bits do not depend on the level, so builds that are made for their results may have a lower one.
 set(ONEPASS_SWEEP_OPTIMIZATION -O3 CACHE STRING "Optimisation of the CPU loops, in every build type")
 mark_as_advanced(ONEPASS_SWEEP_OPTIMIZATION)
-set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
+set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
   CACHE INTERNAL "")
 
 # The arithmetic of the kernels is what the rules say: IEEE, no contraction. Where there are tests, the emulator reads
@@ -50,7 +51,7 @@ function(onepass_add_rule target)
 
   configure_file("${ONEPASS_RULE_TEMPLATES}/host/rule.cpp.in" "${generated}.cpp" @ONLY)
   set_source_files_properties("${generated}.cpp"
-    PROPERTIES COMPILE_OPTIONS -ffp-contract=off SKIP_PRECOMPILE_HEADERS ON)
+    PROPERTIES COMPILE_OPTIONS "-fno-fast-math;-ffp-contract=off" SKIP_PRECOMPILE_HEADERS ON)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
   onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/sweep.cpp.in)
