@@ -92,12 +92,10 @@ struct Split {
   }
 };
 
-/// A tie goes up where the last bit that stays is set: with that bit in the lower half too it is no tie.
 template <Order kOrder>
 ONEPASS_LANE Halves::Whole rounded(const float* from, int /*first*/, Nearest /*how*/) {
   const auto x = Split<kOrder>::canonical(from);
-  const Halves::Whole lower = Halves::or_both(x.lower, x.upper, Halves::all(0x00010001u));
-  return Halves::plus_one_if_above(x.upper, lower, Halves::all(0x80008000u));
+  return Halves::to_nearest(x.upper, x.lower);
 }
 
 #if defined(__AVX512BW__)
@@ -159,9 +157,9 @@ template <Order kOrder>
 struct BlockCodec<storage::BFloat16, kOrder> {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      const Halves::Whole upper = Halves::load(from + i);
-      Halves::store(to + i, Lanes<kOrder>::first(upper));
-      Halves::store(to + i + Halves::kLanes, Lanes<kOrder>::last(upper));
+      const FirstAndLast wide = Lanes<kOrder>::widened(from + i);
+      Halves::store(to + i, wide.first);
+      Halves::store(to + i + Halves::kLanes, wide.last);
     }
   }
   /// How: Nearest, Narrowed or storage::Dither.
@@ -191,28 +189,53 @@ struct BlockCodec<storage::Float16, Order::natural> : ElementCodec<storage::Floa
 template <>
 inline constexpr bool kHasPairs<storage::SplitBFloat16> = true;
 
+/// The remainder's sign takes one from the element, except where that turned the element's own.
+template <Order kOrder>
+ONEPASS_LANE FirstAndLast joined(const std::uint16_t* elements, const std::uint16_t* remainders) {
+  using H = Halves;
+  const H::Whole element = H::load(elements), remainder = H::load(remainders);
+  const H::Whole less = H::minus_one_if_negative(element, remainder);
+  const H::Whole turned = H::differ(less, element);
+  const H::Whole upper = H::select_if_greater(H::all(0), turned, element, less);
+  const H::Whole lower = H::select_if_greater(H::all(0), turned, H::all(0), remainder);
+  return {Lanes<kOrder>::first(lower, upper), Lanes<kOrder>::last(lower, upper)};
+}
+
+#if !defined(__AVX512BW__)
+
+/// The same in lanes of 32 bits, which is what widened() makes: the sum takes the one away by itself.
+template <>
+ONEPASS_LANE FirstAndLast joined<Order::natural>(const std::uint16_t* elements,
+                                                 const std::uint16_t* remainders) {
+  using H = Halves;
+  const auto join = [](H::Whole element, H::Whole remainder) {
+    const H::Whole sum = _mm256_add_epi32(element, _mm256_srai_epi32(remainder, 16));
+    return H::whole(_mm256_blendv_ps(H::real(sum), H::real(element), H::real(H::differ(sum, element))));
+  };
+  const FirstAndLast element = Lanes<Order::natural>::widened(elements);
+  const FirstAndLast remainder = Lanes<Order::natural>::widened(remainders);
+  return {join(element.first, remainder.first), join(element.last, remainder.last)};
+}
+
+#endif
+
 /// A parameter in two streams.
 template <Order kOrder>
 struct SplitBlock {
   using H = Halves;
 
-  /// The remainder's sign takes one from the element, except where that turned the element's own.
   static ONEPASS_LANE void decode(const std::uint16_t* elements, const std::uint16_t* remainders, float* to) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      const H::Whole element = H::load(elements + i), remainder = H::load(remainders + i);
-      const H::Whole less = H::minus_one_if_negative(element, remainder);
-      const H::Whole turned = H::differ(less, element);
-      const H::Whole upper = H::select_if_greater(H::all(0), turned, element, less);
-      const H::Whole lower = H::select_if_greater(H::all(0), turned, H::all(0), remainder);
-      H::store(to + i, Lanes<kOrder>::first(lower, upper));
-      H::store(to + i + H::kLanes, Lanes<kOrder>::last(lower, upper));
+      const FirstAndLast wide = joined<kOrder>(elements + i, remainders + i);
+      H::store(to + i, wide.first);
+      H::store(to + i + H::kLanes, wide.last);
     }
   }
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* elements, std::uint16_t* remainders,
                                   Nearest /*how*/, Writes /*writes*/) {
     for (int i = 0; i < kBlock; i += kSpan) {
       const auto x = Split<kOrder>::canonical(from + i);
-      const H::Whole element = H::plus_one_if_above(x.upper, x.lower, H::all(0x7fff7fffu));
+      const H::Whole element = H::plus_one_if_negative(x.upper, x.lower);
       H::store(elements + i, Lanes<kOrder>::stored(element));
       H::store(remainders + i, Lanes<kOrder>::stored(x.lower));
     }

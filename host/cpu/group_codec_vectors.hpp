@@ -37,7 +37,10 @@ struct Numbers {
     return {Places::first(lower, upper), Places::last(lower, upper)};
   }
   /// Of upper halves, above zeros.
-  static Numbers of(Whole upper) { return {Places::first(upper), Places::last(upper)}; }
+  static Numbers of(Whole upper) {
+    const FirstAndLast wide = Places::widened(upper);
+    return {wide.first, wide.last};
+  }
   void store(float* to) const {
     Bytes::store(to, first);
     Bytes::store(to + Bytes::kLanes, last);

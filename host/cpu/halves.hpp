@@ -46,12 +46,19 @@ struct Halves {
   static constexpr __mmask32 kUpper = 0xaaaaaaaau;
   static Whole join(Whole lower, Whole upper) { return _mm512_mask_blend_epi16(kUpper, lower, upper); }
 
-  // Of lanes of 16 bits: all the same; a - b; x and one more where a > b, unsigned; one less where there is a
-  // sign; a choice.
+  // Of lanes of 16 bits: all the same; a - b; x and one more where a > b, unsigned, where `lower` is more
+  // than a half, or one and x odd, and where there is a sign; one less where there is one; a choice.
   static Whole all_halves(std::uint16_t x) { return _mm512_set1_epi16(static_cast<short>(x)); }
   static Whole subtract_halves(Whole a, Whole b) { return _mm512_sub_epi16(a, b); }
   static Whole plus_one_if_above(Whole x, Whole a, Whole b) {
     return _mm512_mask_add_epi16(x, _mm512_cmpgt_epu16_mask(a, b), x, _mm512_set1_epi16(1));
+  }
+  /// With x's last bit in the lower half too, a tie of an odd x is none.
+  static Whole to_nearest(Whole x, Whole lower) {
+    return plus_one_if_above(x, or_both(lower, x, all(0x00010001u)), all(0x80008000u));
+  }
+  static Whole plus_one_if_negative(Whole x, Whole sign) {
+    return plus_one_if_above(x, sign, all(0x7fff7fffu));
   }
   static Whole minus_one_if_negative(Whole x, Whole sign) {
     return _mm512_mask_sub_epi16(x, _mm512_movepi16_mask(sign), x, _mm512_set1_epi16(1));
@@ -120,13 +127,21 @@ struct Halves {
   /// The lower half of each lane of one, the upper half of the other.
   static Whole join(Whole lower, Whole upper) { return _mm256_blend_epi16(lower, upper, 0xaa); }
 
-  // Of lanes of 16 bits: all the same; a - b; x and one more where a > b, unsigned; one less where there is a
-  // sign; a choice.
+  // Of lanes of 16 bits: all the same; a - b; x and one more where a > b, unsigned, where `lower` is more
+  // than a half, or one and x odd, and where there is a sign; one less where there is one; a choice.
   static Whole all_halves(std::uint16_t x) { return _mm256_set1_epi16(static_cast<short>(x)); }
   static Whole subtract_halves(Whole a, Whole b) { return _mm256_sub_epi16(a, b); }
   static Whole plus_one_if_above(Whole x, Whole a, Whole b) {
     const Whole sign = all(0x80008000u);  // there are signed comparisons alone
     return _mm256_sub_epi16(x, _mm256_cmpgt_epi16(differ(a, sign), differ(b, sign)));
+  }
+  /// Less one, and not below 0, where x is even: what has its upper bit then is rounded up.
+  static Whole to_nearest(Whole x, Whole lower) {
+    const Whole even = _mm256_andnot_si256(x, all(0x00010001u));
+    return plus_one_if_negative(x, _mm256_subs_epu16(lower, even));
+  }
+  static Whole plus_one_if_negative(Whole x, Whole sign) {
+    return _mm256_sub_epi16(x, _mm256_cmpgt_epi16(all(0), sign));
   }
   static Whole minus_one_if_negative(Whole x, Whole sign) {
     return _mm256_add_epi16(x, _mm256_srai_epi16(sign, 15));
@@ -156,15 +171,20 @@ struct Halves {
 
 #if defined(__AVX2__)
 
-/// Between a vector of 16-bit numbers and two of float32, the first and the last of the block's order.
+/// Two vectors of float32, as their bits: the first and the last of the block's order.
+struct FirstAndLast {
+  Halves::Whole first, last;
+};
+
+/// Between a vector of 16-bit numbers and two of float32.
 template <Order kOrder>
 struct Lanes {
   using H = Halves;
   using Whole = Halves::Whole;
 
-  /// Of upper halves, above zeros.
-  static Whole first(Whole upper) { return H::up(upper); }
-  static Whole last(Whole upper) { return H::both(upper, H::all(0xffff0000u)); }
+  /// Upper halves, above zeros.
+  static FirstAndLast widened(Whole upper) { return {H::up(upper), H::both(upper, H::all(0xffff0000u))}; }
+  static FirstAndLast widened(const std::uint16_t* from) { return widened(H::load(from)); }
   /// Of both halves.
   static Whole first(Whole lower, Whole upper) { return H::join(lower, H::up(upper)); }
   static Whole last(Whole lower, Whole upper) { return H::join(H::down(lower), upper); }
@@ -202,8 +222,10 @@ struct Lanes<Order::natural> {
   using H = Halves;
   using Whole = Halves::Whole;
 
-  static Whole first(Whole upper) { return widened<Taken::first_of_both>(upper); }
-  static Whole last(Whole upper) { return widened<Taken::last_of_both>(upper); }
+  static FirstAndLast widened(Whole upper) {
+    return {above_zeros<Taken::first_of_both>(upper), above_zeros<Taken::last_of_both>(upper)};
+  }
+  static FirstAndLast widened(const std::uint16_t* from) { return widened(H::load(from)); }
   static Whole first(Whole lower, Whole upper) { return taken<Taken::first_of_both>(lower, upper); }
   static Whole last(Whole lower, Whole upper) { return taken<Taken::last_of_both>(lower, upper); }
   static Whole uppers(Whole first, Whole last) { return taken<Taken::odd>(first, last); }
@@ -217,23 +239,23 @@ struct Lanes<Order::natural> {
     return _mm512_permutex2var_epi16(a, H::load(kPlaces<kTaken>.data()), b);
   }
   template <Taken kTaken>
-  static Whole widened(Whole upper) {
+  static Whole above_zeros(Whole upper) {
     return _mm512_maskz_permutexvar_epi16(H::kUpper, H::load(kPlaces<kTaken>.data()), upper);
   }
 };
 
 #elif defined(__AVX2__)
 
-/// Permutations that cross a vector are few here: pairs of elements kLanes apart, which one makes.
+/// Permutations that cross a vector are few and slow here. Halves come apart without: both lanes of 128 bits
+/// load the same eight, and each takes four of them. They come together as pairs of elements kLanes apart.
 template <>
 struct Lanes<Order::natural> {
   using Pairs = Lanes<Order::pairs>;
   using Whole = Halves::Whole;
 
-  static Whole first(Whole upper) { return Pairs::first(paired(upper)); }
-  static Whole last(Whole upper) { return Pairs::last(paired(upper)); }
-  static Whole first(Whole lower, Whole upper) { return Pairs::first(paired(lower), paired(upper)); }
-  static Whole last(Whole lower, Whole upper) { return Pairs::last(paired(lower), paired(upper)); }
+  static FirstAndLast widened(const std::uint16_t* from) {
+    return {above_zeros(from), above_zeros(from + Halves::kLanes)};
+  }
   static Whole uppers(Whole first, Whole last) { return Pairs::uppers(first, last); }
   static Whole lowers(Whole first, Whole last) { return Pairs::lowers(first, last); }
   static Whole stored(Whole halves) {
@@ -243,9 +265,11 @@ struct Lanes<Order::natural> {
   static constexpr int element_of_half(int half) { return half / 2 + half % 2 * Halves::kLanes; }
 
  private:
-  static Whole paired(Whole stored) {
-    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
-    return _mm256_shuffle_epi8(_mm256_permute4x64_epi64(stored, 0xd8), _mm256_broadcastsi128_si256(order));
+  static Whole above_zeros(const std::uint16_t* from) {
+    const Whole twice = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    const Whole places = _mm256_setr_epi8(-1, -1, 0, 1, -1, -1, 2, 3, -1, -1, 4, 5, -1, -1, 6, 7, -1, -1, 8,
+                                          9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15);
+    return _mm256_shuffle_epi8(twice, places);
   }
 };
 

@@ -219,20 +219,20 @@ struct ByDraws {
   }
 };
 
-/// Blocks that are moved before the first of them is narrowed. Narrowing waits for the rule's roots and
+/// Blocks that are moved before the first of them is narrowed. Narrowing waits for the rule's sums, roots and
 /// divisions: where it is much, of several streams, the processor has no room to begin the next block's.
 template <class At, std::size_t kStates>
-inline constexpr int kWaiting = (At::Format::kHasRemainder && !At::kHasMaster) ||
-                                        (At::Format::kHasLossyStates && kStates > 0)
-                                    ? 2
-                                    : 0;
+inline constexpr bool kNarrowsMuch = kStates > 0 && ((At::Format::kHasRemainder && !At::kHasMaster) ||
+                                                     At::Format::kHasLossyStates);
+template <class At, std::size_t kStates>
+inline constexpr int kWaiting = kNarrowsMuch<At, kStates> ? 2 : 0;
 
-/// One block, through the rule: into `moved` its parameters, beside their master if they have one, and after
-/// them its states.
+/// One block, through the rule: its parameters into `moved`, beside their master if they have one, and its
+/// states to where they are narrowed from, or where they lie.
 template <class Variant, bool kPlain, class At, class Rule, std::size_t... kState, class... To>
 ONEPASS_LANE void move_block(const rule::TensorCoefficients<Rule>& k, const At& run, std::int64_t i,
                              std::index_sequence<kState...> /*states*/, float* __restrict moved,
-                             To* __restrict... moved_state) {
+                             To*... moved_state) {
   using Format = typename At::Format;
   using State = Loaded<typename Format::State, At::kOrder>;
   const LoadedParam<typename Format::Param, At::kOrder> param(run.param + i, run.remainder_from(i));
