@@ -54,12 +54,9 @@ bool isa_available(Isa isa) {
       return true;
 #if defined(__x86_64__)
     case Isa::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-             __builtin_cpu_supports("bmi2");
+      return __builtin_cpu_supports("x86-64-v3");
     case Isa::avx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl") && isa_available(Isa::avx2);
+      return __builtin_cpu_supports("x86-64-v4");
     case Isa::avx512_bf16:
       return __builtin_cpu_supports("avx512bf16") && isa_available(Isa::avx512);
 #else
