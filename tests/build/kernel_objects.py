@@ -2,7 +2,7 @@
 
 As a program: prints the path of the nvdisasm that goes with an nvcc; fails where there is none."""
 
-import functools
+import hashlib
 import os
 import pathlib
 import re
@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+KEPT = ROOT / "build" / "kernel_objects"
 NO_DISASSEMBLER = ("there is no nvdisasm, which reads machine code: neither beside nvcc, nor on the path, nor in this "
                    "Python's packages, nor in build/tools (tools/setup installs it there)")
 FLAGS = ["-std=c++20", "-O3", "-fmad=false", f"-I{ROOT}/include", f"-I{ROOT}"]
@@ -32,10 +33,28 @@ def compile_kernel(nvcc, source, *flags):
         return result.stderr, made.read_bytes()
 
 
-@functools.cache
+def key_of(nvcc, source, flags):
+    """Of all that decides what is made: the compiler, its flags, and every file that a kernel may include."""
+    key = hashlib.sha256(repr((subprocess.run([nvcc, "--version"], capture_output=True).stdout, flags)).encode())
+    files = [path for folder in ("include", "kernels") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in [pathlib.Path(source), *sorted(files)]:
+        key.update(path.name.encode() + b"\0" + path.read_bytes())
+    return key.hexdigest()[:32]
+
+
 def compile_cubin(nvcc, source, arch):
-    """The report of ptxas, and machine code that knows its lines."""
-    return compile_kernel(nvcc, source, f"-arch={arch}", "-cubin", "-lineinfo", "-Xptxas", "-v")
+    """The report of ptxas, and machine code that knows its lines. Kept for the next test that asks: it is a minute's work
+    for all rules."""
+    flags = (f"-arch={arch}", "-cubin", "-lineinfo", "-Xptxas", "-v")
+    kept = KEPT / key_of(nvcc, source, flags)
+    if not kept.with_suffix(".cubin").exists():
+        report, cubin = compile_kernel(nvcc, source, *flags)
+        KEPT.mkdir(parents=True, exist_ok=True)
+        kept.with_suffix(".report").write_text(report)
+        whole = kept.with_suffix(f".{os.getpid()}")
+        whole.write_bytes(cubin)
+        whole.rename(kept.with_suffix(".cubin"))  # at once: another test may be looking
+    return kept.with_suffix(".report").read_text(), kept.with_suffix(".cubin").read_bytes()
 
 
 def registers(report):

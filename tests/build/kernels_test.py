@@ -1,5 +1,7 @@
 """What nvcc made of the kernels, read from its report, from the PTX and from the machine code."""
 
+import concurrent.futures
+import os
 import re
 import shutil
 import sys
@@ -15,19 +17,25 @@ RULES = kernel_objects.rules_of(BUILD)
 SOURCES = RULES + sorted((kernel_objects.ROOT / "kernels").glob("*.cu"))
 
 
+def in_parallel():
+    return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+
+
 class Kernels(unittest.TestCase):
     def test_nothing_spills(self):
-        for source in SOURCES:
-            for arch in ("sm_80", "sm_90"):
-                report, _ = kernel_objects.compile_cubin(NVCC, source, arch)
+        made = [(source, arch) for source in SOURCES for arch in ("sm_80", "sm_90")]
+        with in_parallel() as pool:
+            for (source, arch), (report, _) in zip(made, pool.map(lambda of: kernel_objects.compile_cubin(NVCC, *of), made)):
                 kernels = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report)
                 self.assertGreater(len(kernels), 0, source.name)
                 for kernel in kernels:
                     self.assertEqual(kernel, ("0", "0", "0"), f"{source.name} for {arch}:\n{report}")
 
     def test_arithmetic_and_accesses_are_what_the_source_says(self):
-        for source in SOURCES:
-            _, ptx = kernel_objects.compile_kernel(NVCC, source, "-arch=compute_80", "-ptx")
+        with in_parallel() as pool:
+            made = list(pool.map(lambda source: kernel_objects.compile_kernel(NVCC, source, "-arch=compute_80", "-ptx")[1],
+                                 SOURCES))
+        for source, ptx in zip(SOURCES, made):
             ptx = ptx.decode()
             code = [line.strip() for line in ptx.splitlines() if not line.strip().startswith("//")]
             for line in code:
