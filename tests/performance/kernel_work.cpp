@@ -1,7 +1,8 @@
-// kernel_work.cpp - prints the work of every update kernel, counted by tests/cuda_emulator, as JSON.
+// kernel_work.cpp - prints the work of every kernel, counted by tests/cuda_emulator, as JSON.
 #include <cstdio>
 #include <exception>
 
+#include "performance/around_work.hpp"
 #include "support/kernel_work.hpp"
 
 namespace onepass::test {
@@ -26,6 +27,10 @@ int run() {
     std::printf("%s\"%s%s\": ", before, named.name.c_str(), of);
     print(work_of(named.step, named.kernel));
     before = ",\n";
+  }
+  for (const NamedLaunch& named : launches_around()) {
+    std::printf("%s\"%s\": ", before, named.name.c_str());
+    print(work_of(named.prepared, named.kernel));
   }
   std::puts("}");
   return 0;

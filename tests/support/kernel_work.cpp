@@ -52,11 +52,10 @@ CountedKernel count_step(const WorkStep& step, std::int64_t numel, const std::st
   return {find(kernels, kernel), prepared.traffic()};
 }
 
-KernelWork work_of(const WorkStep& step, const std::string& kernel) {
-  WorkStep one_chunk = step;
-  one_chunk.options.chunk_size = kNumel + kMore;
-  const CountedKernel few = count_step(one_chunk, kNumel, kernel);
-  const CountedKernel many = count_step(one_chunk, kNumel + kMore, kernel);
+namespace {
+
+/// From kNumel elements and kNumel + kMore.
+KernelWork work_between(const CountedKernel& few, const CountedKernel& many) {
   using Count = unsigned long long cuda_emulator_counts::*;
   const auto each = [&](Count member) {
     return (static_cast<double>(many.counts.*member) - static_cast<double>(few.counts.*member)) / kMore;
@@ -77,6 +76,23 @@ KernelWork work_of(const WorkStep& step, const std::string& kernel) {
           .chunk_sectors = once(&Counts::read_sectors) + once(&Counts::write_sectors),
           .chunk_bytes = once(&Counts::bytes_read) + once(&Counts::bytes_written),
           .traffic = many.traffic};
+}
+
+}  // namespace
+
+KernelWork work_of(const WorkStep& step, const std::string& kernel) {
+  WorkStep one_chunk = step;
+  one_chunk.options.chunk_size = kNumel + kMore;
+  return work_between(count_step(one_chunk, kNumel, kernel), count_step(one_chunk, kNumel + kMore, kernel));
+}
+
+KernelWork work_of(const Prepared& prepared, const std::string& kernel) {
+  const auto counted = [&](std::int64_t numel) {
+    const std::function<void()> launch = prepared(numel);
+    synchronize(kGpu);
+    return CountedKernel{find(count_kernels(launch), kernel), 0.0};
+  };
+  return work_between(counted(kNumel), counted(kNumel + kMore));
 }
 
 }  // namespace onepass::test

@@ -41,4 +41,9 @@ struct KernelWork {
 };
 KernelWork work_of(const WorkStep& step, const std::string& kernel = kUpdateKernel);
 
+/// The same of the kernel whose name contains `kernel`, which what `prepared` returns launches once, for so
+/// many elements. Without traffic.
+using Prepared = std::function<std::function<void()>(std::int64_t numel)>;
+KernelWork work_of(const Prepared& prepared, const std::string& kernel);
+
 }  // namespace onepass::test
