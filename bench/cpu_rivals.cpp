@@ -43,7 +43,7 @@ class CpuRivals final : public Rivals {
       : scene_(scene),
         run_(cut(scene.measured)),
         shares_(divide(sizes_of(scene.streams), run_.parts)),
-        copied_(copied_bytes(scene.traffic)),
+        copied_(copied_bytes(scene.traffic, scene.measured.device)),
         copied_from_(touched(copied_)),
         copied_to_(touched(copied_)),
         move_(traffic(scene.measured.isa, kind())),
@@ -87,9 +87,7 @@ class CpuRivals final : public Rivals {
   }
 
   Rival rival(const char* name, Leaves leaves, void (CpuRivals::*work)()) {
-    std::int64_t elements = 0;
-    for (const TensorStreams& one : scene_.streams) elements += one.numel;
-    return {{name, [this, work] { (this->*work)(); }, elements}, leaves};
+    return {{name, [this, work] { (this->*work)(); }}, leaves};
   }
 
   /// work(part) for each part of each share.
@@ -108,14 +106,16 @@ class CpuRivals final : public Rivals {
     });
   }
 
+  /// One memcpy a thread: what goes past the cache depends on how much one copies.
   void copy_memory() {
-    auto task = [this](int /*thread*/, int share) {
-      const std::size_t each = copied_ / 64 / static_cast<std::size_t>(run_.parts) * 64;
+    const int threads = run_.threads;
+    auto task = [this, threads](int /*thread*/, int share) {
+      const std::size_t each = copied_ / 64 / static_cast<std::size_t>(threads) * 64;
       const std::size_t begin = each * static_cast<std::size_t>(share);
-      const std::size_t end = share + 1 == run_.parts ? copied_ : begin + each;
+      const std::size_t end = share + 1 == threads ? copied_ : begin + each;
       std::memcpy(copied_to_.as<std::byte>() + begin, copied_from_.as<std::byte>() + begin, end - begin);
     };
-    cpu::ThreadPool::shared().run(run_, task);
+    cpu::ThreadPool::shared().run({threads, threads, kNanoseconds}, task);
   }
 
   [[nodiscard]] FloatStreams floats(const Part& part) const {
@@ -158,10 +158,5 @@ class CpuRivals final : public Rivals {
 }  // namespace
 
 std::unique_ptr<Rivals> cpu_rivals(const Scene& scene) { return std::make_unique<CpuRivals>(scene); }
-
-std::size_t copied_bytes(double traffic) {
-  const double half = std::min(traffic / 2, kMostCopied);
-  return std::max<std::size_t>(static_cast<std::size_t>(half) / 64, 1) * 64;
-}
 
 }  // namespace onepass::bench

@@ -41,44 +41,57 @@ double memory_for_cases(const BenchOptions& options, const Machine& machine) {
   return std::max(all - machine.emptying_bytes(std::ranges::max(options.threads)), 0.0);
 }
 
+Run nothing_yet(const BenchOptions& options, const Machine& machine) {
+  return {.machine = machine.name(),
+          .compiler = "gcc " __VERSION__,
+          .commit = ONEPASS_BENCH_COMMIT,
+          .date = fmt::format("{:%F}", fmt::gmtime(std::time(nullptr))),
+          .command = options.command};
+}
+
+void write_files(const BenchOptions& options, const Run& run) {
+  if (!options.json.empty()) write(options.json, to_json(run));
+  if (!options.markdown.empty()) write(options.markdown, to_markdown(run));
+}
+
+/// Writes after each batch: what has been measured stays, whatever happens to the rest. A batch that fails is
+/// a sentence in the report.
 Run measure_all(BenchOptions options) {
   const std::unique_ptr<Machine> machine = machine_of(options);
   options.memory = memory_for_cases(options, *machine);
   const Plan plan = make_plan(options);
-  Run run{.machine = machine->name(),
-          .compiler = "gcc " __VERSION__,
-          .commit = ONEPASS_BENCH_COMMIT,
-          .date = fmt::format("{:%F}", fmt::gmtime(std::time(nullptr))),
-          .command = options.command,
-          .disturbed = 0.0,
-          .rows = {}};
+  Run run = nothing_yet(options, *machine);
+  run.left_out = plan.left_out;
   int samples = 0, disturbed = 0;
   for (std::size_t i = 0; i < plan.batches.size(); ++i) {
     const Batch& batch = plan.batches[i];
-    fmt::print(stderr, "{}/{}: {} and {} more\n", i + 1, plan.batches.size(),
-               batch.entries.front().measured.text(), batch.entries.size() - 1);
-    Measured measured = measure(*machine, batch, options);
-    std::ranges::move(measured.rows, std::back_inserter(run.rows));
-    samples += measured.samples;
-    disturbed += measured.disturbed;
+    const std::string first = batch.entries.front().measured.text();
+    fmt::print(stderr, "{}/{}: {} and {} more\n", i + 1, plan.batches.size(), first,
+               batch.entries.size() - 1);
+    try {
+      Measured measured = measure(*machine, batch, options);
+      std::ranges::move(measured.rows, std::back_inserter(run.rows));
+      samples += measured.samples;
+      disturbed += measured.disturbed;
+    } catch (const std::exception& error) {
+      run.failed.push_back(fmt::format("{} and {} more: {}", first, batch.entries.size() - 1, error.what()));
+    }
+    run.disturbed = samples == 0 ? 0.0 : static_cast<double>(disturbed) / samples;
+    write_files(options, run);
   }
-  for (const std::string& sentence : plan.left_out) fmt::print(stderr, "Left out: {}\n", sentence);
-  run.disturbed = samples == 0 ? 0.0 : static_cast<double>(disturbed) / samples;
   return run;
 }
 
 int run(int argc, char** argv) {
   int status = 0;
-  const std::optional<BenchOptions> options = read_options(argc, argv, status);
+  const std::optional<BenchOptions> options = read_options(argc, argv, ONEPASS_BENCH_COMMIT, status);
   if (!options) return status;
   const Run measured = measure_all(*options);
-  if (!options->json.empty()) write(options->json, to_json(measured));
-  if (!options->markdown.empty()) {
-    write(options->markdown, to_markdown(measured));
-  } else {
-    fmt::print("{}", to_markdown(measured));
-  }
-  return 0;
+  write_files(*options, measured);
+  if (options->markdown.empty()) fmt::print("{}", to_markdown(measured));
+  for (const std::string& sentence : measured.left_out) fmt::print(stderr, "Left out: {}\n", sentence);
+  for (const std::string& sentence : measured.failed) fmt::print(stderr, "Failed: {}\n", sentence);
+  return measured.failed.empty() ? 0 : 1;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 namespace onepass::bench {
 namespace {
 
+/// So few elements lie in a cache: a disturbance is large beside their work.
 constexpr std::int64_t kSmall = 2'000'000;
 constexpr int kRoundsOfSmall = 31, kRounds = 15;
 /// Last caches that streams take at most where the last one's content matters. Who passes through more has
@@ -26,9 +27,12 @@ struct Entered {
 /// A contestant's seconds for as many bytes as a step of onepass moves.
 std::vector<double> by_equal_bytes(const Entered& entered, const std::string& name,
                                    std::vector<double> seconds) {
-  if (name != kCopy) return seconds;
-  const double traffic = entered.subject->traffic();
-  const double factor = traffic / (2.0 * static_cast<double>(copied_bytes(traffic)));
+  const Subject& subject = *entered.subject;
+  double moved = subject.traffic();
+  if (name == kLimit) moved = subject.moved();
+  if (name == kCopy)
+    moved = 2.0 * static_cast<double>(copied_bytes(subject.moved(), subject.measured().device));
+  const double factor = subject.traffic() / moved;
   for (double& one : seconds) one *= factor;
   return seconds;
 }
@@ -51,8 +55,7 @@ class Reporter {
     row.memory = subject.memory();
     row.compared = entered.compared;
     row.rounds = static_cast<int>(own.seconds.size());
-    row.launches = machine_.launches();
-    row.host_microseconds = scaled(spread_of(own.host_seconds), 1e6);
+    row.launches = machine_.launches(subject.measured().clips);
     for (std::size_t i = 0; i < entered.names.size(); ++i) row.timings.push_back(timing(entered, i));
     const std::string_view partner = subject.measured().format->partner;
     for (const Entered& other : entries_) {
@@ -73,13 +76,14 @@ class Reporter {
   }
 
   [[nodiscard]] Timing timing(const Entered& entered, std::size_t i) const {
-    const std::vector<double> seconds =
-        by_equal_bytes(entered, entered.names[i], sampled_.contestants[entered.first + i].seconds);
+    const Samples& samples = sampled_.contestants[entered.first + i];
+    const std::vector<double> seconds = by_equal_bytes(entered, entered.names[i], samples.seconds);
     const auto parameters = static_cast<double>(entered.subject->measured().layout.parameters());
     const Spread spread = spread_of(seconds);
     return {entered.names[i], scaled(spread, 1e9 / parameters),
             entered.subject->traffic() / spread.median / 1e9,
-            paired_ratio(seconds, sampled_.contestants[entered.first].seconds)};
+            paired_ratio(seconds, sampled_.contestants[entered.first].seconds),
+            scaled(spread_of(samples.host_seconds), 1e6)};
   }
 
   const Machine& machine_;
@@ -89,11 +93,13 @@ class Reporter {
 };
 
 SamplingRules sampling(const BenchOptions& options, const Case& one, Caches found) {
-  const int usual = one.layout.parameters() < kSmall ? kRoundsOfSmall : kRounds;
-  return {.rounds = options.rounds > 0 ? options.rounds : usual,
+  const bool small = one.layout.parameters() <= kSmall;
+  return {.rounds = options.rounds > 0 ? options.rounds
+                    : small            ? kRoundsOfSmall
+                                       : kRounds,
           .seconds = options.seconds,
           .patience = options.patience,
-          .best_of = options.best_of,
+          .best_of = small ? options.best_of : 1,
           .cold = found == Caches::cold,
           .threads = one.threads,
           .rest = options.rest,
@@ -120,6 +126,7 @@ Measured measure(Machine& machine, const Batch& batch, const BenchOptions& optio
   std::vector<Contestant> contestants;
   for (const Batch::Entry& entry : batch.entries) {
     Entered entered{std::make_unique<Subject>(entry.measured), 0, contestants.size(), {}};
+    if (options.graph && entry.reported) entered.subject->capture(machine);
     entered.compared = entered.subject->verify();
     for (Contestant& one : entered.subject->contestants(options.baselines && entry.reported)) {
       entered.names.push_back(one.name);

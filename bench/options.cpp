@@ -120,7 +120,7 @@ void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
   app.add_option("--burst", options.burst, "Steps of a sample after a --rest. Default: 1")
       ->check(CLI::Range(1, 1000000))
       ->needs(rest);
-  app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 below 2e6 parameters, else 15")
+  app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 up to 2e6 parameters, else 15")
       ->check(CLI::Range(1, 100000));
   app.add_option("--patience", options.patience,
                  "Seconds to wait for a quiet machine before a sample. Default: 0.02")
@@ -128,6 +128,9 @@ void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
   app.add_option("--memory", texts.gibibytes,
                  "GiB to use at most, on the device. Default: half of what is free")
       ->check(CLI::Range(0.01, 1e5));
+  app.add_flag("--clip", options.clips,
+               "Steps measure the gradients' norm, too, and clip nothing. Limit and copy: by equal bytes");
+  app.add_flag("--graph", options.graph, "Times a captured step, too, on CUDA");
   app.add_flag("--no-baselines", texts.no_baselines, "Neither the scalar loop nor the unfused step");
   app.add_flag("--quick", texts.quick, "Checks every rule, format and instruction set, and times little");
   app.add_option("--json", options.json, "Writes all that was measured to a file");
@@ -172,10 +175,11 @@ void complete(BenchOptions& options, const Texts& texts) {
 
 }  // namespace
 
-std::optional<BenchOptions> read_options(int argc, char** argv, int& status) {
+std::optional<BenchOptions> read_options(int argc, char** argv, const std::string& commit, int& status) {
   CLI::App app{
       "Times a step of onepass against a loop that only moves the same bytes, a copy, and what one writes "
       "without a fused kernel. Checks all of them first."};
+  app.set_version_flag("--version", commit, "The commit that this was built from");
   Texts texts;
   BenchOptions options;
   for (int i = 0; i < argc; ++i)

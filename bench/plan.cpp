@@ -13,14 +13,15 @@ namespace {
 /// As many layers as fit with room for every rule in every format, beside the format that it is compared
 /// with. What takes the most is AMSGrad with a master, 20.3 bytes a parameter, beside float32, 24.3 bytes
 /// (Case::memory), and both sides of two copies.
-std::int64_t llama_layers(double memory) {
-  const double fit = (memory - 4.0 * kMostCopied) / (45.0 * static_cast<double>(kLlamaLayerParameters));
+std::int64_t llama_layers(double memory, Device device) {
+  const double copies = 4.0 * static_cast<double>(copied_bytes(1e15, device));
+  const double fit = (memory - copies) / (45.0 * static_cast<double>(kLlamaLayerParameters));
   return static_cast<std::int64_t>(std::clamp(fit, 1.0, static_cast<double>(kLlamaLayers)));
 }
 
 /// "llama8b": as many layers as fit. "llama8b_2layers": two, as reports call it. Nothing for another name.
-std::optional<Layout> read_llama(const std::string& text, double memory) {
-  if (text == "llama8b") return llama8b(llama_layers(memory));
+std::optional<Layout> read_llama(const std::string& text, const BenchOptions& options) {
+  if (text == "llama8b") return llama8b(llama_layers(options.memory, options.device));
   for (std::int64_t layers = 1; layers <= kLlamaLayers; ++layers) {
     Layout layout = llama8b(layers);
     if (layout.name == text) return layout;
@@ -115,7 +116,7 @@ std::vector<Layout> layouts_of(const BenchOptions& options) {
       layouts.push_back(resnet50());
     } else if (name == "gpt2") {
       layouts.push_back(gpt2());
-    } else if (std::optional<Layout> llama = read_llama(name, options.memory)) {
+    } else if (std::optional<Layout> llama = read_llama(name, options)) {
       layouts.push_back(std::move(*llama));
     } else {
       layouts.push_back(read_many(name));
@@ -135,7 +136,7 @@ Plan make_plan(const BenchOptions& options) {
     for (const RuleChoice* const rule : options.rules) {
       for (const Isa isa : isas) {
         for (const int count : threads) {
-          packer.pack({rule, options.formats.front(), layout, isa, count, options.device});
+          packer.pack({rule, options.formats.front(), layout, isa, count, options.device, options.clips});
         }
       }
     }

@@ -12,6 +12,7 @@
 namespace onepass::bench {
 
 inline constexpr const char* kOnepass = "onepass";
+inline constexpr const char* kGraph = "graph";      ///< onepass's step, captured once and replayed.
 inline constexpr const char* kLimit = "limit";      ///< Moves the same streams.
 inline constexpr const char* kCopy = "copy";        ///< Copies memory, as many bytes in all.
 inline constexpr const char* kScalar = "scalar";    ///< The loop by hand, not vectorised; float32 only.
@@ -36,7 +37,7 @@ inline constexpr int kBaselineStep = 3;
 struct Scene {
   const Case& measured;
   std::span<const TensorStreams> streams;  ///< One a tensor.
-  double traffic;                          ///< Bytes of a step.
+  double traffic;                          ///< Bytes of a step, by which the copy is sized.
 };
 
 /// Owns what its rivals need; they refer to it and to the scene's streams.
@@ -52,8 +53,5 @@ std::unique_ptr<Rivals> cpu_rivals(const Scene& scene);
 /// Limit, copy and, in float32, the unfused step of cuBLAS calls and Thrust transforms.
 std::unique_ptr<Rivals> cuda_rivals(const Scene& scene);
 #endif
-
-/// Bytes that one side of the copy holds: half of the step's, kMostCopied at most; a multiple of 64.
-std::size_t copied_bytes(double traffic);
 
 }  // namespace onepass::bench

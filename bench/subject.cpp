@@ -38,12 +38,21 @@ Subject::Subject(Case measured)
     : case_(std::move(measured)),
       model_(case_.layout, *case_.format, case_.device),
       stepper_(make_stepper(case_, model_)),
+      moved_(stepper_->traffic()),
       streams_(streams_of(model_, *case_.format, *stepper_)),
       windows_(choose_windows(case_.layout.tensors)),
-      rivals_(make_rivals({case_, streams_, stepper_->traffic()})) {}
+      rivals_(make_rivals({case_, streams_, moved_})) {
+  if (case_.clips) stepper_->clip();
+}
 
-Contestant Subject::own() {
-  return {kOnepass, [this] { stepper_->step({}); }, case_.layout.parameters()};
+void Subject::capture(Machine& machine) {
+  replay_ = machine.captured([this](Stream stream) { stepper_->step(stream); });
+}
+
+std::vector<Contestant> Subject::own() {
+  std::vector<Contestant> own{{kOnepass, [this] { stepper_->step({}); }}};
+  if (replay_) own.push_back({kGraph, replay_});
+  return own;
 }
 
 std::vector<Bytes> Subject::taken() const {
@@ -89,8 +98,10 @@ void Subject::expect_unchanged(const Contestant& contestant) {
 }
 
 std::int64_t Subject::verify() {
-  expect_step(own(), 1, Leaves::the_step);
-  expect_step(own(), 2, Leaves::the_step);
+  const std::vector<Contestant> ours = own();
+  expect_step(ours.front(), 1, Leaves::the_step);
+  expect_step(ours.front(), 2, Leaves::the_step);
+  if (replay_) expect_step(ours.back(), 3, Leaves::the_step);
   for (const Rival& rival : rivals_->all()) {
     if (rival.leaves == Leaves::memory_as_it_was) {
       expect_unchanged(rival.contestant);
@@ -104,7 +115,7 @@ std::int64_t Subject::verify() {
 }
 
 std::vector<Contestant> Subject::contestants(bool baselines) {
-  std::vector<Contestant> all{own()};
+  std::vector<Contestant> all = own();
   for (Rival& rival : rivals_->all()) {
     if (baselines || rival.leaves == Leaves::memory_as_it_was) all.push_back(std::move(rival.contestant));
   }

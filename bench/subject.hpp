@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "bench/check/windows.hpp"
 #include "bench/data/model.hpp"
 #include "bench/harness/interleave.hpp"
+#include "bench/machine/machine.hpp"
 #include "bench/rivals.hpp"
 
 namespace onepass::bench {
@@ -23,18 +25,25 @@ class Subject {
 
   [[nodiscard]] const Case& measured() const { return case_; }
   [[nodiscard]] double traffic() const { return stepper_->traffic(); }
+  /// Bytes that the limit moves: a step's without the norm.
+  [[nodiscard]] double moved() const { return moved_; }
   [[nodiscard]] double memory() const { return stepper_->memory(); }
 
-  /// Takes two steps of onepass and one of each rival, and compares with the step by hand: to the bit; with
-  /// Leaves::the_step_rounded within its rounding. Returns how many elements of a step were compared. Throws
-  /// std::runtime_error that says what differed. To be called before anything is timed.
+  /// From now on a step that `machine` has captured is one of the contestants, where it captures.
+  void capture(Machine& machine);
+
+  /// Takes two steps of onepass, one of its captured step and one of each rival, and compares with the step
+  /// by hand: to the bit; with Leaves::the_step_rounded within its rounding. Returns how many elements of a
+  /// step were compared. Throws std::runtime_error that says what differed. To be called before anything is
+  /// timed.
   std::int64_t verify();
 
-  /// onepass, limit and copy; with `baselines` also those, where there are any. They refer to the subject.
+  /// onepass, its captured step, limit and copy; with `baselines` also those, where there are any. They refer
+  /// to the subject.
   [[nodiscard]] std::vector<Contestant> contestants(bool baselines);
 
  private:
-  [[nodiscard]] Contestant own();
+  [[nodiscard]] std::vector<Contestant> own();
   [[nodiscard]] std::vector<Bytes> taken() const;
   void expect_step(const Contestant& contestant, int t, Leaves leaves);
   void expect_unchanged(const Contestant& contestant);
@@ -42,9 +51,11 @@ class Subject {
   Case case_;
   Model model_;
   std::unique_ptr<Stepper> stepper_;
+  double moved_;
   std::vector<TensorStreams> streams_;
   std::vector<Part> windows_;
   std::unique_ptr<Rivals> rivals_;
+  std::function<void()> replay_;  ///< Of a step; empty without.
 };
 
 }  // namespace onepass::bench

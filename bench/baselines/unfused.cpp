@@ -16,10 +16,10 @@ using Part = UnfusedPart;
 class OpenBlas final : public Blas {
  public:
   void scale(std::int64_t count, float factor, float* x) const override {
-    cblas_sscal(static_cast<blasint>(count), factor, x, 1);
+    in_pieces(count, [&](std::int64_t at, int size) { cblas_sscal(size, factor, x + at, 1); });
   }
   void add(std::int64_t count, float factor, const float* x, float* y) const override {
-    cblas_saxpy(static_cast<blasint>(count), factor, x, 1, y, 1);
+    in_pieces(count, [&](std::int64_t at, int size) { cblas_saxpy(size, factor, x + at, 1, y + at, 1); });
   }
 };
 

@@ -1,6 +1,7 @@
 // unfused.hpp - a step as one writes it without a fused kernel: BLAS level 1 and elementwise passes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -22,6 +23,16 @@ class Blas {
   virtual ~Blas() = default;
   virtual void scale(std::int64_t count, float factor, float* x) const = 0;                ///< x *= factor
   virtual void add(std::int64_t count, float factor, const float* x, float* y) const = 0;  ///< y += factor x
+
+ protected:
+  /// BLAS counts in int: work(first element, count) for pieces that fit one.
+  template <class Work>
+  static void in_pieces(std::int64_t count, const Work& work) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 30;
+    for (std::int64_t at = 0; at < count; at += kMost) {
+      work(at, static_cast<int>(std::min(kMost, count - at)));
+    }
+  }
 };
 /// OpenBLAS, on the thread that calls.
 const Blas& open_blas();

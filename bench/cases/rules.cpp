@@ -22,6 +22,7 @@ class Stepping final : public Stepper {
       : optimizer_(rule, std::move(parameters), options) {}
 
   void step(Stream stream) override { optimizer_.step(stream); }
+  void clip() override { optimizer_.clip_grad_norm(1e30); }
   double traffic() const override { return total(optimizer_.traffic()); }
   double memory() const override { return total(optimizer_.memory()); }
   std::span<const char* const> state_names() const override { return optimizer_.state_names(); }

@@ -16,6 +16,8 @@ class Stepper {
  public:
   virtual ~Stepper() = default;
   virtual void step(Stream stream) = 0;
+  /// From then on steps measure the gradients' norm, which no gradient of the benchmark's is clipped by.
+  virtual void clip() = 0;
   [[nodiscard]] virtual double traffic() const = 0;  ///< Bytes that a step has to read and write.
   [[nodiscard]] virtual double memory() const = 0;   ///< Bytes that lie in memory.
   [[nodiscard]] virtual std::span<const char* const> state_names() const = 0;

@@ -2,6 +2,7 @@
 #include <cuda_runtime.h>
 
 #include <chrono>
+#include <memory>
 
 #include "bench/cuda/check.hpp"
 #include "bench/machine/machine.hpp"
@@ -28,21 +29,49 @@ class Event {
   cudaEvent_t event_{};
 };
 
+/// A step that was captured, to be replayed on the default stream.
+class Graph {
+ public:
+  explicit Graph(const std::function<void(Stream)>& step) {
+    cudaStream_t stream{};  // the default one cannot be captured
+    check(cudaStreamCreate(&stream), "cudaStreamCreate");
+    cudaGraph_t graph{};
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    step(stream);
+    check(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
+    check(cudaGraphInstantiate(&replayed_, graph, 0), "cudaGraphInstantiate");
+    check(cudaGraphDestroy(graph), "cudaGraphDestroy");
+    check(cudaStreamDestroy(stream), "cudaStreamDestroy");
+  }
+  ~Graph() { (void)cudaGraphExecDestroy(replayed_); }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  void replay() const { check(cudaGraphLaunch(replayed_, nullptr), "cudaGraphLaunch"); }
+
+ private:
+  cudaGraphExec_t replayed_{};
+};
+
 double l2_bytes(Device device) {
   int bytes = 0;
   check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device.index()), "cudaDeviceGetAttribute");
   return static_cast<double>(bytes);
 }
 
+/// Makes it the thread's device: events and the default stream are those of the device that is current when
+/// they are made or named.
+Device made_current(Device device) {
+  check(cudaSetDevice(device.index()), "cudaSetDevice");
+  return device;
+}
+
 /// All work is queued on the default stream.
 class CudaMachine final : public Machine {
  public:
-  explicit CudaMachine(Device device) : device_(device), name_(device_name(device)) {
-    check(cudaSetDevice(device.index()), "cudaSetDevice");
-  }
-  Device device() const override { return device_; }
+  explicit CudaMachine(Device device) : name_(device_name(device)), device_(made_current(device)) {}
   std::string name() const override { return name_; }
-  int launches() const override { return 2; }
+  int launches(bool clips) const override { return clips ? 3 : 2; }
   double free_bytes() const override {
     std::size_t free = 0, all = 0;
     check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
@@ -51,15 +80,19 @@ class CudaMachine final : public Machine {
   double cache_bytes() const override { return l2_bytes(device_); }
   double emptying_bytes(int /*threads*/) const override { return kEmptying * l2_bytes(device_); }
 
-  void warm_up(const std::function<void()>& work) override {
-    work();
-    synchronize(device_);
-  }
+  /// Still runs when it returns: the sample is queued behind it, as a step is behind the backward pass, and
+  /// the time that the host takes to launch it is not the GPU's.
+  void warm_up(const std::function<void()>& work) override { work(); }
   /// Queued before a sample's first event, so that the sample's launches are on their way while it runs.
   void empty_caches(int threads) override {
     const auto bytes = static_cast<std::size_t>(emptying_bytes(threads));
     if (emptying_.data() == nullptr) emptying_ = DeviceBuffer(device_, bytes);
     check(cudaMemsetAsync(emptying_.data(), 0, bytes, nullptr), "cudaMemsetAsync");
+  }
+
+  std::function<void()> captured(const std::function<void(Stream)>& step) override {
+    const auto graph = std::make_shared<Graph>(step);
+    return [graph] { graph->replay(); };
   }
 
   Elapsed time(const std::function<void()>& work, int repeats) override {
@@ -76,8 +109,8 @@ class CudaMachine final : public Machine {
   /// L2s that are written over to empty one (why: cache_emptier.hpp). It may keep what is used often.
   static constexpr double kEmptying = 4.0;
 
-  Device device_;
   std::string name_;
+  Device device_;  ///< Before the events.
   Event start_, end_;
   DeviceBuffer emptying_;  ///< Where it was needed.
 };

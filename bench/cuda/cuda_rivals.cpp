@@ -12,7 +12,7 @@ class CudaRivals final : public Rivals {
   explicit CudaRivals(const Scene& scene)
       : scene_(scene),
         device_(scene.measured.device),
-        bytes_(copied_bytes(scene.traffic)),
+        bytes_(copied_bytes(scene.traffic, device_)),
         from_(device_, bytes_),
         to_(device_, bytes_),
         limit_(device_, element_bytes(*scene.measured.format), scene.streams),
@@ -36,7 +36,7 @@ class CudaRivals final : public Rivals {
   [[nodiscard]] bool has_baselines() const { return scene_.measured.format->name == "f32"; }
 
   Rival rival(const char* name, Leaves leaves, std::function<void()> work) const {
-    return {{name, std::move(work), scene_.measured.layout.parameters()}, leaves};
+    return {{name, std::move(work)}, leaves};
   }
 
   void prepare_unfused() {

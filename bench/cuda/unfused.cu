@@ -5,8 +5,6 @@
 #include <thrust/transform.h>
 #include <thrust/zip_function.h>
 
-#include <algorithm>
-
 #include "bench/cuda/unfused.hpp"
 #include "onepass/error.hpp"
 
@@ -38,15 +36,6 @@ class CuBlas final : public Blas {
   }
 
  private:
-  /// cuBLAS counts in int.
-  template <class Work>
-  static void in_pieces(std::int64_t count, const Work& work) {
-    constexpr std::int64_t kMost = std::int64_t{1} << 30;
-    for (std::int64_t at = 0; at < count; at += kMost) {
-      work(at, static_cast<int>(std::min(kMost, count - at)));
-    }
-  }
-
   cublasHandle_t handle_{};
 };
 

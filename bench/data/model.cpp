@@ -39,25 +39,34 @@ void store(DType dtype, float value, std::byte* to) {
   }
 }
 
-struct Filling {
-  std::uint64_t seed;
-  std::uint64_t first;  ///< Number of the tensor's first element in the model.
-};
-
-void fill(const Tensor& tensor, const Filling& filling) {
-  constexpr std::int64_t kPiece = 64 * 1024;
-  const std::size_t size = size_of(tensor.dtype);
-  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(kPiece, tensor.numel)) * size);
-  for (std::int64_t begin = 0; begin < tensor.numel; begin += kPiece) {
-    const auto count = static_cast<std::size_t>(std::min(kPiece, tensor.numel - begin));
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint64_t element = filling.first + static_cast<std::uint64_t>(begin) + i;
-      store(tensor.dtype, uniform(element, filling.seed), piece.data() + i * size);
-    }
-    std::byte* const to = static_cast<std::byte*>(tensor.data) + static_cast<std::size_t>(begin) * size;
-    copy({tensor.device, to}, {Device::cpu(), piece.data()}, count * size);
+/// The numbers of all tensors behind one another, which begin anew after a prime number of them: a large
+/// model is copied and not computed, which would take longer than all that is measured of it on a GPU.
+class Numbers {
+ public:
+  /// `most`: no more are asked for.
+  Numbers(DType dtype, std::uint64_t seed, std::int64_t most) {
+    constexpr std::int64_t kPeriod = 1'048'573;
+    const auto count = static_cast<std::size_t>(std::min(kPeriod, most));
+    const std::size_t size = size_of(dtype);
+    bytes_.resize(count * size);
+    for (std::size_t i = 0; i < count; ++i) store(dtype, uniform(i, seed), bytes_.data() + i * size);
   }
-}
+
+  void fill(const Tensor& tensor) {
+    auto* to = static_cast<std::byte*>(tensor.data);
+    for (std::size_t left = tensor.bytes(); left > 0;) {
+      const std::size_t piece = std::min(left, bytes_.size() - next_);
+      copy({tensor.device, to}, {Device::cpu(), bytes_.data() + next_}, piece);
+      next_ = (next_ + piece) % bytes_.size();
+      to += piece;
+      left -= piece;
+    }
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::size_t next_ = 0;  ///< Byte that the next tensor begins with.
+};
 
 struct Arena {
   DType dtype;
@@ -72,12 +81,11 @@ DeviceBuffer lay_out(const Layout& layout, const Arena& arena, Device device, st
   }
   DeviceBuffer memory(device, bytes);
   std::byte* next = memory.as<std::byte>() + arena.skew;
-  std::uint64_t first = 0;
+  Numbers numbers(arena.dtype, arena.seed, layout.parameters());
   for (const std::int64_t numel : layout.tensors) {
     tensors.emplace_back(next, arena.dtype, numel, device);
-    fill(tensors.back(), {arena.seed, first});
+    numbers.fill(tensors.back());
     next += padded(tensors.back().bytes());
-    first += static_cast<std::uint64_t>(numel);
   }
   return memory;
 }

@@ -13,15 +13,14 @@
 
 namespace onepass::bench {
 
-/// Parameters and gradients are uniform in (-1, 1), the same ones for every format up to rounding. Tensors
-/// lie behind one another, each at a multiple of 64 bytes; gradients start at another offset of their page
-/// than parameters.
+/// Parameters and gradients are uniform in (-1, 1), the same ones for every format up to rounding, and repeat
+/// themselves after a million. Tensors lie behind one another, each at a multiple of 64 bytes; gradients
+/// start at another offset of their page than parameters.
 class Model {
  public:
   Model(const Layout& layout, const FormatChoice& format, Device device);
 
   [[nodiscard]] std::vector<Parameter> parameters() const;
-  [[nodiscard]] std::size_t size() const { return params_.size(); }
 
  private:
   std::vector<Tensor> params_, grads_;  // before the memory: allocation fills them

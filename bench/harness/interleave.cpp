@@ -13,8 +13,6 @@
 namespace onepass::bench {
 namespace {
 
-/// Work of so few elements lies in a cache: a disturbance is large beside it.
-constexpr std::int64_t kSmall = 2'000'000;
 constexpr int kRetakes = 3;
 constexpr long kToleratedSwitches = 2;
 constexpr int kMostRepeats = 1'000'000;
@@ -34,7 +32,7 @@ struct Take {
 Take take_hot(Machine& machine, const Contestant& contestant, int repeats, int best_of) {
   const long before = involuntary_switches();
   Elapsed best{};
-  for (int i = 0; i < (contestant.elements < kSmall ? best_of : 1); ++i) {
+  for (int i = 0; i < best_of; ++i) {
     machine.warm_up(contestant.run);
     const Elapsed again = machine.time(contestant.run, repeats);
     if (i == 0 || again.seconds < best.seconds) best = again;

@@ -14,14 +14,13 @@ namespace onepass::bench {
 struct Contestant {
   std::string name;
   std::function<void()> run;
-  std::int64_t elements = 0;  ///< That a call moves: what is short is repeated.
 };
 
 struct SamplingRules {
   int rounds = 15;
   double seconds = 1e-3;   ///< That a sample takes at least: shorter work is repeated.
   double patience = 0.02;  ///< Seconds to wait at most, before a sample, for others to be quiet.
-  int best_of = 5;         ///< How often a sample of little work is taken: the shortest counts.
+  int best_of = 1;         ///< How often a hot sample is taken: the shortest counts.
   std::uint64_t seed = 1;  ///< Of the order within a round.
   bool cold = false;       ///< Caches are emptied before each sample, and a sample is one call.
   int threads = 1;         ///< Whose caches those are.

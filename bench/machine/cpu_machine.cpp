@@ -44,9 +44,8 @@ double available_memory() {
 
 class CpuMachine final : public Machine {
  public:
-  Device device() const override { return Device::cpu(); }
   std::string name() const override { return processor_name() + family_and_model(); }
-  int launches() const override { return 1; }
+  int launches(bool clips) const override { return clips ? 2 : 1; }
   double free_bytes() const override { return available_memory(); }
   double cache_bytes() const override { return static_cast<double>(cpu_cache_bytes()); }
   double emptying_bytes(int threads) const override { return CacheEmptier::bytes(threads); }
@@ -56,6 +55,8 @@ class CpuMachine final : public Machine {
     if (!emptier_ || emptier_->threads() != threads) emptier_.emplace(threads);
     emptier_->run();
   }
+
+  std::function<void()> captured(const std::function<void(Stream)>& /*step*/) override { return {}; }
 
   Elapsed time(const std::function<void()>& work, int repeats) override {
     using Clock = std::chrono::steady_clock;

@@ -15,7 +15,8 @@ Json to_json(const Spread& spread) {
 Json to_json(const Timing& timing) {
   return {{"ns_per_parameter", to_json(timing.nanoseconds)},
           {"gigabytes_per_second", timing.gigabytes_per_second},
-          {"over_onepass", to_json(timing.over_onepass)}};
+          {"over_onepass", to_json(timing.over_onepass)},
+          {"host_microseconds", to_json(timing.host_microseconds)}};
 }
 
 Json to_json(const Row& row) {
@@ -31,13 +32,13 @@ Json to_json(const Row& row) {
     json["isa"] = onepass::to_string(one.isa);
     json["threads"] = one.threads;
   }
+  json["clips"] = one.clips;
   json["caches"] = to_string(row.caches);
   json["bytes_per_parameter"] = row.traffic / parameters;
   json["memory_per_parameter"] = row.memory / parameters;
   json["elements_compared"] = row.compared;
   json["rounds"] = row.rounds;
   json["launches"] = row.launches;
-  json["host_microseconds"] = to_json(row.host_microseconds);
   for (const Timing& timing : row.timings) json["timings"][timing.name] = to_json(timing);
   if (row.over_partner) json["over_format"][row.partner] = to_json(*row.over_partner);
   return json;
@@ -48,6 +49,8 @@ Json to_json(const Row& row) {
 std::string to_json(const Run& run) {
   Json json{{"machine", run.machine}, {"compiler", run.compiler}, {"commit", run.commit},
             {"date", run.date},       {"command", run.command},   {"disturbed_samples", run.disturbed}};
+  json["left_out"] = run.left_out;
+  json["failed"] = run.failed;
   json["rows"] = Json::array();
   for (const Row& row : run.rows) json["rows"].push_back(to_json(row));
   return json.dump(1) + "\n";

@@ -24,17 +24,27 @@ std::string where(const Case& one) {
                               : fmt::format("{}, {}", onepass::to_string(one.isa), one.threads);
 }
 
+/// "0.98 (0.97-0.99), 4.1 us" of the host's.
+std::string graph(const Row& row) {
+  const Timing* const timing = row.timing(kGraph);
+  return timing == nullptr
+             ? ""
+             : fmt::format("{}, {:.3g} us", text(timing->over_onepass), timing->host_microseconds.median);
+}
+
 std::string line(const Row& row) {
   const Case& one = row.measured;
   const Timing& own = *row.timing(kOnepass);
   const std::string partner =
       row.over_partner ? fmt::format("{} of {}", text(*row.over_partner), row.partner) : "";
   return fmt::format(
-      "| {} | {} | {} | {} | {} | {} | {:.4g} | {:.3g} | {:.3g} | {} | {} | {} | {} | {} | {:.3g} | {} |\n",
-      one.rule->name, one.format->name, one.layout.name, one.layout.parameters(), where(one),
-      to_string(row.caches), row.traffic / static_cast<double>(one.layout.parameters()),
-      own.nanoseconds.median, own.gigabytes_per_second, ratio(row, kLimit), ratio(row, kCopy), partner,
-      ratio(row, kScalar), ratio(row, kUnfused), row.host_microseconds.median, row.launches);
+      "| {} | {} | {} | {} | {} | {} | {:.4g} | {:.3g} | {:.3g} | {} | {} | {} | {} | {} | {:.3g} | {} | {} "
+      "|\n",
+      one.rule->name, one.clips ? fmt::format("{}, clipped", one.format->name) : one.format->name,
+      one.layout.name, one.layout.parameters(), where(one), to_string(row.caches),
+      row.traffic / static_cast<double>(one.layout.parameters()), own.nanoseconds.median,
+      own.gigabytes_per_second, ratio(row, kLimit), ratio(row, kCopy), partner, ratio(row, kScalar),
+      ratio(row, kUnfused), own.host_microseconds.median, row.launches, graph(row));
 }
 
 }  // namespace
@@ -60,15 +70,17 @@ std::string to_markdown(const Run& run) {
       "Scalar, unfused: their time over onepass's. Medians of ratios within a round, and their "
       "quartiles. Caches: hot, as the step before left them; cold, emptied before each sample; beyond, not "
       "emptied, for streams of more than four times the last cache; rested, as left, by threads that "
-      "sleep since.\n\n",
+      "sleep since. Graph: a captured step's time over onepass's, and the host's.\n\n",
       run.machine, run.compiler, run.commit, run.date, run.command, 100.0 * run.disturbed);
   all +=
       "| rule | format | layout | parameters | on | caches | bytes each | ns each | GB/s | share of limit | "
       "share of "
       "copy | "
-      "time over another format's | scalar | unfused | host us | launches |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+      "time over another format's | scalar | unfused | host us | launches | graph |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Row& row : run.rows) all += line(row);
+  for (const std::string& sentence : run.left_out) all += "\nLeft out: " + sentence + "\n";
+  for (const std::string& sentence : run.failed) all += "\nFailed: " + sentence + "\n";
   return all;
 }
 

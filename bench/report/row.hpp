@@ -16,8 +16,10 @@ struct Timing {
   std::string name;             ///< A contestant's.
   Spread nanoseconds;           ///< A parameter; of a copy, too: a parameter's share of the step's bytes.
   double gigabytes_per_second;  ///< 1e9 bytes; of the unfused step those that a fused one would move.
-  /// Its time over onepass's, paired by round: 1 is as fast, 2 twice as slow. Of a copy: by equal bytes.
+  /// Its time over onepass's, paired by round: 1 is as fast, 2 twice as slow. Of copy and limit: by equal
+  /// bytes.
   Spread over_onepass;
+  Spread host_microseconds;  ///< Until a call has returned.
 };
 
 /// What a step found.
@@ -37,7 +39,6 @@ struct Row {
   std::int64_t compared = 0;  ///< Elements whose step was compared with the step by hand.
   int rounds = 0;
   int launches = 0;
-  Spread host_microseconds = {};  ///< Of a step's call.
   std::vector<Timing> timings = {};
   std::string partner = {};                           ///< A format, or empty.
   std::optional<Spread> over_partner = std::nullopt;  ///< Time over its, paired by round.
@@ -48,7 +49,9 @@ struct Row {
 struct Run {
   std::string machine, compiler, commit, date, command;
   double disturbed = 0.0;  ///< Share of samples that others were in the way of.
-  std::vector<Row> rows;
+  std::vector<Row> rows = {};
+  std::vector<std::string> left_out = {};  ///< A sentence for each case that did not fit.
+  std::vector<std::string> failed = {};    ///< A sentence for each batch that could not be measured.
 };
 
 }  // namespace onepass::bench

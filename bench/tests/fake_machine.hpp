@@ -12,9 +12,8 @@ namespace onepass::bench {
 /// Each call of a contestant's work takes what the contestant says. Notes what it is asked for.
 class FakeMachine final : public Machine {
  public:
-  Device device() const override { return Device::cpu(); }
   std::string name() const override { return "fake"; }
-  int launches() const override { return 1; }
+  int launches(bool /*clips*/) const override { return 1; }
   double free_bytes() const override { return 0.0; }
   double cache_bytes() const override { return cache; }
   double emptying_bytes(int /*threads*/) const override { return 0.0; }
@@ -25,6 +24,9 @@ class FakeMachine final : public Machine {
   void empty_caches(int threads) override {
     emptied = threads;
     log += 'e';
+  }
+  std::function<void()> captured(const std::function<void(Stream)>& step) override {
+    return [step] { step({}); };
   }
   Elapsed time(const std::function<void()>& work, int repeats) override {
     work();
