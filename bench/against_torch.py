@@ -7,6 +7,7 @@ ratios are of samples of one round. docs/benchmarks.md says more.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import pathlib
@@ -31,8 +32,6 @@ def spread_of(values):
 
 
 class CpuClock:
-    name = "cpu"
-
     def time(self, step, repeats):
         """Seconds of a step, and of its call: the same."""
         start = time.perf_counter()
@@ -47,12 +46,16 @@ class CpuClock:
 
 
 class CudaClock:
-    def __init__(self, torch, device):
-        self.cuda, self.name = torch.cuda, torch.cuda.get_device_name(device)
-        self.start, self.end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    """Of the current device."""
+
+    def __init__(self, cuda):
+        self.cuda = cuda
+        self.start, self.end = (cuda.Event(enable_timing=True) for _ in range(2))
 
     def time(self, step, repeats):
-        self.cuda.synchronize()
+        """Seconds of a step on the GPU, and of its call. The steps are queued behind one that is not counted, as they are
+        behind the backward pass: what Python takes to launch them is in the first only where it is longer."""
+        step()
         self.start.record()
         begin = time.perf_counter()
         for _ in range(repeats):
@@ -103,10 +106,24 @@ def row_of(case, contestants, samples):
     return row
 
 
-def measure(rivals, library, case, sizes, options):
-    """Builds a case, checks every contestant, and takes its samples."""
-    import torch
+@contextlib.contextmanager
+def clock_of(torch, device):
+    """The clock of a device, which is the current one until it is left; its memory is then free for the next case."""
+    if device == "cpu":
+        yield CpuClock()
+        return
+    with torch.cuda.device(device):
+        yield CudaClock(torch.cuda)
+    torch.cuda.empty_cache()
 
+
+def measure(torch, rivals, library, case, sizes, options):
+    """Builds a case, checks every contestant, and takes its samples."""
+    with clock_of(torch, case["device"]) as clock:
+        return measure_by(clock, torch, rivals, library, case, sizes, options)
+
+
+def measure_by(clock, torch, rivals, library, case, sizes, options):
     torch.manual_seed(7)
     torch.set_num_threads(case["threads"])
     rule = rivals.RULES[case["rule"]]
@@ -114,7 +131,6 @@ def measure(rivals, library, case, sizes, options):
     contestants = [rivals.onepass_contestant(library, rule, model, case["threads"])]
     contestants += rivals.torch_contestants(rule, model)
     case["compared"] = sum(rivals.check(one, rule, model) for one in contestants)
-    clock = CpuClock() if case["device"] == "cpu" else CudaClock(torch, case["device"])
     row = row_of(case, contestants, sample(clock, contestants, options))
     contestants[0].owner.close()
     return row
@@ -178,7 +194,17 @@ def markdown(run):
         lines.append(f"| {row['rule']} | {row['dtype']} | {row['layout']} | {row['tensors']} | {row['parameters']} | "
                      f"{where} | {made['onepass']['ns_per_parameter']['median']:.4g} | " + " | ".join(ratios + hosts) +
                      " |")
-    return "\n".join(lines + [f"\nLeft out: {sentence}" for sentence in run["left_out"]]) + "\n"
+    lines += [f"\n{what}: {sentence}" for what, key in (("Left out", "left_out"), ("Failed", "failed"))
+              for sentence in run[key]]
+    return "\n".join(lines) + "\n"
+
+
+def write(run, options):
+    """After each case: what has been measured stays, whatever happens to the rest."""
+    if options.json:
+        options.json.write_text(json.dumps(run, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(markdown(run))
 
 
 def commit():
@@ -250,26 +276,24 @@ def main():
 
     todo, left_out = checked(parser, options, torch_rivals, torch)
     library = torch_rivals.onepass_c.Library(options.library)
-    rows = []
-    for number, (case, sizes) in enumerate(todo, 1):
-        what = " ".join(str(case[key]) for key in ("rule", "dtype", "layout", "device", "threads"))
-        print(f"{number}/{len(todo)}: {what}", file=sys.stderr)
-        try:
-            rows.append(measure(torch_rivals, library, case, sizes, options))
-        except torch_rivals.Mismatch as wrong:
-            sys.exit(f"against_torch: {what}: {wrong}")
     machine = processor()
     if any(device != "cpu" for device in options.device):
         machine += ", " + torch.cuda.get_device_name([d for d in options.device if d != "cpu"][0])
     run = dict(machine=machine, torch=torch.__version__, commit=commit(), date=datetime.date.today().isoformat(),
-               command=" ".join(["bench/against_torch.py"] + sys.argv[1:]), rows=rows, left_out=left_out)
-    if options.json:
-        options.json.write_text(json.dumps(run, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(markdown(run))
-    else:
+               command=" ".join(["bench/against_torch.py"] + sys.argv[1:]), rows=[], left_out=left_out, failed=[])
+    for number, (case, sizes) in enumerate(todo, 1):
+        what = " ".join(str(case[key]) for key in ("rule", "dtype", "layout", "device", "threads"))
+        print(f"{number}/{len(todo)}: {what}", file=sys.stderr)
+        try:
+            run["rows"].append(measure(torch, torch_rivals, library, case, sizes, options))
+        except (torch_rivals.Mismatch, torch_rivals.onepass_c.Error, RuntimeError) as wrong:  # no memory, too
+            run["failed"].append(f"{what}: {wrong}")
+            print(f"against_torch: {run['failed'][-1]}", file=sys.stderr)
+        write(run, options)
+    write(run, options)
+    if not options.markdown:
         print(markdown(run), end="")
-    return 0
+    return 1 if run["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 BENCH = pathlib.Path(__file__).resolve().parents[1]
@@ -51,6 +52,34 @@ class Pieces(unittest.TestCase):
         self.assertAlmostEqual(fused["over_onepass"]["high"], 1.5)
         self.assertAlmostEqual(fused["ns_per_parameter"]["median"], 4.5)
         self.assertAlmostEqual(fused["host_microseconds"]["median"], 2.0)
+
+    def test_steps_on_a_gpu_are_queued_behind_one_that_is_not_counted(self):
+        log = []
+
+        class MadeUp:
+            def __init__(self, enable_timing):
+                assert enable_timing
+
+            def record(self):
+                log.append("record")
+
+            def synchronize(self):
+                log.append("wait")
+
+            def elapsed_time(self, end):
+                return 6.0  # milliseconds
+
+        cuda = types.SimpleNamespace(Event=MadeUp)
+        seconds, host = against_torch.CudaClock(cuda).time(lambda: log.append("step"), 3)
+        self.assertEqual(log, ["step", "record", "step", "step", "step", "record", "wait"])
+        self.assertAlmostEqual(seconds, 2e-3)
+        self.assertLess(host, 1.0)
+
+    def test_what_failed_and_what_was_left_out_are_in_the_report(self):
+        run = dict(machine="a", torch="2", commit="c", date="d", command="e", rows=[], left_out=["too large"],
+                   failed=["adamw: other bits"])
+        self.assertIn("Left out: too large", against_torch.markdown(run))
+        self.assertIn("Failed: adamw: other bits", against_torch.markdown(run))
 
     def test_says_so_without_pytorch(self):
         with tempfile.TemporaryDirectory() as folder:
