@@ -20,8 +20,8 @@ concept ParameterRange =
 
 /// Moves every parameter of a model by one rule (SGD, RMSProp, Adam, AdamW, or the caller's own) in one pass
 /// over memory. The parameters are the caller's memory, all on one device; the states and step counts are the
-/// optimizer's, beside them. On CUDA a step is two kernel launches, three if
-/// gradients are measured, whatever the number of tensors and groups.
+/// optimizer's, beside them. On CUDA a step is two kernel launches, three if gradients are measured, and one
+/// more for each further storage format, whatever the number of tensors and groups.
 ///
 /// Move-only. Not for use from two host threads at once; two optimizers may step at once, on two streams. One
 /// optimizer's calls on different streams must be ordered by the caller, by an event say.
@@ -34,7 +34,8 @@ class Optimizer {
   /// Allocates the states, zeroes them and waits until they are there.
   /// Throws InvalidArgument if a hyperparameter is out of range; a name is empty or comes twice; a value is
   /// null; a gradient's numel differs from its value's; memory lies on another device than the first
-  /// parameter's or than it says; buffers overlap; a group has no rule.
+  /// parameter's or than it says; a value or a copy overlaps another buffer; a group has no rule. Gradients
+  /// may share memory with each other, but not where steps zero them.
   template <ParameterRange Parameters>
   Optimizer(const Rule& rule, Parameters&& parameters, const Options& options = {})
       : Optimizer(std::vector<Rule>{rule}, std::forward<Parameters>(parameters), options) {}
