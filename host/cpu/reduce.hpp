@@ -58,8 +58,24 @@ double fold(const double* slots) {
   return sums[0];
 }
 
+/// Of kLeaf elements. Slot by slot, so that each sum stays in a register while its elements are added: row by
+/// row all slots would pass through memory eight times.
+template <class Codec, Measure kMeasure>
+double reduce_whole_leaf(const Term<kMeasure> term, const typename Codec::Element* from) {
+  double slots[kSlots];
+  for (int slot = 0; slot < kSlots; ++slot) {
+    double sum = 0.0;
+    for (int row = 0; row < kLeaf / kSlots; ++row) {
+      sum = term.join(sum, Codec::decode(from[row * kSlots + slot]));
+    }
+    slots[slot] = sum;
+  }
+  return fold<kMeasure>(slots);
+}
+
 template <class Codec, Measure kMeasure>
 double reduce_leaf(const Term<kMeasure> term, const typename Codec::Element* from, std::int64_t count) {
+  if (count == kLeaf) return reduce_whole_leaf<Codec>(term, from);
   double slots[kSlots] = {};
   std::int64_t i = 0;
   for (; i + kSlots <= count; i += kSlots) {
