@@ -7,7 +7,7 @@
 #include "bench/data/parts.hpp"
 #include "bench/limit/traffic.hpp"
 #include "bench/rivals.hpp"
-#include "host/cpu/thread_pool.hpp"
+#include "host/cpu/threads/thread_pool.hpp"
 
 namespace onepass::bench {
 namespace {

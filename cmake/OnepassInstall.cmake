@@ -10,7 +10,7 @@ install(EXPORT onepass-targets NAMESPACE onepass:: DESTINATION "${package_dir}")
 
 # What onepass_add_rule() needs to sweep a user's own rule; same layout as here.
 install(FILES cmake/OnepassRule.cmake DESTINATION "${sweep_dir}/cmake")
-install(DIRECTORY kernels host DESTINATION "${sweep_dir}"
+install(DIRECTORY step kernels host DESTINATION "${sweep_dir}"
   FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")
 
 configure_package_config_file(cmake/onepass-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"

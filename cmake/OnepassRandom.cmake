@@ -3,7 +3,7 @@
 
 function(onepass_add_random target)
   target_sources(${target} PRIVATE
-    host/check_tensor.cpp
+    host/check/check_tensor.cpp
     host/cpu/random.cpp
     host/initializers/distribution.cpp
     host/initializers/fans.cpp
@@ -12,10 +12,10 @@ function(onepass_add_random target)
     host/initializers/orthogonal.cpp
     host/random_state.cpp
     host/regularizers/dropout.cpp)
-  onepass_add_per_isa(${target} random host/cpu/random.cpp.in)
+  onepass_add_per_isa(${target} random host/cpu/loops/random.cpp.in)
   if(ONEPASS_CUDA)
-    target_sources(${target} PRIVATE host/cuda/random.cpp kernels/random_kernels.cu)
-    set_source_files_properties(kernels/random_kernels.cu PROPERTIES COMPILE_OPTIONS "${ONEPASS_KERNEL_FLAGS}")
+    target_sources(${target} PRIVATE host/cuda/random.cpp kernels/random/random_kernels.cu)
+    set_source_files_properties(kernels/random/random_kernels.cu PROPERTIES COMPILE_OPTIONS "${ONEPASS_KERNEL_FLAGS}")
   else()
     target_sources(${target} PRIVATE host/cuda/absent_random.cpp)
   endif()

@@ -49,16 +49,16 @@ function(onepass_add_rule target)
   set(rule_header ${rule_HEADER})
   set(generated "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}")
 
-  configure_file("${ONEPASS_RULE_TEMPLATES}/host/rule.cpp.in" "${generated}.cpp" @ONLY)
+  configure_file("${ONEPASS_RULE_TEMPLATES}/host/backend/rule.cpp.in" "${generated}.cpp" @ONLY)
   set_source_files_properties("${generated}.cpp"
     PROPERTIES COMPILE_OPTIONS "-fno-fast-math;-ffp-contract=off" SKIP_PRECOMPILE_HEADERS ON)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
-  onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/sweep.cpp.in)
+  onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/sweep.cpp.in)
   target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
   # LOADED: in this folder and not only in one below, as where onepass is a subdirectory of a C++ project.
   if((ONEPASS_CUDA OR onepass_CUDA) AND CMAKE_CUDA_COMPILER_LOADED)
-    configure_file("${ONEPASS_RULE_TEMPLATES}/kernels/rule.cu.in" "${generated}.cu" @ONLY)
+    configure_file("${ONEPASS_RULE_TEMPLATES}/kernels/update/rule.cu.in" "${generated}.cu" @ONLY)
     target_sources(${target} PRIVATE "${generated}.cu")
     set(flags ${ONEPASS_KERNEL_FLAGS})
     if(NOT CMAKE_CUDA_STANDARD)

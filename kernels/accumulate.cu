@@ -3,13 +3,15 @@
 
 #include <cstdint>
 
-#include "kernels/advance.hpp"
-#include "kernels/lanes.cuh"
 #include "kernels/last_block.cuh"
 #include "kernels/launch.cuh"
+#include "kernels/update/lanes.cuh"
 #include "onepass/storage/formats.hpp"
+#include "step/decide_step.hpp"
+#include "step/lookup.hpp"
 
 namespace onepass::kernels {
+
 namespace {
 
 constexpr int kThreads = 256;

@@ -1,10 +1,12 @@
 // accumulate.hpp - gradients of micro-batches, added up until the step.
 #pragma once
 
-#include "kernels/table.hpp"
 #include "onepass/stream.hpp"
+#include "step/table.hpp"
 
 namespace onepass::kernels {
+
+using namespace step;
 
 /// Blocks of accumulate that fit on the current device at once; loads the kernel. Throws CudaError.
 int accumulate_blocks();

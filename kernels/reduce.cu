@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/advance.hpp"
-#include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
+#include "kernels/update/lanes.cuh"
 #include "onepass/storage/formats.hpp"
+#include "step/decide_step.hpp"
+#include "step/lookup.hpp"
 
 namespace onepass::kernels {
+
 namespace {
 
 constexpr int kThreads = 256;

@@ -1,10 +1,12 @@
 // reduce.hpp - measures of all gradients or parameters: norms, finiteness, the penalty.
 #pragma once
 
-#include "kernels/table.hpp"
 #include "onepass/stream.hpp"
+#include "step/table.hpp"
 
 namespace onepass::kernels {
+
+using namespace step;
 
 /// Blocks of a reduction that fit on the current device at once; loads the kernels. Throws CudaError.
 int reduce_blocks();

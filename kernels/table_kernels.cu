@@ -4,12 +4,13 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/advance.hpp"
-#include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
+#include "kernels/update/lanes.cuh"
 #include "onepass/storage/formats.hpp"
+#include "step/lookup.hpp"
 
 namespace onepass::kernels {
+
 namespace {
 
 constexpr int kThreads = 256;

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <span>
 
-#include "kernels/table.hpp"
 #include "onepass/stream.hpp"
+#include "step/table.hpp"
 
 namespace onepass::kernels {
+
+using namespace step;
 
 /// Blocks of zero_grad that fit on the current device at once; loads the kernels. Throws CudaError.
 int zero_grad_blocks();

@@ -5,9 +5,9 @@
 #include <array>
 #include <string>
 
-#include "kernels/table.hpp"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"
+#include "step/table.hpp"
 
 namespace onepass::bench {
 namespace {
@@ -132,7 +132,7 @@ std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& fo
     if (bytes.remainder > 0) one.remainder = at(parameter, bytes.remainder == 4 ? "master" : "remainder");
     for (std::size_t s = 0; s < stepper.state_names().size(); ++s) {
       one.states[s] = at(parameter, stepper.state_names()[s]);
-      if (bytes.grouped) one.scales[s] = one.states[s] + kernels::scales_at(one.numel);
+      if (bytes.grouped) one.scales[s] = one.states[s] + step::scales_at(one.numel);
     }
     streams.push_back(one);
   }

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "host/cpu/thread_pool.hpp"
+#include "host/cpu/threads/thread_pool.hpp"
 #include "onepass/cpu.hpp"
 
 namespace onepass::bench {

@@ -9,7 +9,7 @@ import tempfile
 import types
 import unittest
 
-BENCH = pathlib.Path(__file__).resolve().parents[1]
+BENCH = pathlib.Path(__file__).resolve().parents[1] / "torch"
 sys.path.insert(0, str(BENCH))
 import against_torch
 import torch_layouts

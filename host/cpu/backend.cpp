@@ -1,5 +1,5 @@
 // backend.cpp - the CPU backend: one dispatch to the threads for a whole model.
-#include "host/backend.hpp"
+#include "host/backend/backend.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -8,13 +8,14 @@
 #include <utility>
 #include <vector>
 
-#include "host/cpu/float_environment.hpp"
+#include "host/backend/plan.hpp"
 #include "host/cpu/isa.hpp"
-#include "host/cpu/parallel.hpp"
-#include "host/cpu/table_loops.hpp"
-#include "host/plan.hpp"
-#include "kernels/advance.hpp"
+#include "host/cpu/loops/table_loops.hpp"
+#include "host/cpu/threads/float_environment.hpp"
+#include "host/cpu/threads/parallel.hpp"
 #include "onepass/error.hpp"
+#include "step/decide_step.hpp"
+#include "step/lookup.hpp"
 
 namespace onepass {
 namespace {
@@ -55,7 +56,7 @@ struct SharedWork {
 
 /// What one thread has measured. On cache lines of its own.
 struct alignas(64) Partial {
-  kernels::Reduction value;
+  step::Reduction value;
 };
 
 class CpuBackend final : public Backend {
@@ -80,7 +81,7 @@ class CpuBackend final : public Backend {
                          : cpu::Writes::through_cache;
   }
 
-  void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream /*stream*/) override {
+  void step(const step::Table& table, std::optional<step::Measure> norm, Stream /*stream*/) override {
     if (norm) reduce(table, *norm, table.control->gradients);
     {
       const cpu::DefaultFloatEnvironment environment;
@@ -89,12 +90,12 @@ class CpuBackend final : public Backend {
     on_threads(chunks_, [&](ChunkRange share, int /*thread*/) { sweep(table, share); });
   }
 
-  void zero_grad(const kernels::Table& table, Stream /*stream*/) override {
+  void zero_grad(const step::Table& table, Stream /*stream*/) override {
     on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
-        const kernels::Chunk chunk = table.chunks[c];
-        const kernels::Extent part = kernels::extent(table, chunk);
-        void* const grad = kernels::callers_gradients(table)[chunk.tensor];
+        const step::Chunk chunk = table.chunks[c];
+        const step::Extent part = step::extent(table, chunk);
+        void* const grad = step::callers_gradients(table)[chunk.tensor];
         if (grad == nullptr) continue;
         const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].incoming_type));
         std::memset(static_cast<std::byte*>(grad) + part.begin * size, 0,
@@ -103,15 +104,15 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void accumulate(const kernels::Table& table, Stream /*stream*/) override {
+  void accumulate(const step::Table& table, Stream /*stream*/) override {
     on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
       loops_.table.accumulate(table, share.first, share.last, stores_);
     });
-    kernels::count_micro_batch(table, 0, 1);
+    step::count_micro_batch(table, 0, 1);
   }
 
-  void penalty(const kernels::Table& table, Stream /*stream*/) override {
-    reduce(table, kernels::Measure::penalty, table.control->penalty);
+  void penalty(const step::Table& table, Stream /*stream*/) override {
+    reduce(table, step::Measure::penalty, table.control->penalty);
   }
 
   void write(void* to, std::span<const std::byte> bytes, Stream /*stream*/) override {
@@ -125,7 +126,7 @@ class CpuBackend final : public Backend {
 
  private:
   /// One thread's share, run by run.
-  void sweep(const kernels::Table& table, ChunkRange share) const {
+  void sweep(const step::Table& table, ChunkRange share) const {
     for (const FormatRun& run : runs_) {
       const std::int64_t first = std::max(share.first, run.first);
       const std::int64_t last = std::min(share.last, run.first + run.count);
@@ -133,7 +134,7 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void sweep(const kernels::Table& table, cpu::Sweep update, ChunkRange range) const {
+  void sweep(const step::Table& table, cpu::Sweep update, ChunkRange range) const {
     if (!has_followers_) return update(table, range.first, range.last, stores_);
     for (std::int64_t c = range.first; c < range.last; ++c) {
       update(table, c, c + 1, stores_);
@@ -141,8 +142,8 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void reduce(const kernels::Table& table, kernels::Measure measure, kernels::Reduction& result) {
-    std::ranges::fill(partial_, Partial{kernels::Reduction::none()});
+  void reduce(const step::Table& table, step::Measure measure, step::Reduction& result) {
+    std::ranges::fill(partial_, Partial{step::Reduction::none()});
     // Backwards: what the update begins with is then what was read last.
     on_threads(
         pieces_,
@@ -151,7 +152,7 @@ class CpuBackend final : public Backend {
                               partial_[static_cast<std::size_t>(thread)].value);
         },
         true);
-    for (const Partial& part : partial_) kernels::add(result, part.value);
+    for (const Partial& part : partial_) step::add(result, part.value);
   }
 
   /// Calls work(chunks or pieces, thread) for parts of them, in the default float environment.

@@ -4,15 +4,15 @@
 #include <array>
 #include <cstdint>
 
-#include "host/cpu/stores.hpp"
-#include "kernels/table.hpp"
+#include "host/cpu/codecs/stores.hpp"
 #include "onepass/cpu.hpp"
 #include "onepass/storage/formats.hpp"
+#include "step/table.hpp"
 
 namespace onepass::cpu {
 
 /// Updates the chunks [first, last) of the table, in the calling thread.
-using Sweep = void (*)(const kernels::Table& table, std::int64_t first, std::int64_t last, Stores stores);
+using Sweep = void (*)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
 
 /// The loops of one variant, one for each of storage::Formats.
 using SweepsOfVariant = std::array<Sweep, storage::kFormatCount>;

@@ -3,35 +3,37 @@
 
 #include <cstdint>
 
-#include "kernels/advance.hpp"
-#include "kernels/table.hpp"
+#include "step/coefficients.hpp"
+#include "step/decide_step.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
 
 namespace onepass::cpu {
 
-/// What the prepare kernel does (kernels/prepare.cuh), in one thread. Neighbours of one group that have taken
-/// equally many steps share their coefficients, which spares 2,000 tensors 2,000 powers.
+/// What the prepare kernel does (kernels/update/prepare.cuh), in one thread. Neighbours of one group that
+/// have taken equally many steps share their coefficients, which spares 2,000 tensors 2,000 powers.
 template <class Rule>
-void prepare(const kernels::Table& table) {
-  const kernels::StepPlan plan = kernels::plan_step(table);
-  const auto coefficients = kernels::coefficients<Rule>(table);
+void prepare(const step::Table& table) {
+  const step::StepPlan plan = step::plan_step(table);
+  const auto coefficients = step::coefficients<Rule>(table);
   std::int64_t last = -1;
   for (std::int64_t t = 0; t < table.tensor_count; ++t) {
-    if (!kernels::takes_part(table, plan, t)) {
-      kernels::leave_out(table, t);
+    if (!step::takes_part(table, plan, t)) {
+      step::leave_out(table, t);
       continue;
     }
     ++table.steps[t];
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
         table.steps[t] == table.steps[last]) {
       coefficients[t] = coefficients[last];
-      coefficients[t].step.draws = kernels::draws_of(table, table.tensors[t]);
-      coefficients[t].step.zero_grad = kernels::zeroes_gradient(table, t);
+      coefficients[t].step.draws = step::draws_of(table, table.tensors[t]);
+      coefficients[t].step.zero_grad = step::zeroes_gradient(table, t);
     } else {
-      kernels::form_coefficients<Rule>(table, plan, t);
+      step::form_coefficients<Rule>(table, plan, t);
     }
     last = t;
   }
-  kernels::conclude_step(table, plan);
+  step::conclude_step(table, plan);
 }
 
 }  // namespace onepass::cpu

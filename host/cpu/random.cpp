@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "host/cpu/isa.hpp"
-#include "host/cpu/parallel.hpp"
+#include "host/cpu/threads/parallel.hpp"
 
 namespace onepass::cpu {
 namespace {
 
 using initializers::DistributionKind;
-using kernels::Run;
+using step::Run;
 
 /// Elements of a piece of work: a multiple of what the loops do at once, so that no block is drawn twice.
 constexpr std::int64_t kPiece = 4096;
@@ -58,20 +58,20 @@ const RandomLoops& best_random_loops() {
   }
 }
 
-void fill(const kernels::FillJob& job) {
+void fill(const step::FillJob& job) {
   const RandomLoops& loops = best_random_loops();
   over_run(job.run, nanoseconds_of(job.distribution.kind), [&](const Run& part, std::int64_t offset) {
-    kernels::FillJob share = job;
+    step::FillJob share = job;
     share.run = part;
     share.out += offset;
     loops.fill(share);
   });
 }
 
-void dropout(const kernels::DropoutJob& job) {
+void dropout(const step::DropoutJob& job) {
   const RandomLoops& loops = best_random_loops();
   over_run(job.run, kDropoutNanoseconds, [&](const Run& part, std::int64_t offset) {
-    kernels::DropoutJob share = job;
+    step::DropoutJob share = job;
     share.run = part;
     share.out += offset;
     share.in += offset;

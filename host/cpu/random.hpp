@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "kernels/random_jobs.hpp"
 #include "onepass/cpu.hpp"
+#include "step/random_jobs.hpp"
 
 namespace onepass::cpu {
 
@@ -22,12 +22,12 @@ struct Reflection {
 
 /// What one instruction set offers. Each runs on the calling thread, in the default float environment.
 struct RandomLoops {
-  void (*fill)(const kernels::FillJob& job);
-  void (*dropout)(const kernels::DropoutJob& job);
+  void (*fill)(const step::FillJob& job);
+  void (*dropout)(const step::DropoutJob& job);
   void (*reflect)(const Reflection& reflection, double* tile);
 };
 
-/// One small generated file for each level (host/cpu/random.cpp.in).
+/// One small generated file for each level (host/cpu/loops/random.cpp.in).
 template <Isa kIsa>
 const RandomLoops& random_loops();
 
@@ -35,7 +35,7 @@ const RandomLoops& random_loops();
 const RandomLoops& best_random_loops();
 
 /// The whole job, on as many threads as it pays.
-void fill(const kernels::FillJob& job);
-void dropout(const kernels::DropoutJob& job);
+void fill(const step::FillJob& job);
+void dropout(const step::DropoutJob& job);
 
 }  // namespace onepass::cpu

@@ -1,7 +1,7 @@
 // absent.cpp - the answers of host/cuda/ where onepass is built without CUDA.
 #include <string>
 
-#include "host/backend.hpp"
+#include "host/backend/backend.hpp"
 #include "host/cuda/runtime.hpp"
 #include "onepass/error.hpp"
 

@@ -5,12 +5,12 @@
 
 namespace onepass::cuda {
 
-void fill(int index, const kernels::FillJob& /*job*/, Stream /*stream*/) { require_device(index); }
+void fill(int index, const step::FillJob& /*job*/, Stream /*stream*/) { require_device(index); }
 int dropout_blocks(int index) {
   require_device(index);
   return 0;
 }
-void dropout(int index, const kernels::DropoutJob& /*job*/, int /*blocks*/, Stream /*stream*/) {
+void dropout(int index, const step::DropoutJob& /*job*/, int /*blocks*/, Stream /*stream*/) {
   require_device(index);
 }
 void advance(int index, RandomPosition* /*state*/, Stream /*stream*/) { require_device(index); }

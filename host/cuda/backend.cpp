@@ -1,14 +1,14 @@
 // backend.cpp - the CUDA backend: two launches a step, and nothing that waits.
-#include "host/backend.hpp"
+#include "host/backend/backend.hpp"
 
 #include <cuda_runtime_api.h>
 
 #include <limits>
 #include <vector>
 
+#include "host/check/sentence.hpp"
 #include "host/cuda/device_guard.hpp"
 #include "host/cuda/runtime.hpp"
-#include "host/sentence.hpp"
 #include "kernels/accumulate.hpp"
 #include "kernels/cuda_check.hpp"
 #include "kernels/reduce.hpp"
@@ -60,12 +60,12 @@ class CudaBackend final : public Backend {
     }
   }
 
-  void step(const kernels::Table& table, std::optional<kernels::Measure> norm, Stream stream) override {
+  void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) override {
     const DeviceGuard guard(index_);
     if (norm) kernels::reduce_gradients(table, reduce_blocks_, stream);
     variant_.prepare.launch(table, prepare_blocks_, stream);
     for (const PlannedRun& run : runs_) {
-      kernels::Table part = table;
+      step::Table part = table;
       part.chunks += run.chunks.first;
       part.chunk_count = run.chunks.count;
       variant_.updates[run.chunks.format].launch(part, run.resident_blocks, stream);
@@ -73,19 +73,19 @@ class CudaBackend final : public Backend {
     remember(stream);
   }
 
-  void zero_grad(const kernels::Table& table, Stream stream) override {
+  void zero_grad(const step::Table& table, Stream stream) override {
     const DeviceGuard guard(index_);
     kernels::zero_grad(table, zero_blocks_, stream);
     remember(stream);
   }
 
-  void accumulate(const kernels::Table& table, Stream stream) override {
+  void accumulate(const step::Table& table, Stream stream) override {
     const DeviceGuard guard(index_);
     kernels::accumulate(table, accumulate_blocks_, stream);
     remember(stream);
   }
 
-  void penalty(const kernels::Table& table, Stream stream) override {
+  void penalty(const step::Table& table, Stream stream) override {
     const DeviceGuard guard(index_);
     kernels::reduce_penalty(table, reduce_blocks_, stream);
     remember(stream);

@@ -1,11 +1,11 @@
 #include "host/cuda/random.hpp"
 
 #include "host/cuda/device_guard.hpp"
-#include "kernels/random_kernels.hpp"
+#include "kernels/random/random_kernels.hpp"
 
 namespace onepass::cuda {
 
-void fill(int index, const kernels::FillJob& job, Stream stream) {
+void fill(int index, const step::FillJob& job, Stream stream) {
   const DeviceGuard guard(index);
   kernels::fill(job, stream);
 }
@@ -15,7 +15,7 @@ int dropout_blocks(int index) {
   return kernels::dropout_blocks();
 }
 
-void dropout(int index, const kernels::DropoutJob& job, int resident_blocks, Stream stream) {
+void dropout(int index, const step::DropoutJob& job, int resident_blocks, Stream stream) {
   const DeviceGuard guard(index);
   kernels::dropout(job, resident_blocks, stream);
 }

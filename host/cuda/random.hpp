@@ -2,15 +2,15 @@
 // answers where onepass is built without CUDA.
 #pragma once
 
-#include "kernels/random_jobs.hpp"
 #include "onepass/stream.hpp"
+#include "step/random_jobs.hpp"
 
 namespace onepass::cuda {
 
-/// As in kernels/random_kernels.hpp. Throw CudaError, or InvalidArgument if there is no such device.
-void fill(int index, const kernels::FillJob& job, Stream stream);
+/// As in kernels/random/random_kernels.hpp. Throw CudaError, or InvalidArgument if there is no such device.
+void fill(int index, const step::FillJob& job, Stream stream);
 int dropout_blocks(int index);
-void dropout(int index, const kernels::DropoutJob& job, int resident_blocks, Stream stream);
+void dropout(int index, const step::DropoutJob& job, int resident_blocks, Stream stream);
 void advance(int index, RandomPosition* state, Stream stream);
 void write(int index, RandomPosition* state, RandomPosition position, Stream stream);
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "host/sentence.hpp"
+#include "host/check/sentence.hpp"
 #include "onepass/rule/check.hpp"
 
 namespace onepass::initializers {

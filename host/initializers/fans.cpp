@@ -3,8 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "host/check/sentence.hpp"
 #include "host/initializers/shape.hpp"
-#include "host/sentence.hpp"
 #include "onepass/initializers/gain.hpp"
 
 namespace onepass::initializers {

@@ -3,13 +3,13 @@
 #include <string>
 #include <vector>
 
-#include "host/check_tensor.hpp"
-#include "host/cpu/float_environment.hpp"
+#include "host/check/check_tensor.hpp"
+#include "host/check/sentence.hpp"
 #include "host/cpu/random.hpp"
+#include "host/cpu/threads/float_environment.hpp"
 #include "host/cuda/random.hpp"
 #include "host/initializers/orthogonal.hpp"
 #include "host/initializers/shape.hpp"
-#include "host/sentence.hpp"
 
 namespace onepass {
 namespace {
@@ -23,7 +23,7 @@ using Shape = std::span<const std::int64_t>;
 }
 
 /// The elements of the logical tensor that are to be filled.
-kernels::Run check_run(const Tensor& tensor, Shape shape, const RandomKey& key) {
+step::Run check_run(const Tensor& tensor, Shape shape, const RandomKey& key) {
   check_tensor({"initialize", "tensor"}, tensor);
   const std::int64_t logical = initializers::elements_of(shape);
   const std::string of_shape = "the shape " + initializers::shape_text(shape) + " has " + elements(logical);
@@ -40,11 +40,11 @@ kernels::Run check_run(const Tensor& tensor, Shape shape, const RandomKey& key) 
 }
 
 /// The whole matrix is needed for any part of it.
-void fill_orthogonal(const kernels::FillJob& job, const Tensor& tensor, Shape shape, Stream stream) {
+void fill_orthogonal(const step::FillJob& job, const Tensor& tensor, Shape shape, Stream stream) {
   const initializers::MatrixShape matrix{shape[0], initializers::elements_of(shape.subspan(1))};
   const std::int64_t numel = matrix.rows * matrix.cols;
   std::vector<float> normals(static_cast<std::size_t>(numel));
-  kernels::FillJob draw = job;
+  step::FillJob draw = job;
   draw.distribution = initializers::normal(0.0, 1.0);
   draw.run = {0, numel};
   draw.out = normals.data();
@@ -58,15 +58,15 @@ void fill_orthogonal(const kernels::FillJob& job, const Tensor& tensor, Shape sh
 void initialize(const Tensor& tensor, std::span<const std::int64_t> shape, const Initializer& initializer,
                 const RandomKey& key, Stream stream) {
   const cpu::DefaultFloatEnvironment environment;
-  const kernels::Run run = check_run(tensor, shape, key);
+  const step::Run run = check_run(tensor, shape, key);
   const Distribution distribution =
       std::visit([&](const auto& chosen) { return chosen.distribution(shape); }, initializer);
   if (run.count == 0) return;
-  const kernels::FillJob job{.distribution = distribution,
-                             .seed = key.seed,
-                             .tensor = key.tensor,
-                             .run = run,
-                             .out = static_cast<float*>(tensor.data)};
+  const step::FillJob job{.distribution = distribution,
+                          .seed = key.seed,
+                          .tensor = key.tensor,
+                          .run = run,
+                          .out = static_cast<float*>(tensor.data)};
   if (distribution.kind == DistributionKind::orthogonal) {
     fill_orthogonal(job, tensor, shape, stream);
   } else if (tensor.device.is_cuda()) {

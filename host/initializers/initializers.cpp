@@ -2,8 +2,8 @@
 #include <cmath>
 #include <string>
 
+#include "host/check/sentence.hpp"
 #include "host/initializers/shape.hpp"
-#include "host/sentence.hpp"
 #include "onepass/initializers/initialize.hpp"
 #include "onepass/rule/check.hpp"
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <span>
 
-#include "host/cpu/parallel.hpp"
 #include "host/cpu/random.hpp"
+#include "host/cpu/threads/parallel.hpp"
 
 namespace onepass::initializers {
 namespace {

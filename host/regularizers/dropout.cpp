@@ -2,10 +2,10 @@
 
 #include <string>
 
-#include "host/check_tensor.hpp"
+#include "host/check/check_tensor.hpp"
+#include "host/check/sentence.hpp"
 #include "host/cpu/random.hpp"
 #include "host/cuda/random.hpp"
-#include "host/sentence.hpp"
 
 namespace onepass {
 namespace {
@@ -53,13 +53,13 @@ void run(const char* function, const Dropout& dropout, const DropoutCall& call, 
   if (state.data() == nullptr) fail(function, "the RandomState has been moved from");
   check(function, dropout, call, state.device());
   if (call.in.numel == 0) return;
-  const kernels::DropoutJob job{.coefficients = regularizers::DropoutCoefficients::prepare(dropout),
-                                .state = state.data(),
-                                .site = call.site,
-                                .run = {call.first, call.in.numel},
-                                .out = static_cast<float*>(call.out.data),
-                                .in = static_cast<const float*>(call.in.data),
-                                .residual = static_cast<const float*>(call.residual.data)};
+  const step::DropoutJob job{.coefficients = regularizers::DropoutCoefficients::prepare(dropout),
+                             .state = state.data(),
+                             .site = call.site,
+                             .run = {call.first, call.in.numel},
+                             .out = static_cast<float*>(call.out.data),
+                             .in = static_cast<const float*>(call.in.data),
+                             .residual = static_cast<const float*>(call.residual.data)};
   if (state.device().is_cuda()) {
     cuda::dropout(state.device().index(), job, state.dropout_blocks(), stream);
   } else {

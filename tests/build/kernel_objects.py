@@ -36,7 +36,7 @@ def compile_kernel(nvcc, source, *flags):
 def key_of(nvcc, source, flags):
     """Of all that decides what is made: the compiler, its flags, and every file that a kernel may include."""
     key = hashlib.sha256(repr((subprocess.run([nvcc, "--version"], capture_output=True).stdout, flags)).encode())
-    files = [path for folder in ("include", "kernels") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files = [path for folder in ("include", "step", "kernels") for path in (ROOT / folder).rglob("*") if path.is_file()]
     for path in [pathlib.Path(source), *sorted(files)]:
         key.update(path.name.encode() + b"\0" + path.read_bytes())
     return key.hexdigest()[:32]

@@ -14,7 +14,7 @@ BUILD = sys.argv.pop(1)
 NVCC = shutil.which(sys.argv.pop(1)) or "nvcc"
 DISASSEMBLER = kernel_objects.find_disassembler(NVCC)
 RULES = kernel_objects.rules_of(BUILD)
-SOURCES = RULES + sorted((kernel_objects.ROOT / "kernels").glob("*.cu"))
+SOURCES = RULES + sorted((kernel_objects.ROOT / "kernels").rglob("*.cu"))
 
 
 def in_parallel():

@@ -39,10 +39,10 @@ IN_REGISTERS = re.compile(r"\S+ <void .*::sweep_blocks<[^,]*, true, ")
 STORED_ON_STACK = r"%zmm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p"
 # The loops that know no rule, by the beginning of their name: reductions in double, by Measure, and accumulation.
 TABLE_LOOPS = {
-    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)0>": r"vaddpd",
-    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)1>": r"vfmadd\w*pd",
-    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)2>": r"vcmp(lt|gt)pd",
-    r"double .*::reduce_leaf<.*\(onepass::kernels::Measure\)3>": r"vfmadd\w*pd",
+    r"double .*::reduce_leaf<.*\(onepass::step::Measure\)0>": r"vaddpd",
+    r"double .*::reduce_leaf<.*\(onepass::step::Measure\)1>": r"vfmadd\w*pd",
+    r"double .*::reduce_leaf<.*\(onepass::step::Measure\)2>": r"vcmp(lt|gt)pd",
+    r"double .*::reduce_leaf<.*\(onepass::step::Measure\)3>": r"vfmadd\w*pd",
     r"onepass::cpu::\(anonymous namespace\)::accumulate\(": r"vaddps",
     r"onepass::cpu::\(anonymous namespace\)::follow\(": r"vfn?madd\w*ps",
 }

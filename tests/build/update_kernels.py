@@ -20,7 +20,7 @@ ARCH = "sm_90"
 class Format(typing.NamedTuple):
     """What tests call it; how many elements a thread is to move at a time; bytes of an element that are stored
     and not loaded: a parameter beside its master; turns of a chunk of 4,096 elements that one draw serves
-    (kernels/turns.cuh), which is all it has, or four."""
+    (kernels/update/turns.cuh), which is all it has, or four."""
     name: str
     tile: int
     only_stored: int = 0

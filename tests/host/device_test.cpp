@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "onepass/cpu.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {

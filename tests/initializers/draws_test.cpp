@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "onepass/initializers/initialize.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/statistics.hpp"
 #include "support/random_reference.hpp"
-#include "support/statistics.hpp"
 
 namespace onepass::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "onepass/initializers/initialize.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "onepass/cpu.hpp"
-#include "support/compare.hpp"
 #include "support/environment.hpp"
 #include "support/guarded.hpp"
 #include "support/initializer_cases.hpp"
 #include "support/named.hpp"
+#include "support/numbers/compare.hpp"
 
 #ifdef __SSE__
 #include <immintrin.h>

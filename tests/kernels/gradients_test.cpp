@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "kernels/cuda_test.hpp"
-#include "support/compare.hpp"
-#include "support/values.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/values.hpp"
 
 namespace onepass::test {
 namespace {

@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "optimizers/conformance.hpp"
-#include "support/compare.hpp"
-#include "support/one_element.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/one_element.hpp"
 
 namespace onepass::test {
 namespace {

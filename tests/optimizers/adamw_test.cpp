@@ -1,7 +1,7 @@
 // adamw_test.cpp - AdamW against reference/adamw.hpp, and against answers worked out by hand.
 #include "optimizers/conformance.hpp"
-#include "support/compare.hpp"
-#include "support/one_element.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/one_element.hpp"
 
 namespace onepass::test {
 namespace {

@@ -2,8 +2,8 @@
 #include "optimizers/conformance.hpp"
 
 #include "optimizers/trial.hpp"
-#include "support/compare.hpp"
-#include "support/sizes.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/sizes.hpp"
 
 namespace onepass::test {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "optimizers/trial.hpp"
 #include "reference/gradients.hpp"
-#include "support/sizes.hpp"
+#include "support/numbers/sizes.hpp"
 
 namespace onepass::test {
 namespace {

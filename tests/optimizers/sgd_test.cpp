@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "optimizers/conformance.hpp"
-#include "support/one_element.hpp"
+#include "support/numbers/one_element.hpp"
 
 namespace onepass::test {
 namespace {

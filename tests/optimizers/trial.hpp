@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "optimizers/conformance.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "support/kernel_work.hpp"
+#include "support/work/kernel_work.hpp"
 
 namespace onepass::test {
 

@@ -5,7 +5,7 @@
 #include <exception>
 #include <string>
 
-#include "support/work_step.hpp"
+#include "support/work/work_step.hpp"
 
 namespace onepass::test {
 namespace {

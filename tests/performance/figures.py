@@ -1,4 +1,4 @@
-"""Compares counted work with committed figures: of the CUDA kernels under tests/cuda_emulator, of their machine
+"""Compares counted work with committed figures: of the CUDA kernels under cuda_emulator, of their machine
 code, or of the CPU loops under callgrind. Counts have no noise, so a change is a change of the code or of the
 compiler."""
 

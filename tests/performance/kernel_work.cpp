@@ -1,9 +1,9 @@
-// kernel_work.cpp - prints the work of every kernel, counted by tests/cuda_emulator, as JSON.
+// kernel_work.cpp - prints the work of every kernel, counted by cuda_emulator, as JSON.
 #include <cstdio>
 #include <exception>
 
 #include "performance/around_work.hpp"
-#include "support/kernel_work.hpp"
+#include "support/work/kernel_work.hpp"
 
 namespace onepass::test {
 namespace {
@@ -18,7 +18,7 @@ void print(const KernelWork& work) {
 
 int run() {
   if (!work_is_counted()) {
-    std::fprintf(stderr, "kernel_work: the CUDA runtime is not tests/cuda_emulator, which alone counts\n");
+    std::fprintf(stderr, "kernel_work: the CUDA runtime is not cuda_emulator, which alone counts\n");
     return 1;
   }
   const char* before = "{";

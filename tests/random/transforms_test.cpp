@@ -8,8 +8,8 @@
 #include "onepass/random/normal.hpp"
 #include "onepass/random/truncated_normal.hpp"
 #include "onepass/random/uniform.hpp"
-#include "support/compare.hpp"
-#include "support/values.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/values.hpp"
 
 namespace onepass::test {
 namespace {

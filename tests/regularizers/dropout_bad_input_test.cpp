@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "onepass/regularizers/dropout.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {

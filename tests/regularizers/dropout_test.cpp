@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "onepass/cpu.hpp"
-#include "support/compare.hpp"
 #include "support/environment.hpp"
 #include "support/guarded.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/values.hpp"
 #include "support/random_reference.hpp"
-#include "support/values.hpp"
 
 #ifdef __SSE__
 #include <immintrin.h>

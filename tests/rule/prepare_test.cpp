@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "onepass/onepass.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

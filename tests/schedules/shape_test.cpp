@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "schedules/golden_schedules.hpp"
-#include "support/values.hpp"
+#include "support/numbers/values.hpp"
 
 namespace onepass::test {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "reference/storage.hpp"
-#include "support/values.hpp"
+#include "support/numbers/values.hpp"
 
 namespace onepass::test {
 

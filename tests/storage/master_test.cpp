@@ -5,7 +5,7 @@
 #include "onepass/storage/master_float32.hpp"
 #include "onepass/storage/split_bfloat16.hpp"
 #include "storage/floats.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

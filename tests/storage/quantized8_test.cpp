@@ -8,7 +8,7 @@
 
 #include "onepass/storage/quantized8.hpp"
 #include "storage/floats.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "onepass/storage/remainder8.hpp"
 #include "storage/floats.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

@@ -7,7 +7,7 @@
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"
 #include "storage/floats.hpp"
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

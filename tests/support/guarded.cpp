@@ -1,7 +1,7 @@
 // guarded.cpp - see guarded.hpp.
 #include "support/guarded.hpp"
 
-#include "support/compare.hpp"
+#include "support/numbers/compare.hpp"
 
 namespace onepass::test {
 namespace {

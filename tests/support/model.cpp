@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "support/compare.hpp"
-#include "support/values.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/values.hpp"
 
 namespace onepass::test {
 

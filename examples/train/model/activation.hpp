@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "onepass/rule/lane.hpp"
+#include "onepass/arithmetic/lane.hpp"
 
 namespace train {
 

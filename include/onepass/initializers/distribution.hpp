@@ -4,11 +4,11 @@
 
 #include <cstdint>
 
+#include "onepass/arithmetic/lane.hpp"
 #include "onepass/random/normal.hpp"
 #include "onepass/random/philox.hpp"
 #include "onepass/random/truncated_normal.hpp"
 #include "onepass/random/uniform.hpp"
-#include "onepass/rule/lane.hpp"
 
 namespace onepass::initializers {
 

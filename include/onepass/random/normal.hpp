@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "onepass/arithmetic/lane.hpp"
+#include "onepass/arithmetic/math.hpp"
 #include "onepass/random/uniform.hpp"
-#include "onepass/rule/lane.hpp"
-#include "onepass/rule/math.hpp"
 
 namespace onepass::random {
 

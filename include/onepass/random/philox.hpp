@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "onepass/rule/lane.hpp"
+#include "onepass/arithmetic/lane.hpp"
 
 namespace onepass::random {
 

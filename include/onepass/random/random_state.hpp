@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "onepass/arithmetic/lane.hpp"
 #include "onepass/device.hpp"
-#include "onepass/rule/lane.hpp"
 #include "onepass/stream.hpp"
 
 namespace onepass {

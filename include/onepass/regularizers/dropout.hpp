@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "onepass/arithmetic/lane.hpp"
 #include "onepass/random/philox.hpp"
 #include "onepass/random/random_state.hpp"
-#include "onepass/rule/lane.hpp"
 #include "onepass/stream.hpp"
 #include "onepass/tensor.hpp"
 

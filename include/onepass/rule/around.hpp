@@ -1,8 +1,8 @@
 // around.hpp - what every optimizer shares, done around its rule and not in it.
 #pragma once
 
+#include "onepass/arithmetic/lane.hpp"
 #include "onepass/rule/check.hpp"
-#include "onepass/rule/lane.hpp"
 
 namespace onepass {
 

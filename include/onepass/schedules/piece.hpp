@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "onepass/rule/lane.hpp"
-#include "onepass/rule/math.hpp"
+#include "onepass/arithmetic/lane.hpp"
+#include "onepass/arithmetic/math.hpp"
 
 namespace onepass {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "onepass/storage/bits.hpp"
+#include "onepass/arithmetic/bits.hpp"
 
 namespace onepass::storage {
 

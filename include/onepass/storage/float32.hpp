@@ -1,7 +1,7 @@
 // float32.hpp - numbers stored as they are computed.
 #pragma once
 
-#include "onepass/rule/lane.hpp"
+#include "onepass/arithmetic/lane.hpp"
 #include "onepass/tensor.hpp"
 
 namespace onepass::storage {

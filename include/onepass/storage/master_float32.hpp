@@ -1,7 +1,7 @@
 // master_float32.hpp - a low-precision parameter beside its float32 master.
 #pragma once
 
-#include "onepass/storage/bits.hpp"
+#include "onepass/arithmetic/bits.hpp"
 #include "onepass/tensor.hpp"
 
 namespace onepass::storage {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "onepass/arithmetic/bits.hpp"
 #include "onepass/storage/bfloat16.hpp"
-#include "onepass/storage/bits.hpp"
 #include "onepass/storage/dither.hpp"
 
 /// A group of kGroup elements, counted from the tensor's first, has one scale: 8.5 bits an element. Codes are

@@ -1,0 +1,168 @@
+"""torch_rivals.py - PyTorch's optimizers and onepass over the same tensors, and the check that they do the same."""
+
+import dataclasses
+import math
+import random
+import sys
+import pathlib
+
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "c"))
+import onepass_c
+
+ONEPASS = "onepass"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+UNIT = {"float32": 2.0**-24, "bfloat16": 2.0**-8}  # relative error of rounding to the nearest
+
+
+@dataclasses.dataclass
+class Rule:
+    """A rule by PyTorch's name and by onepass's, with the same numbers."""
+
+    make: object
+    library: str
+    numbers: dict
+    states: int
+    fused: bool = True
+
+    def onepass_numbers(self):
+        numbers = {name: value for name, value in self.numbers.items() if name != "betas"}
+        if "betas" in self.numbers:
+            numbers["beta1"], numbers["beta2"] = self.numbers["betas"]
+        if self.library == "rmsprop":
+            numbers["eps_outside_root"] = 1  # where PyTorch has it
+        return numbers
+
+    def ways(self):
+        """PyTorch's ways of doing a step, by name."""
+        ways = {"for-loop": dict(foreach=False), "foreach": dict(foreach=True)}
+        return ways | ({"fused": dict(fused=True)} if self.fused else {})
+
+
+ADAM = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
+RULES = {
+    "sgd": Rule(torch.optim.SGD, "sgd", dict(lr=0.1), 0),
+    "momentum": Rule(torch.optim.SGD, "sgd", dict(lr=0.1, momentum=0.9), 1),
+    "rmsprop": Rule(torch.optim.RMSprop, "rmsprop", dict(lr=1e-3, alpha=0.99, eps=1e-8), 1, fused=False),
+    "adam": Rule(torch.optim.Adam, "adam", dict(ADAM, weight_decay=0.0), 2),
+    "adamw": Rule(torch.optim.AdamW, "adamw", dict(ADAM, weight_decay=1e-2), 2),
+}
+
+
+class Model:
+    """Parameters and gradients of PyTorch's, each tensor allocated as PyTorch does."""
+
+    def __init__(self, sizes, dtype, device):
+        self.device, self.dtype = torch.device(device), dtype
+        generator = torch.Generator(self.device).manual_seed(7)
+
+        def uniform(size):
+            return torch.rand(size, generator=generator, device=self.device)
+
+        self.parameters = []
+        for size in sizes:
+            # As large as some steps, so that a wrong step is not lost in the rounding of the parameter.
+            value = uniform(size).mul_(0.02).sub_(0.01).to(DTYPES[dtype])
+            one = torch.nn.Parameter(value)
+            sign = uniform(size).round_().mul_(2.0).sub_(1.0)
+            one.grad = uniform(size).mul_(0.015).add_(0.005).mul_(sign).to(DTYPES[dtype])
+            self.parameters.append(one)
+
+    def tensors(self):
+        code = onepass_c.DTYPES[self.dtype]
+        return [onepass_c.Tensor(one.data_ptr(), one.grad.data_ptr(), one.numel(), code, code)
+                for one in self.parameters]
+
+    def scale_gradients(self, factor):
+        for one in self.parameters:
+            one.grad.mul_(factor)
+
+
+@dataclasses.dataclass
+class Contestant:
+    name: str
+    step: object
+    owner: object  # keeps what `step` needs
+
+
+def onepass_contestant(library, rule, model, threads, **changes):
+    """onepass over the model's memory, its states of the parameters' type, as PyTorch's are."""
+    numbers = rule.onepass_numbers() | changes
+    if model.dtype == "bfloat16" and rule.states > 0:
+        numbers["states"] = onepass_c.STATES["bfloat16"]
+    config = library.config(rule.library, threads=threads, **numbers)
+    if model.device.type == "cpu":
+        optimizer = onepass_c.Optimizer(library, config, model.tensors())
+        return Contestant(ONEPASS, optimizer.step, optimizer)
+    optimizer = onepass_c.Optimizer(library, config, model.tensors(), model.device.index)
+    stream = torch.cuda.current_stream(model.device).cuda_stream or None
+    return Contestant(ONEPASS, lambda: optimizer.step(stream), optimizer)
+
+
+def torch_contestants(rule, model):
+    made = []
+    for name, way in rule.ways().items():
+        optimizer = rule.make(model.parameters, **rule.numbers, **way)
+        made.append(Contestant(name, optimizer.step, optimizer))
+    return made
+
+
+FACTORS = (1.0, 0.5, 4.0)  # of the gradients before each step that is checked: exact, and all moments matter
+RESTORED = 0.5
+# A step's relative error, in units of a rounding. No sum in it cancels, for gradients keep their sign and nothing
+# is coupled to them. The average of gradients: 4 a step (weight, product, difference, sum), of squares 5 a step,
+# which the root halves, and 1 for the root; 4 for bias corrections, 6 for the sum with eps, quotient and product.
+# At three steps: 12 + 7.5 + 1 + 4 + 6.
+STEP_ROUNDINGS = 32
+# Decay and difference.
+PARAMETER_ROUNDINGS = 2
+WINDOW = 4096
+
+
+def windows(sizes):
+    """Where each tensor is compared: whole if it is small, else head, tail and a place at random."""
+    chosen = random.Random(7)
+    ranges = []
+    for tensor, size in enumerate(sizes):
+        if size <= 3 * WINDOW:
+            ranges.append((tensor, 0, size))
+            continue
+        for begin in (0, chosen.randrange(WINDOW, size - 2 * WINDOW + 1), size - WINDOW):
+            ranges.append((tensor, begin, begin + WINDOW))
+    return ranges
+
+
+def taken(tensors, ranges):
+    """A copy of the windows, one after the other, in double on the CPU."""
+    pieces = [tensors[tensor].detach()[begin:end] for tensor, begin, end in ranges]
+    return torch.cat(pieces).to("cpu", torch.float64)
+
+
+class Mismatch(Exception):
+    pass
+
+
+def check(contestant, rule, model):
+    """Takes the contestant's first steps, and compares with PyTorch's for-loop in double. Returns how many elements
+    were compared. Raises Mismatch unless each is within what rounding explains."""
+    ranges = windows([one.numel() for one in model.parameters])
+    reference = torch.nn.Parameter(taken(model.parameters, ranges))
+    exact = rule.make([reference], **rule.numbers, foreach=False)
+    unit = UNIT[model.dtype]
+    allowed = torch.zeros_like(reference.detach())
+    for factor in FACTORS:
+        model.scale_gradients(factor)
+        before = reference.detach().clone()
+        reference.grad = taken([one.grad for one in model.parameters], ranges)
+        exact.step()
+        contestant.step()
+        largest = torch.maximum(before.abs(), reference.detach().abs())
+        moved = (reference.detach() - before).abs()
+        relative = (1.0 + unit) ** STEP_ROUNDINGS - 1.0
+        allowed += PARAMETER_ROUNDINGS * unit * largest + relative * moved
+    model.scale_gradients(RESTORED)
+    off = ((taken(model.parameters, ranges) - reference.detach()).abs() / allowed).max().item()
+    if not (off <= 1.0 and math.isfinite(off)):
+        raise Mismatch(f"{contestant.name} is {off:.3g} times what rounding explains away from the step in double")
+    return reference.numel()

@@ -1,0 +1,78 @@
+// make_rule_ops.hpp - makes the RuleOps of a rule; included by one small .cpp for each rule.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "host/backend/rule_ops.hpp"
+#include "host/cpu/prepare.hpp"
+#include "onepass/rule/concept.hpp"
+#include "onepass/rule/element.hpp"
+
+namespace onepass {
+
+/// A rule out of a blob, which need not be aligned.
+template <class Rule>
+Rule rule_at(const std::byte* bytes) {
+  Rule rule;
+  std::memcpy(&rule, bytes, sizeof rule);
+  return rule;
+}
+
+/// Decoupled decay is no term of the loss.
+template <class Rule>
+step::Penalty penalty_of(const Rule& rule) {
+  const bool coupled = rule.weight_decay_mode == WeightDecay::coupled;
+  return {coupled ? 0.5 * rule.weight_decay : 0.0, rule.l1};
+}
+
+template <class Rule>
+std::optional<unsigned> driven_variant(Rule rule) {
+  if (!step::drive_momentum(rule, 0.5)) return std::nullopt;
+  return rule.variant();
+}
+
+template <class Rule, std::size_t kVariant>
+VariantOps make_variant_ops() {
+  using Variant = typename Rule::Variants::template At<kVariant>;
+  static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
+  VariantOps ops;
+  ops.states = Variant::kStates;
+  const auto set = [&ops](Isa isa, const cpu::SweepsOfVariant* sweeps) {
+    ops.sweeps[static_cast<std::size_t>(isa)] = sweeps + kVariant;
+  };
+  set(Isa::baseline, cpu::sweeps<Rule, Isa::baseline>());
+#if defined(__x86_64__)
+  set(Isa::avx2, cpu::sweeps<Rule, Isa::avx2>());
+  set(Isa::avx512, cpu::sweeps<Rule, Isa::avx512>());
+#endif
+#if defined(ONEPASS_WITH_CUDA)
+  ops.cuda = kernels::cuda_variants<Rule>()[kVariant];
+#endif
+  return ops;
+}
+
+template <class Rule, std::size_t... kVariant>
+RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
+  static const std::array<VariantOps, sizeof...(kVariant)> variants{make_variant_ops<Rule, kVariant>()...};
+  return {.name = Rule::kName,
+          .rule_bytes = sizeof(Rule),
+          .coefficient_bytes = sizeof(rule::TensorCoefficients<Rule>),
+          .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
+          .check = [](const std::byte* rule) { rule_at<Rule>(rule).check(); },
+          .penalty = [](const std::byte* rule) { return penalty_of(rule_at<Rule>(rule)); },
+          .lr = [](const std::byte* rule) { return static_cast<double>(rule_at<Rule>(rule).lr); },
+          .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
+          .prepare = &cpu::prepare<Rule>,
+          .variants = variants};
+}
+
+template <ElementwiseRule Rule>
+RuleOps make_rule_ops() {
+  return make_rule_ops<Rule>(std::make_index_sequence<Rule::Variants::kCount>{});
+}
+
+}  // namespace onepass

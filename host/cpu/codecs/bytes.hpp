@@ -1,0 +1,230 @@
+// bytes.hpp - what groups of 8-bit numbers take besides halves.hpp, for AVX2 and AVX-512. Compiled once for
+// each instruction set.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "host/cpu/codecs/halves.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+#if defined(__AVX2__)
+
+/// One for each element of a span, in the order of Bytes.
+struct Chosen {
+  Halves::Real first, last;
+};
+
+#endif
+
+#if defined(__AVX512BW__)
+
+struct Bytes : Halves {
+  /// How a group's elements lie while they are float32: what takes the fewest operations.
+  static constexpr Order kOrder = Order::natural;
+
+  // Of lanes of 32 bits, signed where it matters.
+  static Whole add(Whole a, Whole b) { return _mm512_add_epi32(a, b); }
+  static Whole larger(Whole a, Whole b) { return _mm512_max_epi32(a, b); }
+  template <int kBits>
+  static Whole right(Whole x) {
+    return _mm512_srli_epi32(x, kBits);
+  }
+  static Whole choose_if_greater(Whole a, Whole b, Whole yes, Whole no) {
+    return _mm512_mask_mov_epi32(no, _mm512_cmpgt_epi32_mask(a, b), yes);
+  }
+  static Whole zero_unless_greater(Whole a, Whole b, Whole yes) {
+    return _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(a, b), yes);
+  }
+  /// A bit for each lane, the first one lowest.
+  static unsigned where_greater(Whole a, Whole b) { return _mm512_cmpgt_epi32_mask(a, b); }
+
+  static Real reals(float x) { return _mm512_set1_ps(x); }
+  static Real multiply(Real a, Real b) { return _mm512_mul_ps(a, b); }
+  static Real multiply_add(Real a, Real b, Real c) { return _mm512_fmadd_ps(a, b, c); }
+  static Real multiply_subtract(Real a, Real b, Real c) { return _mm512_fmsub_ps(a, b, c); }
+  static Real divide(Real a, Real b) { return _mm512_div_ps(a, b); }
+
+  // Of lanes of 16 bits.
+  static Whole all_words(int x) { return _mm512_set1_epi16(static_cast<short>(x)); }
+  static Whole add_words(Whole a, Whole b) { return _mm512_add_epi16(a, b); }
+  static Whole larger_words(Whole a, Whole b) { return _mm512_max_epi16(a, b); }
+  static Whole smaller_words(Whole a, Whole b) { return _mm512_min_epi16(a, b); }
+  static Whole magnitudes(Whole x) { return _mm512_abs_epi16(x); }
+  template <int kBits>
+  static Whole words_left(Whole x) {
+    return _mm512_slli_epi16(x, kBits);
+  }
+  template <int kBits>
+  static Whole words_right(Whole x) {
+    return _mm512_srli_epi16(x, kBits);
+  }
+  template <int kBits>
+  static Whole signed_words_right(Whole x) {
+    return _mm512_srai_epi16(x, kBits);
+  }
+  static bool any_negative(Whole words) { return _mm512_movepi16_mask(words) != 0; }
+  /// -x where the other is negative. Where that is 0, x is 0.
+  static Whole with_sign_of(Whole x, Whole other) {
+    return _mm512_mask_sub_epi16(x, _mm512_movepi16_mask(other), _mm512_setzero_si512(), x);
+  }
+  /// For the elements of each word: the second one where it is negative.
+  static Chosen by_sign(Whole words, Real positive, Real negative) {
+    const __mmask32 mask = _mm512_movepi16_mask(words);
+    return {_mm512_mask_mov_ps(positive, static_cast<__mmask16>(mask), negative),
+            _mm512_mask_mov_ps(positive, static_cast<__mmask16>(mask >> kLanes), negative)};
+  }
+
+  // Bytes, one for each word; they are stored by groups.
+  static Whole load_signed(const void* from) { return _mm512_cvtepi8_epi16(bytes(from)); }
+  static Whole load_unsigned(const void* from) { return _mm512_cvtepu8_epi16(bytes(from)); }
+  static void store_bytes(void* to, const Whole (&words)[1]) {
+    _mm256_storeu_si256(static_cast<__m256i*>(to), _mm512_cvtepi16_epi8(words[0]));
+  }
+  /// What store_bytes() takes, of any words: it drops what is above a byte by itself.
+  static Whole lower_bytes(Whole words) { return words; }
+
+  /// The lower halves of the first `count` lanes.
+  static void store_lowers(std::uint16_t* to, Whole x, int count) {
+    _mm512_mask_cvtepi32_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1), x);
+  }
+
+  /// Natural order and kOrder are one.
+  static Whole first_in_order(Whole first, Whole /*last*/) { return first; }
+  static Whole last_in_order(Whole /*first*/, Whole last) { return last; }
+
+  /// The largest lane of each vector, in their order.
+  static Whole largest_of_each(const Whole (&of)[kLanes]) {
+    const auto pairs = [](Whole a, Whole b) {
+      return larger(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    };
+    const auto fours = [](Whole a, Whole b) {
+      return larger(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    };
+    const auto lanes = [](Whole a, Whole b) {
+      return larger(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+    };
+    Whole four[4];
+    for (int i = 0; i < 4; ++i) {
+      four[i] = fours(pairs(of[4 * i], of[4 * i + 1]), pairs(of[4 * i + 2], of[4 * i + 3]));
+    }
+    return lanes(lanes(four[0], four[1]), lanes(four[2], four[3]));
+  }
+
+ private:
+  static __m256i bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+};
+
+#elif defined(__AVX2__)
+
+struct Bytes : Halves {
+  /// How a group's elements lie while they are float32: what takes the fewest operations.
+  static constexpr Order kOrder = Order::pairs;
+
+  // Of lanes of 32 bits, signed where it matters.
+  static Whole add(Whole a, Whole b) { return _mm256_add_epi32(a, b); }
+  static Whole larger(Whole a, Whole b) { return _mm256_max_epi32(a, b); }
+  template <int kBits>
+  static Whole right(Whole x) {
+    return _mm256_srli_epi32(x, kBits);
+  }
+  static Whole choose_if_greater(Whole a, Whole b, Whole yes, Whole no) {
+    return _mm256_blendv_epi8(no, yes, _mm256_cmpgt_epi32(a, b));
+  }
+  static Whole zero_unless_greater(Whole a, Whole b, Whole yes) {
+    return both(yes, _mm256_cmpgt_epi32(a, b));
+  }
+  /// A bit for each lane, the first one lowest.
+  static unsigned where_greater(Whole a, Whole b) {
+    return static_cast<unsigned>(_mm256_movemask_ps(real(_mm256_cmpgt_epi32(a, b))));
+  }
+
+  static Real reals(float x) { return _mm256_set1_ps(x); }
+  static Real multiply(Real a, Real b) { return _mm256_mul_ps(a, b); }
+  static Real multiply_add(Real a, Real b, Real c) { return _mm256_fmadd_ps(a, b, c); }
+  static Real multiply_subtract(Real a, Real b, Real c) { return _mm256_fmsub_ps(a, b, c); }
+  static Real divide(Real a, Real b) { return _mm256_div_ps(a, b); }
+
+  // Of lanes of 16 bits.
+  static Whole all_words(int x) { return _mm256_set1_epi16(static_cast<short>(x)); }
+  static Whole add_words(Whole a, Whole b) { return _mm256_add_epi16(a, b); }
+  static Whole larger_words(Whole a, Whole b) { return _mm256_max_epi16(a, b); }
+  static Whole smaller_words(Whole a, Whole b) { return _mm256_min_epi16(a, b); }
+  static Whole magnitudes(Whole x) { return _mm256_abs_epi16(x); }
+  template <int kBits>
+  static Whole words_left(Whole x) {
+    return _mm256_slli_epi16(x, kBits);
+  }
+  template <int kBits>
+  static Whole words_right(Whole x) {
+    return _mm256_srli_epi16(x, kBits);
+  }
+  template <int kBits>
+  static Whole signed_words_right(Whole x) {
+    return _mm256_srai_epi16(x, kBits);
+  }
+  static bool any_negative(Whole words) { return (_mm256_movemask_epi8(words) & kUpperBytes) != 0; }
+  /// -x where the other is negative. Where that is 0, x is 0.
+  static Whole with_sign_of(Whole x, Whole other) { return _mm256_sign_epi16(x, other); }
+  /// For the elements of each word: the second one where it is negative.
+  static Chosen by_sign(Whole words, Real positive, Real negative) {
+    return {_mm256_blendv_ps(positive, negative, real(up(words))),
+            _mm256_blendv_ps(positive, negative, real(words))};
+  }
+
+  // Bytes, one for each word; they are stored by groups.
+  static Whole load_signed(const void* from) { return _mm256_cvtepi8_epi16(bytes(from)); }
+  static Whole load_unsigned(const void* from) { return _mm256_cvtepu8_epi16(bytes(from)); }
+  static void store_bytes(void* to, const Whole (&words)[2]) {
+    store(to, _mm256_permute4x64_epi64(_mm256_packus_epi16(words[0], words[1]), 0xd8));
+  }
+  /// What store_bytes() takes, of any words.
+  static Whole lower_bytes(Whole words) { return both(words, all_words(0xff)); }
+
+  /// The lower halves of the first `count` lanes; above them are zeros.
+  static void store_lowers(std::uint16_t* to, Whole x, int count) {
+    const Whole packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(x, x), 0xd8);
+    const __m128i lowers = _mm256_castsi256_si128(packed);
+    if (__builtin_expect(count >= kLanes, 1)) {
+      return _mm_storeu_si128(reinterpret_cast<__m128i*>(to), lowers);
+    }
+    std::uint16_t each[kLanes];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(each), lowers);
+    if (count > 0) std::copy_n(each, count, to);
+  }
+
+  /// From natural order to kOrder.
+  static Whole first_in_order(Whole first, Whole last) { return in_order<0x88>(first, last); }
+  static Whole last_in_order(Whole first, Whole last) { return in_order<0xdd>(first, last); }
+
+  /// The largest lane of each vector, in their order.
+  static Whole largest_of_each(const Whole (&of)[kLanes]) {
+    const auto pairs = [](Whole a, Whole b) {
+      return larger(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    };
+    const auto fours = [](Whole a, Whole b) {
+      return larger(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    };
+    const Whole low = fours(pairs(of[0], of[1]), pairs(of[2], of[3]));
+    const Whole high = fours(pairs(of[4], of[5]), pairs(of[6], of[7]));
+    return larger(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
+  }
+
+ private:
+  static constexpr int kUpperBytes = static_cast<int>(0xaaaaaaaau);
+
+  static __m128i bytes(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
+
+  template <int kTaken>
+  static Whole in_order(Whole first, Whole last) {
+    return _mm256_permute4x64_epi64(whole(_mm256_shuffle_ps(real(first), real(last), kTaken)), 0xd8);
+  }
+};
+
+#endif
+
+}  // namespace
+}  // namespace onepass::cpu

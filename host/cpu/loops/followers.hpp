@@ -1,0 +1,123 @@
+// followers.hpp - the CPU's part of what follows a parameter: its moving average and its 16-bit copy.
+// Compiled once for each instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "host/cpu/codecs/block_codec.hpp"
+#include "host/cpu/codecs/draw_run.hpp"
+#include "host/cpu/loops/sweep_run.hpp"
+#include "onepass/storage/formats.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+/// Elements at a time: they stay in the first cache, and have their noise from one draw.
+constexpr std::int64_t kFollowedRun = 2048;
+static_assert(kFollowedRun <= DrawnHalves<rule::kEmaHalves>::kRun);
+
+/// The parameters as the step has stored them.
+template <class Format>
+void load_params(const step::TensorEntry& tensor, step::Extent part, float* __restrict values) {
+  using Param = typename Format::Param;
+  const auto* const param = static_cast<const typename Param::Element*>(tensor.param) + part.begin;
+  const typename Param::Remainder* remainder = nullptr;
+  if constexpr (Format::kHasRemainder) {
+    remainder = static_cast<const typename Param::Remainder*>(tensor.remainder) + part.begin;
+  }
+  for (std::int64_t i = 0; i < part.count; ++i) values[i] = decode_param<Format>(param, remainder, i);
+}
+
+using ParamLoader = void (*)(const step::TensorEntry&, step::Extent, float*);
+
+template <std::size_t... kFormat>
+constexpr std::array<ParamLoader, storage::kFormatCount> param_loaders(std::index_sequence<kFormat...>) {
+  return {&load_params<storage::FormatAt<kFormat>>...};
+}
+
+inline void average(float* __restrict ema, const float* __restrict values, float weight, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
+}
+
+/// Rounded with `halves`, kEmaHalves for each group.
+inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
+                    const std::uint16_t* __restrict halves, float weight, std::int64_t count) {
+  using Low = storage::BFloat16;
+  using Block = BlockCodec<Low, Order::natural>;
+  std::int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    alignas(64) float mean[kBlock];
+    Block::decode(ema + i, mean);
+    for (int j = 0; j < kBlock; ++j) mean[j] = lane::lerp(mean[j], values[i + j], weight);
+    Block::encode(mean, ema + i, storage::Dither{halves[i / kBlock * rule::kEmaHalves]});
+  }
+  for (int j = 0; i + j < count; ++j) {
+    const storage::Dither dither{halves[i / kBlock * rule::kEmaHalves]};
+    const float mean = lane::lerp(Low::decode(ema[i + j]), values[i + j], weight);
+    ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
+  }
+}
+
+void move_ema(const step::TensorEntry& tensor, const rule::TensorStep& step, step::Extent part,
+              const float* values) {
+  if (tensor.ema_type == DType::float32) {
+    average(static_cast<float*>(tensor.ema) + part.begin, values, step.ema_weight, part.count);
+    return;
+  }
+  DrawnHalves<rule::kEmaHalves> drawn;
+  drawn.draw(step.draws, part.begin / storage::kGroup, part.count, random::Purpose::ema);
+  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step.ema_weight,
+          part.count);
+}
+
+template <class Codec, class How>
+void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count, How how,
+                Writes writes) {
+  std::int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    BlockCodec<Codec, Order::natural>::encode(values + i, copy + i, how, writes);
+  }
+  for (; i < count; ++i) copy[i] = Codec::encode(values[i]);
+}
+
+void write_copy(const step::TensorEntry& tensor, step::Extent part, const float* values, Stores stores) {
+  auto* const copy = static_cast<std::uint16_t*>(tensor.copy) + part.begin;
+  const Writes writes = writes_to(copy, stores.unread);
+  if (tensor.copy_type == DType::float16) {
+    return encode_run<storage::Float16>(copy, values, part.count, Nearest{}, writes);
+  }
+  if constexpr (kHasNarrowed<storage::BFloat16>) {
+    if (stores.narrows) return encode_run<storage::BFloat16>(copy, values, part.count, Narrowed{}, writes);
+  }
+  encode_run<storage::BFloat16>(copy, values, part.count, Nearest{}, writes);
+}
+
+/// After the update of these chunks, while they are in the cache.
+void follow(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
+  static constexpr auto kLoaders = param_loaders(std::make_index_sequence<storage::kFormatCount>{});
+  for (std::int64_t c = first; c < last; ++c) {
+    const step::Chunk chunk = table.chunks[c];
+    const step::TensorEntry& tensor = table.tensors[chunk.tensor];
+    const rule::TensorStep& step = step::step_of(table, chunk.tensor);
+    if (!step.active || !tensor.has_followers()) continue;
+    const step::Extent whole = step::extent(table, chunk);
+    for (std::int64_t i = 0; i < whole.count; i += kFollowedRun) {
+      const std::int64_t left = whole.count - i;
+      const step::Extent part{whole.begin + i, left < kFollowedRun ? left : kFollowedRun};
+      float values[kFollowedRun];
+      kLoaders[tensor.format](tensor, part, values);
+      if (tensor.ema != nullptr) move_ema(tensor, step, part, values);
+      if (tensor.copy != nullptr) write_copy(tensor, part, values, stores);
+    }
+  }
+  finish(stores.unread);
+}
+
+}  // namespace
+}  // namespace onepass::cpu

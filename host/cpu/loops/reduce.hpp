@@ -1,0 +1,162 @@
+// reduce.hpp - the CPU's reductions over gradients or parameters. Compiled once for each instruction set; the
+// order of additions is that of kernels/reduce.cu.
+#pragma once
+
+#include <cfloat>
+#include <cstdint>
+
+#include "onepass/storage/formats.hpp"
+#include "step/decide_step.hpp"
+#include "step/lookup.hpp"
+#include "step/reduction.hpp"
+#include "step/table.hpp"
+
+// Internal linkage, as in sweep.hpp.
+namespace onepass::cpu {
+namespace {
+
+using step::ExactSum;
+using step::kLeaf;
+using step::kReduceChunk;
+using step::kSlots;
+using step::Measure;
+using step::Reduction;
+using step::Table;
+using step::Term;
+
+constexpr int kWarp = 32;
+constexpr int kEach = kSlots / kWarp;
+
+template <Measure kMeasure>
+void deposit(Reduction& into, double leaf) {
+  if (leaf != leaf) {
+    into.nan = 1;
+  } else if (leaf >= ExactSum::kLimit) {
+    into.infinite = 1;
+  } else if constexpr (kMeasure == Measure::largest) {
+    const auto bits = __builtin_bit_cast(std::uint64_t, leaf);
+    if (bits > into.largest) into.largest = bits;
+  } else {
+    const step::LimbParts parts = step::split(leaf);
+    for (int i = 0; i < 3; ++i) into.sum.limbs[parts.first + i] += parts.part[i];
+  }
+}
+
+/// What a warp folds: four slots of each lane, then the lanes in halves.
+template <Measure kMeasure>
+double fold(const double* slots) {
+  double sums[kWarp];
+  for (int lane = 0; lane < kWarp; ++lane) {
+    const double* slot = slots + kEach * lane;
+    sums[lane] =
+        Term<kMeasure>::fold(Term<kMeasure>::fold(slot[0], slot[1]), Term<kMeasure>::fold(slot[2], slot[3]));
+  }
+  for (int width = kWarp / 2; width > 0; width /= 2) {
+    for (int lane = 0; lane < width; ++lane) {
+      sums[lane] = Term<kMeasure>::fold(sums[lane], sums[lane + width]);
+    }
+  }
+  return sums[0];
+}
+
+/// Of kLeaf elements. Slot by slot, so that each sum stays in a register while its elements are added: row by
+/// row all slots would pass through memory eight times.
+template <class Codec, Measure kMeasure>
+double reduce_whole_leaf(const Term<kMeasure> term, const typename Codec::Element* from) {
+  double slots[kSlots];
+  for (int slot = 0; slot < kSlots; ++slot) {
+    double sum = 0.0;
+    for (int row = 0; row < kLeaf / kSlots; ++row) {
+      sum = term.join(sum, Codec::decode(from[row * kSlots + slot]));
+    }
+    slots[slot] = sum;
+  }
+  return fold<kMeasure>(slots);
+}
+
+template <class Codec, Measure kMeasure>
+double reduce_leaf(const Term<kMeasure> term, const typename Codec::Element* from, std::int64_t count) {
+  if (count == kLeaf) return reduce_whole_leaf<Codec>(term, from);
+  double slots[kSlots] = {};
+  std::int64_t i = 0;
+  for (; i + kSlots <= count; i += kSlots) {
+    for (int slot = 0; slot < kSlots; ++slot)
+      slots[slot] = term.join(slots[slot], Codec::decode(from[i + slot]));
+  }
+  for (int slot = 0; i + slot < count; ++slot) {
+    slots[slot] = term.join(slots[slot], Codec::decode(from[i + slot]));
+  }
+  return fold<kMeasure>(slots);
+}
+
+/// The first element that is not finite; `count` if all are.
+template <class Codec>
+std::int64_t first_nonfinite(const typename Codec::Element* from, std::int64_t count) {
+  std::int64_t i = 0;
+  while (i < count && lane::abs(Codec::decode(from[i])) <= FLT_MAX) ++i;
+  return i;
+}
+
+template <class Codec, Measure kMeasure>
+void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduction& into) {
+  const step::Chunk chunk = table.pieces[piece];
+  const step::Extent part = step::extent_of(table, chunk, kReduceChunk);
+  Term<kMeasure> term{};
+  if constexpr (kMeasure == Measure::penalty)
+    term.penalty = table.penalties[table.tensors[chunk.tensor].group];
+  const auto* const from = static_cast<const typename Codec::Element*>(stream) + part.begin;
+  for (std::int64_t begin = 0; begin < part.count; begin += kLeaf) {
+    const std::int64_t count = part.count - begin < kLeaf ? part.count - begin : kLeaf;
+    const double sum = reduce_leaf<Codec>(term, from + begin, count);
+    deposit<kMeasure>(into, sum);
+    if (sum < ExactSum::kLimit) continue;
+    const std::int64_t found = first_nonfinite<Codec>(from + begin, count);
+    const auto place = static_cast<std::uint64_t>(piece * kReduceChunk + begin + found);
+    if (found < count && place < into.first_nonfinite) into.first_nonfinite = place;
+  }
+}
+
+template <Measure kMeasure>
+void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
+  const std::uint32_t index = table.pieces[piece].tensor;
+  const step::TensorEntry& tensor = table.tensors[index];
+  constexpr bool kOfParameters = kMeasure == Measure::penalty;
+  const void* const stream = kOfParameters ? tensor.param : step::measured_gradient(table, index);
+  if (stream == nullptr) return;
+  switch (kOfParameters ? tensor.param_type : tensor.grad_type) {
+    case DType::bfloat16:
+      return reduce_as<storage::BFloat16, kMeasure>(table, stream, piece, into);
+    case DType::float16:
+      return reduce_as<storage::Float16, kMeasure>(table, stream, piece, into);
+    default:
+      return reduce_as<storage::Float32, kMeasure>(table, stream, piece, into);
+  }
+}
+
+/// Pieces that are read upwards, 1 MiB of float32. One by one backwards they cost what the cache saved.
+constexpr std::int64_t kRun = 64;
+
+/// The last run comes first, so that what the update begins with was read last and is still in the cache.
+template <Measure kMeasure>
+void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Reduction& into) {
+  for (std::int64_t end = last; end > first; end -= kRun) {
+    const std::int64_t begin = end - kRun > first ? end - kRun : first;
+    for (std::int64_t piece = begin; piece < end; ++piece) reduce_piece<kMeasure>(table, piece, into);
+  }
+}
+
+void reduce(const Table& table, Measure measure, std::int64_t first, std::int64_t last, Reduction& into) {
+  switch (measure) {
+    case Measure::sum_of_magnitudes:
+      return reduce_pieces<Measure::sum_of_magnitudes>(table, first, last, into);
+    case Measure::sum_of_squares:
+      return reduce_pieces<Measure::sum_of_squares>(table, first, last, into);
+    case Measure::largest:
+      return reduce_pieces<Measure::largest>(table, first, last, into);
+    case Measure::penalty:
+      return reduce_pieces<Measure::penalty>(table, first, last, into);
+  }
+}
+
+}  // namespace
+}  // namespace onepass::cpu

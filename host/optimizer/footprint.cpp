@@ -1,0 +1,75 @@
+// footprint.cpp - what an optimizer takes in memory, and what a step has to move.
+#include <string>
+#include <utility>
+
+#include "host/optimizer/optimizer_core.hpp"
+
+namespace onepass {
+namespace {
+
+/// Adds up streams by name, in the order of their first mention.
+class Ledger {
+ public:
+  void add(const std::string& name, double bytes) {
+    if (bytes == 0.0) return;
+    for (StreamBytes& stream : streams_) {
+      if (stream.name == name) {
+        stream.bytes += bytes;
+        return;
+      }
+    }
+    streams_.push_back({name, bytes});
+  }
+  [[nodiscard]] std::vector<StreamBytes> take() { return std::move(streams_); }
+
+ private:
+  std::vector<StreamBytes> streams_;
+};
+
+double copied_bytes(const Parameter& parameter) {
+  return parameter.copy.data == nullptr ? 0.0 : static_cast<double>(parameter.copy.bytes());
+}
+
+}  // namespace
+
+std::vector<StreamBytes> OptimizerCore::Impl::memory_of(const Roster& of) const {
+  Ledger ledger;
+  for (std::size_t p = 0; p < of.parameters.size(); ++p) {
+    const Parameter& parameter = of.parameters[p];
+    const auto count = static_cast<double>(parameter.value.numel);
+    ledger.add("param", count * static_cast<double>(size_of(parameter.value.dtype)));
+    if (parameter.grad.data != nullptr) {
+      ledger.add("grad", count * static_cast<double>(size_of(parameter.grad.dtype)));
+    }
+    for (const StreamSpec& spec : streams_of(of.formats[p], variant_ops().states, ema)) {
+      ledger.add(spec.name, count * spec.bytes_each());
+    }
+    ledger.add("copy", copied_bytes(parameter));
+    if (accumulates) ledger.add("gradient_sum", count * sizeof(float));
+  }
+  return ledger.take();
+}
+
+std::vector<StreamBytes> OptimizerCore::memory() const { return impl_->memory_of(impl_->roster); }
+
+std::vector<StreamBytes> OptimizerCore::traffic() const {
+  Ledger ledger;
+  const step::Settings& settings = impl_->settings;
+  for (std::size_t p = 0; p < impl_->roster.parameters.size(); ++p) {
+    const Parameter& parameter = impl_->roster.parameters[p];
+    if (parameter.grad.data == nullptr && !impl_->accumulates) continue;
+    const auto count = static_cast<double>(parameter.value.numel);
+    const double grad =
+        static_cast<double>(impl_->accumulates ? sizeof(float) : size_of(parameter.grad.dtype));
+    const bool zeroes = settings.zeroes != 0 && !impl_->accumulates;
+    // Beside a master in float32 the parameter is written and never read.
+    const bool is_read = format_name(impl_->roster.formats[p]).master != Master::float32;
+    ledger.add("param", (is_read ? 2 : 1) * count * static_cast<double>(size_of(parameter.value.dtype)));
+    ledger.add("grad", count * grad * (1.0 + (settings.measures != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0)));
+    for (const StreamSpec& spec : impl_->specs_of(p)) ledger.add(spec.name, 2 * count * spec.bytes_each());
+    ledger.add("copy", copied_bytes(parameter));
+  }
+  return ledger.take();
+}
+
+}  // namespace onepass

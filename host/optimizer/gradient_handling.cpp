@@ -1,0 +1,76 @@
+// gradient_handling.cpp - what OptimizerCore does with gradients before the step, and says of them after it.
+#include <string>
+#include <utility>
+
+#include "host/check/sentence.hpp"
+#include "host/cpu/threads/float_environment.hpp"
+#include "host/optimizer/gradient_settings.hpp"
+#include "host/optimizer/optimizer_core.hpp"
+#include "onepass/error.hpp"
+
+namespace onepass {
+
+void OptimizerCore::set_gradient_handling(const GradientHandling& handling, Stream stream) {
+  step::Settings settings = checked_settings(impl_->ops.name, handling, impl_->device);
+  settings.store = impl_->settings.store;
+  const GradientHandling before = std::exchange(impl_->handling, handling);
+  impl_->settings = settings;
+  step::Control& control = impl_->control();
+  impl_->patch(&control.settings, settings, stream);
+  if (handling.loss_scaler == before.loss_scaler && handling.loss_scale == before.loss_scale) return;
+  const double scale = handling.loss_scaler ? handling.loss_scaler->init_scale : handling.loss_scale;
+  impl_->patch(&control.progress.loss_scale, {0, static_cast<float>(scale), 0}, stream);
+}
+
+const GradientHandling& OptimizerCore::gradient_handling() const { return impl_->handling; }
+
+void OptimizerCore::accumulate(Stream stream) {
+  if (!impl_->accumulates) {
+    refuse(impl_->ops.name, "accumulate() needs Options::accumulates_gradients");
+  }
+  impl_->backend->accumulate(impl_->table_memory.view(), stream);
+}
+
+void OptimizerCore::fetch_grad_norm(Stream stream) {
+  impl_->backend->fetch(&impl_->control().progress.grad_norm, stream);
+}
+
+double OptimizerCore::fetched_grad_norm() const { return impl_->backend->fetched(); }
+
+double OptimizerCore::grad_norm(Stream stream) const { return impl_->progress(stream).grad_norm; }
+
+double OptimizerCore::penalty(Stream stream) const {
+  step::Reduction* const result = &impl_->control().penalty;
+  impl_->patch(result, step::Reduction::none(), stream);
+  impl_->backend->penalty(impl_->table_memory.view(), stream);
+  const step::Reduction sum = impl_->table_memory.read(result, stream);
+  const cpu::DefaultFloatEnvironment environment;
+  return step::value_of(sum, step::Measure::penalty);
+}
+
+float OptimizerCore::loss_scale(Stream stream) const { return impl_->progress(stream).loss_scale.value; }
+
+const float* OptimizerCore::loss_scale_pointer() const { return &impl_->control().progress.loss_scale.value; }
+
+std::string OptimizerCore::Impl::place_of(std::uint64_t place) const {
+  constexpr auto kPiece = static_cast<std::uint64_t>(step::kReduceChunk);
+  std::uint64_t piece = place / kPiece;
+  for (const Parameter& parameter : roster.parameters) {
+    const auto pieces = (static_cast<std::uint64_t>(parameter.value.numel) + kPiece - 1) / kPiece;
+    if (piece < pieces) {
+      return "element " + std::to_string(piece * kPiece + place % kPiece) + " of " + quoted(parameter.name);
+    }
+    piece -= pieces;
+  }
+  return "an element";
+}
+
+void OptimizerCore::check(Stream stream) {
+  const std::uint64_t place = impl_->progress(stream).nonfinite;
+  if (place == step::kNowhere) return;
+  impl_->patch(&impl_->control().progress.nonfinite, step::kNowhere, stream);
+  throw NonFiniteGradient("onepass: Optimizer<" + std::string(impl_->ops.name) + ">: the gradient's " +
+                          impl_->place_of(place) + " was not finite, and the step was skipped");
+}
+
+}  // namespace onepass

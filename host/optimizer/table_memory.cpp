@@ -1,0 +1,87 @@
+#include "host/optimizer/table_memory.hpp"
+
+#include <cstring>
+
+namespace onepass {
+namespace {
+
+/// Every section starts here, so that it can be patched in words and read in vectors.
+constexpr std::size_t kAlignment = 64;
+
+/// Collects sections one after the other, and says where each will lie.
+class Layout {
+ public:
+  /// Appends a copy of the bytes; returns the offset.
+  std::size_t add(std::span<const std::byte> bytes) {
+    const std::size_t offset = reserve(bytes.size());
+    if (!bytes.empty()) std::memcpy(bytes_.data() + offset, bytes.data(), bytes.size());
+    return offset;
+  }
+  template <class T>
+  std::size_t add(const std::vector<T>& values) {
+    return add(std::as_bytes(std::span(values)));
+  }
+  std::size_t reserve(std::size_t size) {
+    const std::size_t offset = (bytes_.size() + kAlignment - 1) / kAlignment * kAlignment;
+    bytes_.resize(offset + size);
+    return offset;
+  }
+  [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace
+
+TableMemory::TableMemory(Device device, const TableContents& contents) {
+  Layout layout;
+  const std::size_t tensors = layout.add(contents.tensors);
+  const std::size_t grads = layout.add(contents.grads);
+  const std::size_t incoming = layout.add(contents.incoming);
+  const std::size_t steps = layout.add(contents.steps);
+  const std::size_t accumulated = layout.add(contents.accumulated);
+  const std::size_t rules = layout.add(contents.rules);
+  const std::size_t penalties = layout.add(contents.penalties);
+  const std::size_t schedules = layout.add(contents.schedules);
+  const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
+  const std::size_t coefficients = layout.reserve(contents.tensors.size() * contents.coefficient_bytes);
+  const std::size_t chunks = layout.add(contents.chunks);
+  const std::size_t pieces = layout.add(contents.pieces);
+
+  memory_ = DeviceBuffer(device, layout.bytes().size());
+  copy({device, memory_.data()}, {Device::cpu(), layout.bytes().data()}, layout.bytes().size());
+
+  std::byte* const base = memory_.as<std::byte>();
+  const bool accumulates = !contents.incoming.empty();
+  view_ = {.tensors = reinterpret_cast<const step::TensorEntry*>(base + tensors),
+           .grads = reinterpret_cast<void* const*>(base + grads),
+           .incoming = accumulates ? reinterpret_cast<void* const*>(base + incoming) : nullptr,
+           .chunks = reinterpret_cast<const step::Chunk*>(base + chunks),
+           .pieces = reinterpret_cast<const step::Chunk*>(base + pieces),
+           .tensor_count = static_cast<std::int64_t>(contents.tensors.size()),
+           .chunk_count = static_cast<std::int64_t>(contents.chunks.size()),
+           .chunk_size = contents.chunk_size,
+           .piece_count = static_cast<std::int64_t>(contents.pieces.size()),
+           .rules = base + rules,
+           .penalties = reinterpret_cast<const step::Penalty*>(base + penalties),
+           .schedules = reinterpret_cast<const schedule::View*>(base + schedules),
+           .steps = reinterpret_cast<std::int64_t*>(base + steps),
+           .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
+           .coefficients = base + coefficients,
+           .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
+           .control = reinterpret_cast<step::Control*>(base + control)};
+}
+
+std::vector<std::int64_t> TableMemory::read_counts(const std::int64_t* from, Stream stream) const {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(view_.tensor_count));
+  copy({Device::cpu(), counts.data()}, {memory_.device(), from}, counts.size() * sizeof(std::int64_t),
+       stream);
+  return counts;
+}
+
+void TableMemory::write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream) {
+  copy({memory_.device(), to}, {Device::cpu(), counts.data()}, counts.size_bytes(), stream);
+}
+
+}  // namespace onepass

@@ -1,0 +1,152 @@
+#include "onepass/schedules/schedule.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "host/check/sentence.hpp"
+#include "host/schedules/schedule_check.hpp"
+#include "onepass/schedules/chained_scheduler.hpp"
+#include "onepass/schedules/evaluate.hpp"
+#include "onepass/schedules/exponential_lr.hpp"
+#include "onepass/schedules/sequential_lr.hpp"
+#include "onepass/schedules/warm_up.hpp"
+
+namespace onepass {
+namespace {
+
+using schedule::Piece;
+
+template <class Parameters>
+Piece checked(const Parameters& parameters) {
+  parameters.check();
+  return parameters.piece();
+}
+
+constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
+
+/// A schedule within another: where it begins and ends there, and where its numbers begin.
+struct Part {
+  const Schedule& schedule;
+  std::int64_t begin, end;
+  std::int64_t first_number;
+};
+
+/// One that was moved from has no pieces, and is the base rate.
+std::int32_t stages(const Schedule& schedule) {
+  return schedule.pieces().empty() ? 1 : schedule.pieces().back().stage + 1;
+}
+
+std::int64_t append(const Schedule& schedule, std::vector<double>& numbers) {
+  const auto first = static_cast<std::int64_t>(numbers.size());
+  numbers.insert(numbers.end(), schedule.numbers().begin(), schedule.numbers().end());
+  return first;
+}
+
+/// One stage of a part, as a stage of the whole, as long as the part lasts. Where it has no such stage, the
+/// rate passes through.
+void append(const Part& part, std::int32_t stage, std::int32_t as_stage, std::vector<Piece>& pieces) {
+  const std::size_t before = pieces.size();
+  for (Piece piece : part.schedule.pieces()) {
+    if (piece.stage != stage || piece.begin >= part.end - part.begin) continue;
+    piece.stage = as_stage;
+    piece.begin += part.begin;
+    if (piece.number_count > 0) piece.first_number += part.first_number;
+    pieces.push_back(piece);
+  }
+  if (pieces.size() == before) {
+    pieces.push_back({.stage = as_stage, .begin = part.begin});
+  }
+}
+
+void check_sequence(const SequentialLR& sequence) {
+  if (sequence.schedules.empty()) rule::fail("SequentialLR", "schedules must not be empty");
+  if (sequence.milestones.size() + 1 != sequence.schedules.size()) {
+    throw InvalidArgument("onepass: SequentialLR must have one milestone less than schedules, but has " +
+                          std::to_string(sequence.milestones.size()) + " for " +
+                          std::to_string(sequence.schedules.size()));
+  }
+  std::int64_t before = 0;
+  for (const std::int64_t milestone : sequence.milestones) {
+    schedule::require_steps({"SequentialLR", "milestones"}, milestone, 1);
+    if (milestone <= before) {
+      throw InvalidArgument("onepass: SequentialLR.milestones must increase, but " +
+                            std::to_string(milestone) + " comes after " + std::to_string(before));
+    }
+    before = milestone;
+  }
+}
+
+}  // namespace
+
+Schedule::Schedule() : pieces_{Piece{}} {}
+Schedule::Schedule(const ConstantLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const CosineAnnealingLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const CosineAnnealingWarmRestarts& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const CyclicLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const ExponentialLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const LinearLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const OneCycleLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const PolynomialLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const StepLR& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const WarmUp& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule(const WarmupStableDecay& schedule) : pieces_{checked(schedule)} {}
+
+Schedule::Schedule(const MultiStepLR& schedule)
+    : pieces_{checked(schedule)}, numbers_(schedule.milestones.begin(), schedule.milestones.end()) {
+  pieces_[0].number_count = static_cast<std::int64_t>(numbers_.size());
+}
+
+Schedule::Schedule(const LambdaLR& lambda) : pieces_{checked(lambda)} {
+  numbers_.reserve(static_cast<std::size_t>(lambda.steps));
+  for (std::int64_t step = 0; step < lambda.steps; ++step) numbers_.push_back(lambda.lr_lambda(step));
+  schedule::check_table(numbers_);
+  pieces_[0].number_count = lambda.steps;
+}
+
+Schedule::Schedule(const SequentialLR& sequence) {
+  check_sequence(sequence);
+  std::vector<Part> parts;
+  std::int32_t most = 0;
+  for (std::size_t i = 0; i < sequence.schedules.size(); ++i) {
+    const Schedule& schedule = sequence.schedules[i];
+    parts.push_back({.schedule = schedule,
+                     .begin = i == 0 ? 0 : sequence.milestones[i - 1],
+                     .end = i < sequence.milestones.size() ? sequence.milestones[i] : kForever,
+                     .first_number = append(schedule, numbers_)});
+    most = std::max(most, stages(schedule));
+  }
+  // Stage by stage: a sequence of chains is a chain of sequences.
+  for (std::int32_t stage = 0; stage < most; ++stage) {
+    for (const Part& part : parts) append(part, stage, stage, pieces_);
+  }
+}
+
+Schedule::Schedule(const ChainedScheduler& chain) {
+  if (chain.schedules.empty()) rule::fail("ChainedScheduler", "schedules must not be empty");
+  std::int32_t stage = 0;
+  for (const Schedule& schedule : chain.schedules) {
+    const Part part{
+        .schedule = schedule, .begin = 0, .end = kForever, .first_number = append(schedule, numbers_)};
+    const std::int32_t count = stages(schedule);
+    for (std::int32_t s = 0; s < count; ++s) append(part, s, stage++, pieces_);
+  }
+}
+
+Schedule::Schedule(std::span<const Piece> pieces, std::span<const double> numbers)
+    : pieces_(pieces.begin(), pieces.end()), numbers_(numbers.begin(), numbers.end()) {
+  schedule::check_pieces(pieces_, numbers_);
+}
+
+Rates Schedule::rates(double base_lr, std::int64_t step) const {
+  return schedule::evaluate(view(), base_lr, step);
+}
+
+bool Schedule::drives_momentum() const {
+  return std::any_of(pieces_.begin(), pieces_.end(), [](const Piece& piece) {
+    return (piece.kind == schedule::Kind::one_cycle && OneCycleLR::of(piece).cycle_momentum) ||
+           (piece.kind == schedule::Kind::cyclic && CyclicLR::of(piece).cycle_momentum);
+  });
+}
+
+}  // namespace onepass

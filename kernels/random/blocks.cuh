@@ -1,0 +1,96 @@
+// blocks.cuh - the elements of one Philox block: kLanes neighbours that start at a multiple of kLanes in the
+// logical tensor, some of which may lie outside of the run that a launch works on.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/update/lanes.cuh"
+#include "step/random_jobs.hpp"
+
+namespace onepass::kernels {
+
+using namespace step;
+
+/// As global(), for what a launch only reads.
+template <class Element>
+__device__ __forceinline__ const Element* global_input(const Element* pointer) {
+  __builtin_assume(__isGlobal(pointer));
+  return pointer;
+}
+
+/// One block of a run. `at` is the place of its first element in the run; below 0 where the run starts
+/// within.
+struct Tile {
+  std::int64_t block;
+  std::int64_t at;
+  int begin, end;  ///< The lanes that belong to the run.
+
+  static __device__ __forceinline__ Tile of(const Run& run, std::int64_t block) {
+    const std::int64_t at = kLanes * block - run.first;
+    const std::int64_t left = run.count - at;
+    return {block, at, at < 0 ? static_cast<int>(-at) : 0, left < kLanes ? static_cast<int>(left) : kLanes};
+  }
+  [[nodiscard]] __device__ __forceinline__ bool whole() const { return begin == 0 && end == kLanes; }
+};
+
+/// Blocks that share an element with the run.
+struct BlockRange {
+  std::int64_t first;
+  std::int64_t count;
+};
+inline BlockRange blocks_of(const Run& run) {
+  if (run.count == 0) return {0, 0};
+  const std::int64_t first = run.first / kLanes;
+  return {first, (run.first + run.count - 1) / kLanes - first + 1};
+}
+
+/// 16 bytes of global memory at once. Beside a masked store of the same elements nvcc splits a plain
+/// assignment into four.
+__device__ __forceinline__ void store_sixteen(void* to, uint4 words) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+               :
+               : "l"(__cvta_generic_to_global(to)), "r"(words.x), "r"(words.y), "r"(words.z), "r"(words.w)
+               : "memory");
+}
+
+/// Whether a run's blocks are aligned to 16 bytes in the stream that starts with it. The same for all of
+/// them, since the elements of a block take 16 bytes.
+template <class Element>
+__device__ __forceinline__ bool is_wide(const Element* stream, const Run& run) {
+  return widest(stream - run.first % kLanes) == Access::sixteen;
+}
+
+/// The tile's elements of a stream that starts with the run, decoded; lanes outside are zero.
+template <class Codec, bool kWide>
+__device__ __forceinline__ void load(float (&values)[kLanes], const typename Codec::Element* stream,
+                                     const Tile& tile) {
+  if (kWide && tile.whole()) {
+    load<Codec>(values, stream + tile.at, kLanes, Access::sixteen);
+    return;
+  }
+#pragma unroll
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const bool inside = lane >= tile.begin && lane < tile.end;
+    values[lane] = inside ? Codec::decode(stream[tile.at + lane]) : 0.0f;
+  }
+}
+
+/// Encodes and writes those that belong to the run.
+template <class Codec, bool kWide>
+__device__ __forceinline__ void store(typename Codec::Element* stream, const float (&values)[kLanes],
+                                      const Tile& tile) {
+  if (kWide && tile.whole()) {
+    static_assert(sizeof(typename Codec::Element) * kLanes == sizeof(uint4));
+    alignas(16) typename Codec::Element raw[kLanes];
+#pragma unroll
+    for (int lane = 0; lane < kLanes; ++lane) raw[lane] = Codec::encode(values[lane]);
+    store_sixteen(stream + tile.at, *reinterpret_cast<const uint4*>(raw));
+    return;
+  }
+#pragma unroll
+  for (int lane = 0; lane < kLanes; ++lane) {
+    if (lane >= tile.begin && lane < tile.end) stream[tile.at + lane] = Codec::encode(values[lane]);
+  }
+}
+
+}  // namespace onepass::kernels

@@ -1,0 +1,157 @@
+#include "kernels/random/random_kernels.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/launch.cuh"
+#include "kernels/random/blocks.cuh"
+#include "onepass/random/philox.hpp"
+#include "onepass/storage/float32.hpp"
+
+namespace onepass::kernels {
+
+namespace {
+
+using initializers::DistributionKind;
+using Codec = storage::Float32;
+
+constexpr int kThreads = 256;
+
+/// Blocks of kThreads threads for so many Philox blocks, at most `resident`.
+unsigned grid_for(std::int64_t philox_blocks, int resident) {
+  return blocks_for((philox_blocks + kThreads - 1) / kThreads, resident);
+}
+
+__device__ __forceinline__ std::int64_t thread_in_grid() {
+  return static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+}
+
+__device__ __forceinline__ std::int64_t threads_in_grid() {
+  return static_cast<std::int64_t>(gridDim.x) * kThreads;
+}
+
+/// kWide: the stream's blocks are aligned to 16 bytes, so nothing need be asked, and a copy of the loop moves
+/// them whole. In one loop the compiler would take both ways for one, and write element by element.
+template <DistributionKind kKind, bool kWide>
+__device__ __forceinline__ void fill_blocks(const FillJob& job, Codec::Element* out, BlockRange blocks) {
+  for (std::int64_t b = thread_in_grid(); b < blocks.count; b += threads_in_grid()) {
+    const Tile tile = Tile::of(job.run, blocks.first + b);
+    const random::Counter counter =
+        initializers::initialization_counter(static_cast<std::uint64_t>(tile.block), job.tensor);
+    float values[kLanes];
+    initializers::draw<kKind>(job.distribution, tile.block, random::philox(job.seed, counter), values);
+    store<Codec, kWide>(out, values, tile);
+  }
+}
+
+template <DistributionKind kKind>
+__device__ __forceinline__ void fill_as(const FillJob& job, BlockRange blocks) {
+  Codec::Element* const out = global<Codec::Element>(job.out);
+  if (is_wide(out, job.run)) {
+    fill_blocks<kKind, true>(job, out, blocks);
+  } else {
+    fill_blocks<kKind, false>(job, out, blocks);
+  }
+}
+
+/// Grid: any number of blocks, which stride over the Philox blocks of the run; block: kThreads, a Philox
+/// block each. No shared memory, no atomics. Writes each element once, reads nothing.
+__global__ void __launch_bounds__(kThreads)
+    fill_kernel(const __grid_constant__ FillJob job, const BlockRange blocks) {
+  switch (job.distribution.kind) {
+    case DistributionKind::uniform:
+      return fill_as<DistributionKind::uniform>(job, blocks);
+    case DistributionKind::normal:
+      return fill_as<DistributionKind::normal>(job, blocks);
+    case DistributionKind::truncated_normal:
+      return fill_as<DistributionKind::truncated_normal>(job, blocks);
+    case DistributionKind::dirac:
+      return fill_as<DistributionKind::dirac>(job, blocks);
+    default:
+      return fill_as<DistributionKind::constant>(job, blocks);
+  }
+}
+
+/// The streams of a launch, in global memory.
+struct DropoutStreams {
+  Codec::Element* out;
+  const Codec::Element* in;
+  const Codec::Element* residual;
+};
+
+template <bool kResidual, bool kWide>
+__device__ __forceinline__ void drop_blocks(const DropoutJob& job, const DropoutStreams& streams,
+                                            BlockRange blocks) {
+  const RandomPosition position = *global_input(job.state);
+  for (std::int64_t b = thread_in_grid(); b < blocks.count; b += threads_in_grid()) {
+    const Tile tile = Tile::of(job.run, blocks.first + b);
+    float x[kLanes], r[kLanes];
+    load<Codec, kWide>(x, streams.in, tile);
+    if constexpr (kResidual) load<Codec, kWide>(r, streams.residual, tile);
+    const random::Counter counter =
+        regularizers::dropout_counter(position, static_cast<std::uint64_t>(tile.block), job.site);
+    const random::Words words = random::philox(position.key(), counter);
+#pragma unroll
+    for (int lane = 0; lane < kLanes; ++lane) {
+      if constexpr (kResidual) {
+        x[lane] = job.coefficients.apply(x[lane], words.word[lane], r[lane]);
+      } else {
+        x[lane] = job.coefficients.apply(x[lane], words.word[lane]);
+      }
+    }
+    store<Codec, kWide>(streams.out, x, tile);
+  }
+}
+
+/// Grid and block as fill_kernel. Reads seed and offset, and each element of in and residual once; writes
+/// each of out once, after it is read, so that out may be one of them.
+template <bool kResidual>
+__global__ void __launch_bounds__(kThreads)
+    dropout_kernel(const __grid_constant__ DropoutJob job, const BlockRange blocks) {
+  const DropoutStreams streams{global<Codec::Element>(job.out), global_input(job.in),
+                               global_input(job.residual)};
+  if (is_wide(streams.out, job.run) && is_wide(streams.in, job.run) &&
+      (!kResidual || is_wide(streams.residual, job.run))) {
+    drop_blocks<kResidual, true>(job, streams, blocks);
+  } else {
+    drop_blocks<kResidual, false>(job, streams, blocks);
+  }
+}
+
+/// One thread.
+__global__ void __launch_bounds__(1) advance_kernel(RandomPosition* const state) { ++state->offset; }
+
+/// One thread; the numbers travel in the launch's arguments.
+__global__ void __launch_bounds__(1)
+    write_kernel(RandomPosition* const state, const RandomPosition position) {
+  *state = position;
+}
+
+}  // namespace
+
+void fill(const FillJob& job, Stream stream) {
+  const BlockRange blocks = blocks_of(job.run);
+  const unsigned grid = grid_for(blocks.count, resident_blocks(fill_kernel, kThreads));
+  launch(fill_kernel, {grid, kThreads, stream.handle()}, job, blocks);
+}
+
+int dropout_blocks() {
+  (void)resident_blocks(advance_kernel, 1);
+  (void)resident_blocks(write_kernel, 1);
+  return std::min(resident_blocks(dropout_kernel<false>, kThreads),
+                  resident_blocks(dropout_kernel<true>, kThreads));
+}
+
+void dropout(const DropoutJob& job, int resident, Stream stream) {
+  const BlockRange blocks = blocks_of(job.run);
+  const auto kernel = job.residual == nullptr ? dropout_kernel<false> : dropout_kernel<true>;
+  launch(kernel, {grid_for(blocks.count, resident), kThreads, stream.handle()}, job, blocks);
+}
+
+void advance(RandomPosition* state, Stream stream) { launch(advance_kernel, {1, 1, stream.handle()}, state); }
+
+void write(RandomPosition* state, RandomPosition position, Stream stream) {
+  launch(write_kernel, {1, 1, stream.handle()}, state, position);
+}
+
+}  // namespace onepass::kernels

@@ -1,0 +1,82 @@
+// followers.cuh - what follows a parameter: its moving average and its 16-bit copy, after each chunk.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/update/streams.cuh"
+#include "onepass/rule/element.hpp"
+#include "step/table.hpp"
+
+namespace onepass::kernels {
+
+using namespace step;
+
+/// Part of a tensor that one block has just moved. Each thread reads the parameters that it has stored
+/// itself, from the cache: kept in registers until here, they would cost the update its occupancy.
+template <class Format, int kBlock>
+struct Followers {
+  static constexpr int kCount = kTile<Format>;
+  using Values = float[kCount];
+
+  TensorEntry tensor;  ///< Copied: what is read through the table is read again after every store.
+  const rule::TensorStep& step;
+  Extent part;
+
+  __device__ __forceinline__ void follow() const {
+    const ParamStream<Format> param(tensor, part.begin);
+    for (std::int64_t at = kCount * static_cast<std::int64_t>(threadIdx.x); at < part.count;
+         at += kCount * kBlock) {
+      const std::int64_t left = part.count - at;
+      const Place place{at, left < kCount ? static_cast<int>(left) : kCount};
+      Values values;
+      param.load(values, place, false);
+      if (tensor.ema != nullptr) move_ema(values, place);
+      if constexpr (Format::kAllFloat32) {
+        if (tensor.copy != nullptr) write_copy(values, place);
+      }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void lerp(Values& average, const Values& values) const {
+#pragma unroll
+    for (int lane = 0; lane < kCount; ++lane) {
+      average[lane] = lane::lerp(average[lane], values[lane], step.ema_weight);
+    }
+  }
+
+  __device__ __forceinline__ void move_ema(const Values& values, Place place) const {
+    Values average;
+    if (tensor.ema_type == DType::float32) {
+      const ElementStream<storage::Float32> stream(tensor.ema, part.begin, tensor.numel);
+      stream.load(average, place, stream.access());
+      lerp(average, values);
+      stream.store(average, place, stream.access());
+      return;
+    }
+    using Low = storage::BFloat16;
+    const ElementStream<Low> stream(tensor.ema, part.begin, tensor.numel);
+    stream.load(average, place, stream.access());
+    lerp(average, values);
+    const auto halves =
+        step.draws.halves<rule::kEmaHalves>((part.begin + place.at) / storage::kGroup, random::Purpose::ema);
+    Raw<Low::Element, kCount> raw;
+    round_tile<Low>(average, place, dither_of<0>(halves), raw);
+    raw.store(stream.from + place.at, place.count, stream.access());
+  }
+
+  __device__ __forceinline__ void write_copy(const Values& values, Place place) const {
+    if (tensor.copy_type == DType::bfloat16) {
+      write_copy_as<storage::BFloat16>(values, place);
+    } else {
+      write_copy_as<storage::Float16>(values, place);
+    }
+  }
+  template <class Codec>
+  __device__ __forceinline__ void write_copy_as(const Values& values, Place place) const {
+    const ElementStream<Codec> stream(tensor.copy, part.begin, tensor.numel);
+    stream.store(values, place, stream.access());
+  }
+};
+
+}  // namespace onepass::kernels

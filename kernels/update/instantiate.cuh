@@ -1,0 +1,58 @@
+// instantiate.cuh - makes the CudaVariants of a rule; included by one small .cu for each rule.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "kernels/launch.cuh"
+#include "kernels/update/cuda_rule.hpp"
+#include "kernels/update/elementwise.cuh"
+#include "kernels/update/prepare.cuh"
+#include "onepass/rule/concept.hpp"
+#include "onepass/storage/formats.hpp"
+
+namespace onepass::kernels {
+
+using namespace step;
+
+template <class Rule>
+CudaUpdate prepare_of() {
+  return {.resident_blocks = [] { return resident_blocks(prepare<Rule>, kPrepareThreads); },
+          .launch =
+              [](const Table& table, int resident, Stream stream) {
+                const std::int64_t work = (table.tensor_count + kPrepareThreads - 1) / kPrepareThreads;
+                launch(prepare<Rule>, {blocks_for(work, resident), kPrepareThreads, stream.handle()}, table);
+              }};
+}
+
+template <class Rule, class Variant, class Format>
+CudaUpdate update_of() {
+  return {
+      .resident_blocks = [] { return resident_blocks(elementwise<Rule, Variant, Format>, kThreads<Format>); },
+      .launch =
+          [](const Table& table, int resident, Stream stream) {
+            launch(elementwise<Rule, Variant, Format>,
+                   {blocks_for(table.chunk_count, resident), kThreads<Format>, stream.handle()}, table);
+          }};
+}
+
+template <class Rule, class Variant, std::size_t... kFormat>
+CudaVariant variant_of(std::index_sequence<kFormat...>) {
+  return {prepare_of<Rule>(), {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...}};
+}
+
+template <class Rule, std::size_t... kVariant>
+const CudaVariant* make_variants(std::index_sequence<kVariant...>) {
+  static const std::array<CudaVariant, sizeof...(kVariant)> made{
+      variant_of<Rule, typename Rule::Variants::template At<kVariant>>(
+          std::make_index_sequence<storage::kFormatCount>{})...};
+  return made.data();
+}
+
+template <ElementwiseRule Rule>
+const CudaVariant* instantiate() {
+  return make_variants<Rule>(std::make_index_sequence<Rule::Variants::kCount>{});
+}
+
+}  // namespace onepass::kernels

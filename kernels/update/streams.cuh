@@ -1,0 +1,255 @@
+// streams.cuh - the streams of one chunk, loaded and stored a tile at a time, whatever their codecs.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/update/lanes.cuh"
+#include "kernels/update/packed.cuh"
+#include "onepass/rule/element.hpp"
+#include "onepass/storage/formats.hpp"
+#include "step/table.hpp"
+
+namespace onepass::kernels {
+
+using namespace step;
+
+/// Elements of a thread's tile: 16 bytes of the narrowest stream that has 2 bytes, or of float32.
+template <class Format>
+inline constexpr int kTile = Format::kAllFloat32 ? 4 : 8;
+
+/// The elements of a tile, as the rule sees them.
+template <class Format, int kStates>
+struct Tile {
+  static constexpr int kCount = kTile<Format>;
+  float param[kCount];
+  float grad[kCount];
+  float state[kStates > 0 ? kStates : 1][kCount];
+};
+
+/// A tile's place in its chunk.
+struct Place {
+  std::int64_t at;  ///< Of its first element, from the chunk's.
+  int count;        ///< Elements that are there; the lanes after them are masked.
+};
+
+/// The noise of a group's stream.
+template <int kHalf, int kHalves>
+__device__ __forceinline__ storage::Dither dither_of(const rule::GroupHalves<kHalves>& halves) {
+  return storage::Dither::of_upper(halves.template upper<kHalf>());
+}
+
+/// Encodes a tile, whose group begins at a multiple of kGroup from the chunk's first element.
+template <class Codec, int kCount>
+__device__ __forceinline__ void round_tile(const float (&values)[kCount], Place place, storage::Dither dither,
+                                           Raw<typename Codec::Element, kCount>& raw) {
+  const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kGroup));
+#pragma unroll
+  for (int lane = 0; lane < kCount; ++lane) {
+    raw.element[lane] = Codec::encode_stochastic(values[lane], shifted.at<16>(lane));
+  }
+}
+
+/// A stream that each element has a number of its own in.
+template <class Codec>
+struct ElementStream {
+  typename Codec::Element* from;
+
+  __device__ __forceinline__ ElementStream(void* stream, std::int64_t begin, std::int64_t /*numel*/)
+      : from(global<typename Codec::Element>(stream) + begin) {}
+  [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(from); }
+  template <int kCount>
+  __device__ __forceinline__ void load(float (&values)[kCount], Place place, Access access) const {
+    kernels::load<Codec>(values, from + place.at, place.count, access);
+  }
+  template <int kCount>
+  __device__ __forceinline__ void store(const float (&values)[kCount], Place place, Access access) const {
+    kernels::store<Codec>(from + place.at, values, place.count, access);
+  }
+  /// Rounded with the noise of the group that the tile lies in.
+  __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
+                                                storage::Dither dither) const {
+    Raw<typename Codec::Element, 8> raw;
+    round_tile<Codec>(values, place, dither, raw);
+    raw.store(from + place.at, place.count, access);
+  }
+};
+
+/// A quantised state: codes, and a scale for each group of 32, which are the tiles of four neighbouring
+/// lanes. Every lane of the warp takes part, with a count of 0 where it has nothing.
+template <class Codec>
+struct GroupedStream {
+  using Code = typename Codec::Code;
+  static constexpr int kTilesOfGroup = 4;
+
+  Code* codes;
+  std::uint16_t* scales;
+
+  __device__ __forceinline__ GroupedStream(void* stream, std::int64_t begin, std::int64_t numel)
+      : codes(global<Code>(stream) + begin),
+        scales(global<std::uint16_t>(static_cast<char*>(stream) + scales_at(numel)) +
+               begin / storage::kGroup) {}
+  [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
+  /// Unsigned, so that it is a shift.
+  static __device__ __forceinline__ std::uint64_t group_of(Place place) {
+    return static_cast<std::uint64_t>(place.at) / storage::kGroup;
+  }
+
+  __device__ __forceinline__ void load(float (&values)[8], Place place, Access access) const {
+    Raw<Code, 8> raw;
+    raw.load(codes + place.at, place.count, access);
+    const float scale = place.count > 0 ? storage::BFloat16::decode(scales[group_of(place)]) : 0.0f;
+    packed::decode<Codec>(values, raw, scale);
+  }
+
+  __device__ __forceinline__ void store(const float (&values)[8], Place place, Access access,
+                                        storage::Dither dither) const {
+    float staged[8];
+    storage::Bits largest = 0;
+#pragma unroll
+    for (int lane = 0; lane < 8; ++lane) {
+      staged[lane] = Codec::stage(values[lane]);
+      const storage::Bits magnitude = lane < place.count ? storage::magnitude_of(staged[lane]) : 0u;
+      largest = magnitude > largest ? magnitude : largest;
+    }
+#pragma unroll
+    for (int width = 1; width < kTilesOfGroup; width *= 2) {
+      const storage::Bits other = __shfl_xor_sync(0xffffffffu, largest, width);
+      largest = other > largest ? other : largest;
+    }
+    const std::uint16_t stored = Codec::scale(largest);
+    const float scale = storage::BFloat16::decode(stored);
+    Raw<Code, 8> raw;
+    packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kGroup)));
+    raw.store(codes + place.at, place.count, access);
+    __syncwarp();  // the lanes of a group have read its scale
+    if (place.count > 0 && place.at % storage::kGroup == 0) scales[group_of(place)] = stored;
+  }
+  /// Codes are always dithered.
+  __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
+                                                storage::Dither dither) const {
+    store(values, place, access, dither);
+  }
+};
+
+/// The stream of a variant's state.
+template <class Format, class Variant, std::size_t kState>
+struct StateStreamOf {
+  using Type = ElementStream<typename Format::State>;
+};
+template <class Format, class Variant, std::size_t kState>
+requires Format::kQuantized struct StateStreamOf<Format, Variant, kState> {
+  static constexpr bool kNonnegative = (kNonnegativeStates<Variant> >> kState & 1u) != 0;
+  using Type = GroupedStream<std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>>;
+};
+template <class Format, class Variant, std::size_t kState>
+using StateStream = typename StateStreamOf<Format, Variant, kState>::Type;
+
+/// A parameter and what it lacks of its master.
+template <class Format>
+struct ParamStream {
+  using Param = typename Format::Param;
+  static constexpr int kCount = kTile<Format>;
+  static constexpr bool kPacked = std::is_same_v<Param, storage::BFloat16Remainder8>;
+
+  typename Param::Element* elements;
+  typename Param::Remainder* remainders;
+
+  __device__ __forceinline__ ParamStream(const TensorEntry& tensor, std::int64_t begin)
+      : elements(global<typename Param::Element>(tensor.param) + begin), remainders(nullptr) {
+    if constexpr (Format::kHasRemainder) {
+      remainders = global<typename Param::Remainder>(tensor.remainder) + begin;
+    }
+  }
+  [[nodiscard]] __device__ __forceinline__ bool wide() const {
+    return widest(elements) == Access::sixteen &&
+           (!Format::kHasRemainder || widest(remainders) == Access::sixteen);
+  }
+
+  __device__ __forceinline__ void load(float (&values)[kCount], Place place, bool wide) const {
+    Raw<typename Param::Element, kCount> element;
+    element.load(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
+    if constexpr (Format::kHasRemainder) {
+      Raw<typename Param::Remainder, kCount> remainder;
+      remainder.load(remainders + place.at, place.count, wide ? Access::sixteen : widest(remainders));
+      if constexpr (kPacked) {
+        packed::decode(values, element, remainder);
+      } else {
+#pragma unroll
+        for (int lane = 0; lane < kCount; ++lane) {
+          values[lane] = Param::decode(element.element[lane], remainder.element[lane]);
+        }
+      }
+    } else {
+#pragma unroll
+      for (int lane = 0; lane < kCount; ++lane) values[lane] = Param::decode(element.element[lane], {});
+    }
+  }
+
+  __device__ __forceinline__ void store(const float (&values)[kCount], Place place, bool wide) const {
+    Raw<typename Param::Element, kCount> element;
+    Raw<typename Param::Remainder, kCount> remainder;
+    if constexpr (kPacked) {
+      packed::encode(values, element, remainder);
+    } else {
+#pragma unroll
+      for (int lane = 0; lane < kCount; ++lane) {
+        Param::encode(values[lane], element.element[lane], remainder.element[lane]);
+      }
+    }
+    element.store(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
+    if constexpr (Format::kHasRemainder) {
+      remainder.store(remainders + place.at, place.count, wide ? Access::sixteen : widest(remainders));
+    }
+  }
+
+  /// Rounded with the noise of the group that the tile lies in.
+  __device__ __forceinline__ void store_rounded(const float (&values)[kCount], Place place, bool wide,
+                                                storage::Dither dither) const {
+    Raw<typename Param::Element, kCount> element;
+    round_tile<typename Format::LowGrad>(values, place, dither, element);
+    element.store(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
+  }
+};
+
+/// A gradient of float32 or of the parameter's type.
+template <class Format>
+struct GradStream {
+  void* from;
+  bool is_float32;
+  std::int64_t begin;
+
+  __device__ __forceinline__ GradStream(void* stream, std::int64_t begin, DType type)
+      : from(stream), is_float32(type == DType::float32), begin(begin) {}
+  template <class Codec>
+  [[nodiscard]] __device__ __forceinline__ typename Codec::Element* as() const {
+    return global<typename Codec::Element>(from) + begin;
+  }
+  [[nodiscard]] __device__ __forceinline__ bool wide() const {
+    return (reinterpret_cast<std::uintptr_t>(from) + begin * (is_float32 ? 4 : 2)) % 16 == 0;
+  }
+  template <int kCount>
+  __device__ __forceinline__ void load(float (&values)[kCount], Place place, bool wide) const {
+    if (Format::kAllFloat32 || is_float32) {
+      load_as<storage::Float32>(values, place, wide);
+    } else {
+      load_as<typename Format::LowGrad>(values, place, wide);
+    }
+  }
+  template <class Codec, int kCount>
+  __device__ __forceinline__ void load_as(float (&values)[kCount], Place place, bool wide) const {
+    auto* const stream = as<Codec>();
+    kernels::load<Codec>(values, stream + place.at, place.count, wide ? Access::sixteen : widest(stream));
+  }
+  /// By the tiles that load() reads, so that each thread zeroes what it has read itself.
+  template <int kBlock>
+  __device__ __forceinline__ void zero(std::int64_t count) const {
+    if (Format::kAllFloat32 || is_float32) {
+      zero_run<storage::Float32, kBlock, kTile<Format>>(as<storage::Float32>(), count);
+    } else {
+      zero_run<typename Format::LowGrad, kBlock, kTile<Format>>(as<typename Format::LowGrad>(), count);
+    }
+  }
+};
+
+}  // namespace onepass::kernels

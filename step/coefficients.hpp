@@ -1,0 +1,74 @@
+// coefficients.hpp - forms the coefficients of one tensor for one step.
+#pragma once
+
+#include <cstdint>
+
+#include "onepass/ema.hpp"
+#include "onepass/random/random_state.hpp"
+#include "onepass/rule/element.hpp"
+#include "onepass/schedules/evaluate.hpp"
+#include "onepass/storage/dither.hpp"
+#include "step/decide_step.hpp"
+#include "step/global.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
+
+namespace onepass::step {
+
+/// What OneCycleLR and CyclicLR drive: momentum, or Adam's beta1. False where a rule has neither.
+template <class Rule>
+ONEPASS_LANE bool drive_momentum(Rule& rule, double momentum) {
+  if constexpr (requires { rule.momentum; }) {
+    rule.momentum = momentum;
+    return true;
+  } else if constexpr (requires { rule.beta1; }) {
+    rule.beta1 = momentum;
+    return true;
+  } else {
+    return false;
+  }
+}
+
+/// A rule with the rates that its group's schedule has for this step.
+template <class Rule>
+ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
+  Rule rule = rule_of<Rule>(table, tensor);
+  const schedule::View& stored = table.schedules[table.tensors[tensor].group];
+  if (stored.piece_count == 0) return rule;
+  const schedule::View view{declared_global(stored.pieces), stored.piece_count,
+                            declared_global(stored.numbers)};
+  const Rates rates = schedule::evaluate(view, rule.lr, table.control->progress.steps);
+  rule.lr = rates.lr;
+  if (rates.drives_momentum) drive_momentum(rule, rates.momentum);
+  return rule;
+}
+
+/// The random bits of this step; the high bits of the step count go into the key.
+ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
+  const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
+  return {.key = position.key(),
+          .first_group = static_cast<std::uint64_t>(tensor.first / storage::kGroup),
+          .step = position.step(),
+          .tensor = tensor.number};
+}
+
+/// For the step that the tensor's count says.
+ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
+  const StoreSettings& settings = table.control->settings.store;
+  return {.draws = draws_of(table, table.tensors[tensor]),
+          .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0, table.steps[tensor]),
+          .rounds_stochastically = settings.rounds_stochastically,
+          .active = true,
+          .zero_grad = zeroes_gradient(table, tensor)};
+}
+
+/// For the step that the tensor's count says.
+template <class Rule>
+ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+  const Rule rule = scheduled<Rule>(table, tensor);
+  coefficients<Rule>(table)[tensor] = {.step = tensor_step(table, tensor),
+                                       .around = rule::Around::prepare(rule, plan.scale),
+                                       .rule = rule.prepare(table.steps[tensor])};
+}
+
+}  // namespace onepass::step

@@ -1,0 +1,116 @@
+// decide_step.hpp - what a step decides once for all tensors, and which tensors take part.
+#pragma once
+
+#include <cstdint>
+
+#include "step/global.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
+
+namespace onepass::step {
+
+/// What a step does, the same for every tensor.
+struct StepPlan {
+  bool skips;   ///< Nothing moves; the step is counted as skipped.
+  bool waits;   ///< Nothing moves and nothing is counted: no micro-batch has been accumulated.
+  double norm;  ///< Of the gradients as the caller meant them, unscaled; 0 if it was not measured.
+  rule::GradientScale scale;
+};
+
+/// What a norm is measured of: the sums where gradients are accumulated, but only of tensors that had one
+/// since the last step; what lies in the others is of a step long past.
+ONEPASS_LANE void* measured_gradient(const Table& table, std::int64_t tensor) {
+  if (table.incoming != nullptr && table.accumulated[tensor] == 0) return nullptr;
+  return table.grads[tensor];
+}
+
+/// How much smaller the gradients become so that their norm is at most max_norm; NaN if the norm is NaN.
+ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
+  if (norm <= settings.max_norm && settings.norm_eps == 0.0) return 1.0;
+  if (settings.max_norm > 0x1p1023) return 1.0;
+  const double coefficient = settings.max_norm / (norm + settings.norm_eps);
+  return coefficient > 1.0 ? 1.0 : coefficient;
+}
+
+/// Decided from what lies in memory when the step runs. Changes nothing: every block of prepare asks.
+ONEPASS_LANE StepPlan plan_step(const Table& table) {
+  const Settings& settings = table.control->settings;
+  const Progress& progress = table.control->progress;
+  const Reduction& gradients = table.control->gradients;
+
+  const std::int64_t pieces = table.incoming != nullptr ? progress.micro_batches : 1;
+  const double loss_scale = settings.grad_scale != nullptr ? *declared_global(settings.grad_scale)
+                                                           : static_cast<double>(progress.loss_scale.value);
+  const double unscale = 1.0 / (loss_scale * static_cast<double>(pieces));
+
+  StepPlan plan{.skips = false, .waits = pieces == 0, .norm = 0.0, .scale = {unscale, settings.max_value}};
+  if (settings.measures != 0) {
+    const double measured = value_of(gradients, settings.norm);
+    plan.norm = unscale * (settings.norm == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
+    plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
+    // A loss scale so small that its inverse is no float32 leaves no gradient finite.
+    const bool finite = gradients.first_nonfinite == kNowhere && unscale <= double{__FLT_MAX__};
+    plan.skips = settings.skips != 0 && !finite;
+  }
+  if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skips = true;
+  plan.skips = plan.skips && !plan.waits;
+  return plan;
+}
+
+/// As torch.amp.GradScaler: back off after a step that was skipped, grow after growth_interval that were not,
+/// unless the scale would overflow.
+ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, LossScale& scale) {
+  if (settings.growth_interval == 0) return;
+  if (skipped) {
+    scale.value = static_cast<float>(scale.value * settings.backoff_factor);
+    scale.growth_tracker = 0;
+  } else if (++scale.growth_tracker >= settings.growth_interval) {
+    const float grown = static_cast<float>(scale.value * settings.growth_factor);
+    if (grown <= __FLT_MAX__) scale.value = grown;
+    scale.growth_tracker = 0;
+  }
+}
+
+/// Counts the step. By one thread, when every tensor is prepared.
+ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
+  Control& control = *table.control;
+  Progress& progress = control.progress;
+  const std::uint64_t nonfinite = control.gradients.first_nonfinite;
+  if (control.settings.measures != 0) control.gradients = Reduction::none();
+  if (plan.waits) return;
+  if (control.settings.measures != 0) progress.grad_norm = plan.norm;
+  ++(plan.skips ? progress.skipped : progress.steps);
+  if (control.settings.latches != 0 && progress.nonfinite == kNowhere) progress.nonfinite = nonfinite;
+  update_loss_scale(control.settings, plan.skips, progress.loss_scale);
+  progress.micro_batches = 0;
+}
+
+/// Counts a micro-batch, when every gradient has been added: one thread of `threads`.
+ONEPASS_LANE void count_micro_batch(const Table& table, std::int64_t thread, std::int64_t threads) {
+  for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
+    if (table.incoming[t] != nullptr) ++table.accumulated[t];
+  }
+  if (thread == 0) ++table.control->progress.micro_batches;
+}
+
+/// Whether a tensor takes part in the step. Forgets what was accumulated: the next micro-batch begins anew.
+ONEPASS_LANE bool takes_part(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+  bool has_gradient = table.grads[tensor] != nullptr;
+  if (table.incoming != nullptr) {
+    has_gradient = table.accumulated[tensor] != 0;
+    table.accumulated[tensor] = 0;
+  }
+  return has_gradient && !plan.skips && !plan.waits;
+}
+
+/// Whether the update leaves zeros where it finds the tensor's gradient.
+ONEPASS_LANE bool zeroes_gradient(const Table& table, std::int64_t tensor) {
+  return table.control->settings.zeroes != 0 && table.incoming == nullptr && table.grads[tensor] != nullptr;
+}
+
+ONEPASS_LANE void leave_out(const Table& table, std::int64_t tensor) {
+  step_of(table, tensor).active = false;
+  step_of(table, tensor).zero_grad = zeroes_gradient(table, tensor);
+}
+
+}  // namespace onepass::step

@@ -1,0 +1,67 @@
+// exact_sum.hpp - a sum of doubles that does not depend on their order.
+#pragma once
+
+#include <cstdint>
+
+#include "onepass/arithmetic/lane.hpp"
+
+namespace onepass::step {
+
+/// A nonnegative fixed-point number, wide enough for any sum of squares of float32 (Kulisch's accumulator):
+/// bit 0 weighs 2^-298, the square of the smallest denormal. Integers add up to the same whatever the order,
+/// so neither threads, grid, packing nor chunks can change a bit. Each limb weighs 2^32 of the one before and
+/// keeps 31 bits for carries: 2^31 additions fit, which are 2^41 elements.
+struct ExactSum {
+  static constexpr int kLimbs = 20;
+  static constexpr int kLowest = -298;
+  static constexpr double kLimit = 0x1p270;  ///< What is added lies below; 1,024 squares of float32 do.
+
+  std::uint64_t limbs[kLimbs];
+};
+
+/// What one double adds to three neighbouring limbs.
+struct LimbParts {
+  int first;
+  std::uint64_t part[3];
+};
+
+/// `x` lies in [0, kLimit). What lies below 2^-298 is cut off; squares of float32 have no bit there.
+ONEPASS_LANE LimbParts split(double x) {
+  const auto bits = __builtin_bit_cast(std::uint64_t, x);
+  const int exponent = static_cast<int>(bits >> 52);
+  std::uint64_t mantissa = bits & ((std::uint64_t{1} << 52) - 1);
+  if (exponent != 0) mantissa |= std::uint64_t{1} << 52;
+  int position = (exponent != 0 ? exponent : 1) - 1075 - ExactSum::kLowest;
+  if (position < 0) {
+    mantissa = position > -64 ? mantissa >> -position : 0;
+    position = 0;
+  }
+  const int shift = position % 32;
+  const std::uint64_t low = (mantissa & 0xffffffffu) << shift;
+  const std::uint64_t high = (mantissa >> 32) << shift;
+  return {position / 32, {low & 0xffffffffu, (low >> 32) + (high & 0xffffffffu), high >> 32}};
+}
+
+/// The sum, rounded a few times in a fixed order: within 2^-51 of it. The four highest digits of 32 bits are
+/// enough.
+ONEPASS_LANE double rounded(const ExactSum& sum) {
+  std::uint64_t carry = 0;
+  double high[4] = {};
+  double digits[4] = {};
+  double weight = 0x1p-298;
+  double unit = weight;
+  for (int i = 0; i < ExactSum::kLimbs; ++i, unit *= 0x1p32) {
+    const std::uint64_t limb = sum.limbs[i] + carry;
+    carry = limb >> 32;
+    for (int d = 3; d > 0; --d) digits[d] = digits[d - 1];
+    digits[0] = static_cast<double>(limb & 0xffffffffu);
+    if (digits[0] == 0.0) continue;
+    weight = unit;
+    for (int d = 0; d < 4; ++d) high[d] = digits[d];
+  }
+  const double low = lane::fma(high[3], 0x1p-32, high[2]);
+  const double middle = lane::fma(low, 0x1p-32, high[1]);
+  return lane::fma(middle, 0x1p-32, high[0]) * weight;
+}
+
+}  // namespace onepass::step

@@ -1,0 +1,281 @@
+// added_formats_test.cpp - what an error says of formats that are not built: a line adds them. The loops of
+// such lines, by every instruction set, against decode, rule, encode, element by element.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "onepass/onepass.hpp"
+#include "onepass/rule/element.hpp"
+#include "step/table.hpp"
+#include "support/formats/added_formats.hpp"
+#include "support/numbers/values.hpp"
+#include "support/random_reference.hpp"
+#include "support/refusal.hpp"
+
+namespace onepass::test {
+namespace {
+
+using storage::kGroup;
+
+/// Elements after each stream that nobody may touch.
+constexpr std::size_t kGuard = 40;
+
+/// One tensor of a format. Streams begin at any element, as in a caller's memory.
+template <class FormatOf, class GradCodecOf, class VariantOf>
+struct FormatTensor {
+  using Format = FormatOf;
+  using GradCodec = GradCodecOf;
+  using Variant = VariantOf;
+  using Param = typename Format::Param;
+  static constexpr std::size_t kStates = static_cast<std::size_t>(kStateCount<Variant>);
+
+  std::int64_t numel;
+  std::vector<typename Param::Element> param;
+  std::vector<typename Param::Remainder> remainder;
+  std::vector<typename GradCodec::Element> grad;
+  std::array<std::vector<std::byte>, kStates> states;
+
+  explicit FormatTensor(std::int64_t count)
+      : numel(count), param(guarded()), remainder(guarded()), grad(guarded()) {
+    for (std::size_t i = 0; i < param.size(); ++i) Param::encode(heavy_tailed(i), param[i], remainder[i]);
+    const std::size_t groups = (guarded() + kGroup - 1) / kGroup;
+    const auto scales = static_cast<std::size_t>(step::scales_at(numel));
+    for (auto& state : states) state.resize(scales + std::max(groups * sizeof(std::uint16_t), 4 * guarded()));
+  }
+  [[nodiscard]] std::size_t guarded() const { return static_cast<std::size_t>(numel) + kGuard; }
+
+  void draw(std::uint64_t step) {
+    for (std::size_t i = 0; i < grad.size(); ++i) {
+      grad[i] = GradCodec::encode(heavy_tailed(1000 * step + 3 * i));
+    }
+  }
+  bool operator==(const FormatTensor& other) const {
+    if constexpr (Format::kHasRemainder) {
+      if (remainder != other.remainder) return false;
+    }
+    return param == other.param && states == other.states;
+  }
+};
+
+/// A group of a state between memory and float32, whatever its codec.
+template <class Tensor, std::size_t kState>
+class StateGroup {
+ public:
+  using Codec = typename Tensor::Format::State;
+  static constexpr bool kNonnegative = (kNonnegativeStates<typename Tensor::Variant> >> kState & 1u) != 0;
+  using Code = std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>;
+
+  StateGroup(Tensor& tensor, std::int64_t group)
+      : at_(tensor.states[kState].data()),
+        scale_(at_ + step::scales_at(tensor.numel) + group * 2),
+        first_(group * kGroup),
+        count_(static_cast<int>(std::min<std::int64_t>(kGroup, tensor.numel - first_))) {}
+
+  void load(float* values) const {
+    for (int i = 0; i < count_; ++i) {
+      if constexpr (Tensor::Format::kQuantized) {
+        values[i] = Code::decode(get<typename Code::Code>(i), scale());
+      } else {
+        values[i] = Codec::decode(get<typename Codec::Element>(i));
+      }
+    }
+  }
+  void store(const float* values, storage::Dither dither, [[maybe_unused]] bool rounds) const {
+    if constexpr (Tensor::Format::kQuantized) {
+      storage::Bits largest = 0;
+      for (int i = 0; i < count_; ++i) {
+        largest = std::max(largest, storage::magnitude_of(Code::stage(values[i])));
+      }
+      const std::uint16_t stored = Code::scale(largest);
+      std::memcpy(scale_, &stored, sizeof stored);
+      for (int i = 0; i < count_; ++i) {
+        put(i, Code::encode(Code::stage(values[i]), scale(), dither.at<storage::kNoiseBits>(i)));
+      }
+    } else {
+      for (int i = 0; i < count_; ++i) put(i, encoded(values[i], dither.at<16>(i), rounds));
+    }
+  }
+
+ private:
+  template <class Number>
+  [[nodiscard]] Number get(int i) const {
+    Number number;
+    std::memcpy(&number, at_ + static_cast<std::size_t>(first_ + i) * sizeof number, sizeof number);
+    return number;
+  }
+  template <class Number>
+  void put(int i, Number number) const {
+    std::memcpy(at_ + static_cast<std::size_t>(first_ + i) * sizeof number, &number, sizeof number);
+  }
+  [[nodiscard]] float scale() const {
+    std::uint16_t stored;
+    std::memcpy(&stored, scale_, sizeof stored);
+    return storage::BFloat16::decode(stored);
+  }
+  static auto encoded(float x, [[maybe_unused]] std::uint32_t noise, [[maybe_unused]] bool rounds) {
+    if constexpr (Tensor::Format::kHasLossyStates) {
+      if (rounds) return Codec::encode_stochastic(x, noise);
+    }
+    return Codec::encode(x);
+  }
+
+  std::byte* at_;
+  std::byte* scale_;
+  std::int64_t first_;
+  int count_;
+};
+
+/// What a stream of a group is rounded with: the streams' halves of a group follow one another.
+inline storage::Dither dither_of(const rule::Draws& draws, std::int64_t group, int each, std::size_t stream) {
+  const reference::Place place{draws.key, reference::kRounding, draws.step, draws.tensor};
+  const std::uint64_t of_tensor = draws.first_group + static_cast<std::uint64_t>(group);
+  return storage::Dither{reference::half(place, of_tensor * static_cast<unsigned>(each) + stream)};
+}
+
+/// One step, by the codecs and the rule alone.
+template <class Rule, class Tensor, std::size_t... kState>
+void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
+                   std::index_sequence<kState...> /*states*/) {
+  using Format = typename Tensor::Format;
+  using Param = typename Format::Param;
+  constexpr std::size_t kStreams =
+      (Format::kHasLossyStates ? Tensor::kStates : 0) + (Format::kRoundsStochastically ? 1 : 0);
+  constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
+  const bool rounds = Format::kRoundsStochastically && k.step.rounds_stochastically != 0;
+  for (std::int64_t group = 0; group * kGroup < tensor.numel; ++group) {
+    [[maybe_unused]] float states[sizeof...(kState) + 1][kGroup];
+    (..., StateGroup<Tensor, kState>(tensor, group).load(states[kState]));
+    for (int i = 0; i < kGroup && group * kGroup + i < tensor.numel; ++i) {
+      const auto at = static_cast<std::size_t>(group * kGroup + i);
+      float p = Param::decode(tensor.param[at], tensor.remainder[at]);
+      rule::move<typename Tensor::Variant, Format::kHasLossyStates, false>(
+          k, p, Tensor::GradCodec::decode(tensor.grad[at]), states[kState][i]...);
+      Param::encode(p, tensor.param[at], tensor.remainder[at]);
+      if constexpr (Format::kRoundsStochastically) {
+        const storage::Dither dither = dither_of(k.step.draws, group, kHalves, kHalves - 1);
+        if (rounds) tensor.param[at] = Format::LowGrad::encode_stochastic(p, dither.at<16>(i));
+      }
+    }
+    (..., StateGroup<Tensor, kState>(tensor, group)
+              .store(states[kState], dither_of(k.step.draws, group, kHalves, kState), rounds));
+  }
+}
+
+/// The same by a loop, in two calls; how they store changes no bit.
+template <class Rule, class Tensor>
+void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
+               std::int64_t chunk_size) {
+  step::TensorEntry entry{};
+  entry.param = tensor.param.data();
+  if constexpr (Tensor::Format::kHasRemainder) entry.remainder = tensor.remainder.data();
+  for (std::size_t s = 0; s < Tensor::kStates; ++s) entry.states[s] = tensor.states[s].data();
+  entry.numel = tensor.numel;
+  entry.param_type = Tensor::Param::kDType;
+  entry.grad_type = Tensor::GradCodec::kDType;
+  void* const grad = tensor.grad.data();
+  std::vector<step::Chunk> chunks;
+  for (std::uint32_t c = 0; c * chunk_size < tensor.numel; ++c) chunks.push_back({0, c});
+  step::Table table{};
+  rule::TensorCoefficients<Rule> coefficients = k;
+  table.tensors = &entry;
+  table.grads = &grad;
+  table.chunks = chunks.data();
+  table.chunk_size = chunk_size;
+  table.coefficients = &coefficients;
+  const auto count = static_cast<std::int64_t>(chunks.size());
+  sweep(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16)});
+  sweep(table, count / 2, count, {cpu::Writes::through_cache, false});
+}
+
+/// How a step is done, besides the rule.
+struct Manner {
+  bool rounds_stochastically;
+  double limit;  ///< Of clipping by value; infinite: none.
+  std::int64_t chunk_size;
+};
+constexpr double kInfinite = __builtin_huge_val();
+constexpr Manner kManners[] = {
+    {false, kInfinite, 64}, {false, 0.5, 8192}, {true, kInfinite, 8192}, {true, 0.5, 96}};
+
+template <class Tensor, class Rule>
+void expect_steps(cpu::Sweep sweep, const Rule& rule, const Manner& manner, std::int64_t numel) {
+  SCOPED_TRACE(testing::Message() << numel << " elements in chunks of " << manner.chunk_size
+                                  << (manner.rounds_stochastically ? ", stochastic" : ", nearest"));
+  Tensor expected(numel), actual(numel);
+  for (std::uint32_t step = 0; step < 3; ++step) {
+    expected.draw(step);
+    actual.grad = expected.grad;
+    const rule::GradientScale scale{.factor = 0.5, .limit = static_cast<float>(manner.limit)};
+    rule::TensorCoefficients<Rule> k{
+        .step = {}, .around = rule::Around::prepare(rule, scale), .rule = rule.prepare(step + 1)};
+    k.step.draws = {.key = 5, .first_group = 3, .step = step, .tensor = 9};
+    k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
+    k.step.active = true;
+    step_elements(k, expected, std::make_index_sequence<Tensor::kStates>{});
+    step_loop(sweep, k, actual, manner.chunk_size);
+    ASSERT_TRUE(expected == actual) << "step " << step;
+  }
+}
+
+constexpr std::int64_t kSizes[] = {1, 7, 31, 32, 33, 63, 64, 65, 100, 515, 1100, 5003};
+
+template <class Variant, std::size_t kAdded, class Rule>
+void expect_format(cpu::Sweep sweep, const Rule& rule) {
+  using Format = AddedAt<kAdded>;
+  SCOPED_TRACE(std::get<kAdded>(added::kFormats).line);
+  for (const Manner& manner : kManners) {
+    for (const std::int64_t numel : kSizes) {
+      expect_steps<FormatTensor<Format, storage::Float32, Variant>>(sweep, rule, manner, numel);
+      expect_steps<FormatTensor<Format, typename Format::LowGrad, Variant>>(sweep, rule, manner, numel);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+template <class Variant, class Rule, std::size_t... kAdded>
+void expect_formats(const AddedSweeps& sweeps, Isa isa, const Rule& rule,
+                    std::index_sequence<kAdded...> /*formats*/) {
+  SCOPED_TRACE(testing::Message() << Rule::kName << " by " << to_string(isa));
+  if (isa_available(isa)) (..., expect_format<Variant, kAdded>(sweeps[kAdded], rule));
+}
+
+template <class Variant, class Rule>
+void expect_all(const Rule& rule) {
+  constexpr auto kFormats = std::make_index_sequence<kAddedCount>{};
+  expect_formats<Variant>(added_sweeps<Rule, Variant, Isa::baseline>(), Isa::baseline, rule, kFormats);
+#if defined(__x86_64__)
+  expect_formats<Variant>(added_sweeps<Rule, Variant, Isa::avx2>(), Isa::avx2, rule, kFormats);
+  expect_formats<Variant>(added_sweeps<Rule, Variant, Isa::avx512>(), Isa::avx512, rule, kFormats);
+#endif
+}
+
+TEST(AddedFormats, StepIsDecodeRuleEncode) {
+  expect_all<SGD::Plain>(SGD{.lr = 0.125});
+  expect_all<SGD::Momentum>(SGD{.lr = 0.125, .momentum = 0.9, .dampening = 0.5});
+  expect_all<AdamW::Variants::At<0>>(AdamW{.lr = 0.125});
+}
+
+template <class Format>
+void expect_refusal(const char* line) {
+  std::vector<std::uint16_t> value(10), grad(10);
+  const DType dtype = Format::kName.param;
+  const Parameter parameter{
+      .name = "w", .value = {value.data(), dtype, 10}, .grad = {grad.data(), dtype, 10}};
+  const Storage storage{.master = Format::kName.master, .states = Format::kName.states};
+  EXPECT_TRUE(refused([&] { Optimizer(SGD{}, std::vector{parameter}, {.storage = storage}); },
+                      {"This line in onepass/storage/formats.hpp adds it: " + std::string(line)}));
+}
+
+TEST(AddedFormats, TheirLinesAreWhatTheRefusalSays) {
+  std::apply(
+      [](const auto&... added) {
+        (..., expect_refusal<typename std::remove_cvref_t<decltype(added)>::Format>(added.line));
+      },
+      added::kFormats);
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,137 @@
+// drift_test.cpp - 2,000 steps in each format beside the same steps in float32.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "support/formats/format_model.hpp"
+#include "support/formats/format_state.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+namespace {
+
+constexpr int kSteps = 2000;
+constexpr int kCount = 96;
+
+/// A quadratic bowl, 0.5 * c * (x - target)^2 for each element, with noise on its gradient: what is left of
+/// the loss in the end shows both how far the parameters have come and how finely they can move.
+struct Bowl {
+  static double curvature(int i) { return 0.1 + 0.9 * uniform(static_cast<std::uint64_t>(i)); }
+  static double target(int i) { return 2.0 * uniform(static_cast<std::uint64_t>(i) + 1000) - 1.0; }
+  static double noise(int i, int step) {
+    return 0.1 * (2.0 * uniform(static_cast<std::uint64_t>(i * 10000 + step) + 2000) - 1.0);
+  }
+  static double loss(const std::vector<float>& x) {
+    double sum = 0;
+    for (int i = 0; i < kCount; ++i) {
+      const double away = x[static_cast<std::size_t>(i)] - target(i);
+      sum += 0.5 * curvature(i) * away * away / kCount;
+    }
+    return sum;
+  }
+};
+
+struct Descent {
+  const char* name;
+  std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
+  bool averages;  ///< Adam and its like: m / sqrt(v).
+};
+
+template <class Rule>
+Descent descent(const char* name, const Rule& rule) {
+  return {name,
+          [rule](const std::vector<Parameter>& parameters, const Options& options) {
+            return make_optimizer(rule, parameters, options);
+          },
+          std::is_same_v<Rule, Adam> || std::is_same_v<Rule, AdamW>};
+}
+
+/// Every variant of every rule, with rates that a bowl is descended with.
+std::vector<Descent> descents() {
+  return {descent("SGD", SGD{.lr = 0.05}),
+          descent("SGD_momentum", SGD{.lr = 0.02, .momentum = 0.9, .nesterov = true}),
+          descent("RMSProp", RMSProp{.lr = 2e-3}),
+          descent("RMSProp_centered", RMSProp{.lr = 2e-3, .centered = true}),
+          descent("RMSProp_momentum", RMSProp{.lr = 1e-3, .momentum = 0.9}),
+          descent("RMSProp_centered_momentum", RMSProp{.lr = 1e-3, .momentum = 0.9, .centered = true}),
+          descent("Adam", Adam{.lr = 2e-3}),
+          descent("Adam_amsgrad", Adam{.lr = 2e-3, .amsgrad = true}),
+          descent("AdamW", AdamW{.lr = 2e-3, .weight_decay = 1e-3}),
+          descent("AdamW_amsgrad", AdamW{.lr = 2e-3, .weight_decay = 1e-3, .amsgrad = true})};
+}
+
+/// The parameters as the optimizer has them after all steps. The model reads them in their format, and
+/// rounds its gradients to theirs.
+std::vector<float> descend(const Descent& rule, const FormatCase& format) {
+  const LowModel model(format, Device::cpu(), {kCount});
+  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 3});
+  std::vector<float> gradient(kCount);
+  for (int step = 0; step < kSteps; ++step) {
+    const std::vector<float> x = model.value(0).floats();
+    for (int i = 0; i < kCount; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      gradient[at] =
+          static_cast<float>(Bowl::curvature(i) * (x[at] - Bowl::target(i)) + Bowl::noise(i, step));
+    }
+    model.grad(0).write(gradient);
+    optimizer->step();
+  }
+  return decoded_param(format, model.value(0), optimizer->state_dict().parameters[0]);
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+/// How far from the float32 run a format may end, as the root of the mean square over all parameters, all of
+/// which lie in (-1, 1), and by what factor its loss may be larger.
+struct Allowance {
+  double distance;
+  double loss;
+};
+
+/// What the model reads is off by 2^-9 at most, half of bfloat16's last place below 1. With a master the
+/// parameters settle where the mean of what is read is right: well within that, and the loss is that of
+/// float32. 8-bit states add the noise of their codes. Without a master the parameters themselves lie on
+/// bfloat16's grid, up to 2^-8 apart, and wander by a few of them: rounded at random, between two neighbours;
+/// rounded to the nearest, because the noise of their gradients moves them, as is_lost() says.
+Allowance allowance(const FormatCase& format) {
+  if (format.storage.states == States::quantized8) return {0x1p-9, 1.1};
+  if (format.storage.master != Master::none) return {0x1p-11, 1.02};
+  return {0x1p-6, 2.0};
+}
+
+/// Rounded to the nearest, a step of less than half the last place is lost: 2^-9 = 0.002 from 0.5 on, 0.0005
+/// from 0.125 on. The noise, up to 0.1, moves a parameter by 0.005 of SGD's rate; by 0.0035 of RMSProp's,
+/// which divides it by its deviation 0.1 / sqrt(3); and momentum adds steps up. So they round to either side,
+/// and what the gradient is beside its noise counts in the mean. Adam's average of ten gradients leaves of
+/// the noise a deviation of sqrt(0.1 / 1.9) = 0.23, a step of 0.0005: where the gradient is no larger than
+/// its noise, most parameters move no more.
+bool is_lost(const Descent& rule, const FormatCase& format) {
+  return rule.averages && format.param != DType::float32 && format.storage.master == Master::none &&
+         format.storage.rounding == Rounding::nearest;
+}
+
+TEST(Drift, AfterTwoThousandStepsIsWithinWhatTheFormatHolds) {
+  for (const Descent& rule : descents()) {
+    const std::vector<float> wide = descend(rule, format_cases()[0]);
+    const double wide_loss = Bowl::loss(wide);
+    for (const FormatCase& format : format_cases()) {
+      if (format.param == DType::float32) continue;
+      const std::vector<float> low = descend(rule, format);
+      if (is_lost(rule, format)) {  // why such parameters need a master or random bits
+        EXPECT_GE(Bowl::loss(low), 100 * wide_loss) << rule.name << " in " << format.name;
+        continue;
+      }
+      const Allowance most = allowance(format);
+      EXPECT_LE(distance(low, wide), most.distance) << rule.name << " in " << format.name;
+      EXPECT_LE(Bowl::loss(low), most.loss * wide_loss) << rule.name << " in " << format.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

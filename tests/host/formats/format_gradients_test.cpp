@@ -1,0 +1,56 @@
+// format_gradients_test.cpp - in every format: what is done to gradients of 16 bits beside the step itself.
+#include <gtest/gtest.h>
+
+#include <bit>
+
+#include "support/formats/format_skipping.hpp"
+#include "support/formats/format_zeroing.hpp"
+#include "support/named.hpp"
+
+namespace onepass::test {
+namespace {
+
+class FormatGradients : public testing::TestWithParam<FormatCase> {};
+
+INSTANTIATE_TEST_SUITE_P(All, FormatGradients, testing::ValuesIn(format_cases()), by_name);
+
+TEST_P(FormatGradients, AreZeroedToTheLastByteAndNoFurther) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const Zeroing by : kZeroings) {
+      for (const std::int64_t chunk_size : {64, 0}) {
+        SCOPED_TRACE(testing::Message() << rule.name << ", by " << static_cast<int>(by));
+        expect_zeroed(rule, {GetParam(), Device::cpu(), by, chunk_size});
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(FormatGradients, HaveTheNormOfTheSameNumbersInFloat32) {
+  const std::vector<std::int64_t> sizes{1, 100, 0, 1025, 4097};
+  for (const NormType type : {NormType::l1, NormType::l2, NormType::infinity}) {
+    const LowModel low(GetParam(), Device::cpu(), sizes), wide(format_case("float32"), Device::cpu(), sizes);
+    low.draw_finite(1);
+    for (std::size_t i = 0; i < sizes.size(); ++i) wide.grad(i).write(low.grad(i).floats());
+    Optimizer in_format{SGD{}, low.parameters(), {.storage = GetParam().storage}};
+    Optimizer in_float32{SGD{}, wide.parameters()};
+    in_format.clip_grad_norm({.norm_type = type});
+    in_float32.clip_grad_norm({.norm_type = type});
+    in_format.step();
+    in_float32.step();
+    EXPECT_GT(in_format.grad_norm(), 1.0);
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(in_format.grad_norm()),
+              std::bit_cast<std::uint64_t>(in_float32.grad_norm()));
+  }
+}
+
+TEST_P(FormatGradients, ThatAreNotFiniteSkipTheStepAndAreNamed) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    expect_skipped(rule, GetParam(), Device::cpu());
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

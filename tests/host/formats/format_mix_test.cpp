@@ -1,0 +1,69 @@
+// format_mix_test.cpp - formats beside each other in one optimizer, in any order, and on several threads.
+#include <gtest/gtest.h>
+
+#include "support/formats/format_mix.hpp"
+#include "support/named.hpp"
+
+namespace onepass::test {
+namespace {
+
+class FormatMix : public testing::TestWithParam<FormatCase> {};
+
+INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()), by_name);
+
+TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    const LowMix mix(GetParam().storage, Device::cpu());
+    std::vector<AnyOptimizerPtr> each;
+    for (const Parameter& parameter : mix.parameters()) {
+      each.push_back(rule.make({parameter}, mix.options_for(parameter)));
+    }
+    ASSERT_EQ(mix.after_steps(each), together(rule, GetParam().storage, Device::cpu()));
+  }
+}
+
+// Random bits go by name.
+TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    const LowMix mix(GetParam().storage, Device::cpu());
+    std::vector<Parameter> parameters = mix.parameters();
+    std::ranges::reverse(parameters);
+    std::vector<AnyOptimizerPtr> one;
+    one.push_back(rule.make(parameters, mix.options()));
+    ASSERT_EQ(mix.after_steps(one), together(rule, GetParam().storage, Device::cpu()));
+  }
+}
+
+std::vector<std::byte> after_two_steps(const RuleCase& rule, const FormatCase& format,
+                                       const Options& options) {
+  const LowModel model(format, Device::cpu(), {40001, 20000, 5003});
+  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
+  for (int step = 1; step <= 2; ++step) {
+    model.draw(step, 30);
+    optimizer->step();
+  }
+  EXPECT_TRUE(model.intact());
+  return all_bytes(model, optimizer->state_dict());
+}
+
+// Small steps stay on the caller's thread; of these three have 20 Ki elements each.
+TEST_P(FormatMix, ThreadsDoNotChangeABitWhereTheyShareTheWork) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    Options options{.threads = 1,
+                    .storage = GetParam().storage,
+                    .seed = 7,
+                    .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
+    const std::vector<std::byte> alone = after_two_steps(rule, GetParam(), options);
+    options.threads = 3;
+    for (const std::int64_t chunk_size : {0, 576}) {
+      options.chunk_size = chunk_size;
+      ASSERT_EQ(alone, after_two_steps(rule, GetParam(), options)) << "chunks of " << chunk_size;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

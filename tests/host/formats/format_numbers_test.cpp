@@ -1,0 +1,99 @@
+// format_numbers_test.cpp - every kind of number in every format: stored alike by all instruction sets, and
+// not lost where float32 keeps it.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "support/formats/format_model.hpp"
+#include "support/formats/format_state.hpp"
+#include "support/named.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/values.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+namespace {
+
+class FormatNumbers : public testing::TestWithParam<FormatCase> {};
+
+INSTANTIATE_TEST_SUITE_P(All, FormatNumbers, testing::ValuesIn(format_cases()), by_name);
+
+constexpr std::uint32_t kUppers = 65536;
+
+/// Every upper half of a float32, over lower ones that round down, up and not at all; NaN, Inf, denormals and
+/// the largest numbers lie among the others.
+std::vector<float> every_kind_of_number() {
+  std::vector<float> numbers;
+  for (const std::uint32_t lower : {0x0000u, 0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+    for (std::uint32_t i = 0; i < kUppers; ++i) {
+      numbers.push_back(storage::float_of((i * 40503u % kUppers) << 16 | lower));
+    }
+  }
+  numbers.resize(numbers.size() - 5);  // an end that is cut short
+  return numbers;
+}
+
+/// Every number of 16 bits, in groups of one sign and of 16 neighbouring octaves (2 of float16), so that
+/// codes of all sizes occur and few groups have a NaN. As float32 they lie beyond the middle of two bfloat16.
+std::vector<float> numbers_in_groups(DType type) {
+  std::vector<float> numbers;
+  for (std::uint32_t i = 0; i < kUppers; ++i) {
+    const std::uint32_t block = i / 2048, group = i / 32 % 64, element = i % 32;
+    const auto bits = static_cast<std::uint16_t>(block * 2048 + element * 64 + group);
+    const std::uint32_t lower = type == DType::float32 ? 0x8001 : 0;
+    numbers.push_back(type == DType::float16 ? storage::Float16::decode(bits)
+                                             : storage::float_of(std::uint32_t{bits} << 16 | lower));
+  }
+  numbers.resize(numbers.size() - 5);
+  return numbers;
+}
+
+/// All streams after each step.
+using BytesOfSteps = std::array<std::vector<std::byte>, 3>;
+
+/// The first step stores the numbers, the second reads them; at the third remainders meet a parameter that is
+/// not theirs.
+template <class Rule>
+BytesOfSteps steps_of(const Rule& rule, const FormatCase& format, const std::vector<float>& numbers,
+                      Isa isa) {
+  const std::vector<float> zeros(numbers.size());
+  const LowModel model(format, Device::cpu(), {static_cast<std::int64_t>(numbers.size())});
+  model.value(0).write(zeros);
+  model.grad(0).write(numbers);
+  Optimizer optimizer{rule, model.parameters(), {.isa = isa, .storage = format.storage, .seed = 3}};
+  optimizer.set_nonfinite(NonFinite::propagate);
+  BytesOfSteps bytes;
+  for (std::vector<std::byte>& of_step : bytes) {
+    if (&of_step == &bytes.back()) model.value(0).write(zeros);
+    optimizer.step();
+    of_step = all_bytes(model, optimizer.state_dict());
+  }
+  return bytes;
+}
+
+template <class Rule>
+void expect_alike(const Rule& rule, const FormatCase& format, const std::vector<float>& numbers) {
+  const BytesOfSteps expected = steps_of(rule, format, numbers, Isa::baseline);
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+    if (!isa_available(isa)) continue;
+    ASSERT_TRUE(expected == steps_of(rule, format, numbers, isa))
+        << Rule::kName << " on " << to_string(isa) << ", gradients of " << to_string(format.grad);
+  }
+}
+
+TEST_P(FormatNumbers, OfEveryKindAreStoredAlikeByAllInstructionSets) {
+  FormatCase format = GetParam();
+  if (format.grad == DType::float32) return;  // nothing is encoded, or its twin has both types of gradients
+  const SGD sgd{.lr = 1.0, .momentum = 0.5, .maximize = true};
+  for (const DType grad : {DType::float32, format.param}) {
+    format.grad = grad;
+    expect_alike(sgd, format, numbers_in_groups(grad));
+    expect_alike(Adam{.lr = 1.0, .amsgrad = true}, format, numbers_in_groups(grad));
+    if (HasFatalFailure()) return;
+  }
+  format.grad = DType::float32;
+  expect_alike(sgd, format, every_kind_of_number());
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,349 @@
+// formats_test.cpp - a step in any format is: decode, the same step in float32, encode. The codecs have tests
+// of their own against float64, and so has the step in float32.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/formats/format_model.hpp"
+#include "support/formats/format_state.hpp"
+#include "support/named.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/random_reference.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+namespace {
+
+using storage::kGroup;
+
+/// The streams of one tensor in float32.
+struct Wide {
+  std::vector<float> param;
+  std::vector<std::vector<float>> states;
+};
+
+constexpr std::uint64_t kSeed = 7;
+
+/// Where a stream's random bits are drawn: step from 0, number of its tensor, its place among the streams
+/// that are rounded, and how many half words those take of a block.
+struct StatePlace {
+  std::int64_t step;
+  std::uint32_t tensor;
+  std::uint32_t stream;
+  std::uint32_t halves;
+};
+
+/// 1, 2 or 4: of states in less than 32 bits, and of a 16-bit parameter without a master.
+std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
+  const Storage& how = format.storage;
+  const std::size_t streams =
+      (how.states == States::float32 ? 0 : states) + (how.master == Master::none ? 1 : 0);
+  return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
+}
+
+/// The 16 bits that element i of a stream is rounded with.
+std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
+  const reference::Place drawn{kSeed, reference::kRounding, static_cast<std::uint32_t>(place.step),
+                               place.tensor};
+  return reference::noise(reference::half(drawn, i / kGroup * place.halves + place.stream), i % kGroup);
+}
+
+template <class Codec>
+void quantise(const std::vector<float>& values, const StatePlace& place, std::vector<std::byte>& bytes) {
+  for (std::size_t begin = 0; begin < values.size(); begin += kGroup) {
+    const std::size_t end = std::min(values.size(), begin + kGroup);
+    float largest = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const float magnitude = std::fabs(Codec::stage(values[i]));
+      if (std::isnan(magnitude) || magnitude > largest) largest = std::isnan(largest) ? largest : magnitude;
+    }
+    const std::uint16_t stored = Codec::scale(storage::magnitude_of(largest));
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto code = Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(stored),
+                                      rounding_bits(i, place) >> (16 - storage::kNoiseBits));
+      std::memcpy(bytes.data() + i, &code, sizeof code);
+    }
+    std::memcpy(bytes.data() + (values.size() + 63) / 64 * 64 + begin / kGroup * sizeof stored, &stored,
+                sizeof stored);
+  }
+}
+
+std::vector<std::byte> encoded_state(const SavedState& like, const std::vector<float>& values,
+                                     const FormatCase& format, const StatePlace& place) {
+  std::vector<std::byte> bytes(like.bytes.size());
+  if (like.dtype == DType::uint8) {
+    is_nonnegative(like.name) ? quantise<storage::Nonnegative8>(values, place, bytes)
+                              : quantise<storage::Signed8>(values, place, bytes);
+    return bytes;
+  }
+  const bool rounds = like.dtype == DType::bfloat16 && format.storage.rounding == Rounding::stochastic;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!rounds) {
+      encode(like.dtype, values[i], bytes.data(), i);
+      continue;
+    }
+    const std::uint16_t element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));
+    std::memcpy(bytes.data() + 2 * i, &element, 2);
+  }
+  return bytes;
+}
+
+/// Centered RMSProp keeps its variance where a state has less than 32 bits: square_avg minus the square of
+/// grad_avg. `direction`: 1 for the loaded states, -1 for those to be stored.
+void shift_by_mean(const std::vector<SavedState>& states, std::vector<std::vector<float>>& values,
+                   float direction) {
+  if (states.size() < 2 || states[1].name != "grad_avg" || states[1].dtype == DType::float32) return;
+  for (std::size_t i = 0; i < values[0].size(); ++i) {
+    const float mean = values[1][i];
+    float& square = values[0][i];
+    square = std::fma(direction * mean, mean, square);
+    if (direction < 0 && square <= 0) square = 0;
+  }
+}
+
+struct LowParam {
+  std::vector<std::byte> element, remainder;
+};
+
+LowParam encoded_param(const FormatCase& format, const StatePlace& place, const std::vector<float>& values) {
+  LowParam low{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
+  const Storage& how = format.storage;
+  const std::size_t rest = how.master == Master::float32 ? 4 : how.master == Master::split ? 2 : 1;
+  if (format.param != DType::float32 && how.master != Master::none)
+    low.remainder.resize(values.size() * rest);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint16_t element = 0;
+    if (format.param == DType::float32 || how.master == Master::float32) {
+      encode(format.param, values[i], low.element.data(), i);
+      if (how.master == Master::float32) encode(DType::float32, values[i], low.remainder.data(), i);
+      continue;
+    }
+    if (how.master == Master::split) {
+      std::uint16_t remainder = 0;
+      storage::SplitBFloat16::encode(values[i], element, remainder);
+      std::memcpy(low.remainder.data() + 2 * i, &remainder, 2);
+    } else if (how.master == Master::remainder8) {
+      std::uint8_t remainder = 0;
+      storage::BFloat16Remainder8::encode(values[i], element, remainder);
+      std::memcpy(low.remainder.data() + i, &remainder, 1);
+    } else if (how.rounding == Rounding::stochastic) {
+      element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));
+    } else {
+      element = storage::BFloat16::encode(values[i]);
+    }
+    std::memcpy(low.element.data() + 2 * i, &element, 2);
+  }
+  return low;
+}
+
+/// NaN for NaN, else the same bits.
+testing::AssertionResult same(DType dtype, const std::vector<std::byte>& expected,
+                              const std::vector<std::byte>& actual) {
+  if (dtype == DType::uint8 || dtype == DType::uint16) {
+    return expected == actual ? testing::AssertionSuccess() : testing::AssertionFailure() << "codes differ";
+  }
+  std::vector<float> a(expected.size() / size_of(dtype)), b(actual.size() / size_of(dtype));
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = decoded(dtype, expected.data(), i);
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = decoded(dtype, actual.data(), i);
+  return equal_bits(a, b);
+}
+
+std::vector<std::vector<float>> decoded_states(const SavedParameter& saved, std::size_t count,
+                                               std::size_t numel) {
+  std::vector<std::vector<float>> values;
+  for (std::size_t s = 0; s < count; ++s) values.push_back(decoded_state(saved.states[s], numel));
+  return values;
+}
+
+SavedState float32_state(const std::string& name, const std::vector<float>& values) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+  return {name, DType::float32, {bytes, bytes + values.size() * sizeof(float)}};
+}
+
+/// What an optimizer in a format remembers, in float32, and the parameters and gradients beside it.
+struct WideModel {
+  std::vector<std::vector<float>> params, grads;
+  StateDict dict;
+
+  WideModel(const FormatCase& format, const LowModel& model, const StateDict& low, std::size_t states)
+      : dict{.rule = low.rule, .steps = low.steps, .parameters = {}} {
+    for (std::size_t i = 0; i < model.size(); ++i) {
+      const SavedParameter& saved = low.parameters[i];
+      params.push_back(decoded_param(format, model.value(i), saved));
+      grads.push_back(model.grad(i).floats());
+      std::vector<std::vector<float>> values = decoded_states(saved, states, params[i].size());
+      shift_by_mean(saved.states, values, 1.0f);
+      dict.parameters.push_back({.name = saved.name, .step = saved.step, .states = {}});
+      for (std::size_t s = 0; s < states; ++s) {
+        dict.parameters[i].states.push_back(float32_state(saved.states[s].name, values[s]));
+      }
+    }
+  }
+
+  /// One step of the same rule in float32.
+  void step(const RuleCase& rule, const GradientHandling& handling) {
+    std::vector<Parameter> parameters;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      parameters.push_back({.name = tensor_name(static_cast<int>(i)), .value = params[i], .grad = grads[i]});
+    }
+    const AnyOptimizerPtr optimizer = rule.make(parameters, {});
+    optimizer->set_gradient_handling(handling);
+    optimizer->load_state_dict(dict);
+    optimizer->step();
+    dict = optimizer->state_dict();
+  }
+};
+
+/// Step t of the optimizer in a format, held against the wide one's.
+void expect_encoded(const FormatCase& format, const LowModel& model, const StateDict& after,
+                    const WideModel& wide, std::int64_t t) {
+  for (std::size_t i = 0; i < model.size(); ++i) {
+    SCOPED_TRACE(testing::Message() << "tensor of " << wide.params[i].size() << ", step " << t);
+    const SavedParameter& saved = after.parameters[i];
+    const SavedParameter& moved = wide.dict.parameters[i];
+    const std::uint32_t halves = halves_of(format, moved.states.size());
+    const LowParam expected =
+        encoded_param(format, {t, number_of(saved.name), halves - 1, halves}, wide.params[i]);
+    ASSERT_TRUE(same(format.param, expected.element, model.value(i).bytes()));
+    std::vector<std::vector<float>> values =
+        decoded_states(moved, moved.states.size(), wide.params[i].size());
+    shift_by_mean(saved.states, values, -1.0f);
+    for (std::uint32_t s = 0; s < moved.states.size(); ++s) {
+      const SavedState& state = saved.states[s];
+      const StatePlace place{t, number_of(saved.name), s, halves};
+      ASSERT_TRUE(same(state.dtype, encoded_state(state, values[s], format, place), state.bytes))
+          << state.name;
+    }
+    if (!expected.remainder.empty()) {
+      const SavedState& rest = rest_of(format, saved);
+      ASSERT_TRUE(same(rest.dtype, expected.remainder, rest.bytes)) << rest.name;
+    }
+  }
+}
+
+/// One optimizer in a format, and the same step in float32 beside it.
+void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
+                         const GradientHandling& handling = {}) {
+  constexpr int kSteps = 6;
+  const LowModel model(format, Device::cpu(), kLowSizes);
+  const AnyOptimizerPtr low =
+      rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
+  low->set_gradient_handling(handling);
+  for (std::int64_t t = 0; t < kSteps; ++t) {
+    handling.clip_norm ? model.draw_finite(t) : model.draw(t + 1, 30);  // a norm of NaN would leave nothing
+    WideModel wide(format, model, low->state_dict(), low->state_names().size());
+    wide.step(rule, handling);
+    low->step();
+    expect_encoded(format, model, low->state_dict(), wide, t);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+class Formats : public testing::TestWithParam<FormatCase> {};
+
+TEST_P(Formats, StepIsTheFloat32StepBetweenDecodeAndEncode) {
+  for (const RuleCase& rule : rule_cases()) {
+    SCOPED_TRACE(rule.name);
+    expect_decoded_step(rule, GetParam());
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Formats, SoItIsWithAPenaltyAndGradientsClippedByValue) {
+  for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    expect_decoded_step(rule, GetParam(), {.clip_value = 0.25});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Formats, SoItIsWithGradientsClippedByNorm) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    expect_decoded_step(rule, GetParam(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .loss_scale = 3.0});
+    if (HasFatalFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(format_cases()), by_name);
+
+double total(const std::vector<StreamBytes>& streams) {
+  double bytes = 0;
+  for (const StreamBytes& stream : streams) bytes += stream.bytes;
+  return bytes;
+}
+
+// The figures of docs/design.md, for AdamW.
+TEST(Footprint, BytesPerParameter) {
+  struct Wanted {
+    const char* format;
+    double memory, traffic;
+  };
+  for (const Wanted& wanted : {Wanted{"float32", 16, 28},
+                               {"bf16", 12, 22},
+                               {"bf16_master", 16, 28},
+                               {"bf16_split", 14, 26},
+                               {"compact", 7.125, 12.25},
+                               {"all_bf16", 8, 14}}) {
+    const FormatCase& format = format_case(wanted.format);
+    const LowModel model(format, Device::cpu(), {1024, 320});
+    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
+    EXPECT_EQ(total(optimizer.memory()) / 1344, wanted.memory) << wanted.format;
+    EXPECT_EQ(total(optimizer.traffic()) / 1344, wanted.traffic) << wanted.format;
+  }
+}
+
+/// "exp_avg 1428, ..." of 1,344 parameters.
+std::string listed(const std::vector<StreamBytes>& streams) {
+  std::string list;
+  for (const StreamBytes& stream : streams) {
+    list += (list.empty() ? "" : ", ") + stream.name + " " + std::to_string(std::lround(stream.bytes));
+  }
+  return list;
+}
+
+TEST(Footprint, NamesEveryStreamWithItsBytes) {
+  for (const auto& [name, wanted] :
+       {std::pair{"compact", "param 2688, grad 2688, exp_avg 1428, exp_avg_sq 1428, remainder 1344"},
+        std::pair{"bf16_split", "param 2688, grad 2688, exp_avg 5376, exp_avg_sq 5376, remainder 2688"}}) {
+    const FormatCase& format = format_case(name);
+    const LowModel model(format, Device::cpu(), {1024, 320});
+    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
+    EXPECT_EQ(listed(optimizer.memory()), wanted) << name;
+  }
+}
+
+// What an optimizer says of its streams, and what it saves of them: of multiples of 64 there is no gap before
+// the scales, which memory() leaves out.
+TEST(Footprint, IsWhatAStateDictHolds) {
+  for (const FormatCase& format : format_cases()) {
+    const LowModel model(format, Device::cpu(), {1024, 320});
+    const Optimizer optimizer{AdamW{.amsgrad = true},
+                              model.parameters(),
+                              {.storage = format.storage, .ema = EMA{.dtype = DType::bfloat16}}};
+    std::vector<StreamBytes> saved{{"param", 0}, {"grad", 0}};
+    for (std::size_t i = 0; i < model.size(); ++i) {
+      saved[0].bytes += static_cast<double>(model.value(i).bytes().size());
+      saved[1].bytes += static_cast<double>(model.grad(i).bytes().size());
+    }
+    for (const SavedParameter& parameter : optimizer.state_dict().parameters) {
+      for (const SavedState& state : parameter.states) {
+        auto at = std::ranges::find(saved, state.name, &StreamBytes::name);
+        if (at == saved.end()) at = saved.insert(at, {state.name, 0});
+        at->bytes += static_cast<double>(state.bytes.size());
+      }
+    }
+    EXPECT_EQ(listed(optimizer.memory()), listed(saved)) << format.name;
+  }
+}
+
+TEST(Footprint, NormAndZeroingCountTheGradientAgain) {
+  const LowModel model(format_cases()[0], Device::cpu(), {1000});
+  Optimizer optimizer{SGD{}, model.parameters()};
+  EXPECT_EQ(total(optimizer.traffic()), 12000);
+  optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 1.0}, .zero_grad = true});
+  EXPECT_EQ(total(optimizer.traffic()), 20000);
+}
+
+}  // namespace
+}  // namespace onepass::test

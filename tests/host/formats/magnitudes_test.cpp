@@ -1,0 +1,129 @@
+// magnitudes_test.cpp - gradients from 1e-15 to 1e15 in compact: no moment is lost that float32 keeps.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "support/any_optimizer.hpp"
+#include "support/formats/format_model.hpp"
+#include "support/formats/format_state.hpp"
+#include "support/named.hpp"
+#include "support/numbers/values.hpp"
+
+namespace onepass::test {
+namespace {
+
+constexpr std::int64_t kCount = 100;  // the last group is cut short
+constexpr int kStepsOfDecade = 3;
+
+/// Of like magnitude, each of one sign; every 16th is always zero.
+std::vector<float> gradient_of(int decade, std::int64_t step) {
+  std::vector<float> gradient(kCount);
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const double sign = i % 2 == 0 ? 1.0 : -1.0;
+    const double size = 0.5 + uniform(i * 1000 + static_cast<std::uint64_t>(step));
+    gradient[i] = i % 16 == 15 ? 0.0f : static_cast<float>(sign * size * std::pow(10.0, decade));
+  }
+  return gradient;
+}
+
+/// A rule without weight decay: its moments have no magnitude but the gradient's.
+struct Undecayed {
+  const char* name;
+  std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
+};
+
+template <class Rule>
+Undecayed undecayed(const char* name, const Rule& rule) {
+  return {name, [rule](const std::vector<Parameter>& parameters, const Options& options) {
+            return make_optimizer(rule, parameters, options);
+          }};
+}
+
+std::vector<Undecayed> undecayed_rules() {
+  return {undecayed("SGD_momentum", SGD{.momentum = 0.9}),
+          undecayed("RMSProp", RMSProp{}),
+          undecayed("RMSProp_centered", RMSProp{.centered = true}),
+          undecayed("RMSProp_momentum", RMSProp{.momentum = 0.9}),
+          undecayed("RMSProp_centered_momentum", RMSProp{.momentum = 0.9, .centered = true}),
+          undecayed("Adam", Adam{}),
+          undecayed("Adam_amsgrad", Adam{.amsgrad = true}),
+          undecayed("AdamW", AdamW{.weight_decay = 0.0})};
+}
+
+/// One optimizer in compact, and beside it one in float32 that gets the gradients as that one reads them.
+struct Twins {
+  LowModel low, wide;
+  AnyOptimizerPtr in_compact, in_float32;
+
+  Twins(const Undecayed& rule, const FormatCase& format)
+      : low(format, Device::cpu(), {kCount}), wide(format_case("float32"), Device::cpu(), {kCount}) {
+    in_compact = rule.make(low.parameters(), {.storage = format.storage, .seed = 7});
+    in_float32 = rule.make(wide.parameters(), {});
+  }
+  void step(const std::vector<float>& gradient) const {
+    low.grad(0).write(gradient);
+    wide.grad(0).write(low.grad(0).floats());
+    in_compact->step();
+    in_float32->step();
+  }
+};
+
+/// What is stored of square_avg beside grad_avg is the variance.
+double stored_of(const SavedParameter& wide, const SavedState& state, std::size_t i) {
+  const double value = decoded(DType::float32, state.bytes.data(), i);
+  if (state.name != "square_avg" || wide.states.size() < 2 || wide.states[1].name != "grad_avg") return value;
+  const double mean = decoded(DType::float32, wide.states[1].bytes.data(), i);
+  return value - mean * mean;
+}
+
+/// Zero where float32's is zero, and nowhere else; within a factor of two, some codes' width at this range.
+testing::AssertionResult keeps_moments(const Twins& twins) {
+  const SavedParameter low = twins.in_compact->state_dict().parameters[0];
+  const SavedParameter wide = twins.in_float32->state_dict().parameters[0];
+  for (std::size_t s = 0; s < wide.states.size(); ++s) {
+    const std::vector<float> values = decoded_state(low.states[s], kCount);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double wanted = stored_of(wide, wide.states[s], i);
+      const double ratio = wanted == 0 && values[i] == 0 ? 1.0 : values[i] / wanted;
+      if (ratio >= 0.5 && ratio <= 2.0) continue;
+      return testing::AssertionFailure() << wide.states[s].name << " of element " << i << " is " << values[i]
+                                         << ", but " << wanted << " in float32";
+    }
+  }
+  for (const float value : decoded_param(format_case("compact"), twins.low.value(0), low)) {
+    if (!std::isfinite(value)) return testing::AssertionFailure() << "a parameter is " << value;
+  }
+  return testing::AssertionSuccess();
+}
+
+/// All decades from one to another, through one optimizer.
+void expect_kept(const Undecayed& rule, const FormatCase& format, int from, int to) {
+  const Twins twins(rule, format);
+  std::int64_t step = 0;
+  for (int decade = from; decade != to + (from <= to ? 1 : -1); decade += from <= to ? 1 : -1) {
+    for (int i = 0; i < kStepsOfDecade; ++i) {
+      twins.step(gradient_of(decade, ++step));
+      ASSERT_TRUE(keeps_moments(twins))
+          << rule.name << " in " << format.name << ", step " << step << ", 1e" << decade;
+    }
+  }
+}
+
+class Magnitudes : public testing::TestWithParam<Undecayed> {};
+
+INSTANTIATE_TEST_SUITE_P(Rules, Magnitudes, testing::ValuesIn(undecayed_rules()), by_name);
+
+// Second moments of 1e-15 are 1e-30, and of 1e15 they are 1e30.
+TEST_P(Magnitudes, GradientsFrom1em15To1e15KeepTheirMoments) {
+  for (const char* const name : {"compact", "compact_grad32"}) {
+    const FormatCase& format = format_case(name);
+    for (int decade = -15; decade <= 15; ++decade) expect_kept(GetParam(), format, decade, decade);
+    expect_kept(GetParam(), format, -15, 15);
+    expect_kept(GetParam(), format, 15, -15);
+    if (HasFatalFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

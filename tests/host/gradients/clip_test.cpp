@@ -1,0 +1,307 @@
+// clip_test.cpp - the norm of all gradients, clipping by it, and clipping by value.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "reference/gradients.hpp"
+#include "support/flat_model.hpp"
+#include "support/model.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/values.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+constexpr NormType kTypes[] = {NormType::l1, NormType::l2, NormType::infinity};
+
+reference::Norm to_reference(NormType type) {
+  return type == NormType::l1   ? reference::Norm::l1
+         : type == NormType::l2 ? reference::Norm::l2
+                                : reference::Norm::infinity;
+}
+
+/// Sizes around a leaf and around four, empties between; each element is what `draw` makes of a key.
+template <class Draw>
+std::vector<std::vector<float>> tensors_of(Draw draw) {
+  std::vector<std::vector<float>> tensors;
+  std::uint64_t key = 0;
+  for (const std::size_t size :
+       {0u, 1u, 3u, 127u, 128u, 129u, 1023u, 1024u, 1025u, 0u, 4095u, 4096u, 4097u, 9000u}) {
+    tensors.emplace_back(size);
+    for (float& element : tensors.back()) element = draw(key += 3);
+  }
+  return tensors;
+}
+
+/// A leaf of 1,024 is folded in 15 roundings, the sum of leaves in 3, the root in 1.
+constexpr long double kRelative = 24 * 0x1p-53L;
+
+void expect_norm_of_reference(const std::vector<std::vector<float>>& gradients, const char* what) {
+  for (const NormType type : kTypes) {
+    FlatModel model(gradients, 0.0f);
+    Optimizer optimizer{SGD{.lr = 0.0}, model.parameters()};
+    optimizer.clip_grad_norm({.norm_type = type});
+    optimizer.set_nonfinite(NonFinite::skip);
+    optimizer.step();
+    const long double wanted = reference::norm(gradients, to_reference(type));
+    EXPECT_LE(std::fabs(optimizer.grad_norm() - wanted), kRelative * wanted)
+        << what << ", norm type " << static_cast<int>(type) << ": " << optimizer.grad_norm();
+    EXPECT_EQ(optimizer.skipped_steps(), 0) << what;
+  }
+}
+
+TEST(GradNorm, IsThatOfTheReference) {
+  expect_norm_of_reference(tensors_of(heavy_tailed), "heavy tails");
+  expect_norm_of_reference(tensors_of([](std::uint64_t key) {
+                             return static_cast<float>(mix(key) % 0x7fffff) *
+                                    std::numeric_limits<float>::denorm_min();
+                           }),
+                           "denormals");
+  expect_norm_of_reference(tensors_of([](std::uint64_t) { return 0.0f; }), "zeros");
+  expect_norm_of_reference(
+      tensors_of([](std::uint64_t key) {
+        return static_cast<float>(std::ldexp(1.0 + uniform(key), -149 + static_cast<int>(mix(key) % 276)));
+      }),
+      "every exponent");
+}
+
+// Their squares are far beyond float32, and the sum of all beyond any single one.
+TEST(GradNorm, LargeFiniteGradientsAreNotMistakenForInfiniteOnes) {
+  for (const float large : {1e20f, -1e20f, 3e38f, std::numeric_limits<float>::max()}) {
+    expect_norm_of_reference(tensors_of([&](std::uint64_t) { return large; }), "large");
+    expect_norm_of_reference({{large}}, "a single one");
+    expect_norm_of_reference({{1e-30f, large, 1e-38f}, {}, {2.0f}}, "beside small ones");
+  }
+}
+
+TEST(GradNorm, TensorsWithoutAGradientDoNotCount) {
+  FlatModel model({{3.0f}, {4.0f}, {12.0f}}, 0.0f);
+  Optimizer optimizer{kShowsGradients, model.parameters()};
+  optimizer.clip_grad_norm(kNoLimit);
+  EXPECT_EQ(optimizer.grad_norm(), 0.0) << "before the first step";
+  optimizer.step();
+  EXPECT_EQ(optimizer.grad_norm(), 13.0);
+  std::vector<Tensor> gradients{std::span(model.grads[0]), std::span(model.grads[1]), Tensor{}};
+  optimizer.set_gradients(gradients);
+  optimizer.step();
+  EXPECT_EQ(optimizer.grad_norm(), 5.0);
+  optimizer.set_gradients(std::vector<Tensor>(3));
+  optimizer.step();
+  EXPECT_EQ(optimizer.grad_norm(), 0.0);
+}
+
+TEST(GradNorm, IsReadableWithoutWaiting) {
+  FlatModel model({{3.0f, 4.0f}}, 0.0f);
+  Optimizer optimizer{kShowsGradients, model.parameters()};
+  optimizer.clip_grad_norm(1.0);
+  EXPECT_TRUE(std::isnan(optimizer.fetched_grad_norm()));
+  optimizer.step();
+  EXPECT_TRUE(std::isnan(optimizer.fetched_grad_norm()));
+  optimizer.fetch_grad_norm();
+  EXPECT_EQ(optimizer.fetched_grad_norm(), 5.0);
+  model.grads[0] = {6.0f, 8.0f};
+  optimizer.step();
+  EXPECT_EQ(optimizer.fetched_grad_norm(), 5.0) << "what was fetched last";
+  EXPECT_EQ(optimizer.grad_norm(), 10.0);
+}
+
+TEST(ClipNorm, FormulasByHand) {
+  const std::vector<std::vector<float>> gradients{{3.0f}, {0.0f, -4.0f}};
+  for (const auto& [type, max_norm] :
+       {std::pair{NormType::l1, 3.5}, std::pair{NormType::l2, 2.5}, std::pair{NormType::infinity, 2.0}}) {
+    for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
+      FlatModel model(gradients, 0.0f);
+      Optimizer optimizer{kShowsGradients, model.parameters()};
+      optimizer.clip_grad_norm({.max_norm = max_norm, .norm_type = type, .formula = formula});
+      optimizer.step();
+      const double eps = formula == ClipFormula::pytorch ? 1e-6 : 0.0;
+      const auto coefficient = static_cast<float>(max_norm / (2 * max_norm + eps));
+      EXPECT_TRUE(equal_bits(std::vector<float>{-3.0f * coefficient}, model.values[0]));
+      EXPECT_TRUE(equal_bits(std::vector<float>{0.0f, 4.0f * coefficient}, model.values[1]));
+      EXPECT_EQ(coefficient == 0.5f, formula == ClipFormula::exact);
+    }
+  }
+}
+
+TEST(ClipNorm, OfANormThatIsTheLimit) {
+  for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
+    FlatModel model({{3.0f, 4.0f}}, 0.0f);
+    Optimizer optimizer{kShowsGradients, model.parameters()};
+    optimizer.clip_grad_norm({.max_norm = 5.0, .formula = formula});
+    optimizer.step();
+    // 5 / (5 + 1e-6) is 1 - 2e-7: two and a half ulp of 4 less.
+    EXPECT_EQ(model.values[0][1] == -4.0f, formula == ClipFormula::exact);
+  }
+}
+
+TEST(ClipNorm, ByZero) {
+  for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
+    for (const float g : {0.0f, 2.0f}) {
+      FlatModel model({{g, -g}}, 1.0f);
+      Optimizer optimizer{kShowsGradients, model.parameters()};
+      optimizer.clip_grad_norm({.max_norm = 0.0, .formula = formula});
+      optimizer.step();
+      EXPECT_TRUE(equal_bits(std::vector<float>{1.0f, 1.0f}, model.values[0])) << g;
+    }
+  }
+}
+
+std::vector<Shape> several_shapes() {
+  return {{.numel = 5003}, {.numel = 0}, {.numel = 70, .grad_misalignment = 1}, {.numel = 1}};
+}
+
+/// A few steps under `handling`; poisoned gradients if they need not be finite.
+Snapshot stepped(const GradientHandling& handling, bool finite) {
+  Model model(several_shapes());
+  const AnyOptimizerPtr optimizer =
+      make_optimizer(AdamW{.lr = 0.01, .weight_decay = 0.1}, model.parameters());
+  optimizer->set_gradient_handling(handling);
+  finite ? train_finite(model, *optimizer, 5) : train(model, *optimizer, 5);
+  EXPECT_TRUE(model.intact());
+  return snapshot(model.parameters(), *optimizer);
+}
+
+TEST(ClipNorm, BelowTheThresholdNothingChangesToTheBit) {
+  for (const NormType type : kTypes) {
+    for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
+      EXPECT_TRUE(
+          equal_bits(stepped({}, true), stepped({.clip_norm = ClipGradNorm{1e9, type, formula}}, true)));
+    }
+  }
+}
+
+TEST(ClipNorm, WithoutALimitItMeasuresAndClipsNothingWhateverTheNorm) {
+  for (const NormType type : kTypes) {
+    EXPECT_TRUE(
+        equal_bits(stepped({}, false), stepped({.clip_norm = ClipGradNorm{.norm_type = type}}, false)));
+  }
+}
+
+TEST(ClipNorm, NeverRewritesGradients) {
+  Model model(several_shapes());
+  const AnyOptimizerPtr optimizer = make_optimizer(SGD{.lr = 0.1}, model.parameters());
+  optimizer->set_gradient_handling(
+      {.clip_norm = ClipGradNorm{.max_norm = 0.1}, .clip_value = 0.01, .loss_scale = 8});
+  const std::vector<float> before = model.grad(0).read();
+  optimizer->step();
+  EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
+}
+
+// As torch.nn.utils.clip_grad_norm_ with error_if_nonfinite=False.
+TEST(ClipNorm, NaNMakesEveryGradientNaN) {
+  for (const NormType type : kTypes) {
+    FlatModel model({{1.0f, kNaN}, {kInf}, {2.0f}}, 0.0f);
+    Optimizer optimizer{kShowsGradients, model.parameters()};
+    optimizer.clip_grad_norm({.max_norm = 1.0, .norm_type = type});
+    optimizer.step();
+    EXPECT_TRUE(std::isnan(optimizer.grad_norm()));
+    for (const std::vector<float>& value : model.values) EXPECT_TRUE(std::isnan(value[0]));
+    EXPECT_EQ(optimizer.skipped_steps(), 0);
+    EXPECT_EQ(optimizer.steps(), 1);
+  }
+}
+
+TEST(ClipNorm, InfinityMakesOtherGradientsZeroAndItselfNaN) {
+  for (const NormType type : kTypes) {
+    for (const float infinite : {kInf, -kInf}) {
+      FlatModel model({{1.0f, infinite}, {2.0f}}, 8.0f);
+      Optimizer optimizer{kShowsGradients, model.parameters()};
+      optimizer.clip_grad_norm({.max_norm = 1.0, .norm_type = type});
+      optimizer.step();
+      EXPECT_EQ(optimizer.grad_norm(), double{kInf});
+      EXPECT_TRUE(std::isnan(model.values[0][1]));
+      EXPECT_EQ(model.values[0][0], 8.0f);
+      EXPECT_EQ(model.values[1][0], 8.0f);
+    }
+  }
+}
+
+TEST(ClipNorm, IsOfTheUnscaledMeanOfMicroBatches) {
+  FlatModel model({{3.0f * 64}, {4.0f * 64}}, 0.0f);
+  Optimizer optimizer{kShowsGradients, model.parameters(), {.accumulates_gradients = true}};
+  optimizer.set_gradient_handling(
+      {.clip_norm = ClipGradNorm{.max_norm = 2.5, .formula = ClipFormula::exact}, .loss_scale = 64});
+  for (int batch = 0; batch < 4; ++batch) optimizer.accumulate();
+  optimizer.step();
+  EXPECT_EQ(optimizer.grad_norm(), 5.0);
+  EXPECT_EQ(model.values[0][0], -1.5f);
+  EXPECT_EQ(model.values[1][0], -2.0f);
+}
+
+TEST(ClipNorm, FollowsChangedSettings) {
+  FlatModel model({{3.0f, 4.0f}}, 0.0f);
+  Optimizer optimizer{kShowsGradients, model.parameters()};
+  const auto step = [&] {
+    model.values[0] = {0.0f, 0.0f};
+    optimizer.step();
+    return -model.values[0][0];
+  };
+  EXPECT_EQ(step(), 3.0f);
+  optimizer.clip_grad_norm({.max_norm = 2.5, .formula = ClipFormula::exact});
+  EXPECT_EQ(step(), 1.5f);
+  optimizer.clip_grad_norm({.max_norm = 7.0 / 4, .norm_type = NormType::l1, .formula = ClipFormula::exact});
+  EXPECT_EQ(step(), 0.75f);
+  optimizer.set_gradient_handling({});
+  EXPECT_EQ(step(), 3.0f);
+  EXPECT_EQ(optimizer.grad_norm(), 7.0) << "of the last step that measured it";
+}
+
+TEST(ClipValue, CutsEachElementAndKeepsNaN) {
+  const std::vector<float> gradient{3.0f, -3.0f, 0.5f, -0.5f, kInf, -kInf, kNaN, 0.75f, -0.0f};
+  FlatModel model({gradient}, 0.0f);
+  Optimizer optimizer{kShowsGradients, model.parameters()};
+  optimizer.clip_grad_value(0.75);
+  optimizer.step();
+  EXPECT_TRUE(equal_bits(std::vector<float>{-0.75f, 0.75f, -0.5f, 0.5f, -0.75f, 0.75f, kNaN, -0.75f, 0.0f},
+                         model.values[0]));
+  EXPECT_TRUE(equal_bits(gradient, model.grads[0]));
+}
+
+TEST(ClipValue, ByZeroLeavesNothing) {
+  FlatModel model({{3.0f, -3.0f, kInf, 1e-45f}}, 1.0f);
+  Optimizer optimizer{kShowsGradients, model.parameters()};
+  optimizer.clip_grad_value(0.0);
+  optimizer.step();
+  EXPECT_TRUE(equal_bits(std::vector<float>(4, 1.0f), model.values[0]));
+}
+
+TEST(ClipValue, ComesAfterUnscalingAndTheNormAndBeforeTheDecay) {
+  FlatModel model({{48.0f, 64.0f}}, 2.0f);
+  SGD rule{.lr = 1.0, .weight_decay = 0.5, .maximize = true};
+  Optimizer optimizer{rule, model.parameters()};
+  optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 2.5, .formula = ClipFormula::exact},
+                                   .clip_value = 1.75,
+                                   .loss_scale = 16});
+  optimizer.step();  // 3, 4; 1.5, 2; 1.5, 1.75; turned, plus 0.5 * 2
+  EXPECT_EQ(optimizer.grad_norm(), 5.0);
+  EXPECT_TRUE(equal_bits(std::vector<float>{2.5f, 2.75f}, model.values[0]));
+}
+
+TEST(ClipValue, OnEachRuleIsThatOfCutGradients) {
+  for (const RuleCase& rule : rule_cases()) {
+    Model model(several_shapes()), cut(several_shapes());
+    const AnyOptimizerPtr actual = rule.make(model.parameters(), {}),
+                          wanted = rule.make(cut.parameters(), {});
+    actual->set_gradient_handling({.clip_value = 0.03});
+    for (int step = 1; step <= 3; ++step) {
+      model.draw_gradients(step, 200);
+      cut.draw_gradients(step, 200);
+      for (std::size_t t = 0; t < cut.size(); ++t) {
+        for (float& g : cut.grad(t).host()) g = g > 0.03f ? 0.03f : g < -0.03f ? -0.03f : g;
+      }
+      actual->step();
+      wanted->step();
+    }
+    EXPECT_TRUE(equal_bits(snapshot(cut.parameters(), *wanted), snapshot(model.parameters(), *actual)))
+        << rule.name;
+  }
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,102 @@
+// zero_grad_test.cpp - gradients zeroed within the step.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "support/model.hpp"
+#include "support/named.hpp"
+#include "support/numbers/compare.hpp"
+#include "support/numbers/sizes.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+namespace {
+
+std::vector<Shape> misaligned_shapes() {
+  std::vector<Shape> shapes{{.numel = 0}};
+  for (const std::int64_t numel : awkward_sizes(64)) {
+    const int n = static_cast<int>(shapes.size());
+    shapes.push_back({.numel = numel, .value_misalignment = n % 4, .grad_misalignment = (n / 2) % 4});
+  }
+  shapes.push_back({.numel = 9001, .grad_misalignment = 1});
+  return shapes;
+}
+
+void expect_zeros(Model& model, std::size_t tensor) {
+  const std::vector<float> zeros(static_cast<std::size_t>(model.shape(tensor).numel), 0.0f);
+  EXPECT_TRUE(equal_bits(zeros, model.grad(tensor).read())) << "tensor " << tensor;
+}
+
+class FusedZeroing : public testing::TestWithParam<RuleCase> {};
+INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_cases()), by_name);
+
+TEST_P(FusedZeroing, StepMovesAsEverAndLeavesZeros) {
+  Model model(misaligned_shapes()), twin(misaligned_shapes());
+  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {.chunk_size = 64});
+  const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
+  optimizer->set_gradient_handling({.zero_grad = true});
+  train(model, *optimizer, 3);
+  train(twin, *steady, 3);
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  for (std::size_t t = 0; t < model.size(); ++t) expect_zeros(model, t);
+  EXPECT_TRUE(model.intact());
+}
+
+TEST(ZeroedByTheStep, SkippedStepsZeroToo) {
+  for (const NonFinite policy : {NonFinite::skip, NonFinite::error, NonFinite::propagate}) {
+    Model model(misaligned_shapes());
+    const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters());
+    const float found_inf = 1.0f;
+    GradientHandling handling{.nonfinite = policy, .zero_grad = true};
+    if (policy == NonFinite::propagate) handling.found_inf = &found_inf;
+    optimizer->set_gradient_handling(handling);
+    const Snapshot before = snapshot(model.parameters(), *optimizer);
+    model.draw_finite_gradients(1);
+    model.grad(model.size() - 1).host()[8999] = std::numeric_limits<float>::quiet_NaN();
+    optimizer->step();
+    EXPECT_EQ(optimizer->skipped_steps(), 1);
+    EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), *optimizer)));
+    for (std::size_t t = 0; t < model.size(); ++t) expect_zeros(model, t);
+    EXPECT_TRUE(model.intact());
+  }
+}
+
+TEST(ZeroedByTheStep, PassesByGradientsThatAreLeftOut) {
+  Model model({{.numel = 70}, {.numel = 30}});
+  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
+  optimizer->set_gradient_handling({.zero_grad = true});
+  const std::vector<float> before = model.grad(0).read();
+  const std::vector<Tensor> all = model.gradients();
+  optimizer->set_gradients(std::vector<Tensor>{Tensor{}, all[1]});
+  optimizer->step();
+  EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
+  expect_zeros(model, 1);
+  optimizer->set_gradients(all);
+  optimizer->step();
+  expect_zeros(model, 0);
+}
+
+TEST(ZeroedByTheStep, StopsWhenItIsNotAskedForAnyMore) {
+  Model model(std::vector<Shape>{{.numel = 70}});
+  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
+  optimizer->set_gradient_handling({.zero_grad = true});
+  optimizer->step();
+  optimizer->set_gradient_handling({});
+  model.draw_gradients(3, 200);
+  const std::vector<float> before = model.grad(0).read();
+  optimizer->step();
+  EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
+}
+
+TEST(ZeroedByTheStep, HappensAfterTheNormWasTaken) {
+  Model model(std::vector<Shape>{{.numel = 5000}});
+  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
+  optimizer->set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 0.1}, .zero_grad = true});
+  optimizer->step();
+  EXPECT_GT(optimizer->grad_norm(), 0.1);
+  optimizer->step();
+  EXPECT_EQ(optimizer->grad_norm(), 0.0);
+}
+
+}  // namespace
+}  // namespace onepass::test

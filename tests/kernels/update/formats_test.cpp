@@ -1,0 +1,193 @@
+// formats_test.cpp - every format has the bits of the CPU on the GPU, in one launch each.
+#include "kernels/cuda_test.hpp"
+#include "support/formats/format_mix.hpp"
+#include "support/formats/format_model.hpp"
+#include "support/formats/format_resume.hpp"
+#include "support/formats/format_skipping.hpp"
+#include "support/formats/format_state.hpp"
+#include "support/formats/format_zeroing.hpp"
+#include "support/numbers/compare.hpp"
+
+namespace onepass::test {
+namespace {
+
+class CudaFormats : public CudaTest {};
+
+constexpr int kSteps = 4;
+
+struct Cut {
+  std::vector<std::int64_t> sizes = kLowSizes;
+  std::int64_t chunk_size = 128;
+  int steps = kSteps;
+  GradientHandling handling = {};
+};
+
+std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, Device device,
+                                   const Cut& cut = {}) {
+  const LowModel model(format, device, cut.sizes);
+  const AnyOptimizerPtr optimizer =
+      rule.make(model.parameters(), {.chunk_size = cut.chunk_size, .storage = format.storage, .seed = 7});
+  optimizer->set_gradient_handling(cut.handling);
+  for (int step = 1; step <= cut.steps; ++step) {
+    cut.handling.clip_norm ? model.draw_finite(step) : model.draw(step, 30);
+    optimizer->step();
+  }
+  EXPECT_TRUE(model.intact());
+  return all_bytes(model, optimizer->state_dict());
+}
+
+TEST_F(CudaFormats, EveryRuleInEveryFormatHasTheBitsOfTheCpu) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const FormatCase& format : format_cases()) {
+      SCOPED_TRACE(rule.name + " in " + format.name);
+      ASSERT_EQ(after_steps(rule, format, Device::cpu()), after_steps(rule, format, kGpu));
+    }
+  }
+}
+
+// Four lanes draw for each other in four turns: a turn is 2,048 elements of a chunk, or 1,024 of 8-bit
+// states. The first tensor is aligned, and so has turns that ask nothing before those that do.
+TEST_F(CudaFormats, EveryTurnOfAChunkHasTheRandomBitsOfTheCpu) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const char* const name : {"bf16_stochastic", "all_bf16_stochastic", "compact"}) {
+      const FormatCase& format = format_case(name);
+      for (const Cut& cut : {Cut{{5003, 4096}, 0, 2}, Cut{{11003, 10250}, 16384, 2}}) {
+        SCOPED_TRACE(rule.name + " in " + name + ", chunks of " + std::to_string(cut.chunk_size));
+        ASSERT_EQ(after_steps(rule, format, Device::cpu(), cut), after_steps(rule, format, kGpu, cut));
+      }
+    }
+  }
+}
+
+/// What follows parameters.
+struct Following {
+  DType ema, copy;
+  Cut cut = {};
+};
+
+/// Averages and copies beside the parameters of AdamW, as bytes.
+std::vector<std::byte> followers(const FormatCase& format, Device device, const Following& following) {
+  const Cut& cut = following.cut;
+  const LowModel model(format, device, cut.sizes);
+  std::vector<Parameter> parameters = model.parameters();
+  std::vector<LowBuffer> copies;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    copies.emplace_back(device, following.copy, cut.sizes[i], static_cast<int>(i % 5));
+    copies.back().write(std::vector<float>(static_cast<std::size_t>(cut.sizes[i]), 0.0f));
+    if (format.param == DType::float32) parameters[i].copy = copies.back().tensor();
+  }
+  Optimizer optimizer{AdamW{},
+                      parameters,
+                      {.chunk_size = cut.chunk_size,
+                       .storage = format.storage,
+                       .seed = 7,
+                       .ema = EMA{.decay = 0.9, .warmup = true, .dtype = following.ema}}};
+  for (int step = 1; step <= cut.steps; ++step) {
+    model.draw(step, 30);
+    optimizer.step();
+  }
+  std::vector<std::byte> all = all_bytes(model, optimizer.state_dict());
+  for (const LowBuffer& one : copies) {
+    EXPECT_TRUE(one.intact());
+    const std::vector<std::byte> bytes = one.bytes();
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  return all;
+}
+
+TEST_F(CudaFormats, WhatFollowsAParameterHasTheBitsOfTheCpu) {
+  for (const FormatCase& format : format_cases()) {
+    for (const auto& [ema, copy] :
+         {std::pair{DType::float32, DType::bfloat16}, std::pair{DType::bfloat16, DType::float16}}) {
+      // The CPU follows by runs of 2,048, and has its values checked at this size.
+      for (const Cut& cut : {Cut{}, Cut{{5003, 5000}, 0, 2}}) {
+        SCOPED_TRACE(std::string(format.name) + ", average in " + to_string(ema));
+        const Following following{ema, copy, cut};
+        ASSERT_EQ(followers(format, Device::cpu(), following), followers(format, kGpu, following));
+      }
+    }
+  }
+}
+
+TEST_F(CudaFormats, CopiesAreTheValueRoundedToTheNearest) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    const LowModel model(format_cases()[0], kGpu, {5003});
+    const LowBuffer low(kGpu, dtype, 5003, 1);
+    std::vector<Parameter> parameters = model.parameters();
+    parameters[0].copy = low.tensor();
+    Optimizer optimizer{AdamW{}, parameters};
+    model.draw(1, 30);
+    optimizer.step();
+    EXPECT_EQ(encoded(dtype, model.value(0).floats()), low.bytes()) << to_string(dtype);
+  }
+}
+
+TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
+  const RuleCase rule = one_case_per_kernel().front();
+  for (const FormatCase& format : format_cases()) {
+    for (const Zeroing by : kZeroings) {
+      SCOPED_TRACE(testing::Message() << format.name << ", by " << static_cast<int>(by));
+      const std::int64_t chunk_size = by == Zeroing::step ? 0 : 512;  // a thread's turns, or chunks
+      expect_zeroed(rule, {format, kGpu, by, chunk_size, {3011, 0, 7, 100, 515}});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_F(CudaFormats, PenaltiesAndClippedGradientsHaveTheBitsOfTheCpu) {
+  const Cut by_value{kLowSizes, 128, 2, {.clip_value = 0.25}};
+  const Cut by_norm{{100, 0, 1025, 4097}, 0, 2, {.clip_norm = ClipGradNorm{.max_norm = 0.5}}};
+  for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
+    if (rule.rule != "SGD" && rule.name != "AdamW_amsgrad_coupled") continue;
+    for (const FormatCase& format : format_cases()) {
+      SCOPED_TRACE(rule.name + " in " + format.name);
+      for (const Cut& cut : {by_value, by_norm}) {
+        ASSERT_EQ(after_steps(rule, format, Device::cpu(), cut), after_steps(rule, format, kGpu, cut));
+      }
+    }
+  }
+}
+
+TEST_F(CudaFormats, GradientsThatAreNotFiniteSkipTheStepAndAreNamed) {
+  for (const FormatCase& format : format_cases()) {
+    SCOPED_TRACE(format.name);
+    expect_skipped(one_case_per_kernel().front(), format, kGpu);
+  }
+}
+
+TEST_F(CudaFormats, StateDictGoesOnBitForBit) {
+  const RuleCase adamw = one_case_per_kernel().back();
+  for (const FormatCase& format : format_cases()) {
+    SCOPED_TRACE(format.name);
+    expect_resumed(adamw, format, kGpu, 1);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_F(CudaFormats, FormatsBesideEachOtherHaveTheBitsOfTheCpu) {
+  const std::vector<RuleCase> rules = one_case_per_kernel();
+  for (const char* const name : {"bf16_master", "all_bf16_stochastic", "compact"}) {
+    SCOPED_TRACE(name);
+    const Storage& storage = format_case(name).storage;
+    ASSERT_EQ(together(rules.back(), storage, Device::cpu()), together(rules.back(), storage, kGpu));
+  }
+}
+
+TEST_F(CudaFormats, EachFormatThatIsThereIsOneLaunch) {
+  const LowModel wide(format_cases()[0], kGpu, {100, 200}), low(format_cases()[1], kGpu, {100, 200});
+  std::vector<Parameter> parameters = wide.parameters();
+  for (Parameter& parameter : low.parameters()) {
+    parameter.name += "_low";
+    parameters.insert(parameters.begin() + 1, parameter);
+  }
+  Optimizer optimizer{AdamW{}, parameters};
+  optimizer.clip_grad_norm(1.0);
+  synchronize(kGpu);
+  const CudaStream stream;
+  const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
+  EXPECT_EQ(graph.kernel_nodes(), 4);  // norm, prepare, an update of each format
+  EXPECT_EQ(graph.node_count(), 4);
+}
+
+}  // namespace
+}  // namespace onepass::test

@@ -1,0 +1,174 @@
+// traffic_test.cpp - the kernels move the bytes that Optimizer::traffic() says: every access counted.
+#include <algorithm>
+
+#include "kernels/cuda_test.hpp"
+#include "onepass/rule/element.hpp"
+#include "step/table.hpp"
+#include "support/work/kernel_work.hpp"
+
+namespace onepass::test {
+namespace {
+
+class CudaTraffic : public CudaTest {
+ protected:
+  void SetUp() override {
+    CudaTest::SetUp();
+    if (!IsSkipped() && !work_is_counted()) GTEST_SKIP() << "accesses are counted by cuda_emulator alone";
+  }
+};
+
+RuleCase adamw() {
+  const std::vector<RuleCase> cases = one_case_per_kernel();
+  return *std::ranges::find(cases, "AdamW_plain_coupled", &RuleCase::name);
+}
+
+std::size_t states_of(const RuleCase& rule) {
+  const LowModel model(format_cases()[0], Device::cpu(), {8});
+  return rule.make(model.parameters(), {})->state_names().size();
+}
+
+/// A group's scale has 2 bytes. The four lanes that share a group all read it, in one transaction; traffic()
+/// counts one of them.
+double repeated_scales(const WorkStep& step) {
+  if (step.format.storage.states != States::quantized8) return 0;
+  return static_cast<double>(states_of(step.rule)) * 3 * 2 / storage::kGroup;
+}
+
+/// What an average or a copy reads of the parameter that the step has just stored: the master if there is
+/// one.
+double read_again(const FormatCase& format) {
+  switch (format.storage.master) {
+    case Master::float32:
+      return 4;
+    case Master::split:
+      return 4;
+    case Master::remainder8:
+      return 3;
+    case Master::none:
+      break;
+  }
+  return static_cast<double>(size_of(format.param));
+}
+
+/// What each tile of an average or a copy may read again of the table, since to the compiler a store could
+/// have changed it: pointers, and the type of what is there. The same for all lanes, and in the cache.
+double most_of_tile(const WorkStep& step) {
+  const bool wide = step.format.param == DType::float32;
+  const int followers = (step.options.ema ? 1 : 0) + (step.copy != DType::uint8 ? 1 : 0);
+  return ((wide ? 2.0 : 1.0) * sizeof(void*) + followers * sizeof(DType)) / (wide ? 4 : 8);
+}
+
+void expect_between(double bytes, double least, double more) {
+  EXPECT_GE(bytes, least);
+  EXPECT_LE(bytes, least + more);
+}
+
+/// What each thread of a block reads, at most, before it comes to the elements of a chunk.
+double most_of_chunk() {
+  const std::size_t coefficients =
+      std::max({sizeof(rule::TensorCoefficients<SGD>), sizeof(rule::TensorCoefficients<RMSProp>),
+                sizeof(rule::TensorCoefficients<Adam>), sizeof(rule::TensorCoefficients<AdamW>)});
+  constexpr int kThreads = 256;
+  return static_cast<double>(
+      kThreads * (sizeof(step::Chunk) + sizeof(void*) + sizeof(step::TensorEntry) + coefficients));
+}
+
+TEST_F(CudaTraffic, EveryRuleInEveryFormatMovesTheBytesOfItsStreams) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const FormatCase& format : format_cases()) {
+      SCOPED_TRACE(rule.name + " in " + format.name);
+      const WorkStep step{.rule = rule, .format = format};
+      const KernelWork work = work_of(step);
+      EXPECT_EQ(work.bytes(), work.traffic + repeated_scales(step));
+      EXPECT_LE(work.chunk_bytes, most_of_chunk());
+      EXPECT_EQ(work.local_accesses, 0);
+    }
+  }
+}
+
+// As issue 5 asks, and docs/design.md says.
+TEST_F(CudaTraffic, BytesOfAdamW) {
+  EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("float32")}).bytes(), 28);
+  EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("bf16_split")}).bytes(), 26);
+  const WorkStep compact{.rule = adamw(), .format = format_case("compact")};
+  EXPECT_EQ(work_of(compact).bytes() - repeated_scales(compact), 12.25);
+}
+
+TEST_F(CudaTraffic, AWholeTensorMovesItsElementsAndItsChunks) {
+  constexpr std::int64_t kNumel = 64 * 1024, kChunk = 4096;
+  for (const char* name : {"float32", "bf16_split", "compact"}) {
+    SCOPED_TRACE(name);
+    const WorkStep step{.rule = adamw(), .format = format_case(name), .options = {.chunk_size = kChunk}};
+    const KernelWork work = work_of(step);
+    const cuda_emulator_counts counts = count_step(step, kNumel, kUpdateKernel).counts;
+    EXPECT_EQ(static_cast<double>(counts.bytes_read + counts.bytes_written),
+              kNumel * work.bytes() + kNumel / kChunk * work.chunk_bytes);
+    EXPECT_EQ(static_cast<double>(counts.instructions),
+              kNumel * work.instructions + kNumel / kChunk * work.chunk_instructions);
+  }
+}
+
+TEST_F(CudaTraffic, ClippingByNormReadsTheGradientOnceMore) {
+  for (const char* name : {"float32", "bf16", "bf16_split_grad32", "compact"}) {
+    SCOPED_TRACE(name);
+    WorkStep step{.rule = adamw(), .format = format_case(name)};
+    const KernelWork before = work_of(step);
+    step.handling.clip_norm = ClipGradNorm{.max_norm = 1.0};
+    const KernelWork update = work_of(step), norm = work_of(step, "reduce_gradients_kernel");
+    EXPECT_EQ(norm.bytes_read, size_of(step.format.grad));
+    EXPECT_EQ(norm.bytes_written, 0);
+    EXPECT_EQ(update.bytes(), before.bytes());
+    EXPECT_EQ(update.traffic, before.traffic + norm.bytes());
+  }
+}
+
+TEST_F(CudaTraffic, ZeroingWritesTheGradientOnce) {
+  for (const char* name : {"float32", "bf16", "compact_grad32"}) {
+    SCOPED_TRACE(name);
+    WorkStep step{.rule = adamw(), .format = format_case(name)};
+    const KernelWork before = work_of(step);
+    step.handling.zero_grad = true;
+    const KernelWork update = work_of(step);
+    EXPECT_EQ(update.bytes_read, before.bytes_read);
+    EXPECT_EQ(update.bytes_written - before.bytes_written, size_of(step.format.grad));
+    EXPECT_EQ(update.bytes(), update.traffic + repeated_scales(step));
+  }
+}
+
+// The average is read and written, and the parameter that was just stored is read again: from the cache
+// (kernels/update/followers.cuh), so that it is no traffic.
+TEST_F(CudaTraffic, AnAverageReadsTheParameterFromTheCache) {
+  for (const FormatCase& format : format_cases()) {
+    if (format.grad != format.param) continue;  // An average knows nothing of gradients.
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+      SCOPED_TRACE(std::string(format.name) + " with an average of " + to_string(dtype));
+      WorkStep step{.rule = adamw(), .format = format};
+      const KernelWork before = work_of(step);
+      step.options.ema = EMA{.dtype = dtype};
+      const KernelWork update = work_of(step);
+      EXPECT_EQ(update.traffic - before.traffic, 2.0 * static_cast<double>(size_of(dtype)));
+      expect_between(update.bytes(), update.traffic + repeated_scales(step) + read_again(format),
+                     most_of_tile(step));
+      EXPECT_EQ(update.bytes_written - before.bytes_written, size_of(dtype));
+    }
+  }
+}
+
+TEST_F(CudaTraffic, ACopyIsWrittenFromTheCache) {
+  for (const DType dtype : {DType::float16, DType::bfloat16}) {
+    const WorkStep step{.rule = adamw(), .format = format_case("float32"), .copy = dtype};
+    const KernelWork update = work_of(step);
+    EXPECT_EQ(update.traffic, 30);
+    EXPECT_EQ(update.bytes_written, 12 + 2);
+    expect_between(update.bytes_read, 16 + read_again(step.format), most_of_tile(step));
+  }
+}
+
+TEST_F(CudaTraffic, AnAverageAndACopyReadTheParameterOnce) {
+  const WorkStep step{
+      .rule = adamw(), .format = format_case("float32"), .options = {.ema = EMA{}}, .copy = DType::bfloat16};
+  expect_between(work_of(step).bytes(), 28 + 8 + 2 + read_again(step.format), most_of_tile(step));
+}
+
+}  // namespace
+}  // namespace onepass::test

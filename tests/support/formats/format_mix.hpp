@@ -1,0 +1,86 @@
+// format_mix.hpp - parameters of several formats beside each other, on any device.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/formats/format_model.hpp"
+#include "support/formats/format_state.hpp"
+#include "support/rules.hpp"
+
+namespace onepass::test {
+
+/// All streams of each parameter, by its name.
+using BytesByName = std::map<std::string, std::vector<std::byte>>;
+
+/// Tensors of every format that one Storage allows: float32, and 16 bits with gradients of either type.
+class LowMix {
+ public:
+  LowMix(const Storage& storage, Device device) : storage_(storage) {
+    for (const FormatCase& format : format_cases()) {
+      if (format.param != DType::float32 && format.storage != storage) continue;
+      names_.push_back(format.name);
+      models_.emplace_back(format, device, std::vector<std::int64_t>{100, 0, 1, 515, 33});
+    }
+  }
+
+  /// Neighbours are of different formats.
+  [[nodiscard]] std::vector<Parameter> parameters() const {
+    std::vector<Parameter> all;
+    for (std::size_t i = 0; i < models_[0].size(); ++i) {
+      for (std::size_t m = 0; m < models_.size(); ++m) {
+        all.push_back(models_[m].parameters()[i]);
+        all.back().name = name(m, i);
+      }
+    }
+    return all;
+  }
+
+  /// Steps of all these optimizers, and what they come to.
+  [[nodiscard]] BytesByName after_steps(const std::vector<AnyOptimizerPtr>& optimizers) const {
+    for (int step = 1; step <= 4; ++step) {
+      for (const LowModel& model : models_) model.draw(step, 30);
+      for (const AnyOptimizerPtr& optimizer : optimizers) optimizer->step();
+    }
+    std::map<std::string, SavedParameter> saved;
+    for (const AnyOptimizerPtr& optimizer : optimizers) {
+      for (SavedParameter& one : optimizer->state_dict().parameters) saved[one.name] = one;
+    }
+    BytesByName bytes;
+    for (std::size_t m = 0; m < models_.size(); ++m) {
+      for (std::size_t i = 0; i < models_[m].size(); ++i) {
+        bytes[name(m, i)] = all_bytes(models_[m].value(i), saved.at(name(m, i)));
+      }
+    }
+    return bytes;
+  }
+
+  [[nodiscard]] Options options() const { return {.chunk_size = 64, .storage = storage_, .seed = 7}; }
+  /// Of an optimizer for one parameter: float32 alone is refused any other storage.
+  [[nodiscard]] Options options_for(const Parameter& parameter) const {
+    Options options = this->options();
+    if (parameter.value.dtype == DType::float32) options.storage = {};
+    return options;
+  }
+
+ private:
+  [[nodiscard]] std::string name(std::size_t model, std::size_t tensor) const {
+    return names_[model] + "." + tensor_name(static_cast<int>(tensor));
+  }
+
+  Storage storage_;
+  std::vector<std::string> names_;
+  std::vector<LowModel> models_;
+};
+
+/// One optimizer for all.
+inline BytesByName together(const RuleCase& rule, const Storage& storage, Device device) {
+  const LowMix mix(storage, device);
+  std::vector<AnyOptimizerPtr> one;
+  one.push_back(rule.make(mix.parameters(), mix.options()));
+  return mix.after_steps(one);
+}
+
+}  // namespace onepass::test

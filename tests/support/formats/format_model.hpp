@@ -1,0 +1,192 @@
+// format_model.hpp - parameters of any dtype on any device, as bytes.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "onepass/onepass.hpp"
+#include "onepass/storage/formats.hpp"
+#include "support/model.hpp"
+#include "support/numbers/values.hpp"
+
+namespace onepass::test {
+
+inline float decoded(DType dtype, const std::byte* bytes, std::size_t i) {
+  if (dtype == DType::float32) {
+    float value;
+    std::memcpy(&value, bytes + i * sizeof value, sizeof value);
+    return value;
+  }
+  std::uint16_t bits;
+  std::memcpy(&bits, bytes + i * sizeof bits, sizeof bits);
+  return dtype == DType::bfloat16 ? storage::BFloat16::decode(bits) : storage::Float16::decode(bits);
+}
+
+inline void encode(DType dtype, float value, std::byte* bytes, std::size_t i) {
+  if (dtype == DType::float32) {
+    std::memcpy(bytes + i * sizeof value, &value, sizeof value);
+    return;
+  }
+  const std::uint16_t bits =
+      dtype == DType::bfloat16 ? storage::BFloat16::encode(value) : storage::Float16::encode(value);
+  std::memcpy(bytes + i * sizeof bits, &bits, sizeof bits);
+}
+
+/// To the nearest.
+inline std::vector<std::byte> encoded(DType dtype, const std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  for (std::size_t i = 0; i < values.size(); ++i) encode(dtype, values[i], bytes.data(), i);
+  return bytes;
+}
+
+/// A tensor's memory: `misalignment` elements after a boundary of 64 bytes, with sentinels on both sides.
+class LowBuffer {
+ public:
+  LowBuffer(Device device, DType dtype, std::int64_t numel, int misalignment)
+      : dtype_(dtype),
+        numel_(numel),
+        first_(kGuard + size_of(dtype) * static_cast<std::size_t>(misalignment)),
+        buffer_(device, first_ + static_cast<std::size_t>(numel) * size_of(dtype) + kGuard) {
+    const std::vector<std::byte> sentinels(buffer_.bytes(), kSentinel);
+    copy({device, buffer_.data()}, {Device::cpu(), sentinels.data()}, sentinels.size());
+  }
+
+  [[nodiscard]] Tensor tensor() const {
+    return {buffer_.as<std::byte>() + first_, dtype_, numel_, buffer_.device()};
+  }
+  void write(const std::vector<float>& values) const {
+    const std::vector<std::byte> bytes = encoded(dtype_, values);
+    copy({buffer_.device(), tensor().data}, {Device::cpu(), bytes.data()}, bytes.size());
+  }
+  [[nodiscard]] std::vector<std::byte> bytes() const {
+    std::vector<std::byte> bytes(tensor().bytes());
+    copy({Device::cpu(), bytes.data()}, {buffer_.device(), tensor().data}, bytes.size());
+    return bytes;
+  }
+  /// The elements as float32.
+  [[nodiscard]] std::vector<float> floats() const {
+    const std::vector<std::byte> stored = bytes();
+    std::vector<float> values(static_cast<std::size_t>(numel_));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = decoded(dtype_, stored.data(), i);
+    return values;
+  }
+  /// Whether no byte outside has been written to.
+  [[nodiscard]] bool intact() const {
+    std::vector<std::byte> all(buffer_.bytes());
+    copy({Device::cpu(), all.data()}, {buffer_.device(), buffer_.data()}, all.size());
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first_);
+    all.erase(begin, begin + static_cast<std::ptrdiff_t>(tensor().bytes()));
+    return std::ranges::all_of(all, [](std::byte one) { return one == kSentinel; });
+  }
+
+ private:
+  static constexpr std::size_t kGuard = 128;  // a whole AVX-512 store beyond any tail, and more
+  static constexpr std::byte kSentinel{0xa5};
+
+  DType dtype_;
+  std::int64_t numel_;
+  std::size_t first_;
+  DeviceBuffer buffer_;
+};
+
+/// A format and the gradients that come to it.
+struct FormatCase {
+  const char* name;
+  DType param;
+  DType grad;
+  Storage storage;
+};
+
+inline const std::vector<FormatCase>& format_cases() {
+  using enum DType;
+  constexpr auto kStochastic = Rounding::stochastic;
+  static const std::vector<FormatCase> cases{
+      {"float32", float32, float32, {}},
+      {"bf16", bfloat16, bfloat16, {}},
+      {"bf16_grad32", bfloat16, float32, {}},
+      {"bf16_stochastic", bfloat16, bfloat16, {.rounding = kStochastic}},
+      {"bf16_stochastic_grad32", bfloat16, float32, {.rounding = kStochastic}},
+      {"all_bf16", bfloat16, bfloat16, {.states = States::bfloat16}},
+      {"all_bf16_grad32", bfloat16, float32, {.states = States::bfloat16}},
+      {"all_bf16_stochastic", bfloat16, bfloat16, {.states = States::bfloat16, .rounding = kStochastic}},
+      {"all_bf16_stochastic_grad32",
+       bfloat16,
+       float32,
+       {.states = States::bfloat16, .rounding = kStochastic}},
+      {"bf16_master", bfloat16, bfloat16, {.master = Master::float32}},
+      {"bf16_master_grad32", bfloat16, float32, {.master = Master::float32}},
+      {"bf16_split", bfloat16, bfloat16, {.master = Master::split}},
+      {"bf16_split_grad32", bfloat16, float32, {.master = Master::split}},
+      {"compact", bfloat16, bfloat16, {.master = Master::remainder8, .states = States::quantized8}},
+      {"compact_grad32", bfloat16, float32, {.master = Master::remainder8, .states = States::quantized8}},
+      {"f16_master", float16, float16, {.master = Master::float32}},
+      {"f16_master_grad32", float16, float32, {.master = Master::float32}},
+  };
+  return cases;
+}
+
+inline const FormatCase& format_case(std::string_view name) {
+  return *std::ranges::find(format_cases(), name,
+                            [](const FormatCase& one) { return std::string_view(one.name); });
+}
+
+/// Tensors of one format: every tail of a group and of a tile, misaligned in turn.
+class LowModel {
+ public:
+  LowModel(const FormatCase& format, Device device, std::vector<std::int64_t> numels)
+      : numels_(std::move(numels)) {
+    for (std::size_t i = 0; i < numels_.size(); ++i) {
+      values_.emplace_back(device, format.param, numels_[i], static_cast<int>(i % 3));
+      grads_.emplace_back(device, format.grad, numels_[i], static_cast<int>(i / 2 % 3));
+      std::vector<float> value(static_cast<std::size_t>(numels_[i]));
+      draw_value(value, i);
+      values_.back().write(value);
+    }
+  }
+
+  [[nodiscard]] std::vector<Parameter> parameters() const {
+    std::vector<Parameter> parameters;
+    for (std::size_t i = 0; i < numels_.size(); ++i) {
+      parameters.push_back({.name = tensor_name(static_cast<int>(i)),
+                            .value = values_[i].tensor(),
+                            .grad = grads_[i].tensor()});
+    }
+    return parameters;
+  }
+  void draw(std::int64_t step, std::int64_t steps) const {
+    for (std::size_t i = 0; i < numels_.size(); ++i) {
+      std::vector<float> gradient(static_cast<std::size_t>(numels_[i]));
+      draw_gradient(gradient, i, step, steps);
+      grads_[i].write(gradient);
+    }
+  }
+  /// Without NaN and Inf.
+  void draw_finite(std::int64_t step) const { draw(1000 + step, 200); }
+  [[nodiscard]] std::size_t size() const { return numels_.size(); }
+  [[nodiscard]] const LowBuffer& value(std::size_t i) const { return values_[i]; }
+  [[nodiscard]] const LowBuffer& grad(std::size_t i) const { return grads_[i]; }
+  /// Whether no byte around values and gradients has been written to.
+  [[nodiscard]] bool intact() const {
+    return std::ranges::all_of(values_, &LowBuffer::intact) &&
+           std::ranges::all_of(grads_, &LowBuffer::intact);
+  }
+
+ private:
+  std::vector<std::int64_t> numels_;
+  std::vector<LowBuffer> values_, grads_;
+};
+
+inline const std::vector<std::int64_t> kLowSizes{0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 515, 1100};
+
+/// And one that has several turns of a block of threads, and several of the runs by which the CPU follows.
+inline std::vector<std::int64_t> with_a_large_one() {
+  std::vector<std::int64_t> sizes = kLowSizes;
+  sizes.push_back(5003);
+  return sizes;
+}
+
+}  // namespace onepass::test

@@ -1,0 +1,91 @@
+// work_step.cpp - see work_step.hpp.
+#include "support/work/work_step.hpp"
+
+#include <set>
+
+namespace onepass::test {
+namespace {
+
+/// One of each kind of master.
+const std::set<std::string> kAroundFormats{"float32", "bf16", "bf16_master", "bf16_split", "compact"};
+
+/// Of the formats without a master one with gradients in float32 is enough.
+bool costs_as_bf16_grad32(const FormatCase& format) {
+  return format.grad != format.param && format.storage.master == Master::none && format.storage != Storage{};
+}
+
+std::vector<float> gradient(std::int64_t numel) {
+  std::vector<float> values(static_cast<std::size_t>(numel));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(uniform(i) - 0.5);
+  return values;
+}
+
+RuleCase adamw_with_l1() {
+  return {.name = "AdamW_plain_l1",
+          .rule = AdamW::kName,
+          .make = [](const std::vector<Parameter>& parameters, const Options& options) {
+            return make_optimizer(AdamW{.l1 = 0.3}, parameters, options);
+          }};
+}
+
+/// What stands around AdamW's update, in one format.
+std::vector<NamedStep> around(const RuleCase& adamw, const FormatCase& format) {
+  const std::string in = std::string(" in ") + format.name;
+  std::vector<NamedStep> steps{
+      {adamw_with_l1().name + in, {.rule = adamw_with_l1(), .format = format}},
+      {adamw.name + in + " with zero_grad",
+       {.rule = adamw, .format = format, .handling = {.zero_grad = true}}},
+      {adamw.name + in + " with ema",
+       {.rule = adamw, .format = format, .options = {.ema = EMA{.dtype = DType::float32}}}},
+      {adamw.name + in + " with bf16 ema",
+       {.rule = adamw, .format = format, .options = {.ema = EMA{.dtype = DType::bfloat16}}}},
+      {adamw.name + in + " with clip_grad_norm",
+       {.rule = adamw, .format = format, .handling = {.clip_norm = ClipGradNorm{.max_norm = 1.0}}},
+       "reduce_gradients_kernel"}};
+  if (format.param == DType::float32) {
+    steps.push_back(
+        {adamw.name + in + " with bf16 copy", {.rule = adamw, .format = format, .copy = DType::bfloat16}});
+  }
+  return steps;
+}
+
+}  // namespace
+
+PreparedStep::PreparedStep(const WorkStep& step, Device device, std::int64_t numel)
+    : model_(step.format, device, {numel}),
+      copied_(device, step.copy == DType::uint8 ? DType::bfloat16 : step.copy, numel, 0) {
+  model_.grad(0).write(gradient(numel));
+  std::vector<Parameter> parameters = model_.parameters();
+  if (step.copy != DType::uint8) parameters[0].copy = copied_.tensor();
+  Options options = step.options;
+  options.storage = step.format.storage;
+  optimizer_ = step.rule.make(parameters, options);
+  optimizer_->set_gradient_handling(step.handling);
+  optimizer_->step();
+  // The gradient may be gone.
+  synchronize(device);
+  model_.grad(0).write(gradient(numel));
+  synchronize(device);
+}
+
+double PreparedStep::traffic() const {
+  double bytes = 0;
+  for (const StreamBytes& stream : optimizer_->traffic()) bytes += stream.bytes;
+  return bytes / static_cast<double>(model_.value(0).tensor().numel);
+}
+
+std::vector<NamedStep> named_steps() {
+  std::vector<NamedStep> steps;
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const FormatCase& format : format_cases()) {
+      if (costs_as_bf16_grad32(format)) continue;
+      steps.push_back({rule.name + " in " + format.name, {.rule = rule, .format = format}});
+      const bool more = rule.name == "AdamW_plain_coupled" && kAroundFormats.contains(format.name);
+      if (!more) continue;
+      for (NamedStep& one : around(rule, format)) steps.push_back(std::move(one));
+    }
+  }
+  return steps;
+}
+
+}  // namespace onepass::test
