@@ -12,7 +12,7 @@
 namespace onepass::bench {
 namespace {
 
-using storage::kGroup;
+using storage::kBlock;
 
 template <class T>
 T get(const std::vector<std::byte>& bytes, std::size_t i) {
@@ -83,7 +83,7 @@ std::size_t group_halves(const ReferenceStep& step) {
 
 /// The half word of an element's group for one stream: a state's, or, the last one, the parameter's.
 std::uint16_t half_of(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
-  const std::uint64_t group = (static_cast<std::uint64_t>(window.begin) + i) / kGroup;
+  const std::uint64_t group = (static_cast<std::uint64_t>(window.begin) + i) / kBlock;
   const std::size_t half = group * group_halves(step) + stream, word = half / 2;
   const std::uint32_t both = words_of(step, window, random::Purpose::rounding, word / 4).word[word % 4];
   return static_cast<std::uint16_t>(half % 2 == 0 ? both : both >> 16);
@@ -91,7 +91,7 @@ std::uint16_t half_of(const ReferenceStep& step, const Part& window, std::size_t
 
 /// The 16 bits that an element is rounded with.
 std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
-  const std::uint64_t element = (static_cast<std::uint64_t>(window.begin) + i) % kGroup;
+  const std::uint64_t element = (static_cast<std::uint64_t>(window.begin) + i) % kBlock;
   return (half_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E37u) & 0xffffu;
 }
 
@@ -115,7 +115,7 @@ template <class Codec>
 Floats dequantised(const Bytes& bytes, std::size_t state) {
   Floats values(bytes.states[state].size());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto scale = get<std::uint16_t>(bytes.scales[state], i / kGroup);
+    const auto scale = get<std::uint16_t>(bytes.scales[state], i / kBlock);
     values[i] =
         Codec::decode(get<typename Codec::Code>(bytes.states[state], i), storage::BFloat16::decode(scale));
   }
@@ -125,12 +125,12 @@ Floats dequantised(const Bytes& bytes, std::size_t state) {
 template <class Codec>
 void quantise(const ReferenceStep& step, const Part& window, const Floats& values, Bytes& bytes,
               std::size_t state) {
-  for (std::size_t begin = 0; begin < values.size(); begin += kGroup) {
-    const std::size_t end = std::min(values.size(), begin + kGroup);
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const std::size_t end = std::min(values.size(), begin + kBlock);
     float largest = 0.0f;
     for (std::size_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(Codec::stage(values[i])));
     const std::uint16_t scale = Codec::scale(storage::magnitude_of(largest));
-    put(bytes.scales[state], begin / kGroup, scale);
+    put(bytes.scales[state], begin / kBlock, scale);
     for (std::size_t i = begin; i < end; ++i) {
       put(bytes.states[state], i,
           Codec::encode(Codec::stage(values[i]), storage::BFloat16::decode(scale),

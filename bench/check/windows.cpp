@@ -64,8 +64,8 @@ Bytes take(const TensorStreams& streams, const Part& window, const ElementBytes&
   for (std::size_t s = 0; s < taken.states.size(); ++s) {
     taken.states[s] = part(streams.states[s], bytes.state);
     if (streams.scales[s] == nullptr) continue;
-    const std::int64_t groups = (window.end - window.begin + storage::kGroup - 1) / storage::kGroup;
-    taken.scales[s] = copied(streams.scales[s] + window.begin / storage::kGroup * 2,
+    const std::int64_t groups = (window.end - window.begin + storage::kBlock - 1) / storage::kBlock;
+    taken.scales[s] = copied(streams.scales[s] + window.begin / storage::kBlock * 2,
                              static_cast<std::size_t>(groups) * 2, device);
   }
   return taken;

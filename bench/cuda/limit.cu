@@ -96,8 +96,8 @@ std::vector<Stream> streams_of(const TensorStreams& tensor, const ElementBytes& 
   if (tensor.remainder != nullptr) all.push_back(of(tensor.remainder, bytes.remainder, Move::update));
   for (int s = 0; s < TensorStreams::kMaxStates; ++s) {
     if (tensor.states[s] != nullptr) all.push_back(of(tensor.states[s], bytes.state, Move::update));
-    constexpr std::int64_t kGroup = 32, kScale = 2;
-    const std::int64_t groups = (tensor.numel + kGroup - 1) / kGroup;
+    constexpr std::int64_t kBlock = 32, kScale = 2;
+    const std::int64_t groups = (tensor.numel + kBlock - 1) / kBlock;
     if (tensor.scales[s] != nullptr) all.push_back({tensor.scales[s], groups * kScale, Move::update});
   }
   return all;

@@ -15,7 +15,7 @@ namespace {
 
 /// Elements that one turn of the loop moves: a cache line of float32.
 constexpr int kUnit = 16;
-constexpr int kGroup = storage::kGroup;
+using storage::kBlock;
 
 /// Bytes of the widest vector: gcc 12 takes a wider one apart into single words.
 #if defined(__AVX512F__)
@@ -82,7 +82,7 @@ struct Kind {
 
 inline void move_scales(std::byte* scales, std::int64_t begin, std::int64_t end, std::uint32_t zero) {
   auto* const at = reinterpret_cast<std::uint16_t*>(scales);
-  for (std::int64_t g = begin / kGroup; g < (end + kGroup - 1) / kGroup; ++g) {
+  for (std::int64_t g = begin / kBlock; g < (end + kBlock - 1) / kBlock; ++g) {
     at[g] = static_cast<std::uint16_t>(at[g] ^ zero);
   }
 }

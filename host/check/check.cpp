@@ -48,9 +48,9 @@ void check_value(const CheckContext& context, const Parameter& parameter, Device
     refuse(context.rule, "value of " + quoted(parameter.name) + " is of " + to_string(value.dtype) +
                              ", but must be of float32, bfloat16 or float16");
   }
-  if (parameter.first < 0 || parameter.first % storage::kGroup != 0) {
+  if (parameter.first < 0 || parameter.first % storage::kBlock != 0) {
     refuse(context.rule, quoted(parameter.name) + " has first = " + std::to_string(parameter.first) +
-                             ", but it must be a multiple of " + std::to_string(storage::kGroup));
+                             ", but it must be a multiple of " + std::to_string(storage::kBlock));
   }
   check_memory(context, {"value", &parameter}, value, device);
 }

@@ -86,13 +86,13 @@ DType dtype_of(States states) {
 std::size_t StreamSpec::bytes(std::int64_t numel) const {
   const auto count = static_cast<std::size_t>(numel);
   if (!grouped) return count * size_of(dtype);
-  const std::size_t groups = (count + storage::kGroup - 1) / storage::kGroup;
+  const std::size_t groups = (count + storage::kBlock - 1) / storage::kBlock;
   return static_cast<std::size_t>(step::scales_at(numel)) + groups * sizeof(std::uint16_t);
 }
 
 double StreamSpec::bytes_each() const {
   return static_cast<double>(size_of(dtype)) +
-         (grouped ? static_cast<double>(sizeof(std::uint16_t)) / storage::kGroup : 0.0);
+         (grouped ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
 }
 
 void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,

@@ -38,7 +38,7 @@ template <class Format, class Variant, std::size_t... kState>
 struct Streams<Format, Variant, std::index_sequence<kState...>>
     : Numbered<StateStream<Format, Variant, kState>, kState>... {
   static constexpr int kStates = sizeof...(kState);
-  static constexpr int kHalves = rule::kGroupHalves<Format, Variant>;
+  static constexpr int kHalves = rule::kBlockHalves<Format, Variant>;
   using TileOf = Tile<Format, kStates>;
   using TurnsOf = Turns<kTile<Format>, kThreads<Format>>;
   template <std::size_t kIndex>
@@ -96,7 +96,7 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     return wide ? Access::sixteen : Base<kIndex>::state.access();
   }
 
-  __device__ __forceinline__ void store_rounded(const rule::GroupHalves<kHalves>& halves, const TileOf& tile,
+  __device__ __forceinline__ void store_rounded(const rule::BlockHalves<kHalves>& halves, const TileOf& tile,
                                                 Place place, bool wide) const {
     param.store_rounded(tile.param, place, wide, dither_of<kHalves - 1>(halves));
     if constexpr (Format::kHasLossyStates) {

@@ -59,7 +59,7 @@ struct Followers {
     stream.load(average, place, stream.access());
     lerp(average, values);
     const auto halves =
-        step.draws.halves<rule::kEmaHalves>((part.begin + place.at) / storage::kGroup, random::Purpose::ema);
+        step.draws.halves<rule::kEmaHalves>((part.begin + place.at) / storage::kBlock, random::Purpose::ema);
     Raw<Low::Element, kCount> raw;
     round_tile<Low>(average, place, dither_of<0>(halves), raw);
     raw.store(stream.from + place.at, place.count, stream.access());

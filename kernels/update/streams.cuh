@@ -35,15 +35,15 @@ struct Place {
 
 /// The noise of a group's stream.
 template <int kHalf, int kHalves>
-__device__ __forceinline__ storage::Dither dither_of(const rule::GroupHalves<kHalves>& halves) {
+__device__ __forceinline__ storage::Dither dither_of(const rule::BlockHalves<kHalves>& halves) {
   return storage::Dither::of_upper(halves.template upper<kHalf>());
 }
 
-/// Encodes a tile, whose group begins at a multiple of kGroup from the chunk's first element.
+/// Encodes a tile, whose group begins at a multiple of kBlock from the chunk's first element.
 template <class Codec, int kCount>
 __device__ __forceinline__ void round_tile(const float (&values)[kCount], Place place, storage::Dither dither,
                                            Raw<typename Codec::Element, kCount>& raw) {
-  const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kGroup));
+  const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kBlock));
 #pragma unroll
   for (int lane = 0; lane < kCount; ++lane) {
     raw.element[lane] = Codec::encode_stochastic(values[lane], shifted.at<16>(lane));
@@ -88,11 +88,11 @@ struct GroupedStream {
   __device__ __forceinline__ GroupedStream(void* stream, std::int64_t begin, std::int64_t numel)
       : codes(global<Code>(stream) + begin),
         scales(global<std::uint16_t>(static_cast<char*>(stream) + scales_at(numel)) +
-               begin / storage::kGroup) {}
+               begin / storage::kBlock) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
   /// Unsigned, so that it is a shift.
   static __device__ __forceinline__ std::uint64_t group_of(Place place) {
-    return static_cast<std::uint64_t>(place.at) / storage::kGroup;
+    return static_cast<std::uint64_t>(place.at) / storage::kBlock;
   }
 
   __device__ __forceinline__ void load(float (&values)[8], Place place, Access access) const {
@@ -120,10 +120,10 @@ struct GroupedStream {
     const std::uint16_t stored = Codec::scale(largest);
     const float scale = storage::BFloat16::decode(stored);
     Raw<Code, 8> raw;
-    packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kGroup)));
+    packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kBlock)));
     raw.store(codes + place.at, place.count, access);
     __syncwarp();  // the lanes of a group have read its scale
-    if (place.count > 0 && place.at % storage::kGroup == 0) scales[group_of(place)] = stored;
+    if (place.count > 0 && place.at % storage::kBlock == 0) scales[group_of(place)] = stored;
   }
   /// Codes are always dithered.
   __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,

@@ -43,15 +43,15 @@ class Turns {
   /// turn, and four turns cost what one did. Followers draw for themselves: what is kept from turn to turn
   /// would cost every update a quarter of its threads.
   template <int kHalves>
-  [[nodiscard]] __device__ __forceinline__ rule::GroupHalves<kHalves> halves(const rule::Draws& draws,
+  [[nodiscard]] __device__ __forceinline__ rule::BlockHalves<kHalves> halves(const rule::Draws& draws,
                                                                              std::int64_t begin,
                                                                              random::Purpose purpose) {
-    using Halves = rule::GroupHalves<kHalves>;
-    static_assert(kCount * kLanesOfGroup == storage::kGroup && kStride % storage::kGroup == 0);
+    using Halves = rule::BlockHalves<kHalves>;
+    static_assert(kCount * kLanesOfGroup == storage::kBlock && kStride % storage::kBlock == 0);
     const unsigned owner = turn_ % kLanesOfGroup;
     if (owner == 0) {
       const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfGroup * std::int64_t{kStride};
-      const Halves drawn = draws.halves<kHalves>(element / storage::kGroup, purpose);
+      const Halves drawn = draws.halves<kHalves>(element / storage::kBlock, purpose);
 #pragma unroll
       for (int w = 0; w < Halves::kWords; ++w) drawn_[w] = drawn.word[w];
     }

@@ -42,7 +42,7 @@ struct Group {
 /// Magnitudes over eight decades below 10^exponent.
 std::vector<float> group_below(int exponent, std::uint64_t key, bool with_signs) {
   std::vector<float> elements;
-  for (std::uint64_t i = 0; i < storage::kGroup; ++i) {
+  for (std::uint64_t i = 0; i < storage::kBlock; ++i) {
     const double magnitude = std::pow(10.0, exponent - 8.0 * uniform(key * 100 + i));
     const bool negative = with_signs && (mix(key * 100 + i) & 1) != 0;
     elements.push_back(static_cast<float>(negative ? -magnitude : magnitude));
@@ -182,7 +182,7 @@ TEST(Quantized8, TheMeanIsTheNumber) {
 
 TEST(Dither, EveryElementsNoiseIsUniform) {
   constexpr int kDraws = 1 << 14;
-  for (int element = 0; element < storage::kGroup; ++element) {
+  for (int element = 0; element < storage::kBlock; ++element) {
     std::vector<int> hits(16, 0);
     for (std::uint64_t draw = 0; draw < kDraws; ++draw) {
       const storage::Bits noise =
@@ -199,7 +199,7 @@ TEST(Dither, EveryElementsNoiseIsUniform) {
 TEST(Dither, AGroupsNoiseIsEven) {
   for (std::uint64_t draw = 0; draw < 1000; ++draw) {
     std::vector<storage::Bits> noise;
-    for (int i = 0; i < storage::kGroup; ++i) {
+    for (int i = 0; i < storage::kBlock; ++i) {
       noise.push_back(storage::Dither{static_cast<std::uint16_t>(mix(draw))}.at<storage::kNoiseBits>(i));
     }
     std::ranges::sort(noise);
@@ -209,7 +209,7 @@ TEST(Dither, AGroupsNoiseIsEven) {
 
 /// 2,000 steps of beta2 = 0.999 without a gradient. To the nearest, hardly anything moves.
 TEST(Nonnegative8, SecondMomentsDecay) {
-  std::vector<float> dithered(storage::kGroup), nearest(storage::kGroup);
+  std::vector<float> dithered(storage::kBlock), nearest(storage::kBlock);
   for (std::size_t i = 0; i < dithered.size(); ++i) dithered[i] = static_cast<float>(i + 1) / 32.0f;
   nearest = dithered;
   const std::vector<float> first = Group<Nonnegative8>(dithered).restored;

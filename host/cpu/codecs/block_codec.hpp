@@ -18,7 +18,7 @@ namespace onepass::cpu {
 namespace {
 
 /// Elements that pass at once: those that share a half word of random bits.
-constexpr int kBlock = storage::kGroup;
+using storage::kBlock;
 
 /// To the nearest; the other way to round is a storage::Dither.
 struct Nearest {};

@@ -47,11 +47,11 @@ constexpr int kDrawnGroups = (random::kHalves * kDrawnBlocks - (random::kHalves 
 template <int kHalves>
 class DrawnHalves {
  public:
-  static constexpr std::int64_t kRun = std::int64_t{kDrawnGroups<kHalves>} * storage::kGroup;
+  static constexpr std::int64_t kRun = std::int64_t{kDrawnGroups<kHalves>} * storage::kBlock;
 
   /// Those of `count` elements, or of kRun if that is less, from the tensor's `group` on.
   void draw(const rule::Draws& draws, std::int64_t group, std::int64_t count, random::Purpose purpose) {
-    const std::int64_t groups = (std::min(count, kRun) + storage::kGroup - 1) / storage::kGroup;
+    const std::int64_t groups = (std::min(count, kRun) + storage::kBlock - 1) / storage::kBlock;
     const int place = draws.place(group, kHalves), halves = place + static_cast<int>(groups) * kHalves;
     draw_halves(draws, draws.counter(group, purpose, kHalves),
                 (halves + random::kHalves - 1) / random::kHalves, halves_);

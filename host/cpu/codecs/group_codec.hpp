@@ -19,12 +19,12 @@ using storage::Signed8;
 
 /// Groups that are staged at a time: their scales take one division, and their random bits one draw.
 constexpr int kStagedGroups = 16;
-constexpr int kStaged = kStagedGroups * storage::kGroup;
+constexpr int kStaged = kStagedGroups * storage::kBlock;
 
 /// Elements that are in float32 at a time between a load and a store. By whole vectors a group, in registers;
 /// else what is stored in half vectors has to be long in memory when whole ones read it.
 #if defined(__AVX2__)
-constexpr int kMoved = storage::kGroup;
+constexpr int kMoved = storage::kBlock;
 #else
 constexpr int kMoved = kStaged;
 #endif
@@ -36,7 +36,7 @@ struct GroupedState {
   std::uint16_t* scales;
 
   [[nodiscard]] GroupedState from(std::int64_t group) const {
-    return {codes + group * storage::kGroup, scales + group};
+    return {codes + group * storage::kBlock, scales + group};
   }
 };
 
@@ -76,19 +76,19 @@ inline void load_grads(const typename GradCodec::Element* grad, float* __restric
 template <class Codec>
 inline void load_group(const GroupedState<Codec>& state, float* __restrict values) {
   const float scale = storage::BFloat16::decode(*state.scales);
-  for (int i = 0; i < storage::kGroup; ++i) values[i] = Codec::decode(state.codes[i], scale);
+  for (int i = 0; i < storage::kBlock; ++i) values[i] = Codec::decode(state.codes[i], scale);
 }
 
 template <class Codec>
 inline void store_group(const float* __restrict staged, storage::Dither dither, GroupedState<Codec> state) {
   std::int32_t largest = 0;  // signed, and `<`: gcc leaves the other forms of a maximum scalar
-  for (int i = 0; i < storage::kGroup; ++i) {
+  for (int i = 0; i < storage::kBlock; ++i) {
     const auto magnitude = static_cast<std::int32_t>(storage::magnitude_of(staged[i]));
     largest = largest < magnitude ? magnitude : largest;
   }
   *state.scales = Codec::scale(static_cast<storage::Bits>(largest));
   const float scale = storage::BFloat16::decode(*state.scales);
-  for (int i = 0; i < storage::kGroup; ++i) {
+  for (int i = 0; i < storage::kBlock; ++i) {
     state.codes[i] = Codec::encode(staged[i], scale, dither.at<storage::kNoiseBits>(i));
   }
 }
@@ -99,7 +99,7 @@ template <int kHalves, class Codec>
 inline void store_groups(const float* staged, int groups, const std::uint16_t* halves,
                          GroupedState<Codec> state) {
   for (int group = 0; group < groups; ++group) {
-    const int at = group * storage::kGroup;
+    const int at = group * storage::kBlock;
     store_group<Codec>(staged + at, storage::Dither{halves[kHalves * group]},
                        {state.codes + at, state.scales + group});
   }

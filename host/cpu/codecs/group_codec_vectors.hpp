@@ -21,7 +21,7 @@ using Whole = Bytes::Whole;
 using Real = Bytes::Real;
 
 /// Spans of a group.
-constexpr int kSpans = storage::kGroup / kSpan;
+constexpr int kSpans = storage::kBlock / kSpan;
 
 /// A span's numbers of 32 bits, in the order that they have in float32.
 struct Numbers {
@@ -76,7 +76,7 @@ template <class Format>
 requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
 inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
                          typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
-  for (int at = 0; at < count; at += storage::kGroup) {
+  for (int at = 0; at < count; at += storage::kBlock) {
     Whole bytes[kSpans];
     for (int i = 0; i < kSpans; ++i) {
       const auto x = Split<Bytes::kOrder>::canonical(values + at + i * kSpan);
@@ -145,13 +145,13 @@ struct Decoder<Nonnegative8> {
 template <class Codec>
 inline void load_group(const GroupedState<Codec>& state, float* __restrict values) {
   const Decoder<Codec> decoded(storage::BFloat16::decode(*state.scales));
-  for (int i = 0; i < storage::kGroup; i += kSpan) decoded(state.codes + i).store(values + i);
+  for (int i = 0; i < storage::kBlock; i += kSpan) decoded(state.codes + i).store(values + i);
 }
 
 /// What Dither adds for each element of a group.
 alignas(64) inline constexpr auto kTurns = [] {
-  std::array<storage::Bits, storage::kGroup> turns{};
-  for (int element = 0; element < storage::kGroup; ++element) {
+  std::array<storage::Bits, storage::kBlock> turns{};
+  for (int element = 0; element < storage::kBlock; ++element) {
     turns[static_cast<std::size_t>(place_of(element))] = storage::Dither::turn(element);
   }
   return turns;
@@ -215,7 +215,7 @@ inline void store_codes(const float* staged, storage::Dither dither, float inver
 /// A vector that has the largest magnitude of a group.
 inline Whole largest_of(const float* staged) {
   Whole largest = all(0);
-  for (int i = 0; i < storage::kGroup; i += Bytes::kLanes) {
+  for (int i = 0; i < storage::kBlock; i += Bytes::kLanes) {
     const Whole magnitude = Bytes::both(Bytes::load(staged + i), all(storage::kMagnitude));
     largest = i == 0 ? magnitude : Bytes::larger(largest, magnitude);
   }
@@ -245,7 +245,7 @@ inline Scales store_scales(const float* staged, int groups, std::uint16_t* scale
   result.infinite = 0;
   for (int first = 0; first < kStagedGroups; first += Bytes::kLanes) {
     Whole largest[Bytes::kLanes];
-    for (int i = 0; i < Bytes::kLanes; ++i) largest[i] = largest_of(staged + (first + i) * storage::kGroup);
+    for (int i = 0; i < Bytes::kLanes; ++i) largest[i] = largest_of(staged + (first + i) * storage::kBlock);
     const Whole stored = scales_of<Codec>(Bytes::largest_of_each(largest));
     Bytes::store_lowers(scales + first, stored, groups - first);
     const Whole scale = Bytes::up(stored);
@@ -261,14 +261,14 @@ inline void store_groups(const float* staged, int groups, const std::uint16_t* h
                          GroupedState<Codec> state) {
   const Scales scales = store_scales<Codec>(staged, groups, state.scales);
   for (int group = 0; group < groups; ++group) {
-    const int at = group * storage::kGroup;
+    const int at = group * storage::kBlock;
     const storage::Dither dither{halves[kHalves * group]};
     store_codes<Codec>(staged + at, dither, scales.inverse[group], state.codes + at);
   }
   if (__builtin_expect(scales.infinite == 0, 1)) return;
   for (int group = 0; group < groups; ++group) {
     if ((scales.infinite >> group & 1u) != 0) {
-      std::fill_n(state.codes + group * storage::kGroup, storage::kGroup, typename Codec::Code{0});
+      std::fill_n(state.codes + group * storage::kBlock, storage::kBlock, typename Codec::Code{0});
     }
   }
 }

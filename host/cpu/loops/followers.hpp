@@ -71,7 +71,7 @@ void move_ema(const step::TensorEntry& tensor, const rule::TensorStep& step, ste
     return;
   }
   DrawnHalves<rule::kEmaHalves> drawn;
-  drawn.draw(step.draws, part.begin / storage::kGroup, part.count, random::Purpose::ema);
+  drawn.draw(step.draws, part.begin / storage::kBlock, part.count, random::Purpose::ema);
   average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step.ema_weight,
           part.count);
 }

@@ -253,7 +253,7 @@ template <class Variant, class At, class Rounding, std::size_t... kState>
 ONEPASS_LANE void store_block(const float (*moved)[kBlock], const At run, std::int64_t i,
                               const Rounding rounding, std::index_sequence<kState...> /*states*/) {
   using Format = typename At::Format;
-  constexpr std::size_t kParamHalf = std::max(rule::kGroupHalves<Format, Variant>, 1) - 1;
+  constexpr std::size_t kParamHalf = std::max(rule::kBlockHalves<Format, Variant>, 1) - 1;
   ParamBlock<typename Format::Param, At::kOrder>::encode(
       moved[sizeof...(kState)], run.param + i, run.remainder_from(i), rounding.of(i, kParamHalf), run.writes);
   (...,
@@ -317,7 +317,7 @@ template <class Variant, bool kPlain, class Rule, class Streams>
 void sweep_rounded(const rule::TensorCoefficients<Rule>& k, const Streams& at) {
   constexpr std::size_t kStates = kStateCount<Variant>;
   const auto run = Run<Streams, kStates>::of(at);
-  constexpr int kHalves = rule::kGroupHalves<typename Streams::Format, Variant>;
+  constexpr int kHalves = rule::kBlockHalves<typename Streams::Format, Variant>;
   using Drawn = DrawnHalves<kHalves>;
   Drawn drawn;
   for (std::int64_t i = 0; i < at.count; i += Drawn::kRun) {

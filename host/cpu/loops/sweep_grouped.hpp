@@ -37,7 +37,7 @@ template <class Codec>
 GroupedState<Codec> grouped(void* state, std::int64_t begin, std::int64_t numel) {
   auto* const scales =
       reinterpret_cast<std::uint16_t*>(static_cast<std::byte*>(state) + step::scales_at(numel));
-  return {static_cast<typename Codec::Code*>(state) + begin, scales + begin / storage::kGroup};
+  return {static_cast<typename Codec::Code*>(state) + begin, scales + begin / storage::kBlock};
 }
 
 /// The rule, on groups that lie in float32, and the staging of what it leaves: a root that both take is
@@ -57,7 +57,7 @@ inline __attribute__((always_inline)) void move_run(const rule::TensorCoefficien
 
 /// Zeros for what is staged beyond `count` elements: it is nobody's, and has no part in a scale.
 inline void clear_beyond(int count, float* staged) {
-  const int whole = (count + storage::kGroup - 1) / storage::kGroup * storage::kGroup;
+  const int whole = (count + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
   for (int i = count; i < whole; ++i) staged[place_of(i)] = 0.0f;
   std::fill(staged + whole, staged + kStaged, 0.0f);
 }
@@ -72,9 +72,9 @@ inline __attribute__((always_inline)) void store_moved(const rule::TensorStep& s
   if constexpr (Format::kRoundsStochastically) {
     if (step.rounds_stochastically != 0) {
       for (int i = 0; i < count; ++i) {
-        const storage::Dither dither{halves[i / storage::kGroup * kHalves + kHalves - 1]};
+        const storage::Dither dither{halves[i / storage::kBlock * kHalves + kHalves - 1]};
         at.param[i] =
-            Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kGroup));
+            Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kBlock));
       }
       return;
     }
@@ -91,23 +91,23 @@ __attribute__((noinline)) void sweep_groups(const rule::TensorCoefficients<Rule>
                                             const std::uint16_t* halves, int count,
                                             std::index_sequence<kState...> indices) {
   using Format = typename Streams::Format;
-  constexpr int kGroup = storage::kGroup, kHalves = rule::kGroupHalves<Format, Variant>;
+  constexpr int kHalves = rule::kBlockHalves<Format, Variant>;
   [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStaged];
   alignas(64) float p[kStaged];
-  const int groups = (count + kGroup - 1) / kGroup;
-  for (int first = 0; first < groups * kGroup; first += kMoved) {
-    const int some = kMoved == kGroup ? kGroup : std::min(kMoved, groups * kGroup - first);
+  const int groups = (count + kBlock - 1) / kBlock;
+  for (int first = 0; first < groups * kBlock; first += kMoved) {
+    const int some = kMoved == kBlock ? kBlock : std::min(kMoved, groups * kBlock - first);
     alignas(64) float g[kMoved];
     load_params(at.param + first, Format::kHasRemainder ? at.remainder + first : nullptr, p + first, some,
                 Format{});
     load_grads(at.grad + first, g, some, typename Streams::GradCodec{});
-    for (int i = 0; i < some; i += kGroup) {
-      (..., load_group(std::get<kState>(states).from((first + i) / kGroup), staged[kState] + first + i));
+    for (int i = 0; i < some; i += kBlock) {
+      (..., load_group(std::get<kState>(states).from((first + i) / kBlock), staged[kState] + first + i));
     }
     move_run<Variant, kPlain>(k, p + first, g, some, indices, (staged[kState] + first)...);
   }
   // In a pass of its own: what waits for roots and divisions would keep the next group's operations back.
-  store_moved<kHalves>(k.step, p, at, groups * kGroup, halves);
+  store_moved<kHalves>(k.step, p, at, groups * kBlock, halves);
   (..., clear_beyond(count, staged[kState]));
   (..., store_groups<kHalves>(staged[kState], groups, halves + kState, std::get<kState>(states)));
 }
@@ -118,10 +118,10 @@ void sweep_cut_group(const rule::TensorCoefficients<Rule>& k, const Streams& at,
                      const GroupedStates<Variant>& states, const std::uint16_t* halves, int count,
                      std::index_sequence<kState...> indices) {
   using Param = typename Streams::Format::Param;
-  typename Param::Element param[storage::kGroup]{};
-  typename Param::Remainder remainder[storage::kGroup]{};
-  typename Streams::GradCodec::Element grad[storage::kGroup]{};
-  std::tuple<std::array<typename GroupCodec<Variant, kState>::Code, storage::kGroup>...> codes{};
+  typename Param::Element param[storage::kBlock]{};
+  typename Param::Remainder remainder[storage::kBlock]{};
+  typename Streams::GradCodec::Element grad[storage::kBlock]{};
+  std::tuple<std::array<typename GroupCodec<Variant, kState>::Code, storage::kBlock>...> codes{};
   std::copy_n(at.param, count, param);
   if constexpr (Streams::Format::kHasRemainder) std::copy_n(at.remainder, count, remainder);
   std::copy_n(at.grad, count, grad);
@@ -141,20 +141,20 @@ void grouped_states(const rule::TensorCoefficients<Rule>& k, const Streams& stre
                     std::index_sequence<kState...> indices) {
   const GroupedStates<Variant> states{
       grouped<GroupCodec<Variant, kState>>(streams.states[kState], streams.begin, streams.numel)...};
-  constexpr int kHalves = rule::kGroupHalves<typename Streams::Format, Variant>;
+  constexpr int kHalves = rule::kBlockHalves<typename Streams::Format, Variant>;
   using Drawn = DrawnHalves<kHalves == 0 ? 4 : kHalves>;
   [[maybe_unused]] Drawn drawn;
   for (std::int64_t i = 0, count = 0; i < streams.count; i += count) {
-    const std::int64_t group = i / storage::kGroup, left = streams.count - i;
+    const std::int64_t group = i / storage::kBlock, left = streams.count - i;
     if (kHalves != 0 && i % Drawn::kRun == 0) {
-      drawn.draw(k.step.draws, streams.begin / storage::kGroup + group, left, random::Purpose::rounding);
+      drawn.draw(k.step.draws, streams.begin / storage::kBlock + group, left, random::Purpose::rounding);
     }
-    const std::uint16_t* const mine = drawn.of(group % (Drawn::kRun / storage::kGroup));
+    const std::uint16_t* const mine = drawn.of(group % (Drawn::kRun / storage::kBlock));
     const GroupedStates<Variant> at{std::get<kState>(states).from(group)...};
-    count = left >= storage::kGroup
-                ? std::min<std::int64_t>(left / storage::kGroup * storage::kGroup, kStaged)
+    count = left >= storage::kBlock
+                ? std::min<std::int64_t>(left / storage::kBlock * storage::kBlock, kStaged)
                 : left;
-    if (count >= storage::kGroup) {
+    if (count >= storage::kBlock) {
       sweep_groups<Variant, kPlain>(k, streams.from(i), at, mine, static_cast<int>(count), indices);
     } else {
       sweep_cut_group<Variant, kPlain>(k, streams.from(i), at, mine, static_cast<int>(count), indices);

@@ -14,7 +14,7 @@ namespace onepass::rule {
 constexpr int halves_of(int streams) { return streams <= 2 ? streams : 4; }
 
 template <class Format, class Variant>
-inline constexpr int kGroupHalves = halves_of((Format::kHasLossyStates ? kStateCount<Variant> : 0) +
+inline constexpr int kBlockHalves = halves_of((Format::kHasLossyStates ? kStateCount<Variant> : 0) +
                                               (Format::kRoundsStochastically ? 1 : 0));
 
 /// The moving average of the weights is one stream.
@@ -23,7 +23,7 @@ inline constexpr int kEmaHalves = halves_of(1);
 /// A group's own halves, as they are in their words; of a single one the word is shifted, so that it is
 /// upper.
 template <int kHalves>
-struct GroupHalves {
+struct BlockHalves {
   static constexpr int kWords = (kHalves + 1) / 2;
   std::uint32_t word[kWords];
 
@@ -61,7 +61,7 @@ struct Draws {
   }
   /// Those of a group that takes kHalves. By choices: on a GPU an index would put the block into memory.
   template <int kHalves>
-  [[nodiscard]] ONEPASS_LANE GroupHalves<kHalves> halves(std::int64_t group, random::Purpose purpose) const {
+  [[nodiscard]] ONEPASS_LANE BlockHalves<kHalves> halves(std::int64_t group, random::Purpose purpose) const {
     const random::Words block = of(counter(group, purpose, kHalves));
     const int first = place(group, kHalves);
     const std::uint32_t even = (first & 4) != 0 ? block.word[2] : block.word[0];

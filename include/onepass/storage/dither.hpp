@@ -8,7 +8,7 @@
 namespace onepass::storage {
 
 /// Elements that share a half word of random bits, and a scale where they are quantised.
-inline constexpr int kGroup = 32;
+inline constexpr int kBlock = 32;
 
 /// What a group's elements are rounded with. 16 random bits turn a lattice, multiples of the golden section
 /// of the circle: each element's noise is uniform and, from step to step, independent; so each is rounded

@@ -7,7 +7,7 @@
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/dither.hpp"
 
-/// A group of kGroup elements, counted from the tensor's first, has one scale: 8.5 bits an element. Codes are
+/// A group of kBlock elements, counted from the tensor's first, has one scale: 8.5 bits an element. Codes are
 /// companded, so that small values keep more of their relative precision than evenly spaced codes leave them.
 /// As in FlashOptim (arXiv 2602.23349), but with scales of bfloat16, which has float32's range (float16 loses
 /// what is below 6e-8, the moments of gradients of 1e-7), with another curve for numbers with a sign, which

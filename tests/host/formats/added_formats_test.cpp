@@ -18,7 +18,7 @@
 namespace onepass::test {
 namespace {
 
-using storage::kGroup;
+using storage::kBlock;
 
 /// Elements after each stream that nobody may touch.
 constexpr std::size_t kGuard = 40;
@@ -41,7 +41,7 @@ struct FormatTensor {
   explicit FormatTensor(std::int64_t count)
       : numel(count), param(guarded()), remainder(guarded()), grad(guarded()) {
     for (std::size_t i = 0; i < param.size(); ++i) Param::encode(heavy_tailed(i), param[i], remainder[i]);
-    const std::size_t groups = (guarded() + kGroup - 1) / kGroup;
+    const std::size_t groups = (guarded() + kBlock - 1) / kBlock;
     const auto scales = static_cast<std::size_t>(step::scales_at(numel));
     for (auto& state : states) state.resize(scales + std::max(groups * sizeof(std::uint16_t), 4 * guarded()));
   }
@@ -71,8 +71,8 @@ class StateGroup {
   StateGroup(Tensor& tensor, std::int64_t group)
       : at_(tensor.states[kState].data()),
         scale_(at_ + step::scales_at(tensor.numel) + group * 2),
-        first_(group * kGroup),
-        count_(static_cast<int>(std::min<std::int64_t>(kGroup, tensor.numel - first_))) {}
+        first_(group * kBlock),
+        count_(static_cast<int>(std::min<std::int64_t>(kBlock, tensor.numel - first_))) {}
 
   void load(float* values) const {
     for (int i = 0; i < count_; ++i) {
@@ -145,11 +145,11 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
       (Format::kHasLossyStates ? Tensor::kStates : 0) + (Format::kRoundsStochastically ? 1 : 0);
   constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
   const bool rounds = Format::kRoundsStochastically && k.step.rounds_stochastically != 0;
-  for (std::int64_t group = 0; group * kGroup < tensor.numel; ++group) {
-    [[maybe_unused]] float states[sizeof...(kState) + 1][kGroup];
+  for (std::int64_t group = 0; group * kBlock < tensor.numel; ++group) {
+    [[maybe_unused]] float states[sizeof...(kState) + 1][kBlock];
     (..., StateGroup<Tensor, kState>(tensor, group).load(states[kState]));
-    for (int i = 0; i < kGroup && group * kGroup + i < tensor.numel; ++i) {
-      const auto at = static_cast<std::size_t>(group * kGroup + i);
+    for (int i = 0; i < kBlock && group * kBlock + i < tensor.numel; ++i) {
+      const auto at = static_cast<std::size_t>(group * kBlock + i);
       float p = Param::decode(tensor.param[at], tensor.remainder[at]);
       rule::move<typename Tensor::Variant, Format::kHasLossyStates, false>(
           k, p, Tensor::GradCodec::decode(tensor.grad[at]), states[kState][i]...);

@@ -14,7 +14,7 @@
 namespace onepass::test {
 namespace {
 
-using storage::kGroup;
+using storage::kBlock;
 
 /// The streams of one tensor in float32.
 struct Wide {
@@ -45,13 +45,13 @@ std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
 std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
   const reference::Place drawn{kSeed, reference::kRounding, static_cast<std::uint32_t>(place.step),
                                place.tensor};
-  return reference::noise(reference::half(drawn, i / kGroup * place.halves + place.stream), i % kGroup);
+  return reference::noise(reference::half(drawn, i / kBlock * place.halves + place.stream), i % kBlock);
 }
 
 template <class Codec>
 void quantise(const std::vector<float>& values, const StatePlace& place, std::vector<std::byte>& bytes) {
-  for (std::size_t begin = 0; begin < values.size(); begin += kGroup) {
-    const std::size_t end = std::min(values.size(), begin + kGroup);
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const std::size_t end = std::min(values.size(), begin + kBlock);
     float largest = 0;
     for (std::size_t i = begin; i < end; ++i) {
       const float magnitude = std::fabs(Codec::stage(values[i]));
@@ -63,7 +63,7 @@ void quantise(const std::vector<float>& values, const StatePlace& place, std::ve
                                       rounding_bits(i, place) >> (16 - storage::kNoiseBits));
       std::memcpy(bytes.data() + i, &code, sizeof code);
     }
-    std::memcpy(bytes.data() + (values.size() + 63) / 64 * 64 + begin / kGroup * sizeof stored, &stored,
+    std::memcpy(bytes.data() + (values.size() + 63) / 64 * 64 + begin / kBlock * sizeof stored, &stored,
                 sizeof stored);
   }
 }

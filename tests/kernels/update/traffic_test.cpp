@@ -31,7 +31,7 @@ std::size_t states_of(const RuleCase& rule) {
 /// counts one of them.
 double repeated_scales(const WorkStep& step) {
   if (step.format.storage.states != States::quantized8) return 0;
-  return static_cast<double>(states_of(step.rule)) * 3 * 2 / storage::kGroup;
+  return static_cast<double>(states_of(step.rule)) * 3 * 2 / storage::kBlock;
 }
 
 /// What an average or a copy reads of the parameter that the step has just stored: the master if there is

@@ -11,7 +11,7 @@
 
 namespace onepass::test {
 
-using storage::kGroup;
+using storage::kBlock;
 
 inline bool is_nonnegative(const std::string& state) { return state.find("sq") != std::string::npos; }
 
@@ -23,7 +23,7 @@ const Code* codes_of(const SavedState& state) {
 /// Of a quantised state: codes, and from the next multiple of 64 bytes on the scales.
 inline float scale_of(const SavedState& state, std::size_t numel, std::size_t i) {
   std::uint16_t scale;
-  std::memcpy(&scale, state.bytes.data() + (numel + 63) / 64 * 64 + i / kGroup * sizeof scale, sizeof scale);
+  std::memcpy(&scale, state.bytes.data() + (numel + 63) / 64 * 64 + i / kBlock * sizeof scale, sizeof scale);
   return storage::BFloat16::decode(scale);
 }
 
