@@ -2,6 +2,7 @@
 #include "machine/block.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "machine/access.hpp"
 
@@ -19,14 +20,19 @@ std::uint64_t align16(std::uint64_t bytes) { return (bytes + 15) / 16 * 16; }
 
 Block::Block(Launch& launch) : launch_(launch), lanes_(launch.block.count()) {
   const Program& program = *launch.program;
-  slots_.resize(lanes_.size() * program.slots);
+  const std::size_t slots = lanes_.size() * program.slots;
+  slots_ = program.idle_slots.take(slots);
+  const bool fresh = slots_.empty();
+  if (fresh) slots_.resize(slots);
   missing_.resize((lanes_.size() + kWarpSize - 1) / kWarpSize);
   for (std::size_t k = 0; k < lanes_.size(); ++k) {
     Lane& lane = lanes_[k];
     lane.block = this;
     lane.thread = static_cast<std::uint32_t>(k);
     // Nothing writes the slots of constants, so they stay for all blocks that run here.
-    for (const auto& [slot, value] : program.constants) slots_[k * program.slots + slot] = value;
+    if (fresh) {
+      for (const auto& [slot, value] : program.constants) slots_[k * program.slots + slot] = value;
+    }
     const std::uint64_t local = program.local_bytes + (program.calls.empty() ? 0 : kCallStackBytes);
     lane.local_memory.resize(local);
     lane.local_states.resize(local);
@@ -48,6 +54,8 @@ Block::Block(Launch& launch) : launch_(launch), lanes_(launch.block.count()) {
                  .space = Space::param,
                  .read_only = true};
 }
+
+Block::~Block() { launch_.program->idle_slots.give(std::move(slots_)); }
 
 void Block::start(std::uint64_t index) {
   index_ = index;

@@ -16,6 +16,9 @@ namespace cuda_emulator {
 class Block {
  public:
   explicit Block(Launch& launch);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
 
   void start(std::uint64_t index);
   /// Runs for about `budget` instructions; true once all threads have returned.

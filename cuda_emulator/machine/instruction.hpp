@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ptx/types.hpp"
@@ -119,6 +120,28 @@ struct Site {
 };
 
 /// A kernel or a device function.
+/// Slots of thread blocks that have ended, kept for the next launch of the same program: a block of a large
+/// kernel has some megabytes, and the operating system takes longer to hand them out than a small launch
+/// takes to run.
+class SlotPool {
+ public:
+  SlotPool() = default;
+  SlotPool(SlotPool&& other) noexcept : kept_(std::exchange(other.kept_, {})) {}
+  SlotPool& operator=(SlotPool&&) = delete;
+  ~SlotPool() { drop(); }
+
+  /// Slots that give() kept for `count` threads, constants included; empty if there are none.
+  std::vector<std::uint64_t> take(std::size_t slots);
+  /// Keeps the slots unless all pools together would hold more than kLimit bytes.
+  void give(std::vector<std::uint64_t> slots);
+
+ private:
+  static constexpr std::size_t kLimit = std::size_t{256} << 20;
+  void drop();
+
+  std::vector<std::vector<std::uint64_t>> kept_;
+};
+
 struct Program {
   std::string name;
   std::vector<Instruction> code;
@@ -138,6 +161,7 @@ struct Program {
   std::uint32_t shared_bytes_declared = 0;
   std::vector<SharedArray> shared_arrays;
   std::vector<Call> calls;
+  mutable SlotPool idle_slots;
 };
 
 /// All decoded instructions of the process, by site number.

@@ -1,6 +1,7 @@
 // process.cpp - start and end of the process: host accesses to device memory, leaks, statistics, exit code.
 #include "runtime/process.hpp"
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -35,6 +36,14 @@ void on_segmentation_fault(int signal, siginfo_t* details, void* context) {
     previous_action.sa_sigaction(signal, details, context);
   }
   // Returning runs the instruction again, now with the previous action.
+}
+
+/// A launch allocates and frees some megabytes. By default glibc returns them to the operating system each time, and
+/// the page faults of the next launch then take longer than a small kernel.
+[[gnu::constructor]] void keep_freed_memory() {
+  constexpr int kBytes = 256 << 20;
+  mallopt(M_TRIM_THRESHOLD, kBytes);
+  mallopt(M_MMAP_THRESHOLD, kBytes);
 }
 
 [[gnu::constructor]] void watch_host_accesses() {
