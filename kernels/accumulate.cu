@@ -1,4 +1,4 @@
-// accumulate.cu - gradients of micro-batches, added up in float32 until the step.
+// accumulate.cu - adds up the gradients of micro-batches in float32 until the step.
 #include "kernels/accumulate.hpp"
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// One chunk, by one block. The first micro-batch is copied: the sum need be neither read nor zeroed.
+/// Accumulates one chunk with one thread block. The first micro-batch is copied, so that the sum need be
+/// neither read nor zeroed.
 template <class Codec>
 __device__ void accumulate_as(const Table& table, Chunk chunk) {
   const Extent part = extent(table, chunk);
@@ -52,8 +53,8 @@ __device__ void accumulate_chunk(const Table& table, Chunk chunk) {
   }
 }
 
-/// Grid: strides over the chunks; block: kThreads. The last block counts, when no one reads the counts any
-/// more.
+/// Thread blocks of kThreads threads stride over the chunks; any grid size works. The last thread block to
+/// finish counts the micro-batch, because by then no other reads the counts.
 __global__ void __launch_bounds__(kThreads) accumulate_kernel(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];

@@ -1,4 +1,4 @@
-// accumulate.hpp - gradients of micro-batches, added up until the step.
+// accumulate.hpp - adds up the gradients of micro-batches until the step.
 #pragma once
 
 #include "onepass/stream.hpp"
@@ -8,11 +8,13 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Blocks of accumulate that fit on the current device at once; loads the kernel. Throws CudaError.
+/// Returns how many thread blocks of accumulate fit on the current device at once. Loads the kernel. Throws
+/// CudaError.
 int accumulate_blocks();
 
-/// Adds the incoming gradients, those that are there, to `grads`; the first after a step is copied there.
-/// Leaves zeros behind where the settings say so. One launch, asynchronous on the stream. Throws CudaError.
+/// Adds the incoming gradients that are not null to `grads`; copies the first one after a step. Overwrites
+/// the incoming gradients with zeros if the settings ask for it. One launch, asynchronous on the stream.
+/// Throws CudaError.
 void accumulate(const Table& table, int resident_blocks, Stream stream);
 
 }  // namespace onepass::kernels

@@ -1,4 +1,4 @@
-// cuda_check.hpp - every call of the CUDA runtime goes through check().
+// cuda_check.hpp - check(), through which every call of the CUDA runtime goes.
 #pragma once
 
 #include <cuda_runtime_api.h>

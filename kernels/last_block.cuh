@@ -1,12 +1,13 @@
-// last_block.cuh - how the blocks of one launch agree on which of them is the last.
+// last_block.cuh - finds out which thread block of a launch is the last to finish.
 #pragma once
 
 #include <cstdint>
 
 namespace onepass::kernels {
 
-/// True in one block of the grid, the last that asks, in every thread of it; what the other blocks wrote
-/// before is then visible. `count` is 0 before the launch and after it.
+/// Returns true in every thread of the last thread block of the grid that calls this, and false in all
+/// others. All writes of the other thread blocks before their call are then visible. `count` must be 0 before
+/// the launch and is 0 again after it.
 __device__ inline bool is_last_block(std::uint32_t& count) {
   __shared__ bool last;
   __threadfence();

@@ -1,5 +1,4 @@
-// launch.cuh - the only place that launches a kernel, and the only one that decides how many blocks there
-// are.
+// launch.cuh - the only place that launches kernels and decides how many thread blocks a launch has.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -11,14 +10,15 @@
 
 namespace onepass::kernels {
 
-/// Grid, block and stream of a launch. No kernel of this library uses dynamic shared memory.
+/// Thread blocks, threads of each, and CUDA stream of a launch. No kernel of this library uses dynamic shared
+/// memory.
 struct LaunchConfig {
   unsigned blocks;
   unsigned threads;
   cudaStream_t stream;
 };
 
-/// Launches and checks. Asynchronous on config.stream.
+/// Launches the kernel and checks that the launch succeeded. Asynchronous on config.stream.
 template <class... Param>
 void launch(void (*kernel)(Param...), const LaunchConfig& config, const Param&... args) {
   cudaLaunchConfig_t cuda_config{};
@@ -28,8 +28,8 @@ void launch(void (*kernel)(Param...), const LaunchConfig& config, const Param&..
   check(cudaLaunchKernelEx(&cuda_config, kernel, args...), "cudaLaunchKernelEx");
 }
 
-/// How many blocks of the kernel the current device holds at once. Loads the kernel, so that a step that is
-/// captured need not.
+/// Returns how many thread blocks of the kernel the current device holds at once. Loads the kernel, so that a
+/// step under capture need not.
 template <class... Param>
 int resident_blocks(void (*kernel)(Param...), int threads) {
   int device = 0;
@@ -43,7 +43,8 @@ int resident_blocks(void (*kernel)(Param...), int threads) {
   return processors * std::max(blocks_each, 1);
 }
 
-/// Blocks for `work` independent pieces, at most `most`; a kernel strides over what is left. Never 0.
+/// Returns the number of thread blocks for `work` independent units: one each, but at most `most` and at
+/// least 1. With fewer thread blocks than units, the kernel strides.
 inline unsigned blocks_for(std::int64_t work, std::int64_t most) {
   return static_cast<unsigned>(std::clamp<std::int64_t>(work, 1, std::max<std::int64_t>(most, 1)));
 }

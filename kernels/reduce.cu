@@ -1,4 +1,4 @@
-// reduce.cu - one read of all gradients or parameters, and what it adds up to.
+// reduce.cu - reads all gradients or parameters once and reduces them to norms, finiteness or the penalty.
 #include "kernels/reduce.hpp"
 
 #include <algorithm>
@@ -19,11 +19,12 @@ constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 static_assert(kSlots == kWarp * kLanes);
 
-using Counter = unsigned long long;  // what the atomics of CUDA take
+using Counter = unsigned long long;  // the 64-bit type of CUDA's atomics
 
 __device__ __forceinline__ Counter* counter(std::uint64_t* word) { return reinterpret_cast<Counter*>(word); }
 
-/// Adds one leaf, by one lane. Integers: the order of the lanes changes nothing.
+/// Adds one leaf; one lane of the warp calls this. It only adds integers, so the order of the lanes does not
+/// matter.
 template <Measure kMeasure>
 __device__ void deposit(Reduction& into, double leaf) {
   if (leaf != leaf) {
@@ -38,7 +39,7 @@ __device__ void deposit(Reduction& into, double leaf) {
   }
 }
 
-/// A leaf of one tensor: `count` elements at `from`, of which the first is element `index` of its piece.
+/// A leaf of one tensor: `count` elements at `from`. The first one is element `index` of its piece.
 template <class Codec>
 struct Leaf {
   const typename Codec::Element* from;
@@ -51,7 +52,7 @@ struct Leaf {
   }
 };
 
-/// By one warp; every lane gets the result.
+/// Reduces a leaf with one warp. Every lane gets the result.
 template <class Codec, Measure kMeasure>
 __device__ double reduce_leaf(const Term<kMeasure>& term, const Leaf<Codec>& leaf, int lane) {
   const Access access = widest(leaf.from);
@@ -71,7 +72,7 @@ __device__ double reduce_leaf(const Term<kMeasure>& term, const Leaf<Codec>& lea
   return sum;
 }
 
-/// Remembers the first element of the leaf that is not finite. Reads the leaf again: this is rare.
+/// Records the first element of the leaf that is not finite. Reads the leaf a second time, which is rare.
 template <class Codec>
 __device__ void find_nonfinite(const Leaf<Codec>& leaf, std::uint64_t piece, int lane, Reduction& into) {
   for (std::int64_t i = lane; i < leaf.count; i += kWarp) {
@@ -86,7 +87,7 @@ __device__ void clear(Reduction& reduction) {
   __syncthreads();
 }
 
-/// Adds a block's part to the whole.
+/// Adds the result of one thread block to the total.
 __device__ void merge(Reduction& into, Reduction& part) {
   __syncthreads();
   const int thread = static_cast<int>(threadIdx.x);
@@ -103,7 +104,7 @@ __device__ void merge(Reduction& into, Reduction& part) {
   }
 }
 
-/// A leaf to be reduced.
+/// A leaf to reduce, and the lane of the calling thread.
 struct Work {
   LeafPlace leaf;
   int lane;
@@ -143,7 +144,7 @@ __device__ void reduce_one(const Table& table, const Work& work, Reduction& into
   }
 }
 
-/// The warps of all blocks stride over the leaves, in the order of leaf_at().
+/// Reduces all leaves: the warps of all thread blocks stride over them in the order of leaf_at().
 template <Measure kMeasure>
 __device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) {
   constexpr int kWarps = kThreads / kWarp;
@@ -155,8 +156,8 @@ __device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) 
   }
 }
 
-/// Grid: any number of blocks; block: kThreads. What is measured is asked of the table when it runs, so that
-/// a captured graph follows changed settings.
+/// Thread blocks of kThreads threads; any grid size works. The kernel reads from the table what to measure,
+/// so that a captured graph follows changed settings.
 __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
   if (settings.measures == 0) return;
@@ -172,7 +173,7 @@ __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table 
   merge(table.control->gradients, block);
 }
 
-/// As above.
+/// Thread blocks of kThreads threads; any grid size works.
 __global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);

@@ -1,4 +1,4 @@
-// reduce.hpp - measures of all gradients or parameters: norms, finiteness, the penalty.
+// reduce.hpp - reductions over all gradients or parameters: norms, finiteness, the penalty.
 #pragma once
 
 #include "onepass/stream.hpp"
@@ -8,14 +8,17 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Blocks of a reduction that fit on the current device at once; loads the kernels. Throws CudaError.
+/// Returns how many thread blocks of a reduction fit on the current device at once. Loads the kernels. Throws
+/// CudaError.
 int reduce_blocks();
 
-/// Adds what the table's settings ask for, of every gradient that is there, to its control's `gradients`;
-/// nothing if they do not measure. One launch, asynchronous on the stream. Throws CudaError.
+/// Adds the measure that the table's settings name, over every gradient that is not null, to `gradients` in
+/// the table's control. Adds nothing if the settings ask for no measure. One launch, asynchronous on the
+/// stream. Throws CudaError.
 void reduce_gradients(const Table& table, int resident_blocks, Stream stream);
 
-/// The same with Measure::penalty, of every parameter, to `penalty`, which holds Reduction::none() before.
+/// Adds Measure::penalty over every parameter to `penalty` in the table's control, which must hold
+/// Reduction::none(). One launch, asynchronous on the stream. Throws CudaError.
 void reduce_penalty(const Table& table, int resident_blocks, Stream stream);
 
 }  // namespace onepass::kernels

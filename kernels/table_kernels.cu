@@ -15,15 +15,15 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// Just under the 4 KiB that the arguments of any launch may take.
+/// 4,000 bytes: just under the 4 KiB that the arguments of a launch may take.
 constexpr int kPatchWords = 500;
 
 struct Patch {
   std::uint64_t words[kPatchWords];
 };
 
-/// Grid: strides over the chunks; block: kThreads. Writes each gradient element once; a zero is
-/// the same in both 16-bit types.
+/// Thread blocks of kThreads threads stride over the chunks; any grid size works. Writes each gradient
+/// element once. Zero has the same bits in both 16-bit types.
 __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) {
   void* const* const grads = callers_gradients(table);
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) 
   }
 }
 
-/// One block, striding. Patch stays in the argument space.
+/// One thread block of kThreads threads strides over the words. The patch stays in the argument space.
 __global__ void __launch_bounds__(kThreads)
     write_words_kernel(std::uint64_t* const to, const __grid_constant__ Patch patch, const int count) {
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) to[i] = patch.words[i];

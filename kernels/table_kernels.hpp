@@ -1,4 +1,4 @@
-// table_kernels.hpp - small kernels on the table itself, whatever the rule.
+// table_kernels.hpp - small kernels on the table itself, the same for every rule.
 #pragma once
 
 #include <cstddef>
@@ -11,15 +11,16 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Blocks of zero_grad that fit on the current device at once; loads the kernels. Throws CudaError.
+/// Returns how many thread blocks of zero_grad fit on the current device at once. Loads the kernels. Throws
+/// CudaError.
 int zero_grad_blocks();
 
-/// Writes zeros to every gradient that is there. One launch, asynchronous on the stream. Throws CudaError.
+/// Writes zeros to every gradient that is not null. One launch, asynchronous on the stream. Throws CudaError.
 void zero_grad(const Table& table, int resident_blocks, Stream stream);
 
-/// Writes bytes, a multiple of 8, to device memory aligned to 8. They travel in the launch's own arguments,
-/// so nothing is waited for, the caller's memory is free at once, and a captured graph keeps them. One launch
-/// for about 4,000 bytes. Throws CudaError.
+/// Writes a multiple of 8 bytes to device memory aligned to 8. The bytes travel in the launch's arguments:
+/// the call does not wait, the caller may reuse its memory at once, and a captured graph keeps them. One
+/// launch for every 4,000 bytes. Throws CudaError.
 void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream);
 
 }  // namespace onepass::kernels

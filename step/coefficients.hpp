@@ -15,7 +15,8 @@
 
 namespace onepass::step {
 
-/// What OneCycleLR and CyclicLR drive: momentum, or Adam's beta1. False where a rule has neither.
+/// Sets the hyperparameter that OneCycleLR and CyclicLR drive: momentum, or Adam's beta1. Returns false if
+/// the rule has neither.
 template <class Rule>
 ONEPASS_LANE bool drive_momentum(Rule& rule, double momentum) {
   if constexpr (requires { rule.momentum; }) {
@@ -29,7 +30,8 @@ ONEPASS_LANE bool drive_momentum(Rule& rule, double momentum) {
   }
 }
 
-/// A rule with the rates that its group's schedule has for this step.
+/// Returns the tensor's rule with the learning rate and momentum that its group's schedule sets for this
+/// step.
 template <class Rule>
 ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   Rule rule = rule_of<Rule>(table, tensor);
@@ -43,7 +45,8 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   return rule;
 }
 
-/// The random bits of this step; the high bits of the step count go into the key.
+/// Returns the key and counter from which the tensor draws random bits in this step. The high 32 bits of the
+/// step count go into the key, the low ones into the counter.
 ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
   const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
   return {.key = position.key(),
@@ -52,7 +55,8 @@ ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor)
           .tensor = tensor.number};
 }
 
-/// For the step that the tensor's count says.
+/// Forms the part of a tensor's coefficients that does not depend on the rule. The tensor's step count must
+/// already include this step.
 ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
   const StoreSettings& settings = table.control->settings.store;
   return {.draws = draws_of(table, table.tensors[tensor]),
@@ -62,7 +66,7 @@ ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tenso
           .zero_grad = zeroes_gradient(table, tensor)};
 }
 
-/// For the step that the tensor's count says.
+/// Writes all coefficients of a tensor. The tensor's step count must already include this step.
 template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Rule rule = scheduled<Rule>(table, tensor);

@@ -1,4 +1,4 @@
-// control.hpp - what a step knows besides its tensors, in the memory of the device that steps.
+// control.hpp - an optimizer's settings and progress, in the memory of the device that runs its steps.
 #pragma once
 
 #include <cstdint>
@@ -7,55 +7,57 @@
 
 namespace onepass::step {
 
-/// What becomes of numbers after the rules; as the optimizer was made.
+/// How a step stores its results after the rule has run. Fixed when the optimizer is created.
 struct StoreSettings {
-  std::uint64_t seed;                   ///< Of stochastic rounding.
-  double ema_decay;                     ///< Where a tensor has a moving average.
+  std::uint64_t seed;                   ///< Seed of the random bits for stochastic rounding.
+  double ema_decay;                     ///< Decay of the moving average, for tensors that have one.
   std::uint32_t warms_up_ema;           ///< EMA::warmup
-  std::uint32_t rounds_stochastically;  ///< 1: 16-bit parameters without a master.
+  std::uint32_t rounds_stochastically;  ///< 1: 16-bit parameters without a master round stochastically.
 };
 
-/// What becomes of gradients before the rules see them; patched by the host in the order of a stream.
+/// How a step treats gradients before the rule sees them. The host patches these in the order of a CUDA
+/// stream.
 struct Settings {
-  double max_norm;         ///< Infinite: no clipping by norm.
+  double max_norm;         ///< Infinity turns clipping by norm off.
   double norm_eps;         ///< Added to the norm before max_norm is divided by it.
-  float max_value;         ///< Infinite: no clipping by value.
-  Measure norm;            ///< What a norm launch before the step measures.
-  std::uint32_t measures;  ///< 1 if there is one.
-  std::uint32_t skips;     ///< 1: a gradient that is not finite turns the step into nothing.
-  std::uint32_t latches;   ///< 1: and is remembered for check().
-  std::uint32_t zeroes;    ///< 1: the update leaves zeros where it found the gradients.
+  float max_value;         ///< Infinity turns clipping by value off.
+  Measure norm;            ///< The measure that the norm launch before the step takes.
+  std::uint32_t measures;  ///< 1: a norm launch precedes the step.
+  std::uint32_t skips;     ///< 1: a gradient element that is not finite makes the step change nothing.
+  std::uint32_t latches;   ///< 1: the first such element is also kept for check().
+  std::uint32_t zeroes;    ///< 1: the update overwrites the gradients with zeros.
   StoreSettings store;
-  const float* found_inf;   ///< Nonzero when a step runs: it changes nothing. May be null.
-  const float* grad_scale;  ///< The caller's loss scale, divided out. May be null.
-  double growth_factor;     ///< Of the loss scaler.
+  const float* found_inf;   ///< If nonzero when a step runs, the step changes nothing. May be null.
+  const float* grad_scale;  ///< The caller's loss scale; gradients are divided by it. May be null.
+  double growth_factor;     ///< Factor by which the loss scaler grows.
   double backoff_factor;
   std::int64_t growth_interval;  ///< 0: no loss scaler.
 };
 
-/// What the loss is multiplied by, and how long it has been.
+/// The factor that the loss is multiplied by, and how long it has been in use.
 struct LossScale {
   std::int64_t growth_tracker;  ///< Steps since the scale last changed.
   float value;
   std::uint32_t reserved;
 };
 
-/// What steps count and remember; written on the device.
+/// Counters and results of steps; the device writes them.
 struct Progress {
-  std::int64_t steps;  ///< Taken, skipped ones not counted: where a schedule stands.
+  std::int64_t steps;  ///< Steps taken, without skipped ones. Schedules are evaluated at this number.
   std::int64_t skipped;
-  std::int64_t micro_batches;  ///< Accumulated since the last step.
-  double grad_norm;            ///< Of the last step that measured it, before clipping.
-  std::uint64_t nonfinite;     ///< The first element that was not finite, until check() asks; or kNowhere.
+  std::int64_t micro_batches;  ///< Micro-batches accumulated since the last step.
+  double grad_norm;            ///< Norm in the last step that measured it, before clipping.
+  std::uint64_t nonfinite;     ///< First element that was not finite since the last check(), or kNowhere.
   LossScale loss_scale;
 };
 
+/// Everything that steps read and write besides tables of tensors.
 struct Control {
   Settings settings;
   Progress progress;
-  Reduction gradients;  ///< Filled by the norm launch, emptied by prepare.
+  Reduction gradients;  ///< The norm launch adds to it; prepare empties it.
   Reduction penalty;
-  std::uint32_t blocks_done;  ///< Of prepare or accumulate; the last one concludes.
+  std::uint32_t blocks_done;  ///< Thread blocks of prepare or accumulate that are done; the last concludes.
   std::uint32_t reserved;
 };
 static_assert(sizeof(Settings) % 8 == 0 && sizeof(Progress) % 8 == 0);

@@ -1,4 +1,4 @@
-// decide_step.hpp - what a step decides once for all tensors, and which tensors take part.
+// decide_step.hpp - decides once per step whether and how tensors are updated, and which tensors take part.
 #pragma once
 
 #include <cstdint>
@@ -9,22 +9,24 @@
 
 namespace onepass::step {
 
-/// What a step does, the same for every tensor.
+/// The decisions of one step that hold for every tensor.
 struct StepPlan {
-  bool skips;   ///< Nothing moves; the step is counted as skipped.
-  bool waits;   ///< Nothing moves and nothing is counted: no micro-batch has been accumulated.
-  double norm;  ///< Of the gradients as the caller meant them, unscaled; 0 if it was not measured.
+  bool skips;   ///< The step updates nothing and counts as skipped.
+  bool waits;   ///< The step updates and counts nothing, because no micro-batch has been accumulated.
+  double norm;  ///< Norm of the gradients after unscaling; 0 if it was not measured.
   rule::GradientScale scale;
 };
 
-/// What a norm is measured of: the sums where gradients are accumulated, but only of tensors that had one
-/// since the last step; what lies in the others is of a step long past.
+/// Returns the gradient whose norm is measured, or null for a tensor without one. With accumulation that is
+/// the sum, and only of tensors that received a gradient since the last step: other sums are left over from
+/// an earlier step.
 ONEPASS_LANE void* measured_gradient(const Table& table, std::int64_t tensor) {
   if (table.incoming != nullptr && table.accumulated[tensor] == 0) return nullptr;
   return table.grads[tensor];
 }
 
-/// How much smaller the gradients become so that their norm is at most max_norm; NaN if the norm is NaN.
+/// Returns the factor, at most 1, that brings the norm of the gradients down to max_norm; NaN if the norm is
+/// NaN.
 ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
   if (norm <= settings.max_norm && settings.norm_eps == 0.0) return 1.0;
   if (settings.max_norm > 0x1p1023) return 1.0;
@@ -32,7 +34,8 @@ ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
   return coefficient > 1.0 ? 1.0 : coefficient;
 }
 
-/// Decided from what lies in memory when the step runs. Changes nothing: every block of prepare asks.
+/// Decides from the contents of memory when the step runs. Changes nothing, because every thread block of
+/// prepare calls it.
 ONEPASS_LANE StepPlan plan_step(const Table& table) {
   const Settings& settings = table.control->settings;
   const Progress& progress = table.control->progress;
@@ -48,7 +51,7 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
     const double measured = value_of(gradients, settings.norm);
     plan.norm = unscale * (settings.norm == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
     plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
-    // A loss scale so small that its inverse is no float32 leaves no gradient finite.
+    // If the loss scale is so small that its inverse overflows float32, no unscaled gradient is finite.
     const bool finite = gradients.first_nonfinite == kNowhere && unscale <= double{__FLT_MAX__};
     plan.skips = settings.skips != 0 && !finite;
   }
@@ -57,8 +60,8 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   return plan;
 }
 
-/// As torch.amp.GradScaler: back off after a step that was skipped, grow after growth_interval that were not,
-/// unless the scale would overflow.
+/// Works like torch.amp.GradScaler: the scale backs off after a skipped step and grows after growth_interval
+/// steps without a skip, unless it would overflow.
 ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, LossScale& scale) {
   if (settings.growth_interval == 0) return;
   if (skipped) {
@@ -71,7 +74,7 @@ ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, Loss
   }
 }
 
-/// Counts the step. By one thread, when every tensor is prepared.
+/// Counts the step. Exactly one thread calls this, after every tensor is prepared.
 ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   Control& control = *table.control;
   Progress& progress = control.progress;
@@ -85,7 +88,8 @@ ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   progress.micro_batches = 0;
 }
 
-/// Counts a micro-batch, when every gradient has been added: one thread of `threads`.
+/// Counts a micro-batch after every gradient has been added. Each of `threads` threads calls this once and
+/// counts its share of the tensors.
 ONEPASS_LANE void count_micro_batch(const Table& table, std::int64_t thread, std::int64_t threads) {
   for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
     if (table.incoming[t] != nullptr) ++table.accumulated[t];
@@ -93,7 +97,8 @@ ONEPASS_LANE void count_micro_batch(const Table& table, std::int64_t thread, std
   if (thread == 0) ++table.control->progress.micro_batches;
 }
 
-/// Whether a tensor takes part in the step. Forgets what was accumulated: the next micro-batch begins anew.
+/// Returns whether a tensor takes part in the step. Also marks its sum of gradients as used, so that the next
+/// micro-batch overwrites it.
 ONEPASS_LANE bool takes_part(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   bool has_gradient = table.grads[tensor] != nullptr;
   if (table.incoming != nullptr) {
@@ -103,11 +108,12 @@ ONEPASS_LANE bool takes_part(const Table& table, const StepPlan& plan, std::int6
   return has_gradient && !plan.skips && !plan.waits;
 }
 
-/// Whether the update leaves zeros where it finds the tensor's gradient.
+/// Returns whether the update overwrites the tensor's gradient with zeros.
 ONEPASS_LANE bool zeroes_gradient(const Table& table, std::int64_t tensor) {
   return table.control->settings.zeroes != 0 && table.incoming == nullptr && table.grads[tensor] != nullptr;
 }
 
+/// Marks a tensor as not taking part in this step. Its gradient may still be zeroed.
 ONEPASS_LANE void leave_out(const Table& table, std::int64_t tensor) {
   step_of(table, tensor).active = false;
   step_of(table, tensor).zero_grad = zeroes_gradient(table, tensor);

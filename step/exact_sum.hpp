@@ -7,25 +7,27 @@
 
 namespace onepass::step {
 
-/// A nonnegative fixed-point number, wide enough for any sum of squares of float32 (Kulisch's accumulator):
-/// bit 0 weighs 2^-298, the square of the smallest denormal. Integers add up to the same whatever the order,
-/// so neither threads, grid, packing nor chunks can change a bit. Each limb weighs 2^32 of the one before and
-/// keeps 31 bits for carries: 2^31 additions fit, which are 2^41 elements.
+/// A nonnegative fixed-point number, wide enough for any sum of squares of float32 (Kulisch's accumulator).
+/// Bit 0 weighs 2^-298, the square of the smallest denormal. Integer addition gives the same sum in every
+/// order, so the number of threads, the grid, the packing and the chunk size cannot change a bit of it. Each
+/// limb weighs 2^32 times the one before it and keeps 31 bits for carries, so 2^31 additions fit; that is
+/// 2^41 elements.
 struct ExactSum {
   static constexpr int kLimbs = 20;
   static constexpr int kLowest = -298;
-  static constexpr double kLimit = 0x1p270;  ///< What is added lies below; 1,024 squares of float32 do.
+  static constexpr double kLimit = 0x1p270;  ///< Addends must be smaller; 1,024 squares of float32 are.
 
   std::uint64_t limbs[kLimbs];
 };
 
-/// What one double adds to three neighbouring limbs.
+/// The parts that one double adds to three neighbouring limbs.
 struct LimbParts {
   int first;
   std::uint64_t part[3];
 };
 
-/// `x` lies in [0, kLimit). What lies below 2^-298 is cut off; squares of float32 have no bit there.
+/// Splits `x`, which lies in [0, kLimit), into limbs. Bits below 2^-298 are cut off; squares of float32 have
+/// none there.
 ONEPASS_LANE LimbParts split(double x) {
   const auto bits = __builtin_bit_cast(std::uint64_t, x);
   const int exponent = static_cast<int>(bits >> 52);
@@ -42,8 +44,8 @@ ONEPASS_LANE LimbParts split(double x) {
   return {position / 32, {low & 0xffffffffu, (low >> 32) + (high & 0xffffffffu), high >> 32}};
 }
 
-/// The sum, rounded a few times in a fixed order: within 2^-51 of it. The four highest digits of 32 bits are
-/// enough.
+/// Returns the sum as a double, with a relative error of at most 2^-51: it is rounded a few times, in a fixed
+/// order. The four highest nonzero digits of 32 bits are enough for that.
 ONEPASS_LANE double rounded(const ExactSum& sum) {
   std::uint64_t carry = 0;
   double high[4] = {};

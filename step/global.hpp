@@ -1,12 +1,13 @@
-// global.hpp - pointers that were read from memory, declared to point to device memory.
+// global.hpp - tells nvcc that a pointer read from memory points to global memory.
 #pragma once
 
 #include "onepass/arithmetic/lane.hpp"
 
 namespace onepass::step {
 
-/// Saying that it is global memory spares a generic access: the compiler cannot know it of a pointer that it
-/// reads from memory. Nothing on the host.
+/// Returns the pointer. In device code it also declares that the pointer points to global memory: nvcc cannot
+/// know that of a pointer read from memory and would otherwise emit slower generic accesses. Does nothing on
+/// the host.
 template <class Pointer>
 ONEPASS_LANE Pointer declared_global(Pointer pointer) {
 #ifdef __CUDA_ARCH__

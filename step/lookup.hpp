@@ -1,4 +1,4 @@
-// lookup.hpp - where in the tables a tensor has its gradient, its coefficients and its rule.
+// lookup.hpp - finds a tensor's gradient, coefficients and rule in the tables.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 
 namespace onepass::step {
 
+/// Returns the elements of a chunk of the update, or of a piece of a reduction if `chunk_size` is
+/// kReduceChunk.
 ONEPASS_LANE Extent extent_of(const Table& table, Chunk chunk, std::int64_t chunk_size) {
   const std::int64_t begin = chunk.index * chunk_size;
   const std::int64_t left = table.tensors[chunk.tensor].numel - begin;
@@ -18,7 +20,7 @@ ONEPASS_LANE Extent extent(const Table& table, Chunk chunk) {
   return extent_of(table, chunk, table.chunk_size);
 }
 
-/// Where the caller's backward pass writes.
+/// Returns the gradients that the caller's backward pass writes, one pointer per tensor.
 ONEPASS_LANE void* const* callers_gradients(const Table& table) {
   return table.incoming != nullptr ? table.incoming : table.grads;
 }
@@ -28,7 +30,7 @@ ONEPASS_LANE rule::TensorCoefficients<Rule>* coefficients(const Table& table) {
   return static_cast<rule::TensorCoefficients<Rule>*>(table.coefficients);
 }
 
-/// What lies at the beginning of a tensor's coefficients, whatever the rule.
+/// Returns the first member of a tensor's coefficients, which is the same for every rule.
 ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) {
   return *reinterpret_cast<rule::TensorStep*>(static_cast<char*>(table.coefficients) +
                                               tensor * table.coefficient_bytes);

@@ -1,4 +1,4 @@
-// random_jobs.hpp - what a launch, or a CPU loop, that draws random bits is told: plain data for both.
+// random_jobs.hpp - the arguments of launches and CPU loops that draw random bits: plain data for both.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace onepass::step {
 
-/// A run of elements of a logical tensor: [first, first + count).
+/// Elements [first, first + count) of a logical tensor.
 struct Run {
   std::int64_t first;
   std::int64_t count;
 };
 
-/// Elements of `run`, drawn from a distribution; out points to the first. Any kind but orthogonal.
+/// Draws the elements of `run` from a distribution of any kind but orthogonal. `out` points to the first one.
 struct FillJob {
   initializers::Distribution distribution;
   std::uint64_t seed;
@@ -24,7 +24,7 @@ struct FillJob {
   float* out;
 };
 
-/// Elements of `run` through dropout; the pointers point to the first. residual may be null.
+/// Applies dropout to the elements of `run`. The pointers point to the first one; residual may be null.
 struct DropoutJob {
   regularizers::DropoutCoefficients coefficients;
   const RandomPosition* state;

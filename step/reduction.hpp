@@ -1,4 +1,4 @@
-// reduction.hpp - what is summed over all tensors: the order of it, and where it is kept.
+// reduction.hpp - sums over all tensors: what is summed, in which order, and where the result is kept.
 #pragma once
 
 #include <cstdint>
@@ -8,54 +8,55 @@
 
 namespace onepass::step {
 
-/// The measures of a gradient, and of the parameters.
+/// The quantity that a reduction computes, from the gradients or from the parameters.
 enum class Measure : std::uint32_t {
   sum_of_magnitudes,  ///< L1 norm.
   sum_of_squares,     ///< L2 norm, before the root.
   largest,            ///< Infinity norm.
-  penalty,            ///< 0.5 * l2 * p^2 + l1 * |p| of each parameter.
+  penalty,            ///< Sum of 0.5 * l2 * p^2 + l1 * |p| over the parameters.
 };
 
-/// A leaf is reduced in double, in a tree that depends on nothing but the element's index within it: element
-/// i goes into slot i mod kSlots, in order; four neighbouring slots fold as (0 + 1) + (2 + 3); the 32 sums
-/// that remain fold in halves. Leaves start at multiples of kLeaf from their tensor's first element, and are
-/// added exactly, so that the whole depends on no order at all.
+/// A leaf is kLeaf consecutive elements, starting at a multiple of kLeaf from the tensor's first element. It
+/// is reduced in double, in a tree that depends only on an element's index i within the leaf. First each of
+/// the kSlots slots adds the elements with i mod kSlots equal to its number, in order. Then four neighbouring
+/// slots fold as (0 + 1) + (2 + 3). The 32 sums that remain fold in halves. Leaves are added exactly
+/// (exact_sum.hpp), so the total does not depend on their order.
 inline constexpr int kLeaf = 1024;
 inline constexpr int kSlots = 128;
 
-/// Elements of one piece of a reduction, whatever the chunks of the update are.
+/// Number of elements in a piece of a reduction. It does not depend on the chunk size of the update.
 inline constexpr std::int64_t kReduceChunk = 4 * kLeaf;
 
-/// Where a leaf begins in its piece.
+/// The first element of a leaf: element `begin` of piece `piece`.
 struct LeafPlace {
   std::int64_t piece;
   std::int64_t begin;
 };
 inline constexpr std::int64_t kLeavesOfPiece = kReduceChunk / kLeaf;
 
-/// The leaf that comes `turn`-th. Warps that stride over the turns work on neighbouring leaves and go from
-/// the last piece to the first together: so what the update begins with was read last and is still in the
-/// cache.
+/// Returns the leaf that is reduced `turn`-th. The order runs from the last piece to the first, and warps
+/// that stride over the turns work on neighbouring leaves. The elements that the update begins with are thus
+/// read last and are still in the cache.
 ONEPASS_LANE LeafPlace leaf_at(std::int64_t turn, std::int64_t pieces) {
   const std::int64_t leaf = pieces * kLeavesOfPiece - 1 - turn;
   return {leaf / kLeavesOfPiece, leaf % kLeavesOfPiece * kLeaf};
 }
 
-/// A piece and an element in it, as one number that grows with both; the least is the first element that is
-/// not finite.
+/// Stands for "no element" where an element is given as piece * kReduceChunk + its index in the piece. Such
+/// numbers order elements, so the first element that is not finite is a minimum.
 inline constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
 
-/// The L2 and L1 penalty of a group's parameters, for reporting the loss.
+/// Coefficients of the L2 and L1 penalty on a group's parameters, for reporting the loss.
 struct Penalty {
   double half_l2;  ///< Half the coupled weight decay.
   double l1;
 };
 
-/// The result, in the memory of the device. Starts as Reduction::none().
+/// The result of a reduction, in the memory of the device. Starts as Reduction::none().
 struct Reduction {
   ExactSum sum;
-  std::uint64_t largest;          ///< Bits of a double, not negative: they order as numbers do.
-  std::uint64_t infinite, nan;    ///< 1 where an infinity or a NaN was met.
+  std::uint64_t largest;          ///< Bits of a nonnegative double: as integers they order as the doubles do.
+  std::uint64_t infinite, nan;    ///< 1 if a leaf was infinite, or NaN.
   std::uint64_t first_nonfinite;  ///< piece * kReduceChunk + element, or kNowhere.
 
   static ONEPASS_LANE Reduction none() {
@@ -65,7 +66,7 @@ struct Reduction {
   }
 };
 
-/// Adds what another thread has found.
+/// Adds another thread's result.
 ONEPASS_LANE void add(Reduction& whole, const Reduction& part) {
   for (int i = 0; i < ExactSum::kLimbs; ++i) whole.sum.limbs[i] += part.sum.limbs[i];
   if (part.largest > whole.largest) whole.largest = part.largest;
@@ -74,8 +75,8 @@ ONEPASS_LANE void add(Reduction& whole, const Reduction& part) {
   whole.nan |= part.nan;
 }
 
-/// What a step or the host wants to know of it: a sum or the largest magnitude; NaN or infinite where an
-/// element was.
+/// Returns the measured sum or largest magnitude: NaN if an element was NaN, else infinity if one was
+/// infinite.
 ONEPASS_LANE double value_of(const Reduction& reduction, Measure measure) {
   if (reduction.nan != 0) return __builtin_nan("");
   if (reduction.infinite != 0) return __builtin_huge_val();
@@ -83,10 +84,10 @@ ONEPASS_LANE double value_of(const Reduction& reduction, Measure measure) {
   return rounded(reduction.sum);
 }
 
-/// How one element joins its slot, for each measure.
+/// The arithmetic of a measure: how an element joins its slot, and how two slots fold into one.
 template <Measure kMeasure>
 struct Term {
-  Penalty penalty;  ///< Of the tensor's group.
+  Penalty penalty;  ///< Penalty of the tensor's group; only Measure::penalty reads it.
 
   [[nodiscard]] ONEPASS_LANE double join(double slot, float element) const {
     const double x = static_cast<double>(element);

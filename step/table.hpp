@@ -1,4 +1,4 @@
-// table.hpp - the tables that a step reads, in the memory of the device that steps.
+// table.hpp - the tables that a step reads, in the memory of the device that runs it.
 #pragma once
 
 #include <cstddef>
@@ -13,59 +13,61 @@ namespace onepass::step {
 
 inline constexpr std::size_t kMaxStates = 4;
 
-/// One tensor: where its numbers are. Element types are its format's, so pointers are untyped here. A
-/// quantised state is numel codes, and from scales_at(numel) on a scale for each group.
+/// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
+/// the element types. A quantised state consists of numel codes and, from byte scales_at(numel) on, one scale
+/// per block of 32 elements.
 struct TensorEntry {
   void* param;
-  void* remainder;  ///< What the parameter lacks of its master; null in formats without.
+  void* remainder;  ///< The rest of the parameter's master; null in formats without one.
   void* states[kMaxStates];
-  void* ema;   ///< Moving average of the parameter; null without.
-  void* copy;  ///< The caller's 16-bit copy of a float32 parameter; null without.
+  void* ema;   ///< Moving average of the parameter; null if there is none.
+  void* copy;  ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
   std::int64_t numel;
   std::int64_t first;    ///< Offset of the first element in the logical tensor, for random bits.
-  std::uint32_t number;  ///< Of the logical tensor, for random bits.
+  std::uint32_t number;  ///< Number of the logical tensor, for random bits.
   std::uint32_t group;
   DType param_type;
-  DType grad_type;      ///< As the step reads it.
-  DType incoming_type;  ///< As the caller's backward pass writes it.
+  DType grad_type;      ///< Type of the gradient that the step reads.
+  DType incoming_type;  ///< Type of the gradient that the caller's backward pass writes.
   std::uint8_t format;  ///< Index into storage::Formats.
   DType ema_type;
   DType copy_type;
   std::uint16_t reserved;
 
-  /// Whether anything else is written from the parameter that a step has moved.
+  /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
 static_assert(sizeof(TensorEntry) == 96);
 
-/// Where the scales of a quantised state begin, in bytes.
+/// Returns the offset of a quantised state's scales, in bytes.
 ONEPASS_LANE std::int64_t scales_at(std::int64_t numel) { return (numel + 63) / 64 * 64; }
 
-/// One piece of work: elements [index * chunk_size, (index + 1) * chunk_size) of a tensor, cut at its end.
-/// Chunks start at fixed multiples from the tensor's first element, never at an address.
+/// One unit of work: elements [index * chunk_size, (index + 1) * chunk_size) of a tensor, cut off at its end.
+/// Chunks are counted from the tensor's first element, whatever its address.
 struct Chunk {
   std::uint32_t tensor;
   std::uint32_t index;
 };
 
-/// The whole model. Built when parameters are registered; gradients, rules and settings are patched in place.
+/// All tensors of an optimizer. Built when parameters are registered; the host later patches gradients, rules
+/// and settings in place.
 struct Table {
   const TensorEntry* tensors;
-  void* const* grads;     ///< One a tensor; null leaves the tensor out. Apart from `tensors`: they change.
-  void* const* incoming;  ///< Gradients of a micro-batch, to be accumulated into `grads`; null without.
+  void* const* grads;     ///< One per tensor; null leaves it out. Not in TensorEntry, because they change.
+  void* const* incoming;  ///< Gradients to accumulate into `grads`; null without accumulation.
   const Chunk* chunks;
-  const Chunk* pieces;  ///< As chunks, of kReduceChunk elements.
+  const Chunk* pieces;  ///< Like chunks, but of kReduceChunk elements.
   std::int64_t tensor_count;
   std::int64_t chunk_count;
   std::int64_t chunk_size;
   std::int64_t piece_count;
-  const void* rules;                ///< Rule, one a group.
-  const Penalty* penalties;         ///< One a group.
-  const schedule::View* schedules;  ///< One a group; without pieces where there is none.
-  std::int64_t* steps;              ///< Steps taken, one a tensor.
-  std::int64_t* accumulated;  ///< Micro-batches in `grads`, one a tensor, where gradients are accumulated.
-  void* coefficients;         ///< TensorCoefficients<Rule>, one a tensor.
-  std::int64_t coefficient_bytes;  ///< Of each.
+  const void* rules;                ///< One Rule per group.
+  const Penalty* penalties;         ///< One per group.
+  const schedule::View* schedules;  ///< One per group; empty for a group without a schedule.
+  std::int64_t* steps;              ///< Number of steps taken, one per tensor.
+  std::int64_t* accumulated;        ///< Number of micro-batches summed in `grads`, one per tensor.
+  void* coefficients;               ///< One TensorCoefficients<Rule> per tensor.
+  std::int64_t coefficient_bytes;   ///< Size of one of them.
   Control* control;
 };
 

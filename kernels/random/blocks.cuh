@@ -1,5 +1,5 @@
-// blocks.cuh - the elements of one Philox block: kLanes neighbours that start at a multiple of kLanes in the
-// logical tensor, some of which may lie outside of the run that a launch works on.
+// blocks.cuh - the elements of one Philox draw: kLanes neighbours that start at a multiple of kLanes in the
+// logical tensor. Some of them may lie outside the elements that a launch works on.
 #pragma once
 
 #include <cstdint>
@@ -11,19 +11,19 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// As global(), for what a launch only reads.
+/// Like global(), for memory that a launch only reads.
 template <class Element>
 __device__ __forceinline__ const Element* global_input(const Element* pointer) {
   __builtin_assume(__isGlobal(pointer));
   return pointer;
 }
 
-/// One block of a run. `at` is the place of its first element in the run; below 0 where the run starts
-/// within.
+/// The elements of one draw. `at` is the index of the first one in the run, negative if the run starts inside
+/// the draw.
 struct Tile {
   std::int64_t block;
   std::int64_t at;
-  int begin, end;  ///< The lanes that belong to the run.
+  int begin, end;  ///< Lanes that belong to the run.
 
   static __device__ __forceinline__ Tile of(const Run& run, std::int64_t block) {
     const std::int64_t at = kLanes * block - run.first;
@@ -33,7 +33,7 @@ struct Tile {
   [[nodiscard]] __device__ __forceinline__ bool whole() const { return begin == 0 && end == kLanes; }
 };
 
-/// Blocks that share an element with the run.
+/// The draws that share an element with a run.
 struct BlockRange {
   std::int64_t first;
   std::int64_t count;
@@ -44,8 +44,8 @@ inline BlockRange blocks_of(const Run& run) {
   return {first, (run.first + run.count - 1) / kLanes - first + 1};
 }
 
-/// 16 bytes of global memory at once. Beside a masked store of the same elements nvcc splits a plain
-/// assignment into four.
+/// Stores 16 bytes to global memory at once. A plain assignment would not do: nvcc splits it into four stores
+/// if a masked store of the same elements stands beside it.
 __device__ __forceinline__ void store_sixteen(void* to, uint4 words) {
   asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
                :
@@ -53,14 +53,15 @@ __device__ __forceinline__ void store_sixteen(void* to, uint4 words) {
                : "memory");
 }
 
-/// Whether a run's blocks are aligned to 16 bytes in the stream that starts with it. The same for all of
-/// them, since the elements of a block take 16 bytes.
+/// Returns whether the draws are aligned to 16 bytes in a stream that starts with the run. All of them are or
+/// none is, because the elements of a draw take 16 bytes.
 template <class Element>
 __device__ __forceinline__ bool is_wide(const Element* stream, const Run& run) {
   return widest(stream - run.first % kLanes) == Access::sixteen;
 }
 
-/// The tile's elements of a stream that starts with the run, decoded; lanes outside are zero.
+/// Loads and decodes the tile's elements of a stream that starts with the run. Lanes outside the run are
+/// zero.
 template <class Codec, bool kWide>
 __device__ __forceinline__ void load(float (&values)[kLanes], const typename Codec::Element* stream,
                                      const Tile& tile) {
@@ -75,7 +76,7 @@ __device__ __forceinline__ void load(float (&values)[kLanes], const typename Cod
   }
 }
 
-/// Encodes and writes those that belong to the run.
+/// Encodes and stores the lanes that belong to the run.
 template <class Codec, bool kWide>
 __device__ __forceinline__ void store(typename Codec::Element* stream, const float (&values)[kLanes],
                                       const Tile& tile) {

@@ -17,7 +17,7 @@ using Codec = storage::Float32;
 
 constexpr int kThreads = 256;
 
-/// Blocks of kThreads threads for so many Philox blocks, at most `resident`.
+/// Returns the number of thread blocks for so many draws, one per thread; at most `resident`.
 unsigned grid_for(std::int64_t philox_blocks, int resident) {
   return blocks_for((philox_blocks + kThreads - 1) / kThreads, resident);
 }
@@ -30,8 +30,9 @@ __device__ __forceinline__ std::int64_t threads_in_grid() {
   return static_cast<std::int64_t>(gridDim.x) * kThreads;
 }
 
-/// kWide: the stream's blocks are aligned to 16 bytes, so nothing need be asked, and a copy of the loop moves
-/// them whole. In one loop the compiler would take both ways for one, and write element by element.
+/// Fills the elements of the thread's draws. kWide: the draws are aligned to 16 bytes in the stream, so this
+/// copy of the loop stores them whole. If one loop did both, the compiler would merge the two ways into
+/// stores of single elements.
 template <DistributionKind kKind, bool kWide>
 __device__ __forceinline__ void fill_blocks(const FillJob& job, Codec::Element* out, BlockRange blocks) {
   for (std::int64_t b = thread_in_grid(); b < blocks.count; b += threads_in_grid()) {
@@ -54,8 +55,8 @@ __device__ __forceinline__ void fill_as(const FillJob& job, BlockRange blocks) {
   }
 }
 
-/// Grid: any number of blocks, which stride over the Philox blocks of the run; block: kThreads, a Philox
-/// block each. No shared memory, no atomics. Writes each element once, reads nothing.
+/// Thread blocks of kThreads threads; any grid size works. The threads stride over the draws of the run, one
+/// draw at a time. Uses no shared memory and no atomics. Writes each element once and reads none.
 __global__ void __launch_bounds__(kThreads)
     fill_kernel(const __grid_constant__ FillJob job, const BlockRange blocks) {
   switch (job.distribution.kind) {
@@ -72,7 +73,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// The streams of a launch, in global memory.
+/// The streams of a dropout launch, in global memory.
 struct DropoutStreams {
   Codec::Element* out;
   const Codec::Element* in;
@@ -103,8 +104,8 @@ __device__ __forceinline__ void drop_blocks(const DropoutJob& job, const Dropout
   }
 }
 
-/// Grid and block as fill_kernel. Reads seed and offset, and each element of in and residual once; writes
-/// each of out once, after it is read, so that out may be one of them.
+/// Launched like fill_kernel. Reads seed and offset, and each element of `in` and `residual` once. Writes
+/// each element of `out` once, after reading its inputs, so `out` may be `in` or `residual`.
 template <bool kResidual>
 __global__ void __launch_bounds__(kThreads)
     dropout_kernel(const __grid_constant__ DropoutJob job, const BlockRange blocks) {
@@ -118,10 +119,10 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// One thread.
+/// Launched with one thread.
 __global__ void __launch_bounds__(1) advance_kernel(RandomPosition* const state) { ++state->offset; }
 
-/// One thread; the numbers travel in the launch's arguments.
+/// Launched with one thread. Seed and offset travel in the launch's arguments.
 __global__ void __launch_bounds__(1)
     write_kernel(RandomPosition* const state, const RandomPosition position) {
   *state = position;

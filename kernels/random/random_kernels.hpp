@@ -1,4 +1,4 @@
-// random_kernels.hpp - the kernels that draw random bits, as the host sees them.
+// random_kernels.hpp - the host's interface to the kernels that draw random bits.
 #pragma once
 
 #include "onepass/stream.hpp"
@@ -8,17 +8,22 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Fills. One launch on the current device, asynchronous on the stream. Throws CudaError.
+/// Fills elements from a distribution. One launch on the current device, asynchronous on the stream. Throws
+/// CudaError.
 void fill(const FillJob& job, Stream stream);
 
-/// Blocks of dropout that fit on the current device at once; loads the kernels below. Throws CudaError.
+/// Returns how many thread blocks of dropout fit on the current device at once. Loads the kernels of the
+/// functions below. Throws CudaError.
 int dropout_blocks();
 
-/// One launch of at most `resident_blocks`, asynchronous on the stream. Throws CudaError.
+/// Applies dropout. One launch of at most `resident_blocks` thread blocks, asynchronous on the stream. Throws
+/// CudaError.
 void dropout(const DropoutJob& job, int resident_blocks, Stream stream);
 
-/// Adds 1 to the offset; writes both. One launch each, asynchronous on the stream. Throws CudaError.
+/// Adds 1 to the offset. One launch, asynchronous on the stream. Throws CudaError.
 void advance(RandomPosition* state, Stream stream);
+
+/// Writes seed and offset. One launch, asynchronous on the stream. Throws CudaError.
 void write(RandomPosition* state, RandomPosition position, Stream stream);
 
 }  // namespace onepass::kernels

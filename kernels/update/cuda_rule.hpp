@@ -1,4 +1,4 @@
-// cuda_rule.hpp - the seam between host/ and the kernels of a rule: plain C++ on both sides.
+// cuda_rule.hpp - the interface between host/ and the kernels of a rule; plain C++ on both sides.
 #pragma once
 
 #include <array>
@@ -11,21 +11,21 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// The update of one variant and format on CUDA, for the current device.
+/// The launch functions of one kernel of a rule, for the current device.
 struct CudaUpdate {
-  /// Blocks that fit on the device at once; loads the kernel. Throws CudaError.
+  /// Returns how many thread blocks fit on the device at once. Loads the kernel. Throws CudaError.
   int (*resident_blocks)() = nullptr;
-  /// One launch over the table's chunks, asynchronous on the stream. Throws CudaError.
+  /// Launches once over the table's chunks, asynchronously on the stream. Throws CudaError.
   void (*launch)(const Table& table, int resident_blocks, Stream stream) = nullptr;
 };
 
 /// One variant of a rule on CUDA.
 struct CudaVariant {
-  CudaUpdate prepare;  ///< Over the tensors.
+  CudaUpdate prepare;  ///< Launches over the tensors, not the chunks.
   std::array<CudaUpdate, storage::kFormatCount> updates;
 };
 
-/// The variants of a rule, in the order of Rule::Variants. Specialised in one small .cu for each rule.
+/// Returns the variants of a rule, in the order of Rule::Variants. One small .cu per rule specialises it.
 template <class Rule>
 const CudaVariant* cuda_variants();
 

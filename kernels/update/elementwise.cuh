@@ -1,4 +1,4 @@
-// elementwise.cuh - the update kernel: load, move, store, for every tensor of one format.
+// elementwise.cuh - the update kernel: loads, updates and stores every tensor of one format.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,9 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Threads of a block, and how many blocks a processor is to have room for. 0 leaves that to ptxas, which
-/// aims at many, and spills where eight elements and their states are in flight.
+/// Threads of a thread block, and the number of thread blocks that must fit on a multiprocessor. 0 leaves the
+/// number to ptxas. ptxas aims at many, and would spill registers in the formats that keep eight elements and
+/// their states in flight.
 template <class Format>
 inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
 template <class Format>
@@ -24,13 +25,14 @@ inline constexpr int kBlocks = Format::kAllFloat32  ? 0
                                : Format::kQuantized ? 3
                                                     : 2;
 
-/// A state's stream, found by its number among the bases of Streams: std::tuple is for the host.
+/// The stream of a state. Streams derives from one Numbered per state and finds it by its number; std::tuple
+/// works on the host only.
 template <class Stream, std::size_t kState>
 struct Numbered {
   Stream state;
 };
 
-/// One chunk's streams, from its first element on.
+/// The streams of one chunk, starting at its first element.
 template <class Format, class Variant, class Indices>
 struct Streams;
 
@@ -62,7 +64,8 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     (..., Base<kState>::state.load(tile.state[kState], place, access<kState>(wide)));
   }
 
-  /// All but the gradient. `place` counts from the chunk's first element, which is the tensor's `begin`.
+  /// Stores all streams but the gradient. `place` counts from the chunk's first element, which is element
+  /// `begin` of the tensor.
   __device__ __forceinline__ void store(const rule::TensorStep& step, const TileOf& tile, Place place,
                                         bool wide, std::int64_t begin, TurnsOf& turns) const {
     if constexpr (Format::kRoundsStochastically) {
@@ -111,8 +114,9 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
 template <class Format, class Variant>
 using StreamsOf = Streams<Format, Variant, std::make_index_sequence<kStateCount<Variant>>>;
 
-/// The turns of one chunk that are still to do. kSimple: those of whole warps only, where every stream is
-/// aligned to 16 bytes and what stands around the rule is plain, so that nothing need be asked.
+/// Does the remaining turns of a chunk. kSimple: does only turns in which the whole warp has whole tiles. All
+/// streams must then be aligned to 16 bytes and the coefficients must satisfy Around::is_plain(), so that the
+/// loop needs no checks.
 template <class Format, class Variant, bool kSimple, class Rule>
 __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
                                       const StreamsOf<Format, Variant>& streams, Extent part,
@@ -126,11 +130,11 @@ __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
   }
 }
 
-/// One step of Rule on every chunk of the table, all of which are of one format. Grid: any number of blocks,
-/// which stride over the chunks; block: kThreads. No shared memory, no barrier, no atomics; an
-/// element belongs to a thread by its index in the chunk, so the result depends on nothing but the numbers.
-/// Reads p, g and each state once, writes p and each state once, moves an average of p and writes a copy of
-/// it where a tensor has them, and zeros over g where that is asked for.
+/// Applies one step of Rule to every chunk of the table; all chunks have the same format. Thread blocks of
+/// kThreads threads stride over the chunks; any grid size works. Uses no shared memory, no barrier and no
+/// atomics. An element's index in its chunk determines its thread, so the result depends only on the input.
+/// Reads p, g and each state once and writes p and each state once. For tensors that have a moving average or
+/// a copy of p, it also updates the average and writes the copy. Overwrites g with zeros if asked to.
 template <class Rule, class Variant, class Format>
 __global__ void __launch_bounds__(kThreads<Format>, kBlocks<Format>) elementwise(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
@@ -147,7 +151,7 @@ __global__ void __launch_bounds__(kThreads<Format>, kBlocks<Format>) elementwise
     }
     if (k.step.active && tensor.has_followers())
       Followers<Format, kThreads<Format>>{tensor, k.step, part}.follow();
-    // Each thread writes where it has read itself.
+    // Each thread overwrites only elements that it has read itself, so no barrier is needed.
     if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(part.count);
   }
 }

@@ -1,4 +1,4 @@
-// followers.cuh - what follows a parameter: its moving average and its 16-bit copy, after each chunk.
+// followers.cuh - updates a parameter's moving average and 16-bit copy, after each chunk.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,15 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Part of a tensor that one block has just moved. Each thread reads the parameters that it has stored
-/// itself, from the cache: kept in registers until here, they would cost the update its occupancy.
+/// The moving average and the copy of a chunk that one thread block has just updated. Each thread reads the
+/// parameters that it has stored itself back from the cache. To keep them in registers until here would lower
+/// the occupancy of the update.
 template <class Format, int kBlock>
 struct Followers {
   static constexpr int kCount = kTile<Format>;
   using Values = float[kCount];
 
-  TensorEntry tensor;  ///< Copied: what is read through the table is read again after every store.
+  TensorEntry tensor;  ///< A copy: the compiler would reload a member of the table after every store.
   const rule::TensorStep& step;
   Extent part;
 

@@ -1,4 +1,4 @@
-// instantiate.cuh - makes the CudaVariants of a rule; included by one small .cu for each rule.
+// instantiate.cuh - makes the CudaVariants of a rule. One small .cu per rule includes it.
 #pragma once
 
 #include <array>

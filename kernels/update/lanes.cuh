@@ -1,4 +1,5 @@
-// lanes.cuh - a few neighbouring elements of one stream, moved with the widest access its pointer allows.
+// lanes.cuh - loads and stores a few neighbouring elements of a stream with the widest access that its
+// pointer allows.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +12,25 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// What one thread moves at a time: 16 bytes of float32.
+/// Number of float32 elements that one thread moves at a time: 16 bytes.
 inline constexpr int kLanes = 4;
 
-/// An untyped pointer of the table, as elements of device memory.
+/// Converts an untyped pointer of the table to elements in global memory.
 template <class Element>
 __device__ __forceinline__ Element* global(void* pointer) {
   return static_cast<Element*>(declared_global(pointer));
 }
 
-/// Bytes of one access to a stream.
+/// Width of one access to a stream: a single element, 8 bytes or 16 bytes.
 enum class Access { scalar, eight, sixteen };
 
+/// Returns the widest access that the address is aligned to.
 __device__ __forceinline__ Access widest(const void* address) {
   const auto bits = reinterpret_cast<std::uintptr_t>(address);
   return bits % 16 == 0 ? Access::sixteen : bits % 8 == 0 ? Access::eight : Access::scalar;
 }
 
+/// Copies kCount elements as Words.
 template <int kCount, class Word, class Element>
 __device__ __forceinline__ void copy_words(Element* to, const Element* from) {
   constexpr int kWords = kCount * sizeof(Element) / sizeof(Word);
@@ -35,7 +38,7 @@ __device__ __forceinline__ void copy_words(Element* to, const Element* from) {
   for (int w = 0; w < kWords; ++w) reinterpret_cast<Word*>(to)[w] = reinterpret_cast<const Word*>(from)[w];
 }
 
-/// Moves `count` elements, kCount where the whole tile is there; lanes past count are not touched.
+/// Copies `count` elements; `count` is kCount for a whole tile. Lanes from `count` on are not touched.
 template <int kCount, class Element>
 __device__ __forceinline__ void copy_lanes(Element* to, const Element* from, int count, Access access) {
   constexpr int kBytes = kCount * sizeof(Element);
@@ -51,23 +54,23 @@ __device__ __forceinline__ void copy_lanes(Element* to, const Element* from, int
   }
 }
 
-/// Neighbouring elements of one stream, as they lie in memory.
+/// Neighbouring elements of one stream, encoded as in memory.
 template <class Element, int kCount>
 struct Raw {
   alignas(16) Element element[kCount];
 
-  /// Lanes past `count` are zero.
+  /// Loads `count` elements. Lanes from `count` on are zero.
   __device__ __forceinline__ void load(const Element* from, int count, Access access) {
 #pragma unroll
     for (int lane = 0; lane < kCount; ++lane) element[lane] = Element{};
-    // Said again here: in a long function the compiler loses what was said where the pointer was read.
+    // Declared again: in a long function nvcc forgets what was declared where the pointer was read.
     copy_lanes<kCount>(element, declared_global(from), count, access);
   }
   __device__ __forceinline__ void store(Element* to, int count, Access access) const {
     copy_lanes<kCount>(declared_global(to), element, count, access);
   }
 
-  /// The elements as they lie in registers.
+  /// Number of 32-bit registers that the elements take.
   static constexpr int kWords = kCount * sizeof(Element) / sizeof(std::uint32_t);
   __device__ __forceinline__ void to_words(std::uint32_t (&words)[kWords]) const {
     __builtin_memcpy(words, element, sizeof(element));
@@ -77,13 +80,13 @@ struct Raw {
   }
 };
 
-/// The float of an element of bfloat16, of the two in its word. Taken out of the word first, as a short, it
-/// would cost three instructions instead of one.
+/// Returns the float32 bits of one of the two bfloat16 elements in a word. This takes one instruction; to
+/// extract the element as a short first would take three.
 __device__ __forceinline__ storage::Bits bfloat16_bits(std::uint32_t word, int element) {
   return element % 2 == 0 ? word << 16 : word & 0xffff0000u;
 }
 
-/// kCount elements, decoded; lanes past `count` are zero.
+/// Loads and decodes `count` elements. Lanes from `count` on are zero.
 template <class Codec, int kCount>
 __device__ __forceinline__ void load(float (&values)[kCount], const typename Codec::Element* from, int count,
                                      Access access) {
@@ -101,7 +104,7 @@ __device__ __forceinline__ void load(float (&values)[kCount], const typename Cod
   }
 }
 
-/// Encodes and writes the first `count` of kCount elements.
+/// Encodes kCount elements and stores the first `count` of them.
 template <class Codec, int kCount>
 __device__ __forceinline__ void store(typename Codec::Element* to, const float (&values)[kCount], int count,
                                       Access access) {
@@ -117,7 +120,7 @@ __device__ __forceinline__ void store_zeros(typename Codec::Element* to, int cou
   store<Codec>(to, zeros, count, access);
 }
 
-/// `count` zeros, by one block of kBlock threads, of which each writes tiles of kCount.
+/// Writes `count` zeros with one thread block of kBlock threads. Each thread writes tiles of kCount elements.
 template <class Codec, int kBlock, int kCount = kLanes>
 __device__ __forceinline__ void zero_run(typename Codec::Element* to, std::int64_t count) {
   const Access access = widest(to);

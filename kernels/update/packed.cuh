@@ -1,4 +1,4 @@
-// packed.cuh - the codecs of small elements, on the 32-bit words that several of them lie in.
+// packed.cuh - codecs of small elements that work on 32-bit words of several elements.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +9,19 @@
 #include "onepass/storage/quantized8.hpp"
 #include "onepass/storage/remainder8.hpp"
 
-/// The same numbers, bit for bit, as the codecs of onepass/storage/, which say what they mean. There an
-/// element is on its own, which a CPU's vectors like; here a thread has words of them, and to take each out
-/// of its word and to put it back cost as much as its arithmetic.
+/// These functions give the same results, bit for bit, as the codecs of onepass/storage/, which document the
+/// encodings. Those work on one element at a time, which suits the vector units of a CPU. A GPU thread has
+/// words of several elements, and to extract each element and put it back would cost as much as its
+/// arithmetic.
 namespace onepass::kernels::packed {
 
 using storage::Bits;
 using storage::bits_of;
 using storage::float_of;
 
-/// Byte b of the result is the byte of {a, b} that the selector's digit b says; 8 more: its sign, eight
-/// times. __byte_perm() knows no signs.
+/// Selects four bytes of {a, b}, in which a has the bytes 0 to 3 and b the bytes 4 to 7. The i-th hexadecimal
+/// digit of kSelector, counted from the lowest, chooses byte i of the result: digit d in 0 to 7 copies byte
+/// d; digit 8 + d copies the sign bit of byte d to all eight bits. __byte_perm() cannot copy signs.
 template <unsigned kSelector>
 __device__ __forceinline__ Bits permute(Bits a, Bits b) {
   Bits result;
@@ -27,14 +29,15 @@ __device__ __forceinline__ Bits permute(Bits a, Bits b) {
   return result;
 }
 
-/// One byte of each, the same one.
+/// Returns byte kByte of a, b, c and d, in this order from the lowest byte.
 template <unsigned kByte>
 __device__ __forceinline__ Bits gather(Bits a, Bits b, Bits c, Bits d) {
   constexpr unsigned kPair = (kByte + 4) << 4 | kByte;
   return permute<0x5410>(permute<kPair>(a, b), permute<kPair>(c, d));
 }
 
-/// Four codes in a word. Scale: what a group's scale comes to before its elements are looked at.
+/// Decodes one and encodes four codes in a word. Codes::Scale holds what depends on a block's scale alone, so
+/// that it is computed once per tile.
 template <class Codec>
 struct Codes;
 
@@ -46,6 +49,8 @@ struct Codes<storage::Signed8> {
     float step;
     __device__ __forceinline__ explicit Scale(float scale) : step(scale * Codec::kStep) {}
   };
+  /// The selector extends the sign of the code in byte e = kElement % 4 to 32 bits. For e = 2 it is 0x1111 *
+  /// 10 - 8 = 0xaaa2: the lowest byte of the result is byte 2, the three others are its sign (8 + 2).
   template <int kElement>
   static __device__ __forceinline__ float decode(Bits word, Scale scale) {
     const auto whole = static_cast<std::int32_t>(permute<0x1111u * (kElement % 4 + 8) - 8>(word, 0));
@@ -55,7 +60,8 @@ struct Codes<storage::Signed8> {
                     (static_cast<Bits>(whole) & storage::kSign));
   }
 
-  /// A code in the upper byte, without its sign.
+  /// Returns a word with the magnitude of the code in its highest byte. kRest subtracts the bits of 1 and
+  /// adds half a step of the noise; it shares no bit with the noise, so `|` adds the two.
   static __device__ __forceinline__ Bits magnitude(float x, float inverse, Bits random) {
     constexpr int kUp = 24 - Codec::kShift;
     constexpr Bits kNoise = ((1u << storage::kNoiseBits) - 1) << (Codec::kFine + kUp);
@@ -71,7 +77,8 @@ struct Codes<storage::Signed8> {
     for (int lane = 0; lane < 4; ++lane) each[lane] = magnitude(x[lane], inverse, dither.from(lane).upper());
     const Bits magnitudes = gather<3>(each[0], each[1], each[2], each[3]);
     const Bits signs = gather<3>(bits_of(x[0]), bits_of(x[1]), bits_of(x[2]), bits_of(x[3])) & 0x80808080u;
-    // Below zero: the complement and 1, in 7 bits, so that -0 carries into its own sign.
+    // Negates the negative codes in all four bytes at once: complements 7 bits, adds 1, sets the sign. For -0
+    // the addition carries into the sign bit, so that the code becomes 0; no carry leaves a byte.
     const Bits ones = signs >> 7;
     return (((magnitudes ^ (signs - ones)) + ones) ^ signs) & mask;
   }
@@ -81,13 +88,16 @@ template <>
 struct Codes<storage::Nonnegative8> {
   using Codec = storage::Nonnegative8;
 
-  /// 2^23 + code is a float whose last byte is the code. The product and the difference are rounded once, as
-  /// code * step is. A root's scale is 2^64 at most.
+  /// The float 2^23 + code has the code in its lowest byte, and fma(2^23 + code, step, -2^23 * step) is
+  /// rounded once, as code * step is. The offset cannot overflow, because the scale of a root is at most
+  /// 2^64.
   struct Scale {
     float step, offset;
     __device__ __forceinline__ explicit Scale(float scale)
         : step(scale * Codec::kStep), offset(step * -Codec::kWholes) {}
   };
+  /// The selector makes the float 2^23 + code: the code in the lowest byte, the bytes 0, 0 and 0x4b of
+  /// Codec::kWhole above it.
   template <int kElement>
   static __device__ __forceinline__ float decode(Bits word, Scale scale) {
     const float shifted = float_of(permute<0x7440u + kElement % 4>(word, Codec::kWhole));
@@ -112,10 +122,12 @@ struct Codes<storage::Nonnegative8> {
   }
 };
 
-/// A parameter and its remainder: two elements in a word, and four remainders.
+/// Decodes and encodes parameters with remainders of 8 bits. A word has two elements or four remainders.
 struct Remainder8 {
   using Codec = storage::BFloat16Remainder8;
 
+  /// The selector makes 256 times the remainder as a signed number. For byte 2 it is 0xaa24: byte 0 is byte
+  /// 4, which is 0; byte 1 is the remainder; the upper two are its sign (8 + 2).
   template <int kElement>
   static __device__ __forceinline__ float decode(Bits elements, Bits remainders) {
     constexpr unsigned kByte = kElement % 4;
@@ -124,7 +136,8 @@ struct Remainder8 {
     return float_of(((bits ^ rounded) & storage::kSign) != 0 ? rounded : bits);
   }
 
-  /// The 24 bits, above 8 that do not count.
+  /// Rounds x to the 24 bits that are stored. They are the upper 24 bits of the result; the lower 8 are
+  /// unused.
   static __device__ __forceinline__ Bits whole(float x) {
     const Bits bits = bits_of(x);
     const Bits rounded = bits + 0x7fu + (bits >> 8 & 1u);
@@ -156,7 +169,7 @@ __device__ __forceinline__ void decode(float (&values)[8], const Raw<typename Co
   decode<Codec>(values, raw, scale, Lanes{});
 }
 
-/// Of what Codec has staged. `dither`: of the first one.
+/// Encodes numbers that Codec::stage() has returned. `dither` belongs to the first of them.
 template <class Codec>
 __device__ __forceinline__ void encode(const float (&staged)[8], Raw<typename Codec::Code, 8>& raw,
                                        float scale, storage::Dither dither) {

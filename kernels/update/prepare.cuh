@@ -1,4 +1,4 @@
-// prepare.cuh - the small kernel before the update: decides the step, counts it, forms the coefficients.
+// prepare.cuh - the small kernel before the update: plans the step, counts it and forms the coefficients.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,10 @@ using namespace step;
 
 inline constexpr int kPrepareThreads = 128;
 
-/// One thread a tensor, striding. Each block decides for itself what the step does, from what no block
-/// changes; the last one to finish writes down what was decided. Some hundred double-precision operations a
-/// tensor where a schedule is attached, else a few; one block on a processor is all that this needs.
+/// Each thread prepares one tensor at a time, striding over the tensors; any grid size works. Each thread
+/// block plans the step itself, from memory that no thread block changes before the last one to finish
+/// records the result. A tensor takes some hundred double-precision operations if its group has a schedule,
+/// else a few, so one thread block per multiprocessor is enough.
 template <class Rule>
 __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table) {
   __shared__ StepPlan plan;

@@ -1,4 +1,4 @@
-// streams.cuh - the streams of one chunk, loaded and stored a tile at a time, whatever their codecs.
+// streams.cuh - the streams of one chunk, which load and store a tile at a time, for every codec.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Elements of a thread's tile: 16 bytes of the narrowest stream that has 2 bytes, or of float32.
+/// Number of elements in a tile: 16 bytes of float32, or of the 16-bit streams if there are any.
 template <class Format>
 inline constexpr int kTile = Format::kAllFloat32 ? 4 : 8;
 
-/// The elements of a tile, as the rule sees them.
+/// The elements of a tile, decoded for the rule.
 template <class Format, int kStates>
 struct Tile {
   static constexpr int kCount = kTile<Format>;
@@ -27,19 +27,20 @@ struct Tile {
   float state[kStates > 0 ? kStates : 1][kCount];
 };
 
-/// A tile's place in its chunk.
+/// Position of a tile in its chunk.
 struct Place {
-  std::int64_t at;  ///< Of its first element, from the chunk's.
-  int count;        ///< Elements that are there; the lanes after them are masked.
+  std::int64_t at;  ///< Index of the tile's first element in the chunk.
+  int count;        ///< Number of elements in the tile; lanes from `count` on are masked.
 };
 
-/// The noise of a group's stream.
+/// Returns the noise for one stream of a block: the one that half kHalf of the block's draw belongs to.
 template <int kHalf, int kHalves>
 __device__ __forceinline__ storage::Dither dither_of(const rule::BlockHalves<kHalves>& halves) {
   return storage::Dither::of_upper(halves.template upper<kHalf>());
 }
 
-/// Encodes a tile, whose group begins at a multiple of kBlock from the chunk's first element.
+/// Encodes a tile with stochastic rounding. The dither belongs to the block that the tile lies in; blocks
+/// start at multiples of storage::kBlock from the chunk's first element.
 template <class Codec, int kCount>
 __device__ __forceinline__ void round_tile(const float (&values)[kCount], Place place, storage::Dither dither,
                                            Raw<typename Codec::Element, kCount>& raw) {
@@ -50,7 +51,7 @@ __device__ __forceinline__ void round_tile(const float (&values)[kCount], Place 
   }
 }
 
-/// A stream that each element has a number of its own in.
+/// A stream that stores one number per element.
 template <class Codec>
 struct ElementStream {
   typename Codec::Element* from;
@@ -66,7 +67,7 @@ struct ElementStream {
   __device__ __forceinline__ void store(const float (&values)[kCount], Place place, Access access) const {
     kernels::store<Codec>(from + place.at, values, place.count, access);
   }
-  /// Rounded with the noise of the group that the tile lies in.
+  /// Rounds stochastically and stores. The dither belongs to the block that the tile lies in.
   __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
                                                 storage::Dither dither) const {
     Raw<typename Codec::Element, 8> raw;
@@ -75,8 +76,9 @@ struct ElementStream {
   }
 };
 
-/// A quantised state: codes, and a scale for each group of 32, which are the tiles of four neighbouring
-/// lanes. Every lane of the warp takes part, with a count of 0 where it has nothing.
+/// A quantised state: a code per element and a scale per block of 32 elements, which are the tiles of four
+/// neighbouring lanes. Every lane of the warp must call load() and store(), with a count of 0 if it has no
+/// element, because the lanes exchange their largest magnitudes.
 template <class Codec>
 struct GroupedStream {
   using Code = typename Codec::Code;
@@ -90,7 +92,7 @@ struct GroupedStream {
         scales(global<std::uint16_t>(static_cast<char*>(stream) + scales_at(numel)) +
                begin / storage::kBlock) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
-  /// Unsigned, so that it is a shift.
+  /// Returns the index of the tile's block. Unsigned, so that the division is a shift.
   static __device__ __forceinline__ std::uint64_t group_of(Place place) {
     return static_cast<std::uint64_t>(place.at) / storage::kBlock;
   }
@@ -122,17 +124,17 @@ struct GroupedStream {
     Raw<Code, 8> raw;
     packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kBlock)));
     raw.store(codes + place.at, place.count, access);
-    __syncwarp();  // the lanes of a group have read its scale
+    __syncwarp();  // all lanes of the block have read the old scale
     if (place.count > 0 && place.at % storage::kBlock == 0) scales[group_of(place)] = stored;
   }
-  /// Codes are always dithered.
+  /// Does the same as store(), which always dithers codes.
   __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
                                                 storage::Dither dither) const {
     store(values, place, access, dither);
   }
 };
 
-/// The stream of a variant's state.
+/// Chooses the stream type of a variant's state.
 template <class Format, class Variant, std::size_t kState>
 struct StateStreamOf {
   using Type = ElementStream<typename Format::State>;
@@ -145,7 +147,7 @@ requires Format::kQuantized struct StateStreamOf<Format, Variant, kState> {
 template <class Format, class Variant, std::size_t kState>
 using StateStream = typename StateStreamOf<Format, Variant, kState>::Type;
 
-/// A parameter and what it lacks of its master.
+/// A parameter and the remainder that completes it to its master.
 template <class Format>
 struct ParamStream {
   using Param = typename Format::Param;
@@ -203,7 +205,7 @@ struct ParamStream {
     }
   }
 
-  /// Rounded with the noise of the group that the tile lies in.
+  /// Rounds stochastically and stores. The dither belongs to the block that the tile lies in.
   __device__ __forceinline__ void store_rounded(const float (&values)[kCount], Place place, bool wide,
                                                 storage::Dither dither) const {
     Raw<typename Param::Element, kCount> element;
@@ -212,7 +214,7 @@ struct ParamStream {
   }
 };
 
-/// A gradient of float32 or of the parameter's type.
+/// A gradient in float32 or in the parameter's type.
 template <class Format>
 struct GradStream {
   void* from;
@@ -241,7 +243,8 @@ struct GradStream {
     auto* const stream = as<Codec>();
     kernels::load<Codec>(values, stream + place.at, place.count, wide ? Access::sixteen : widest(stream));
   }
-  /// By the tiles that load() reads, so that each thread zeroes what it has read itself.
+  /// Writes zeros over `count` elements, in the tiles that load() reads, so that each thread zeroes the
+  /// elements that it has read itself.
   template <int kBlock>
   __device__ __forceinline__ void zero(std::int64_t count) const {
     if (Format::kAllFloat32 || is_float32) {

@@ -1,4 +1,4 @@
-// turns.cuh - a warp's way through one chunk, and the random bits that its lanes draw for each other.
+// turns.cuh - the turns of a warp over one chunk, and the random bits that its lanes draw for each other.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,25 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Each turn a thread has a tile of kCount elements, next to its neighbour's; a turn later they lie a block
-/// of kBlock threads further. A warp goes on while any of its lanes has something to do, and all of them take
-/// part: they exchange what a group has in common.
+/// In each turn a thread has a tile of kCount elements, next to the tile of the neighbouring thread. From one
+/// turn to the next the tile moves by kCount * kBlock elements, where kBlock is the number of threads in the
+/// thread block. A warp goes on while any of its lanes has an element, and all lanes take part in every turn,
+/// because they exchange the random bits and scales that the elements of a block share.
 template <int kCount, int kBlock>
 class Turns {
  public:
   static constexpr int kLanesOfWarp = 32;
   static constexpr int kStride = kCount * kBlock;
 
-  /// The first element of the thread's tile, from the chunk's.
+  /// Returns the index of the tile's first element in the chunk.
   [[nodiscard]] __device__ __forceinline__ std::int64_t at() const { return at_; }
+  /// Returns whether any lane of the warp has an element in this turn.
   [[nodiscard]] __device__ __forceinline__ bool any(Extent part) const { return first() < part.count; }
+  /// Returns whether every lane of the warp has a whole tile in this turn.
   [[nodiscard]] __device__ __forceinline__ bool whole(Extent part) const {
     return first() + kCount * kLanesOfWarp <= part.count;
   }
-  /// Elements of the thread's tile, from 0 to kCount.
+  /// Returns the number of elements in the thread's tile, from 0 to kCount.
   [[nodiscard]] __device__ __forceinline__ int count(Extent part) const {
     const std::int64_t left = part.count - at_;
     return left >= kCount ? kCount : left < 0 ? 0 : static_cast<int>(left);
@@ -36,12 +39,13 @@ class Turns {
     ++turn_;
   }
 
-  /// The random halves of the group that the thread's tile of this turn lies in. To be asked for in each
-  /// turn, or in none; `begin`: the chunk's first element.
+  /// Returns the random halves of the block that the thread's tile of this turn lies in. Call it in every
+  /// turn or in none. `begin` is the tensor's element at which the chunk starts.
   ///
-  /// A draw is a hundred instructions, and four lanes want the same one: so each of them draws for another
-  /// turn, and four turns cost what one did. Followers draw for themselves: what is kept from turn to turn
-  /// would cost every update a quarter of its threads.
+  /// A draw takes about a hundred instructions, and the four lanes of a block need the same one. Each of them
+  /// therefore draws for a different one of four turns, so that four turns cost as much as one. Followers
+  /// draw in every lane instead: to keep their draws from turn to turn would cost every update a quarter of
+  /// its threads in registers.
   template <int kHalves>
   [[nodiscard]] __device__ __forceinline__ rule::BlockHalves<kHalves> halves(const rule::Draws& draws,
                                                                              std::int64_t begin,
@@ -66,14 +70,14 @@ class Turns {
  private:
   static constexpr int kLanesOfGroup = 4;
 
-  /// Where the warp's elements of this turn begin.
+  /// Returns the index in the chunk of the warp's first element in this turn.
   [[nodiscard]] __device__ __forceinline__ std::int64_t first() const {
     return at_ - kCount * static_cast<int>(threadIdx.x % kLanesOfWarp);
   }
 
   std::int64_t at_ = kCount * static_cast<std::int64_t>(threadIdx.x);
   unsigned turn_ = 0;
-  std::uint32_t drawn_[2];  ///< The words of a group's halves.
+  std::uint32_t drawn_[2];  ///< The words of the halves that this lane has drawn for its block.
 };
 
 }  // namespace onepass::kernels
