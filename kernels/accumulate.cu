@@ -25,7 +25,7 @@ __device__ void accumulate_as(const Table& table, Chunk chunk) {
   auto* const sum = global<float>(table.grads[chunk.tensor]) + part.begin;
   const Access from = widest(incoming), to = widest(sum);
   const bool first = table.accumulated[chunk.tensor] == 0;
-  const bool zeroes = table.control->settings.zeroes != 0;
+  const bool zeroes = table.control->settings.zeroes_gradients != 0;
   for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < part.count;
        i += kLanes * kThreads) {
     const int lanes = part.count - i < kLanes ? static_cast<int>(part.count - i) : kLanes;

@@ -160,7 +160,7 @@ __device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) 
 /// so that a captured graph follows changed settings.
 __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
-  if (settings.measures == 0) return;
+  if (settings.measures_gradients == 0) return;
   __shared__ Reduction block;
   clear(block);
   if (settings.norm == Measure::sum_of_squares) {

@@ -32,9 +32,9 @@ __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) 
     const Extent part = extent(table, chunk);
     void* const grad = grads[chunk.tensor];
     if (table.tensors[chunk.tensor].incoming_type == DType::float32) {
-      zero_run<storage::Float32, kThreads>(global<float>(grad) + part.begin, part.count);
+      zero_range<storage::Float32, kThreads>(global<float>(grad) + part.begin, part.count);
     } else {
-      zero_run<storage::BFloat16, kThreads>(global<std::uint16_t>(grad) + part.begin, part.count);
+      zero_range<storage::BFloat16, kThreads>(global<std::uint16_t>(grad) + part.begin, part.count);
     }
   }
 }

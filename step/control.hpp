@@ -18,14 +18,14 @@ struct StoreSettings {
 /// How a step treats gradients before the rule sees them. The host patches these in the order of a CUDA
 /// stream.
 struct Settings {
-  double max_norm;         ///< Infinity turns clipping by norm off.
-  double norm_eps;         ///< Added to the norm before max_norm is divided by it.
-  float max_value;         ///< Infinity turns clipping by value off.
-  Measure norm;            ///< The measure that the norm launch before the step takes.
-  std::uint32_t measures;  ///< 1: a norm launch precedes the step.
-  std::uint32_t skips;     ///< 1: a gradient element that is not finite makes the step change nothing.
-  std::uint32_t latches;   ///< 1: the first such element is also kept for check().
-  std::uint32_t zeroes;    ///< 1: the update overwrites the gradients with zeros.
+  double max_norm;                   ///< Infinity turns clipping by norm off.
+  double norm_eps;                   ///< Added to the norm before max_norm is divided by it.
+  float max_value;                   ///< Infinity turns clipping by value off.
+  Measure norm;                      ///< The measure that the norm launch before the step takes.
+  std::uint32_t measures_gradients;  ///< 1: a norm launch precedes the step.
+  std::uint32_t skips_nonfinite;  ///< 1: a gradient element that is not finite makes the step change nothing.
+  std::uint32_t remembers_nonfinite;  ///< 1: the first such element is also kept for check().
+  std::uint32_t zeroes_gradients;     ///< 1: the update overwrites the gradients with zeros.
   StoreSettings store;
   const float* found_inf;   ///< If nonzero when a step runs, the step changes nothing. May be null.
   const float* grad_scale;  ///< The caller's loss scale; gradients are divided by it. May be null.

@@ -11,9 +11,9 @@ namespace onepass::step {
 
 /// The decisions of one step that hold for every tensor.
 struct StepPlan {
-  bool skips;   ///< The step updates nothing and counts as skipped.
-  bool waits;   ///< The step updates and counts nothing, because no micro-batch has been accumulated.
-  double norm;  ///< Norm of the gradients after unscaling; 0 if it was not measured.
+  bool skipped;           ///< The step updates nothing and counts as skipped.
+  bool no_gradients_yet;  ///< No micro-batch has been accumulated: the step changes and counts nothing.
+  double norm;            ///< Norm of the gradients after unscaling; 0 if it was not measured.
   rule::GradientScale scale;
 };
 
@@ -41,22 +41,25 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   const Progress& progress = table.control->progress;
   const Reduction& gradients = table.control->gradients;
 
-  const std::int64_t pieces = table.incoming != nullptr ? progress.micro_batches : 1;
+  const std::int64_t micro_batches = table.incoming != nullptr ? progress.micro_batches : 1;
   const double loss_scale = settings.grad_scale != nullptr ? *declared_global(settings.grad_scale)
                                                            : static_cast<double>(progress.loss_scale.value);
-  const double unscale = 1.0 / (loss_scale * static_cast<double>(pieces));
+  const double unscale = 1.0 / (loss_scale * static_cast<double>(micro_batches));
 
-  StepPlan plan{.skips = false, .waits = pieces == 0, .norm = 0.0, .scale = {unscale, settings.max_value}};
-  if (settings.measures != 0) {
+  StepPlan plan{.skipped = false,
+                .no_gradients_yet = micro_batches == 0,
+                .norm = 0.0,
+                .scale = {unscale, settings.max_value}};
+  if (settings.measures_gradients != 0) {
     const double measured = value_of(gradients, settings.norm);
     plan.norm = unscale * (settings.norm == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
     plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
     // If the loss scale is so small that its inverse overflows float32, no unscaled gradient is finite.
     const bool finite = gradients.first_nonfinite == kNowhere && unscale <= double{__FLT_MAX__};
-    plan.skips = settings.skips != 0 && !finite;
+    plan.skipped = settings.skips_nonfinite != 0 && !finite;
   }
-  if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skips = true;
-  plan.skips = plan.skips && !plan.waits;
+  if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skipped = true;
+  plan.skipped = plan.skipped && !plan.no_gradients_yet;
   return plan;
 }
 
@@ -79,12 +82,13 @@ ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   Control& control = *table.control;
   Progress& progress = control.progress;
   const std::uint64_t nonfinite = control.gradients.first_nonfinite;
-  if (control.settings.measures != 0) control.gradients = Reduction::none();
-  if (plan.waits) return;
-  if (control.settings.measures != 0) progress.grad_norm = plan.norm;
-  ++(plan.skips ? progress.skipped : progress.steps);
-  if (control.settings.latches != 0 && progress.nonfinite == kNowhere) progress.nonfinite = nonfinite;
-  update_loss_scale(control.settings, plan.skips, progress.loss_scale);
+  if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
+  if (plan.no_gradients_yet) return;
+  if (control.settings.measures_gradients != 0) progress.grad_norm = plan.norm;
+  ++(plan.skipped ? progress.skipped : progress.steps);
+  if (control.settings.remembers_nonfinite != 0 && progress.nonfinite == kNowhere)
+    progress.nonfinite = nonfinite;
+  update_loss_scale(control.settings, plan.skipped, progress.loss_scale);
   progress.micro_batches = 0;
 }
 
@@ -105,12 +109,13 @@ ONEPASS_LANE bool takes_part(const Table& table, const StepPlan& plan, std::int6
     has_gradient = table.accumulated[tensor] != 0;
     table.accumulated[tensor] = 0;
   }
-  return has_gradient && !plan.skips && !plan.waits;
+  return has_gradient && !plan.skipped && !plan.no_gradients_yet;
 }
 
 /// Returns whether the update overwrites the tensor's gradient with zeros.
 ONEPASS_LANE bool zeroes_gradient(const Table& table, std::int64_t tensor) {
-  return table.control->settings.zeroes != 0 && table.incoming == nullptr && table.grads[tensor] != nullptr;
+  return table.control->settings.zeroes_gradients != 0 && table.incoming == nullptr &&
+         table.grads[tensor] != nullptr;
 }
 
 /// Marks a tensor as not taking part in this step. Its gradient may still be zeroed.

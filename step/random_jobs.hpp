@@ -10,26 +10,27 @@
 namespace onepass::step {
 
 /// Elements [first, first + count) of a logical tensor.
-struct Run {
+struct ElementRange {
   std::int64_t first;
   std::int64_t count;
 };
 
-/// Draws the elements of `run` from a distribution of any kind but orthogonal. `out` points to the first one.
+/// Draws the elements of `range` from a distribution of any kind but orthogonal. `out` points to the first
+/// one.
 struct FillJob {
   initializers::Distribution distribution;
   std::uint64_t seed;
   std::uint32_t tensor;
-  Run run;
+  ElementRange range;
   float* out;
 };
 
-/// Applies dropout to the elements of `run`. The pointers point to the first one; residual may be null.
+/// Applies dropout to the elements of `range`. The pointers point to the first one; residual may be null.
 struct DropoutJob {
   regularizers::DropoutCoefficients coefficients;
   const RandomPosition* state;
   std::uint32_t site;
-  Run run;
+  ElementRange range;
   float* out;
   const float* in;
   const float* residual;

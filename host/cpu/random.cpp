@@ -9,7 +9,7 @@ namespace onepass::cpu {
 namespace {
 
 using initializers::DistributionKind;
-using step::Run;
+using step::ElementRange;
 
 /// Elements of a piece of work: a multiple of what the loops do at once, so that no block is drawn twice.
 constexpr std::int64_t kPiece = 4096;
@@ -31,7 +31,7 @@ double nanoseconds_of(DistributionKind kind) {
 
 /// Calls work for parts of the run, which end at multiples of kPiece in the logical tensor.
 template <class Work>
-void over_run(const Run& run, double nanoseconds, const Work& work) {
+void over_run(const ElementRange& run, double nanoseconds, const Work& work) {
   if (run.count == 0) return;
   const std::int64_t end = run.first + run.count;
   const std::int64_t first_piece = run.first / kPiece;
@@ -39,7 +39,7 @@ void over_run(const Run& run, double nanoseconds, const Work& work) {
   in_parallel(pieces, nanoseconds * kPiece, [&](std::int64_t begin_piece, std::int64_t end_piece) {
     const std::int64_t from = std::max(run.first, (first_piece + begin_piece) * kPiece);
     const std::int64_t to = std::min(end, (first_piece + end_piece) * kPiece);
-    if (from < to) work(Run{from, to - from}, from - run.first);
+    if (from < to) work(ElementRange{from, to - from}, from - run.first);
   });
 }
 
@@ -60,19 +60,20 @@ const RandomLoops& best_random_loops() {
 
 void fill(const step::FillJob& job) {
   const RandomLoops& loops = best_random_loops();
-  over_run(job.run, nanoseconds_of(job.distribution.kind), [&](const Run& part, std::int64_t offset) {
-    step::FillJob share = job;
-    share.run = part;
-    share.out += offset;
-    loops.fill(share);
-  });
+  over_run(job.range, nanoseconds_of(job.distribution.kind),
+           [&](const ElementRange& part, std::int64_t offset) {
+             step::FillJob share = job;
+             share.range = part;
+             share.out += offset;
+             loops.fill(share);
+           });
 }
 
 void dropout(const step::DropoutJob& job) {
   const RandomLoops& loops = best_random_loops();
-  over_run(job.run, kDropoutNanoseconds, [&](const Run& part, std::int64_t offset) {
+  over_run(job.range, kDropoutNanoseconds, [&](const ElementRange& part, std::int64_t offset) {
     step::DropoutJob share = job;
-    share.run = part;
+    share.range = part;
     share.out += offset;
     share.in += offset;
     if (share.residual != nullptr) share.residual += offset;

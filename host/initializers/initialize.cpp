@@ -23,7 +23,7 @@ using Shape = std::span<const std::int64_t>;
 }
 
 /// The elements of the logical tensor that are to be filled.
-step::Run check_run(const Tensor& tensor, Shape shape, const RandomKey& key) {
+step::ElementRange check_range(const Tensor& tensor, Shape shape, const RandomKey& key) {
   check_tensor({"initialize", "tensor"}, tensor);
   const std::int64_t logical = initializers::elements_of(shape);
   const std::string of_shape = "the shape " + initializers::shape_text(shape) + " has " + elements(logical);
@@ -46,11 +46,12 @@ void fill_orthogonal(const step::FillJob& job, const Tensor& tensor, Shape shape
   std::vector<float> normals(static_cast<std::size_t>(numel));
   step::FillJob draw = job;
   draw.distribution = initializers::normal(0.0, 1.0);
-  draw.run = {0, numel};
+  draw.range = {0, numel};
   draw.out = normals.data();
   cpu::fill(draw);
   const std::vector<float> values = initializers::orthogonalize(matrix, job.distribution.std, normals);
-  copy({tensor.device, tensor.data}, {Device::cpu(), values.data() + job.run.first}, tensor.bytes(), stream);
+  copy({tensor.device, tensor.data}, {Device::cpu(), values.data() + job.range.first}, tensor.bytes(),
+       stream);
 }
 
 }  // namespace
@@ -58,14 +59,14 @@ void fill_orthogonal(const step::FillJob& job, const Tensor& tensor, Shape shape
 void initialize(const Tensor& tensor, std::span<const std::int64_t> shape, const Initializer& initializer,
                 const RandomKey& key, Stream stream) {
   const cpu::DefaultFloatEnvironment environment;
-  const step::Run run = check_run(tensor, shape, key);
+  const step::ElementRange range = check_range(tensor, shape, key);
   const Distribution distribution =
       std::visit([&](const auto& chosen) { return chosen.distribution(shape); }, initializer);
-  if (run.count == 0) return;
+  if (range.count == 0) return;
   const step::FillJob job{.distribution = distribution,
                           .seed = key.seed,
                           .tensor = key.tensor,
-                          .run = run,
+                          .range = range,
                           .out = static_cast<float*>(tensor.data)};
   if (distribution.kind == DistributionKind::orthogonal) {
     fill_orthogonal(job, tensor, shape, stream);

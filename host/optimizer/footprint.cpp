@@ -61,11 +61,12 @@ std::vector<StreamBytes> OptimizerCore::traffic() const {
     const auto count = static_cast<double>(parameter.value.numel);
     const double grad =
         static_cast<double>(impl_->accumulates ? sizeof(float) : size_of(parameter.grad.dtype));
-    const bool zeroes = settings.zeroes != 0 && !impl_->accumulates;
+    const bool zeroes = settings.zeroes_gradients != 0 && !impl_->accumulates;
     // Beside a master in float32 the parameter is written and never read.
     const bool is_read = format_name(impl_->roster.formats[p]).master != Master::float32;
     ledger.add("param", (is_read ? 2 : 1) * count * static_cast<double>(size_of(parameter.value.dtype)));
-    ledger.add("grad", count * grad * (1.0 + (settings.measures != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0)));
+    ledger.add("grad",
+               count * grad * (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0)));
     for (const StreamSpec& spec : impl_->specs_of(p)) ledger.add(spec.name, 2 * count * spec.bytes_each());
     ledger.add("copy", copied_bytes(parameter));
   }

@@ -230,7 +230,8 @@ OptimizerCore& OptimizerCore::operator=(OptimizerCore&&) noexcept = default;
 void OptimizerCore::step(Stream stream) {
   const step::Settings& settings = impl_->settings;
   impl_->backend->step(impl_->table_memory.view(),
-                       settings.measures != 0 ? std::optional(settings.norm) : std::nullopt, stream);
+                       settings.measures_gradients != 0 ? std::optional(settings.norm) : std::nullopt,
+                       stream);
 }
 
 void OptimizerCore::zero_grad(Stream stream) {

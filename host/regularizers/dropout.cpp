@@ -56,7 +56,7 @@ void run(const char* function, const Dropout& dropout, const DropoutCall& call, 
   const step::DropoutJob job{.coefficients = regularizers::DropoutCoefficients::prepare(dropout),
                              .state = state.data(),
                              .site = call.site,
-                             .run = {call.first, call.in.numel},
+                             .range = {call.first, call.in.numel},
                              .out = static_cast<float*>(call.out.data),
                              .in = static_cast<const float*>(call.in.data),
                              .residual = static_cast<const float*>(call.residual.data)};

@@ -21,9 +21,9 @@ using namespace step;
 template <class Format>
 inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
 template <class Format>
-inline constexpr int kBlocks = Format::kAllFloat32  ? 0
-                               : Format::kQuantized ? 3
-                                                    : 2;
+inline constexpr int kMinThreadBlocks = Format::kAllFloat32  ? 0
+                                        : Format::kQuantized ? 3
+                                                             : 2;
 
 /// The stream of a state. Streams derives from one Numbered per state and finds it by its number; std::tuple
 /// works on the host only.
@@ -136,7 +136,7 @@ __device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
 /// Reads p, g and each state once and writes p and each state once. For tensors that have a moving average or
 /// a copy of p, it also updates the average and writes the copy. Overwrites g with zeros if asked to.
 template <class Rule, class Variant, class Format>
-__global__ void __launch_bounds__(kThreads<Format>, kBlocks<Format>) elementwise(const Table table) {
+__global__ void __launch_bounds__(kThreads<Format>, kMinThreadBlocks<Format>) elementwise(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];

@@ -14,7 +14,7 @@ using namespace step;
 /// The moving average and the copy of a chunk that one thread block has just updated. Each thread reads the
 /// parameters that it has stored itself back from the cache. To keep them in registers until here would lower
 /// the occupancy of the update.
-template <class Format, int kBlock>
+template <class Format, int kThreadCount>
 struct Followers {
   static constexpr int kCount = kTile<Format>;
   using Values = float[kCount];
@@ -26,7 +26,7 @@ struct Followers {
   __device__ __forceinline__ void follow() const {
     const ParamStream<Format> param(tensor, part.begin);
     for (std::int64_t at = kCount * static_cast<std::int64_t>(threadIdx.x); at < part.count;
-         at += kCount * kBlock) {
+         at += kCount * kThreadCount) {
       const std::int64_t left = part.count - at;
       const Place place{at, left < kCount ? static_cast<int>(left) : kCount};
       Values values;

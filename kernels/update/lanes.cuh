@@ -120,11 +120,13 @@ __device__ __forceinline__ void store_zeros(typename Codec::Element* to, int cou
   store<Codec>(to, zeros, count, access);
 }
 
-/// Writes `count` zeros with one thread block of kBlock threads. Each thread writes tiles of kCount elements.
-template <class Codec, int kBlock, int kCount = kLanes>
-__device__ __forceinline__ void zero_run(typename Codec::Element* to, std::int64_t count) {
+/// Writes `count` zeros with one thread block of kThreadCount threads. Each thread writes tiles of kCount
+/// elements.
+template <class Codec, int kThreadCount, int kCount = kLanes>
+__device__ __forceinline__ void zero_range(typename Codec::Element* to, std::int64_t count) {
   const Access access = widest(to);
-  for (std::int64_t i = kCount * static_cast<std::int64_t>(threadIdx.x); i < count; i += kCount * kBlock) {
+  for (std::int64_t i = kCount * static_cast<std::int64_t>(threadIdx.x); i < count;
+       i += kCount * kThreadCount) {
     store_zeros<Codec, kCount>(to + i, count - i < kCount ? static_cast<int>(count - i) : kCount, access);
   }
 }

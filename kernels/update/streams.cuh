@@ -80,27 +80,27 @@ struct ElementStream {
 /// neighbouring lanes. Every lane of the warp must call load() and store(), with a count of 0 if it has no
 /// element, because the lanes exchange their largest magnitudes.
 template <class Codec>
-struct GroupedStream {
+struct ScaledStream {
   using Code = typename Codec::Code;
-  static constexpr int kTilesOfGroup = 4;
+  static constexpr int kTilesOfBlock = 4;
 
   Code* codes;
   std::uint16_t* scales;
 
-  __device__ __forceinline__ GroupedStream(void* stream, std::int64_t begin, std::int64_t numel)
+  __device__ __forceinline__ ScaledStream(void* stream, std::int64_t begin, std::int64_t numel)
       : codes(global<Code>(stream) + begin),
         scales(global<std::uint16_t>(static_cast<char*>(stream) + scales_at(numel)) +
                begin / storage::kBlock) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
   /// Returns the index of the tile's block. Unsigned, so that the division is a shift.
-  static __device__ __forceinline__ std::uint64_t group_of(Place place) {
+  static __device__ __forceinline__ std::uint64_t block_of(Place place) {
     return static_cast<std::uint64_t>(place.at) / storage::kBlock;
   }
 
   __device__ __forceinline__ void load(float (&values)[8], Place place, Access access) const {
     Raw<Code, 8> raw;
     raw.load(codes + place.at, place.count, access);
-    const float scale = place.count > 0 ? storage::BFloat16::decode(scales[group_of(place)]) : 0.0f;
+    const float scale = place.count > 0 ? storage::BFloat16::decode(scales[block_of(place)]) : 0.0f;
     packed::decode<Codec>(values, raw, scale);
   }
 
@@ -115,7 +115,7 @@ struct GroupedStream {
       largest = magnitude > largest ? magnitude : largest;
     }
 #pragma unroll
-    for (int width = 1; width < kTilesOfGroup; width *= 2) {
+    for (int width = 1; width < kTilesOfBlock; width *= 2) {
       const storage::Bits other = __shfl_xor_sync(0xffffffffu, largest, width);
       largest = other > largest ? other : largest;
     }
@@ -125,7 +125,7 @@ struct GroupedStream {
     packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kBlock)));
     raw.store(codes + place.at, place.count, access);
     __syncwarp();  // all lanes of the block have read the old scale
-    if (place.count > 0 && place.at % storage::kBlock == 0) scales[group_of(place)] = stored;
+    if (place.count > 0 && place.at % storage::kBlock == 0) scales[block_of(place)] = stored;
   }
   /// Does the same as store(), which always dithers codes.
   __device__ __forceinline__ void store_rounded(const float (&values)[8], Place place, Access access,
@@ -142,7 +142,7 @@ struct StateStreamOf {
 template <class Format, class Variant, std::size_t kState>
 requires Format::kQuantized struct StateStreamOf<Format, Variant, kState> {
   static constexpr bool kNonnegative = (kNonnegativeStates<Variant> >> kState & 1u) != 0;
-  using Type = GroupedStream<std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>>;
+  using Type = ScaledStream<std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>>;
 };
 template <class Format, class Variant, std::size_t kState>
 using StateStream = typename StateStreamOf<Format, Variant, kState>::Type;
@@ -245,12 +245,13 @@ struct GradStream {
   }
   /// Writes zeros over `count` elements, in the tiles that load() reads, so that each thread zeroes the
   /// elements that it has read itself.
-  template <int kBlock>
+  template <int kThreadCount>
   __device__ __forceinline__ void zero(std::int64_t count) const {
     if (Format::kAllFloat32 || is_float32) {
-      zero_run<storage::Float32, kBlock, kTile<Format>>(as<storage::Float32>(), count);
+      zero_range<storage::Float32, kThreadCount, kTile<Format>>(as<storage::Float32>(), count);
     } else {
-      zero_run<typename Format::LowGrad, kBlock, kTile<Format>>(as<typename Format::LowGrad>(), count);
+      zero_range<typename Format::LowGrad, kThreadCount, kTile<Format>>(as<typename Format::LowGrad>(),
+                                                                        count);
     }
   }
 };

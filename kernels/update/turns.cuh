@@ -12,14 +12,14 @@ namespace onepass::kernels {
 using namespace step;
 
 /// In each turn a thread has a tile of kCount elements, next to the tile of the neighbouring thread. From one
-/// turn to the next the tile moves by kCount * kBlock elements, where kBlock is the number of threads in the
-/// thread block. A warp goes on while any of its lanes has an element, and all lanes take part in every turn,
-/// because they exchange the random bits and scales that the elements of a block share.
-template <int kCount, int kBlock>
+/// turn to the next the tile moves by kCount * kThreadCount elements, where kThreadCount is the number of
+/// threads in the thread block. A warp goes on while any of its lanes has an element, and all lanes take part
+/// in every turn, because they exchange the random bits and scales that the elements of a block share.
+template <int kCount, int kThreadCount>
 class Turns {
  public:
   static constexpr int kLanesOfWarp = 32;
-  static constexpr int kStride = kCount * kBlock;
+  static constexpr int kStride = kCount * kThreadCount;
 
   /// Returns the index of the tile's first element in the chunk.
   [[nodiscard]] __device__ __forceinline__ std::int64_t at() const { return at_; }
@@ -43,18 +43,18 @@ class Turns {
   /// turn or in none. `begin` is the tensor's element at which the chunk starts.
   ///
   /// A draw takes about a hundred instructions, and the four lanes of a block need the same one. Each of them
-  /// therefore draws for a different one of four turns, so that four turns cost as much as one. Followers draw
-  /// in every lane instead: the registers that keep a second draw from turn to turn would cost every update a
-  /// quarter of its resident threads.
+  /// therefore draws for a different one of four turns, so that four turns cost as much as one. Followers
+  /// draw in every lane instead: the registers that keep a second draw from turn to turn would cost every
+  /// update a quarter of its resident threads.
   template <int kHalves>
   [[nodiscard]] __device__ __forceinline__ rule::BlockHalves<kHalves> halves(const rule::Draws& draws,
                                                                              std::int64_t begin,
                                                                              random::Purpose purpose) {
     using Halves = rule::BlockHalves<kHalves>;
-    static_assert(kCount * kLanesOfGroup == storage::kBlock && kStride % storage::kBlock == 0);
-    const unsigned owner = turn_ % kLanesOfGroup;
+    static_assert(kCount * kLanesOfBlock == storage::kBlock && kStride % storage::kBlock == 0);
+    const unsigned owner = turn_ % kLanesOfBlock;
     if (owner == 0) {
-      const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfGroup * std::int64_t{kStride};
+      const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfBlock * std::int64_t{kStride};
       const Halves drawn = draws.halves<kHalves>(element / storage::kBlock, purpose);
 #pragma unroll
       for (int w = 0; w < Halves::kWords; ++w) drawn_[w] = drawn.word[w];
@@ -62,13 +62,13 @@ class Turns {
     Halves halves;
 #pragma unroll
     for (int w = 0; w < Halves::kWords; ++w) {
-      halves.word[w] = __shfl_sync(0xffffffffu, drawn_[w], static_cast<int>(owner), kLanesOfGroup);
+      halves.word[w] = __shfl_sync(0xffffffffu, drawn_[w], static_cast<int>(owner), kLanesOfBlock);
     }
     return halves;
   }
 
  private:
-  static constexpr int kLanesOfGroup = 4;
+  static constexpr int kLanesOfBlock = 4;
 
   /// Returns the index in the chunk of the warp's first element in this turn.
   [[nodiscard]] __device__ __forceinline__ std::int64_t first() const {

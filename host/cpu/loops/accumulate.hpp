@@ -42,7 +42,7 @@ void accumulate_as(const step::Table& table, step::Chunk chunk, Stores stores) {
   const bool is_first = table.accumulated[chunk.tensor] == 0;
   is_first ? copy_run<Codec>(sum, grad, part.count, writes_to(sum, stores.unread))
            : add_run<Codec>(sum, grad, part.count);
-  if (table.control->settings.zeroes != 0) {
+  if (table.control->settings.zeroes_gradients != 0) {
     std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
   }
 }

@@ -22,7 +22,7 @@ struct GroupPart {
   int begin, end;
 };
 
-inline GroupPart part_at(const step::Run& run, std::int64_t done) {
+inline GroupPart part_at(const step::ElementRange& run, std::int64_t done) {
   const std::int64_t at = run.first + done;
   const auto begin = static_cast<int>(at % kGroup);
   const std::int64_t left = run.count - done;
@@ -50,8 +50,8 @@ void fill_as(const step::FillJob& job) {
   constexpr bool kDraws = kKind != DistributionKind::constant && kKind != DistributionKind::dirac;
   alignas(64) std::uint32_t words[kGroup] = {};
   alignas(64) float values[kGroup];
-  for (std::int64_t done = 0; done < job.run.count;) {
-    const GroupPart part = part_at(job.run, done);
+  for (std::int64_t done = 0; done < job.range.count;) {
+    const GroupPart part = part_at(job.range, done);
     const std::int64_t block = part.start / initializers::kBlock;
     if constexpr (kDraws) {
       group_words(job.seed,
@@ -96,8 +96,8 @@ inline void drop(const regularizers::DropoutCoefficients k, const std::uint32_t*
 inline void dropout(const step::DropoutJob& job) {
   const RandomPosition position = *job.state;
   alignas(64) std::uint32_t words[kGroup];
-  for (std::int64_t done = 0; done < job.run.count;) {
-    const GroupPart part = part_at(job.run, done);
+  for (std::int64_t done = 0; done < job.range.count;) {
+    const GroupPart part = part_at(job.range, done);
     const auto block = static_cast<std::uint64_t>(part.start / initializers::kBlock);
     group_words(position.key(), regularizers::dropout_counter(position, block, job.site), words);
     const int count = part.end - part.begin;

@@ -1,4 +1,4 @@
-// blocks.cuh - the elements of one Philox draw: kLanes neighbours that start at a multiple of kLanes in the
+// draws.cuh - the elements of one Philox draw: kLanes neighbours that start at a multiple of kLanes in the
 // logical tensor. Some of them may lie outside the elements that a launch works on.
 #pragma once
 
@@ -18,30 +18,30 @@ __device__ __forceinline__ const Element* global_input(const Element* pointer) {
   return pointer;
 }
 
-/// The elements of one draw. `at` is the index of the first one in the run, negative if the run starts inside
-/// the draw.
-struct Tile {
-  std::int64_t block;
+/// The elements of one draw. `at` is the index of the first one in the range, negative if the range starts
+/// inside the draw.
+struct DrawTile {
+  std::int64_t draw;
   std::int64_t at;
-  int begin, end;  ///< Lanes that belong to the run.
+  int begin, end;  ///< Lanes that belong to the range.
 
-  static __device__ __forceinline__ Tile of(const Run& run, std::int64_t block) {
-    const std::int64_t at = kLanes * block - run.first;
-    const std::int64_t left = run.count - at;
-    return {block, at, at < 0 ? static_cast<int>(-at) : 0, left < kLanes ? static_cast<int>(left) : kLanes};
+  static __device__ __forceinline__ DrawTile of(const ElementRange& range, std::int64_t draw) {
+    const std::int64_t at = kLanes * draw - range.first;
+    const std::int64_t left = range.count - at;
+    return {draw, at, at < 0 ? static_cast<int>(-at) : 0, left < kLanes ? static_cast<int>(left) : kLanes};
   }
   [[nodiscard]] __device__ __forceinline__ bool whole() const { return begin == 0 && end == kLanes; }
 };
 
-/// The draws that share an element with a run.
-struct BlockRange {
+/// The draws that share an element with a range.
+struct DrawRange {
   std::int64_t first;
   std::int64_t count;
 };
-inline BlockRange blocks_of(const Run& run) {
-  if (run.count == 0) return {0, 0};
-  const std::int64_t first = run.first / kLanes;
-  return {first, (run.first + run.count - 1) / kLanes - first + 1};
+inline DrawRange draws_covering(const ElementRange& range) {
+  if (range.count == 0) return {0, 0};
+  const std::int64_t first = range.first / kLanes;
+  return {first, (range.first + range.count - 1) / kLanes - first + 1};
 }
 
 /// Stores 16 bytes to global memory at once. A plain assignment would not do: nvcc splits it into four stores
@@ -53,18 +53,18 @@ __device__ __forceinline__ void store_sixteen(void* to, uint4 words) {
                : "memory");
 }
 
-/// Returns whether the draws are aligned to 16 bytes in a stream that starts with the run. All of them are or
-/// none is, because the elements of a draw take 16 bytes.
+/// Returns whether the draws are aligned to 16 bytes in a stream that starts with the range. All of them are
+/// or none is, because the elements of a draw take 16 bytes.
 template <class Element>
-__device__ __forceinline__ bool is_wide(const Element* stream, const Run& run) {
-  return widest(stream - run.first % kLanes) == Access::sixteen;
+__device__ __forceinline__ bool is_wide(const Element* stream, const ElementRange& range) {
+  return widest(stream - range.first % kLanes) == Access::sixteen;
 }
 
-/// Loads and decodes the tile's elements of a stream that starts with the run. Lanes outside the run are
+/// Loads and decodes the tile's elements of a stream that starts with the range. Lanes outside the range are
 /// zero.
 template <class Codec, bool kWide>
 __device__ __forceinline__ void load(float (&values)[kLanes], const typename Codec::Element* stream,
-                                     const Tile& tile) {
+                                     const DrawTile& tile) {
   if (kWide && tile.whole()) {
     load<Codec>(values, stream + tile.at, kLanes, Access::sixteen);
     return;
@@ -76,10 +76,10 @@ __device__ __forceinline__ void load(float (&values)[kLanes], const typename Cod
   }
 }
 
-/// Encodes and stores the lanes that belong to the run.
+/// Encodes and stores the lanes that belong to the range.
 template <class Codec, bool kWide>
 __device__ __forceinline__ void store(typename Codec::Element* stream, const float (&values)[kLanes],
-                                      const Tile& tile) {
+                                      const DrawTile& tile) {
   if (kWide && tile.whole()) {
     static_assert(sizeof(typename Codec::Element) * kLanes == sizeof(uint4));
     alignas(16) typename Codec::Element raw[kLanes];
