@@ -6,7 +6,7 @@
 #include "kernels/last_block.cuh"
 #include "kernels/launch.cuh"
 #include "kernels/update/lanes.cuh"
-#include "onepass/storage/formats.hpp"
+#include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
 
@@ -42,23 +42,14 @@ __device__ void accumulate_as(const Table& table, Chunk chunk) {
   }
 }
 
-__device__ void accumulate_chunk(const Table& table, Chunk chunk) {
-  switch (table.tensors[chunk.tensor].incoming_type) {
-    case DType::bfloat16:
-      return accumulate_as<storage::BFloat16>(table, chunk);
-    case DType::float16:
-      return accumulate_as<storage::Float16>(table, chunk);
-    default:
-      return accumulate_as<storage::Float32>(table, chunk);
-  }
-}
-
 /// Thread blocks of kThreads threads stride over the chunks; any grid size works. The last thread block to
 /// finish counts the micro-batch, because by then no other reads the counts.
 __global__ void __launch_bounds__(kThreads) accumulate_kernel(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
-    if (table.incoming[chunk.tensor] != nullptr) accumulate_chunk(table, chunk);
+    if (table.incoming[chunk.tensor] == nullptr) continue;
+    by_dtype(table.tensors[chunk.tensor].incoming_type,
+             [&](auto codec) { accumulate_as<decltype(codec)>(table, chunk); });
   }
   if (is_last_block(table.control->blocks_done)) count_micro_batch(table, threadIdx.x, kThreads);
 }

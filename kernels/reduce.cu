@@ -6,7 +6,7 @@
 
 #include "kernels/launch.cuh"
 #include "kernels/update/lanes.cuh"
-#include "onepass/storage/formats.hpp"
+#include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
 
@@ -23,21 +23,17 @@ using Counter = unsigned long long;  // the 64-bit type of CUDA's atomics
 
 __device__ __forceinline__ Counter* counter(std::uint64_t* word) { return reinterpret_cast<Counter*>(word); }
 
-/// Adds one leaf; one lane of the warp calls this. It only adds integers, so the order of the lanes does not
+/// Atomic operations for add_leaf(). They are operations on integers, so the order of the warps does not
 /// matter.
-template <Measure kMeasure>
-__device__ void deposit(Reduction& into, double leaf) {
-  if (leaf != leaf) {
-    atomicOr(counter(&into.nan), Counter{1});
-  } else if (leaf >= ExactSum::kLimit) {
-    atomicOr(counter(&into.infinite), Counter{1});
-  } else if constexpr (kMeasure == Measure::largest) {
-    atomicMax(counter(&into.largest), static_cast<Counter>(__double_as_longlong(leaf)));
-  } else {
-    const LimbParts parts = split(leaf);
-    for (int i = 0; i < 3; ++i) atomicAdd(counter(&into.sum.limbs[parts.first + i]), Counter{parts.part[i]});
+struct AtomicWords {
+  static __device__ __forceinline__ void set(std::uint64_t& word) { atomicOr(counter(&word), Counter{1}); }
+  static __device__ __forceinline__ void raise(std::uint64_t& word, std::uint64_t x) {
+    atomicMax(counter(&word), Counter{x});
   }
-}
+  static __device__ __forceinline__ void add(std::uint64_t& word, std::uint64_t x) {
+    atomicAdd(counter(&word), Counter{x});
+  }
+};
 
 /// A leaf of one tensor: `count` elements at `from`. The first one is element `index` of its piece.
 template <class Codec>
@@ -122,8 +118,8 @@ __device__ void reduce_as(const Table& table, void* stream, const Work& work, Re
   if constexpr (kMeasure == Measure::penalty)
     term.penalty = table.penalties[table.tensors[chunk.tensor].group];
   const double sum = reduce_leaf<Codec>(term, leaf, work.lane);
-  if (work.lane == 0) deposit<kMeasure>(into, sum);
-  if (!(sum < ExactSum::kLimit))
+  if (work.lane == 0) add_leaf<kMeasure, AtomicWords>(into, sum);
+  if (!is_finite_leaf(sum))
     find_nonfinite(leaf, static_cast<std::uint64_t>(work.leaf.piece), work.lane, into);
 }
 
@@ -134,14 +130,8 @@ __device__ void reduce_one(const Table& table, const Work& work, Reduction& into
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   void* const stream = kOfParameters ? tensor.param : measured_gradient(table, index);
   if (stream == nullptr) return;
-  switch (kOfParameters ? tensor.param_type : tensor.grad_type) {
-    case DType::bfloat16:
-      return reduce_as<storage::BFloat16, kMeasure>(table, stream, work, into);
-    case DType::float16:
-      return reduce_as<storage::Float16, kMeasure>(table, stream, work, into);
-    default:
-      return reduce_as<storage::Float32, kMeasure>(table, stream, work, into);
-  }
+  by_dtype(kOfParameters ? tensor.param_type : tensor.grad_type,
+           [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, work, into); });
 }
 
 /// Reduces all leaves: the warps of all thread blocks stride over them in the order of leaf_at().

@@ -66,6 +66,26 @@ struct Reduction {
   }
 };
 
+/// Returns whether a leaf adds to the sum or the largest magnitude. If not, it is NaN or counts as infinite.
+ONEPASS_LANE bool is_finite_leaf(double leaf) { return leaf < ExactSum::kLimit; }
+
+/// Adds the result of a leaf. The CPU loop and the CUDA kernel both call this, so that they sort NaN,
+/// infinity and finite leaves alike. `Words` has the operations on words of the reduction: set() to 1,
+/// raise() to at least a number, and add(). They are atomic on CUDA.
+template <Measure kMeasure, class Words>
+ONEPASS_LANE void add_leaf(Reduction& into, double leaf) {
+  if (leaf != leaf) {
+    Words::set(into.nan);
+  } else if (!is_finite_leaf(leaf)) {
+    Words::set(into.infinite);
+  } else if constexpr (kMeasure == Measure::largest) {
+    Words::raise(into.largest, __builtin_bit_cast(std::uint64_t, leaf));
+  } else {
+    const LimbParts parts = split(leaf);
+    for (int i = 0; i < 3; ++i) Words::add(into.sum.limbs[parts.first + i], parts.part[i]);
+  }
+}
+
 /// Adds another thread's result.
 ONEPASS_LANE void add(Reduction& whole, const Reduction& part) {
   for (int i = 0; i < ExactSum::kLimbs; ++i) whole.sum.limbs[i] += part.sum.limbs[i];

@@ -1,11 +1,11 @@
-// accumulate.hpp - the CPU's part of gradient accumulation. Compiled once for each instruction set.
+// accumulate.hpp - adds up the gradients of micro-batches on the CPU. Compiled once for each instruction set.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
 #include "host/cpu/codecs/block_codec.hpp"
-#include "onepass/storage/formats.hpp"
+#include "step/by_dtype.hpp"
 #include "step/lookup.hpp"
 #include "step/table.hpp"
 
@@ -14,13 +14,14 @@ namespace onepass::cpu {
 namespace {
 
 template <class Codec>
-void add_run(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count) {
+void add_range(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) sum[i] = sum[i] + Codec::decode(grad[i]);
 }
 
+/// Copies the first micro-batch. With Writes::past_cache and AVX2 or better, whole blocks bypass the cache.
 template <class Codec>
-void copy_run(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count,
-              [[maybe_unused]] Writes writes) {
+void copy_range(float* __restrict sum, const typename Codec::Element* __restrict grad, std::int64_t count,
+                [[maybe_unused]] Writes writes) {
   std::int64_t i = 0;
 #if defined(__AVX2__)
   for (; writes == Writes::past_cache && i + kBlock <= count; i += kBlock) {
@@ -40,27 +41,20 @@ void accumulate_as(const step::Table& table, step::Chunk chunk, Stores stores) {
   auto* const grad = static_cast<typename Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
   float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
   const bool is_first = table.accumulated[chunk.tensor] == 0;
-  is_first ? copy_run<Codec>(sum, grad, part.count, writes_to(sum, stores.unread))
-           : add_run<Codec>(sum, grad, part.count);
+  is_first ? copy_range<Codec>(sum, grad, part.count, writes_to(sum, stores.unread))
+           : add_range<Codec>(sum, grad, part.count);
   if (table.control->settings.zeroes_gradients != 0) {
     std::memset(grad, 0, static_cast<std::size_t>(part.count) * sizeof(typename Codec::Element));
   }
 }
 
+/// Accumulates the incoming gradients of chunks [first, last).
 void accumulate(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
     const step::Chunk chunk = table.chunks[c];
     if (table.incoming[chunk.tensor] == nullptr) continue;
-    switch (table.tensors[chunk.tensor].incoming_type) {
-      case DType::bfloat16:
-        accumulate_as<storage::BFloat16>(table, chunk, stores);
-        break;
-      case DType::float16:
-        accumulate_as<storage::Float16>(table, chunk, stores);
-        break;
-      default:
-        accumulate_as<storage::Float32>(table, chunk, stores);
-    }
+    step::by_dtype(table.tensors[chunk.tensor].incoming_type,
+                   [&](auto codec) { accumulate_as<decltype(codec)>(table, chunk, stores); });
   }
   finish(stores.unread);
 }

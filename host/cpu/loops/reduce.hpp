@@ -1,11 +1,11 @@
-// reduce.hpp - the CPU's reductions over gradients or parameters. Compiled once for each instruction set; the
-// order of additions is that of kernels/reduce.cu.
+// reduce.hpp - the CPU's reductions over gradients or parameters. Compiled once for each instruction set.
+// Adds in the same order as kernels/reduce.cu.
 #pragma once
 
 #include <cfloat>
 #include <cstdint>
 
-#include "onepass/storage/formats.hpp"
+#include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
 #include "step/reduction.hpp"
@@ -25,29 +25,23 @@ using step::Table;
 using step::Term;
 
 constexpr int kWarp = 32;
-constexpr int kEach = kSlots / kWarp;
+constexpr int kSlotsOfLane = kSlots / kWarp;
 
-template <Measure kMeasure>
-void deposit(Reduction& into, double leaf) {
-  if (leaf != leaf) {
-    into.nan = 1;
-  } else if (leaf >= ExactSum::kLimit) {
-    into.infinite = 1;
-  } else if constexpr (kMeasure == Measure::largest) {
-    const auto bits = __builtin_bit_cast(std::uint64_t, leaf);
-    if (bits > into.largest) into.largest = bits;
-  } else {
-    const step::LimbParts parts = step::split(leaf);
-    for (int i = 0; i < 3; ++i) into.sum.limbs[parts.first + i] += parts.part[i];
+/// Operations for step::add_leaf() on a reduction that belongs to one thread.
+struct OwnWords {
+  static void set(std::uint64_t& word) { word = 1; }
+  static void raise(std::uint64_t& word, std::uint64_t x) {
+    if (x > word) word = x;
   }
-}
+  static void add(std::uint64_t& word, std::uint64_t x) { word += x; }
+};
 
-/// What a warp folds: four slots of each lane, then the lanes in halves.
+/// Folds the slots of a leaf in the order of a warp: the four slots of each lane, then the lanes in halves.
 template <Measure kMeasure>
 double fold(const double* slots) {
   double sums[kWarp];
   for (int lane = 0; lane < kWarp; ++lane) {
-    const double* slot = slots + kEach * lane;
+    const double* slot = slots + kSlotsOfLane * lane;
     sums[lane] =
         Term<kMeasure>::fold(Term<kMeasure>::fold(slot[0], slot[1]), Term<kMeasure>::fold(slot[2], slot[3]));
   }
@@ -59,8 +53,8 @@ double fold(const double* slots) {
   return sums[0];
 }
 
-/// Of kLeaf elements. Slot by slot, so that each sum stays in a register while its elements are added: row by
-/// row all slots would pass through memory eight times.
+/// Reduces kLeaf elements. Works slot by slot, so that each sum stays in a register while its elements are
+/// added. Row by row, all slots would pass through memory eight times.
 template <class Codec, Measure kMeasure>
 double reduce_whole_leaf(const Term<kMeasure> term, const typename Codec::Element* from) {
   double slots[kSlots];
@@ -74,6 +68,7 @@ double reduce_whole_leaf(const Term<kMeasure> term, const typename Codec::Elemen
   return fold<kMeasure>(slots);
 }
 
+/// Reduces a leaf of up to kLeaf elements.
 template <class Codec, Measure kMeasure>
 double reduce_leaf(const Term<kMeasure> term, const typename Codec::Element* from, std::int64_t count) {
   if (count == kLeaf) return reduce_whole_leaf<Codec>(term, from);
@@ -89,7 +84,7 @@ double reduce_leaf(const Term<kMeasure> term, const typename Codec::Element* fro
   return fold<kMeasure>(slots);
 }
 
-/// The first element that is not finite; `count` if all are.
+/// Returns the index of the first element that is not finite, or `count` if all are finite.
 template <class Codec>
 std::int64_t first_nonfinite(const typename Codec::Element* from, std::int64_t count) {
   std::int64_t i = 0;
@@ -108,8 +103,8 @@ void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduc
   for (std::int64_t begin = 0; begin < part.count; begin += kLeaf) {
     const std::int64_t count = part.count - begin < kLeaf ? part.count - begin : kLeaf;
     const double sum = reduce_leaf<Codec>(term, from + begin, count);
-    deposit<kMeasure>(into, sum);
-    if (sum < ExactSum::kLimit) continue;
+    step::add_leaf<kMeasure, OwnWords>(into, sum);
+    if (step::is_finite_leaf(sum)) continue;
     const std::int64_t found = first_nonfinite<Codec>(from + begin, count);
     const auto place = static_cast<std::uint64_t>(piece * kReduceChunk + begin + found);
     if (found < count && place < into.first_nonfinite) into.first_nonfinite = place;
@@ -123,28 +118,25 @@ void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   const void* const stream = kOfParameters ? tensor.param : step::measured_gradient(table, index);
   if (stream == nullptr) return;
-  switch (kOfParameters ? tensor.param_type : tensor.grad_type) {
-    case DType::bfloat16:
-      return reduce_as<storage::BFloat16, kMeasure>(table, stream, piece, into);
-    case DType::float16:
-      return reduce_as<storage::Float16, kMeasure>(table, stream, piece, into);
-    default:
-      return reduce_as<storage::Float32, kMeasure>(table, stream, piece, into);
-  }
+  step::by_dtype(kOfParameters ? tensor.param_type : tensor.grad_type,
+                 [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, piece, into); });
 }
 
-/// Pieces that are read upwards, 1 MiB of float32. One by one backwards they cost what the cache saved.
-constexpr std::int64_t kRun = 64;
+/// Number of pieces that are read in ascending order: 1 MiB of float32. To read the pieces one by one in
+/// descending order would cost as much time as the cache saves.
+constexpr std::int64_t kAscendingPieces = 64;
 
-/// The last run comes first, so that what the update begins with was read last and is still in the cache.
+/// Reduces pieces [first, last). The last kAscendingPieces come first, so that the elements that the update
+/// begins with are read last and are still in the cache.
 template <Measure kMeasure>
 void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Reduction& into) {
-  for (std::int64_t end = last; end > first; end -= kRun) {
-    const std::int64_t begin = end - kRun > first ? end - kRun : first;
+  for (std::int64_t end = last; end > first; end -= kAscendingPieces) {
+    const std::int64_t begin = end - kAscendingPieces > first ? end - kAscendingPieces : first;
     for (std::int64_t piece = begin; piece < end; ++piece) reduce_piece<kMeasure>(table, piece, into);
   }
 }
 
+/// Adds a measure of the pieces [first, last) to `into`.
 void reduce(const Table& table, Measure measure, std::int64_t first, std::int64_t last, Reduction& into) {
   switch (measure) {
     case Measure::sum_of_magnitudes:
