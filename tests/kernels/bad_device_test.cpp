@@ -1,4 +1,4 @@
-// bad_device_test.cpp - memory that is not where it is said to be is refused, and nothing has changed.
+// bad_device_test.cpp - the library refuses memory that is not on the declared device and changes nothing.
 #include "kernels/cuda_test.hpp"
 #include "support/refusal.hpp"
 
@@ -9,7 +9,7 @@ class CudaBadInput : public CudaTest {};
 
 constexpr std::int64_t kNumel = 9;
 
-TEST_F(CudaBadInput, HostMemoryThatIsSaidToBeOnTheGpu) {
+TEST_F(CudaBadInput, HostMemoryDeclaredAsGpuMemoryIsRefused) {
   std::vector<float> host(2 * kNumel);
   const DeviceBuffer device(kGpu, kNumel * sizeof(float));
   const Tensor wrong{host.data(), kNumel, kGpu};
@@ -26,7 +26,7 @@ TEST_F(CudaBadInput, HostMemoryThatIsSaidToBeOnTheGpu) {
       {"\"w\"", "cuda:0", "cpu"}));
 }
 
-TEST_F(CudaBadInput, GpuMemoryThatIsSaidToBeOnTheHost) {
+TEST_F(CudaBadInput, GpuMemoryDeclaredAsHostMemoryIsRefused) {
   const DeviceBuffer device(kGpu, 2 * kNumel * sizeof(float));
   const Tensor wrong{device.as<float>(), kNumel};
   EXPECT_TRUE(refused(
@@ -36,7 +36,7 @@ TEST_F(CudaBadInput, GpuMemoryThatIsSaidToBeOnTheHost) {
       {"\"w\"", "cuda:0", "cpu"}));
 }
 
-TEST_F(CudaBadInput, ParametersOnTwoDevices) {
+TEST_F(CudaBadInput, ParametersOnTwoDevicesAreRefused) {
   std::vector<float> host(kNumel);
   const DeviceBuffer device(kGpu, kNumel * sizeof(float));
   const Tensor here{host.data(), kNumel}, there{device.as<float>(), kNumel, kGpu};
@@ -52,7 +52,7 @@ TEST_F(CudaBadInput, ParametersOnTwoDevices) {
       {"\"b\"", "cuda:0", "cpu"}));
 }
 
-TEST_F(CudaBadInput, FoundInfOnTheHost) {
+TEST_F(CudaBadInput, FoundInfInHostMemoryIsRefused) {
   const DeviceBuffer device(kGpu, kNumel * sizeof(float));
   Optimizer optimizer{SGD{}, std::vector<Parameter>{{"w", Tensor{device.as<float>(), kNumel, kGpu}}}};
   const std::vector<float> found_inf(1);

@@ -1,4 +1,4 @@
-// cuda_test.hpp - what the tests of the CUDA backend share: skipping, streams, captured graphs.
+// cuda_test.hpp - tools of the CUDA backend's tests: skipping without a GPU, CUDA streams, captured graphs.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,10 +13,11 @@ namespace onepass::test {
 
 constexpr Device kGpu = Device::cuda(0);
 
-/// Fails the test where a call of the CUDA runtime does.
+/// Fails the test if a call of the CUDA runtime has failed.
 inline void require(cudaError_t status) { ASSERT_EQ(status, cudaSuccess) << cudaGetErrorString(status); }
 
-/// Skips every test where there is no GPU. What went wrong on the device fails the test that caused it.
+/// Skips every test if there is no GPU. Synchronises after each test, so that an error on the device fails
+/// the test that caused it.
 class CudaTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -27,7 +28,7 @@ class CudaTest : public testing::Test {
   }
 };
 
-/// A stream that does not wait for the default stream, nor that for it.
+/// A CUDA stream that does not synchronise with the default stream.
 class CudaStream {
  public:
   CudaStream() { require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
@@ -43,7 +44,7 @@ class CudaStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// What `work` queues on the stream, captured.
+/// A graph of the work that `work` queues on the CUDA stream.
 class CapturedGraph {
  public:
   template <class Work>
@@ -60,7 +61,7 @@ class CapturedGraph {
   CapturedGraph(const CapturedGraph&) = delete;
   CapturedGraph& operator=(const CapturedGraph&) = delete;
 
-  /// Nodes of one type, and of all types.
+  /// Number of kernel launches in the graph.
   [[nodiscard]] int kernel_nodes() const {
     int kernels = 0;
     for (const cudaGraphNode_t node : nodes()) {
@@ -70,6 +71,7 @@ class CapturedGraph {
     }
     return kernels;
   }
+  /// Number of nodes of all types.
   [[nodiscard]] int node_count() const { return static_cast<int>(nodes().size()); }
 
   void replay(const CudaStream& stream) const { require(cudaGraphLaunch(executable_, stream.get())); }
@@ -98,7 +100,7 @@ class DeviceFloat {
   DeviceBuffer buffer_;
 };
 
-/// What the CPU backend makes of the same shapes, gradients and steps.
+/// Returns the result of the CPU backend for the same shapes, gradients and steps.
 inline Snapshot on_cpu(const RuleCase& rule, const std::vector<Shape>& shapes, int steps) {
   Model model(shapes);
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {});
@@ -106,7 +108,8 @@ inline Snapshot on_cpu(const RuleCase& rule, const std::vector<Shape>& shapes, i
   return snapshot(model.parameters(), *optimizer);
 }
 
-/// New gradients, written before anything that is queued afterwards on any stream.
+/// Draws new gradients and waits until they are written, so that work queued later on any CUDA stream reads
+/// them.
 inline void draw_and_wait(Model& model, int step) {
   model.draw_gradients(step, 200);
   synchronize(kGpu);

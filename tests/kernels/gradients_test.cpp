@@ -1,4 +1,4 @@
-// gradients_test.cpp - what is done to gradients before the step: CUDA gives the bits of the CPU.
+// gradients_test.cpp - clipping, scaling and accumulation of gradients on CUDA give the bits of the CPU.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -15,7 +15,8 @@ class CudaGradients : public CudaTest {};
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// Around leaves of 1,024, pieces of 4,096 and the slots of a warp; misaligned in each way; empties between.
+/// Sizes around the slots of a warp, leaves of 1,024 and pieces of 4,096, with every misalignment and with
+/// empty tensors between them.
 std::vector<Shape> border_shapes() {
   std::vector<Shape> shapes;
   for (const std::int64_t numel : {0, 1, 127, 128, 129, 1023, 1024, 1025, 0, 4095, 4096, 4097, 9003, 2}) {
@@ -36,7 +37,7 @@ std::vector<Shape> many_shapes() {
   return shapes;
 }
 
-/// One model on each device, stepped alike.
+/// Two models, one on each device, that take the same steps.
 struct Pair {
   Model cpu, gpu;
   AnyOptimizerPtr wanted, actual;
@@ -76,7 +77,7 @@ struct Pair {
   }
 };
 
-/// One element of one tensor's gradient.
+/// Sets one element of one tensor's gradient.
 void spoil(Model& model, std::size_t tensor, std::int64_t element, float value) {
   std::vector<float> gradient = model.grad(tensor).read();
   gradient[static_cast<std::size_t>(element)] = value;
@@ -106,7 +107,7 @@ TEST_F(CudaGradients, EveryNormClipsWithTheBitsOfTheCpu) {
   }
 }
 
-TEST_F(CudaGradients, NormsOfManyTensorsAndOfNoneAreThoseOfTheCpu) {
+TEST_F(CudaGradients, NormsOfManyTensorsAndOfEmptyOnesEqualThoseOfTheCpu) {
   Pair many(many_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .nonfinite = NonFinite::skip});
   many.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 2); });
   many.expect_same();
@@ -116,7 +117,7 @@ TEST_F(CudaGradients, NormsOfManyTensorsAndOfNoneAreThoseOfTheCpu) {
   none.expect_same();
 }
 
-TEST_F(CudaGradients, LargeDenormalAndInfiniteNormsAreThoseOfTheCpu) {
+TEST_F(CudaGradients, LargeDenormalAndInfiniteNormsEqualThoseOfTheCpu) {
   for (const NormType type : kTypes) {
     for (const float value : {1e20f, 3e38f, std::numeric_limits<float>::denorm_min(), kInf, -kInf, kNaN}) {
       SCOPED_TRACE(value);
@@ -145,7 +146,7 @@ TEST_F(CudaGradients, NormIsReadableWithoutWaiting) {
   EXPECT_EQ(pair.wanted->grad_norm(), pair.actual->fetched_grad_norm());
 }
 
-TEST_F(CudaGradients, SkippedStepsLeaveNoTrace) {
+TEST_F(CudaGradients, SkippedStepsLeaveParametersAndStatesUnchanged) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     const std::vector<Shape> shapes{{.numel = 70}, {.numel = 0}, {.numel = 1100, .grad_misalignment = 1}};
@@ -175,7 +176,7 @@ TEST_F(CudaGradients, ErrorNamesTensorAndElementAsTheCpuDoes) {
       {9, 4094},  {7, 1024},  {6, 33},    {4, 128},   {4, 127}, {1, 0}};
   Pair pair(border_shapes(), {.nonfinite = NonFinite::error});
   pair.both([](Model& model, AnyOptimizer&) { model.draw_finite_gradients(1); });
-  // Each stands before those that went before it, which stay.
+  // Each place lies before the earlier ones, whose bad elements stay in the gradient.
   for (const auto& [tensor, element] : places) {
     pair.both([&, t = tensor, i = element](Model& model, AnyOptimizer& optimizer) {
       spoil(model, t, i, i % 2 == 0 ? kNaN : kInf);
@@ -192,7 +193,7 @@ TEST_F(CudaGradients, ErrorNamesTensorAndElementAsTheCpuDoes) {
   pair.expect_same();
 }
 
-TEST_F(CudaGradients, LossScalerOverManySteps) {
+TEST_F(CudaGradients, LossScalerHasTheScalesOfTheCpuOverManySteps) {
   Pair pair({{.numel = 3}},
             {.loss_scaler = LossScaler{.init_scale = 1e4, .growth_factor = 1.7, .growth_interval = 3}});
   for (int step = 0; step < 300; ++step) {
@@ -222,7 +223,7 @@ TEST_F(CudaGradients, CallersScaleIsReadOnTheDevice) {
   pair.expect_same();
 }
 
-TEST_F(CudaGradients, HostMemoryIsNoPlaceForAScale) {
+TEST_F(CudaGradients, ScalesInHostMemoryAreRefused) {
   Model model({{.numel = 3}, {.numel = 3}}, kGpu);
   const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
   static const float host = 1.0f;
@@ -232,7 +233,8 @@ TEST_F(CudaGradients, HostMemoryIsNoPlaceForAScale) {
   }
 }
 
-// Tensors with gradients in all, in some and in none of the micro-batches; a skip; a step without any.
+// Some tensors have gradients in all micro-batches, some in a few, some in none. One step is skipped, and one
+// has no micro-batch.
 TEST_F(CudaGradients, AccumulationGivesTheBitsOfTheCpu) {
   for (const bool zeroes : {false, true}) {
     SCOPED_TRACE(zeroes);
@@ -287,7 +289,7 @@ TEST_F(CudaGradients, FusedZeroingGivesTheBitsOfTheCpu) {
   }
 }
 
-TEST_F(CudaGradients, PenaltyOfWhatIsNotFiniteIsThatOfTheCpu) {
+TEST_F(CudaGradients, PenaltyOfNonFiniteParametersEqualsThatOfTheCpu) {
   Pair pair(border_shapes(), {});
   pair.both([](Model& model, AnyOptimizer&) {
     std::vector<float> value = model.value(11).read();
@@ -298,7 +300,7 @@ TEST_F(CudaGradients, PenaltyOfWhatIsNotFiniteIsThatOfTheCpu) {
   EXPECT_EQ(pair.actual->penalty(), double{kInf});
 }
 
-TEST_F(CudaGradients, SavedInTheMiddleOfAllItGoesOnOnTheOtherDevice) {
+TEST_F(CudaGradients, TrainingSavedInMidAccumulationContinuesOnTheOtherDevice) {
   const GradientHandling handling{.clip_norm = ClipGradNorm{.max_norm = 0.5},
                                   .loss_scaler = LossScaler{.init_scale = 64, .growth_interval = 2}};
   const Options options{.accumulates_gradients = true};
@@ -315,7 +317,7 @@ TEST_F(CudaGradients, SavedInTheMiddleOfAllItGoesOnOnTheOtherDevice) {
   };
   whole.both(batches(0, 8));
   other.both(batches(0, 5));
-  // Each goes on with what the other one has saved.
+  // Each optimizer continues from the state that the other one has saved.
   const StateDict cpu = other.wanted->state_dict(), gpu = other.actual->state_dict();
   other.wanted->load_state_dict(gpu);
   other.actual->load_state_dict(cpu);
@@ -327,7 +329,7 @@ TEST_F(CudaGradients, SavedInTheMiddleOfAllItGoesOnOnTheOtherDevice) {
   EXPECT_EQ(whole.wanted->loss_scale(), other.actual->loss_scale());
 }
 
-TEST_F(CudaGradients, SettingsSurviveParametersThatJoin) {
+TEST_F(CudaGradients, SettingsSurviveAddedParameters) {
   Pair pair(border_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.5},
                               .loss_scaler = LossScaler{.init_scale = 64, .growth_interval = 2}});
   Model cpu_late({{.numel = 41, .id = 70}, {.numel = 1025, .id = 71}});

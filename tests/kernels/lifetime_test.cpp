@@ -1,4 +1,4 @@
-// lifetime_test.cpp - optimizers that end or move while the device is at work, or share it.
+// lifetime_test.cpp - optimizers that are destroyed or moved while the device is at work, or that share it.
 #include "kernels/cuda_test.hpp"
 
 namespace onepass::test {
@@ -9,7 +9,7 @@ class CudaLifetime : public CudaTest {};
 const std::vector<Shape> kShapes{{.numel = 700}, {.numel = 131, .value_misalignment = 1}};
 constexpr int kSteps = 6;
 
-/// kSteps steps with one gradient, so that nothing need wait in between.
+/// Takes kSteps steps on the CPU with one gradient for all, so that a CUDA twin need not wait between steps.
 Snapshot values_after(const AdamW& rule) {
   Model model(kShapes);
   const AnyOptimizerPtr optimizer = make_optimizer(rule, model.parameters());
@@ -19,7 +19,7 @@ Snapshot values_after(const AdamW& rule) {
 
 Snapshot values_of(Model& model) { return {{"t0", model.value(0).read()}, {"t1", model.value(1).read()}}; }
 
-TEST_F(CudaLifetime, DestroyedWhileStepsAreInFlight) {
+TEST_F(CudaLifetime, OptimizerMayBeDestroyedWhileStepsAreInFlight) {
   Model model(kShapes, kGpu);
   const CudaStream stream;
   {
@@ -32,7 +32,7 @@ TEST_F(CudaLifetime, DestroyedWhileStepsAreInFlight) {
   EXPECT_TRUE(model.intact());
 }
 
-TEST_F(CudaLifetime, MovedAndAssignedWhileStepsAreInFlight) {
+TEST_F(CudaLifetime, OptimizerMayBeMovedWhileStepsAreInFlight) {
   Model model(kShapes, kGpu), other(kShapes, kGpu);
   const CudaStream stream;
   Optimizer first{AdamW{}, model.parameters()};
@@ -66,7 +66,7 @@ TEST_F(CudaLifetime, TwoOptimizersStepOnTwoStreamsAtOnce) {
   }
 }
 
-TEST_F(CudaLifetime, ParametersJoinWhileStepsAreInFlight) {
+TEST_F(CudaLifetime, ParametersMayBeAddedWhileStepsAreInFlight) {
   Model model(kShapes, kGpu), late({{.numel = 9, .id = 9}, {.numel = 4, .id = 10}}, kGpu);
   const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
   const CudaStream stream;

@@ -8,15 +8,16 @@
 
 namespace onepass::test {
 
-/// A copy in the device's memory.
+/// An array in the device's memory.
 template <class T>
 class OnDevice {
  public:
+  /// Copies `values`.
   explicit OnDevice(std::span<const T> values) : buffer_(kGpu, values.size_bytes() + 8) {
     if (!values.empty()) copy({kGpu, buffer_.data()}, {Device::cpu(), values.data()}, values.size_bytes());
   }
   explicit OnDevice(const std::vector<T>& values) : OnDevice(std::span<const T>(values)) {}
-  /// Zeros: a kernel does not write the padding of a struct, and read() copies it.
+  /// Fills the array with zeros, because kernels do not write the padding of a struct but read() copies it.
   explicit OnDevice(std::size_t count) : buffer_(kGpu, count * sizeof(T)) {
     fill_zero({kGpu, buffer_.data()}, count * sizeof(T));
   }

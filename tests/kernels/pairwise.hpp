@@ -1,4 +1,4 @@
-// pairwise.hpp - a table of tests in which every two levels of any two factors meet.
+// pairwise.hpp - a table of test cases in which every two levels of any two factors occur together.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace onepass::test {
 
-/// Which pairs of levels of two factors have met in a row.
+/// The set of pairs of levels that some row already contains.
 class MetPairs {
  public:
   explicit MetPairs(const std::vector<std::size_t>& levels) : first_level_(levels.size(), 0) {
@@ -15,7 +15,8 @@ class MetPairs {
     all_levels_ = first_level_.back() + levels.back();
     met_.resize(all_levels_ * all_levels_, false);
   }
-  /// Level a of factor f with level b of factor g, in either order.
+  /// Returns whether level a of factor f has met level b of factor g. The order of the factors does not
+  /// matter.
   [[nodiscard]] bool contains(std::size_t f, std::size_t a, std::size_t g, std::size_t b) const {
     return met_[index(f, a, g, b)];
   }
@@ -35,7 +36,8 @@ class MetPairs {
   std::vector<bool> met_;
 };
 
-/// The level of factor h that meets most of the levels chosen so far for the first time; `otherwise` if none.
+/// Returns the level of factor h that adds the most new pairs with the levels chosen so far, or `otherwise`
+/// if no level adds any.
 inline std::size_t best_level(const MetPairs& met, std::size_t h, std::size_t levels,
                               const std::vector<std::size_t>& chosen, const std::vector<std::size_t>& row,
                               std::size_t otherwise) {
@@ -51,9 +53,9 @@ inline std::size_t best_level(const MetPairs& met, std::size_t h, std::size_t le
   return best;
 }
 
-/// Rows of one level for each factor, such that every pair of levels of two factors stands in some row.
-/// Greedy: a row starts with a pair that is still missing, and each further factor takes the level that adds
-/// most missing pairs. Deterministic.
+/// Returns rows with one level per factor, such that every pair of levels of two factors occurs in some row.
+/// The algorithm is greedy and deterministic: a row starts with a pair that is still missing, and each
+/// further factor takes the level that adds the most missing pairs.
 inline std::vector<std::vector<std::size_t>> covering_rows(const std::vector<std::size_t>& levels) {
   MetPairs met(levels);
   std::vector<std::vector<std::size_t>> rows;

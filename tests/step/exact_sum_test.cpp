@@ -1,4 +1,4 @@
-// exact_sum_test.cpp - the sum that no order changes, against arithmetic with big integers.
+// exact_sum_test.cpp - compares the exact sum with arithmetic on single bits.
 #include "step/exact_sum.hpp"
 
 #include <gtest/gtest.h>
@@ -18,10 +18,11 @@ namespace {
 using step::ExactSum;
 using step::LimbParts;
 
-/// A binary number written out: bit i weighs 2^(i - 400). One bool a bit, so that nothing can go wrong.
+/// A binary number with one bool per bit, kept simple so that it is obviously right. Bit i weighs 2^(i -
+/// 400).
 class Bits {
  public:
-  /// Exactly `x`; what lies below 2^-298 is cut off if asked for.
+  /// Returns `x` exactly, or without its bits below 2^-298 if `cut` is true.
   static Bits of(double x, bool cut) {
     Bits bits;
     int exponent = 0;
@@ -45,7 +46,7 @@ class Bits {
   }
   bool operator==(const Bits&) const = default;
 
-  /// The number that the limbs stand for.
+  /// Returns the number that the limbs represent.
   static Bits of(const ExactSum& sum) {
     Bits bits;
     std::uint64_t carry = 0;
@@ -61,7 +62,7 @@ class Bits {
     return bits;
   }
 
-  /// Its 64 highest bits.
+  /// Returns the 64 highest bits as a number.
   [[nodiscard]] long double approximately() const {
     long double value = 0.0L;
     int taken = 0;
@@ -107,7 +108,7 @@ TEST(ExactSum, HoldsEveryDoubleExactly) {
   }
 }
 
-TEST(ExactSum, CutsOffWhatLiesBelowTheSquareOfTheLeastDenormal) {
+TEST(ExactSum, CutsOffBitsBelowTheSquareOfTheSmallestDenormal) {
   expect_exact({0x1.8p-298});
   expect_exact({0x1.fffffffffffffp-299});
   expect_exact({0x1p-350, 0x1p-299});
@@ -152,7 +153,7 @@ TEST(ExactSum, OrderDoesNotChangeABit) {
   EXPECT_GT(plain_difference, 0.0) << "the order did not matter anyway";
 }
 
-// Carries are kept in the upper halves of the limbs until the end.
+// The limbs keep carries in their upper 32 bits until the end.
 TEST(ExactSum, AMillionAdditionsCarry) {
   for (const double x : {0x1.fffffffffffffp0, 0x1.fffffffffffffp-240, 0x1.fffffffffffffp249, 0x1p-298}) {
     ExactSum sum{};
@@ -161,7 +162,7 @@ TEST(ExactSum, AMillionAdditionsCarry) {
   }
 }
 
-// What 2^31 additions of the largest part leave in a limb: written there at once, it must not run over.
+// Writes the result of 2^31 additions of the largest parts into the limbs at once; it must not overflow.
 TEST(ExactSum, TwoToTheThirtyOneAdditionsFit) {
   for (int exponent = -246; exponent < -246 + 32; ++exponent) {
     const double x = std::ldexp(0x1.fffffffffffffp0, exponent);

@@ -1,4 +1,4 @@
-// gradients_graph_test.cpp - launches of a step that measures, and replays of it.
+// gradients_graph_test.cpp - the launches of a step that measures gradients, and its replays.
 #include <limits>
 
 #include "kernels/cuda_test.hpp"
@@ -11,7 +11,7 @@ class CudaGradientsGraph : public CudaTest {};
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// Sizes on both sides of a leaf, two groups.
+/// Sizes below and above a leaf, in two groups.
 std::vector<Shape> tensors(int count) {
   std::vector<Shape> shapes;
   for (int i = 0; i < count; ++i) {
@@ -70,7 +70,7 @@ TEST_F(CudaGradientsGraph, AccumulationIsOneLaunch) {
   }
 }
 
-/// Every seventh has a NaN, every eleventh an Inf far behind.
+/// Draws gradients. Every seventh step has a NaN, and every eleventh an Inf near the end of the first tensor.
 void draw(Model& model, int step) {
   model.draw_finite_gradients(step);
   std::vector<float> gradient = model.grad(0).read();
@@ -80,7 +80,7 @@ void draw(Model& model, int step) {
   synchronize(kGpu);
 }
 
-TEST_F(CudaGradientsGraph, AHundredReplaysAreAHundredSteps) {
+TEST_F(CudaGradientsGraph, AHundredReplaysEqualAHundredSteps) {
   Model cpu(tensors(7)), gpu(tensors(7), kGpu), replayed(tensors(7), kGpu);
   const AnyOptimizerPtr wanted = two_groups(cpu), actual = two_groups(gpu), captured = two_groups(replayed);
   for (AnyOptimizer* one : {wanted.get(), actual.get(), captured.get()})
@@ -106,7 +106,7 @@ TEST_F(CudaGradientsGraph, AHundredReplaysAreAHundredSteps) {
   EXPECT_TRUE(equal_bits(stepped, snapshot(cpu.parameters(), *wanted)));
 }
 
-TEST_F(CudaGradientsGraph, AccumulationReplaysToo) {
+TEST_F(CudaGradientsGraph, ReplayedAccumulationEqualsOrdinaryAccumulation) {
   const Options options{.accumulates_gradients = true};
   Model gpu(tensors(5), kGpu), replayed(tensors(5), kGpu);
   const AnyOptimizerPtr actual = two_groups(gpu, options), captured = two_groups(replayed, options);
@@ -131,14 +131,14 @@ TEST_F(CudaGradientsGraph, AccumulationReplaysToo) {
   EXPECT_TRUE(equal_bits(snapshot(gpu.parameters(), *actual), snapshot(replayed.parameters(), *captured)));
 }
 
-// The norm launch asks the table what it is to measure, as the others do.
+// The norm launch reads from the table what to measure, as the other launches do.
 TEST_F(CudaGradientsGraph, ReplayFollowsChangedHandling) {
   Model cpu(tensors(5)), gpu(tensors(5), kGpu);
   const AnyOptimizerPtr wanted = two_groups(cpu), actual = two_groups(gpu);
   const GradientHandling handlings[] = {
       {.clip_norm = ClipGradNorm{.max_norm = 0.5}},
       {.clip_norm = ClipGradNorm{.max_norm = 0.3, .norm_type = NormType::l1, .formula = ClipFormula::exact}},
-      {.clip_value = 0.02},  // measures nothing: what the launch before left must not count later
+      {.clip_value = 0.02},  // measures nothing; the result of the previous launch must not count later
       {.loss_scale = 4.0, .zero_grad = true},
       {.clip_norm = ClipGradNorm{.max_norm = 0.2}},
       {.clip_norm = ClipGradNorm{.max_norm = 0.1, .norm_type = NormType::infinity}},

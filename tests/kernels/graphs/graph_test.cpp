@@ -15,7 +15,7 @@ std::vector<Shape> many(int tensors) {
   return shapes;
 }
 
-// Prepare and update; no copy, no memset.
+// The launches are prepare and the update. There is no copy and no memset.
 TEST_F(CudaGraph, StepIsTwoLaunchesForOneTensorAndForTwoThousand) {
   for (const int tensors : {1, 2000}) {
     for (const RuleCase& rule : one_case_per_kernel()) {
@@ -29,7 +29,7 @@ TEST_F(CudaGraph, StepIsTwoLaunchesForOneTensorAndForTwoThousand) {
       EXPECT_EQ(graph.kernel_nodes(), 2);
       EXPECT_EQ(graph.node_count(), 2);
 
-      // What was captured has not run; replayed, it moves every tensor.
+      // Capturing has run nothing. The replays update every tensor.
       for (int step = 1; step <= 2; ++step) {
         draw_and_wait(model, step);
         graph.replay(stream);
@@ -148,7 +148,7 @@ TEST_F(CudaGraph, ReplayReadsFoundInfWhenItRuns) {
   EXPECT_EQ(optimizer->step_count("t0"), 1);
 }
 
-TEST_F(CudaGraph, ReplayGoesOnFromLoadedStates) {
+TEST_F(CudaGraph, ReplayContinuesFromLoadedStates) {
   Model model(kShapes, kGpu);
   const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters());
   synchronize(kGpu);

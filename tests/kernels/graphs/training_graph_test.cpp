@@ -1,5 +1,5 @@
-// training_graph_test.cpp - a whole training step in one graph: dropout, norm, prepare, update, all of them
-// following what lies in the device's memory.
+// training_graph_test.cpp - a whole training step in one graph: dropout, norm, prepare, update. All of them
+// read their settings from the device's memory when the graph is replayed.
 #include <algorithm>
 #include <limits>
 
@@ -18,7 +18,7 @@ const std::vector<Shape> kShapes{{.numel = 1030, .group = 0},
                                  {.numel = 133, .value_misalignment = 1, .group = 1},
                                  {.numel = 65, .grad_misalignment = 3, .group = 0}};
 
-/// Gradients that go through dropout on their way to an optimizer with everything switched on.
+/// A training step: gradients pass through dropout to an optimizer that has every feature switched on.
 class Training {
  public:
   explicit Training(Device device)
@@ -40,7 +40,7 @@ class Training {
     synchronize(device);
   }
 
-  /// What the host does before a step; every fifth step has an infinite gradient.
+  /// Writes the gradients of a step from the host. Every fifth step has infinite gradients.
   void draw(int step) {
     std::vector<float> gradient;
     for (std::size_t i = 0; i < kShapes.size(); ++i) {
@@ -57,7 +57,7 @@ class Training {
     synchronize(device_);
   }
 
-  /// What the device does: all that a graph of a training step has.
+  /// Queues the device's work of a training step. A graph can capture all of it.
   void step(Stream stream = {}) {
     for (std::size_t i = 0; i < kShapes.size(); ++i) {
       dropout_forward({.p = 0.3},
@@ -100,7 +100,8 @@ TEST_F(TrainingGraph, HundredReplaysEqualHundredSteps) {
   Training cpu(Device::cpu()), stepped(kGpu), replayed(kGpu);
   const CudaStream stream;
   const CapturedGraph graph(stream, [&] { replayed.step(stream); });
-  // Dropout of each tensor that is not empty, norm, prepare, update, and the advance of the random state.
+  // Dropout of the three tensors that are not empty; norm, prepare and update; the advance of the random
+  // state.
   EXPECT_EQ(graph.kernel_nodes(), 3 + 3 + 1);
   EXPECT_EQ(graph.node_count(), graph.kernel_nodes());
   for (int step = 1; step <= kSteps; ++step) {

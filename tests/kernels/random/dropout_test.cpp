@@ -1,4 +1,5 @@
-// dropout_test.cpp - dropout on the GPU: the bits of the CPU, masks that graph replays draw anew, the state.
+// dropout_test.cpp - dropout on the GPU: it gives the bits of the CPU, graph replays draw new masks, and the
+// random state can be saved and restored.
 #include "onepass/regularizers/dropout.hpp"
 #include "kernels/cuda_test.hpp"
 #include "support/numbers/compare.hpp"
@@ -12,7 +13,7 @@ class CudaDropout : public CudaTest {};
 
 constexpr RandomPosition kPosition{.seed = 0x0fedcba987654321, .offset = (std::int64_t{3} << 32) + 5};
 
-/// Heavy-tailed numbers, and now and then one that is not finite.
+/// Returns heavy-tailed numbers, including some that are not finite.
 std::vector<float> activations(std::int64_t numel, std::uint64_t salt = 0) {
   std::vector<float> values(static_cast<std::size_t>(numel));
   draw_gradient(values, salt, 3, 10);
@@ -25,7 +26,7 @@ GuardedBuffer on(Device device, std::span<const float> values, int misalignment 
   return buffer;
 }
 
-/// One shape of a call: where the run starts, how long it is, and how its tensors are aligned.
+/// One call: the range of elements, and the misalignment of its tensors.
 struct Case {
   std::int64_t first, numel;
   int out, in, residual;
@@ -36,7 +37,7 @@ std::vector<Case> cases() {
   for (const std::int64_t numel : {0, 1, 3, 4, 5, 7, 8, 1023, 1024, 1025, 9001}) {
     all.push_back({0, numel, 0, 0, 0});
     for (int i = 0; i < 4; ++i) all.push_back({i + 1000, numel, i, (i + 1) % 4, (i + 2) % 4});
-    // The run starts within a Philox block, and its blocks are aligned: in all tensors, and in all but one.
+    // The range starts inside a draw. The draws are aligned in all tensors, or in all but one.
     all.push_back({1001, numel, 1, 1, 1});
     all.push_back({1001, numel, 2, 1, 1});
     all.push_back({1002, numel, 2, 3, 2});
@@ -45,7 +46,7 @@ std::vector<Case> cases() {
   return all;
 }
 
-/// What one call writes on a device.
+/// Returns the output of one call on a device.
 std::vector<float> result(Device device, const Case& one, double p, bool with_residual, bool backward) {
   const RandomState state(device, kPosition);
   const GuardedBuffer in = on(device, activations(one.numel), one.in);
@@ -73,21 +74,21 @@ TEST_F(CudaDropout, GivesTheBitsOfTheCpu) {
   }
 }
 
-TEST_F(CudaDropout, GivesTheBitsOfTheCpuWhereEachThreadHasSeveralTurns) {
+TEST_F(CudaDropout, GivesTheBitsOfTheCpuWhenEachThreadTakesSeveralTurns) {
   const std::int64_t one_turn = RandomState(kGpu, {}).dropout_blocks() * 1024;
   const Case one{2, 2 * one_turn + 5, 2, 2, 2};
   EXPECT_TRUE(equal_bits(result(Device::cpu(), one, 0.3, true, false), result(kGpu, one, 0.3, true, false)));
 }
 
-TEST_F(CudaDropout, BackwardHasTheMaskOfForwardOnBothDevices) {
+TEST_F(CudaDropout, BackwardUsesTheMaskOfForwardOnBothDevices) {
   const Case one{3, 4099, 0, 1, 2};
   const std::vector<float> forward = result(kGpu, one, 0.4, false, false);
   EXPECT_TRUE(equal_bits(forward, result(kGpu, one, 0.4, false, true)));
   EXPECT_TRUE(equal_bits(forward, result(Device::cpu(), one, 0.4, false, true)));
 }
 
-// Signalling NaN payloads included.
-TEST_F(CudaDropout, WithoutDroppingCopiesEveryBit) {
+// Payloads of signalling NaNs are copied, too.
+TEST_F(CudaDropout, ProbabilityZeroCopiesEveryBit) {
   std::vector<float> in(70, std::bit_cast<float>(0x7fa5c3e1u));
   in[3] = -0.0f;
   in[64] = std::bit_cast<float>(0xffc12345u);
@@ -101,7 +102,7 @@ TEST_F(CudaDropout, WithoutDroppingCopiesEveryBit) {
   }
 }
 
-TEST_F(CudaDropout, InPlaceIsTheSame) {
+TEST_F(CudaDropout, InPlaceGivesTheBitsOfTheCpu) {
   const std::vector<float> in = activations(2051);
   const RandomState state(kGpu, kPosition), cpu_state(Device::cpu(), kPosition);
   for (const bool residual : {false, true}) {
@@ -115,7 +116,7 @@ TEST_F(CudaDropout, InPlaceIsTheSame) {
   }
 }
 
-TEST_F(CudaDropout, StateCountsAndComesBack) {
+TEST_F(CudaDropout, StateCountsStepsAndIsRestored) {
   const CudaStream stream;
   RandomState state(kGpu, {.seed = 7, .offset = 3});
   EXPECT_EQ(state.saved(), (RandomPosition{7, 3}));
@@ -131,7 +132,7 @@ TEST_F(CudaDropout, StateCountsAndComesBack) {
   EXPECT_EQ(later.saved(stream), (RandomPosition{9, std::int64_t{1} << 32}));
 }
 
-/// Forward, backward and advance, one training step's worth.
+/// The dropout work of one training step: forward, backward and advance.
 struct Step {
   const GuardedBuffer& in;
   GuardedBuffer& out;
@@ -145,7 +146,7 @@ struct Step {
   }
 };
 
-TEST_F(CudaDropout, GraphReplaysDrawNewMasksWhichAreThoseOfOrdinarySteps) {
+TEST_F(CudaDropout, GraphReplaysDrawNewMasksThatEqualThoseOfOrdinarySteps) {
   const std::vector<float> ones(3001, 1.0f);
   const GuardedBuffer in = on(kGpu, ones), cpu_in = on(Device::cpu(), ones);
   GuardedBuffer out(kGpu, 3001, 0), gradient(kGpu, 3001, 1);
@@ -157,7 +158,7 @@ TEST_F(CudaDropout, GraphReplaysDrawNewMasksWhichAreThoseOfOrdinarySteps) {
   const CapturedGraph graph(stream, [&] { step(stream); });
   EXPECT_EQ(graph.kernel_nodes(), 3);
   EXPECT_EQ(graph.node_count(), 3);
-  EXPECT_EQ(state.saved(), (RandomPosition{4, 0})) << "what was captured has not run";
+  EXPECT_EQ(state.saved(), (RandomPosition{4, 0})) << "capturing must run nothing";
 
   std::vector<std::vector<float>> masks;
   for (int i = 0; i < 6; ++i) {
@@ -178,7 +179,7 @@ TEST_F(CudaDropout, GraphReplaysDrawNewMasksWhichAreThoseOfOrdinarySteps) {
   EXPECT_EQ(state.saved(stream), (RandomPosition{5, 103}));
 }
 
-TEST_F(CudaDropout, RefusesOtherDevicesAndChangesNothing) {
+TEST_F(CudaDropout, TensorsOnOtherDevicesAreRefusedAndNothingChanges) {
   const RandomState state(kGpu, {}), cpu_state(Device::cpu(), {});
   std::vector<float> host(8, 1.0f);
   GuardedBuffer device = on(kGpu, host);

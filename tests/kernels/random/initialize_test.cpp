@@ -1,4 +1,4 @@
-// initialize_test.cpp - the GPU draws what the CPU draws, by one launch, whatever the split and alignment.
+// initialize_test.cpp - the GPU draws the numbers of the CPU in one launch, for every split and alignment.
 #include "kernels/cuda_test.hpp"
 #include "support/initializer_cases.hpp"
 #include "support/numbers/compare.hpp"
@@ -34,7 +34,7 @@ TEST_F(CudaInitialize, GivesTheBitsOfTheCpu) {
   }
 }
 
-TEST_F(CudaInitialize, GivesTheBitsOfTheCpuWhereEachThreadHasSeveralTurns) {
+TEST_F(CudaInitialize, GivesTheBitsOfTheCpuWhenEachThreadTakesSeveralTurns) {
   const std::int64_t one_turn = RandomState(kGpu, {}).dropout_blocks() * 1024;  // fill's is not larger
   const InitializerCase one{"uniform", initializers::Uniform{}, {2 * one_turn + 5}};
   GuardedBuffer tensor(kGpu, 2 * one_turn + 5, 0);
@@ -42,7 +42,7 @@ TEST_F(CudaInitialize, GivesTheBitsOfTheCpuWhereEachThreadHasSeveralTurns) {
   EXPECT_TRUE(equal_bits(on_cpu(one), tensor.read()));
 }
 
-// Runs that start within a Philox block, where its address is aligned and where not.
+// Ranges may start inside a draw, at an aligned address or not.
 TEST_F(CudaInitialize, ShardsGiveTheBitsOfTheWhole) {
   const InitializerCase one{"normal", initializers::Normal{}, {6007}};
   const std::vector<float> wanted = on_cpu(one);
@@ -88,7 +88,7 @@ TEST_F(CudaInitialize, IsOneLaunchThatCanBeCaptured) {
   EXPECT_TRUE(equal_bits(on_cpu(one), tensor.read()));
 }
 
-TEST_F(CudaInitialize, RefusesMemoryThatIsElsewhere) {
+TEST_F(CudaInitialize, MemoryOnAnotherDeviceIsRefused) {
   std::vector<float> host(8, 1.0f);
   EXPECT_TRUE(refused(
       [&] {

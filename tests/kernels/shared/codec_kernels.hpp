@@ -1,4 +1,4 @@
-// codec_kernels.hpp - every codec, evaluated on the device.
+// codec_kernels.hpp - evaluates every codec on the device.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@
 
 namespace onepass::test {
 
-/// What codecs are given: a number, and bits that may mean anything.
+/// Input of the codecs: the bits of a number, and arbitrary bits to decode or to use as noise.
 struct CodecInput {
   storage::Bits x, bits;
 };
 
-/// Bits that codecs make of it.
+/// Output of all codecs for one input.
 struct CodecResults {
   static constexpr int kCount = 26;
   storage::Bits value[kCount];
@@ -39,7 +39,7 @@ struct CodecResults {
  private:
   using Bits = storage::Bits;
 
-  /// One pattern for NaN: a decoded one may be any.
+  /// Returns the bits of x, with one pattern for every NaN, because a codec may decode to any NaN.
   static ONEPASS_LANE Bits shown(float x) {
     const Bits bits = storage::bits_of(x);
     return (bits & storage::kMagnitude) > storage::kInfinity ? 0x7fc00000u : bits;
@@ -63,7 +63,7 @@ struct CodecResults {
     *next++ = shown(Codec::decode(static_cast<std::uint16_t>(input.bits >> 16), other));
   }
 
-  /// With the scale of x, or that of what the bits say where it is larger, as in a group.
+  /// Uses the larger of the scales of x and of input.bits, as if both were in one block.
   template <class Codec>
   static ONEPASS_LANE void group(Bits*& next, const CodecInput& input) {
     const float x = Codec::stage(storage::float_of(input.x));
@@ -78,11 +78,11 @@ struct CodecResults {
   }
 };
 
-/// results[i] = CodecResults::at(inputs[i]), all in device memory.
+/// Sets results[i] to CodecResults::at(inputs[i]). All arrays are in device memory.
 void codecs_on_device(const CodecInput* inputs, CodecResults* results, int count);
 
-/// tiles[i]: how many of the numbers that kernels/update/packed.cuh makes of inputs [8 * i, 8 * i + 8),
-/// encoded and decoded, are not the codecs'. All in device memory.
+/// Encodes and decodes inputs [8 * i, 8 * i + 8) with kernels/update/packed.cuh and sets tiles[i] to the
+/// number of results that differ from the codecs'. All arrays are in device memory.
 void packed_on_device(const CodecInput* inputs, int* tiles, int count);
 
 }  // namespace onepass::test

@@ -1,4 +1,4 @@
-// codec_test.cpp - the codecs: the same bits on the device as on the host.
+// codec_test.cpp - the codecs give the same bits on the device as on the host.
 #include <cstdint>
 #include <vector>
 
@@ -14,7 +14,8 @@ class CudaCodec : public CudaTest {};
 
 std::uint32_t any_bits(std::uint64_t key) { return static_cast<std::uint32_t>(mix(key) >> 32); }
 
-/// Every exponent of both signs with mantissas at which something rounds, carries or ties; and any floats.
+/// Returns numbers of every exponent and both signs with mantissas that round, carry or tie, and random
+/// floats.
 std::vector<CodecInput> inputs() {
   std::vector<CodecInput> all;
   for (std::uint32_t top = 0; top < 512; ++top) {
@@ -22,7 +23,7 @@ std::vector<CodecInput> inputs() {
          {0x000000u, 0x000001u, 0x000010u, 0x000080u, 0x001000u, 0x003000u, 0x007fffu, 0x008000u, 0x008001u,
           0x018000u, 0x400000u, 0x7f7f80u, 0x7f8000u, 0x7fefffu, 0x7ff000u, 0x7fffffu}) {
       all.push_back({top << 23 | mantissa, any_bits(all.size())});
-      all.push_back({top << 23 | mantissa, 0});  // Alone in its group: a scale of 0 for a zero.
+      all.push_back({top << 23 | mantissa, 0});  // alone in its block, so that a zero has the scale 0
     }
   }
   for (std::uint64_t key = 0; key < 8000; ++key) all.push_back({any_bits(2 * key), any_bits(2 * key + 1)});
@@ -44,8 +45,8 @@ TEST_F(CudaCodec, EveryCodecGivesTheBitsOfTheHost) {
   }
 }
 
-/// As inputs(), but tiles of neighbours: as they are, where one NaN takes a group with it; then finite and of
-/// about a size, from zero up, with both zeros among them.
+/// Returns tiles of 8 neighbours. The first ones are those of inputs(), in which a NaN spoils its whole
+/// block. The others are finite and of similar magnitude, from zero up, and contain both zeros.
 std::vector<CodecInput> tiles() {
   std::vector<CodecInput> all = inputs();
   for (std::uint32_t tile = 0; tile < 4000; ++tile) {
@@ -59,7 +60,7 @@ std::vector<CodecInput> tiles() {
   return all;
 }
 
-TEST_F(CudaCodec, PackedElementsAreTheCodecs) {
+TEST_F(CudaCodec, PackedCodecsEqualThoseOfSingleElements) {
   const std::vector<CodecInput> all = tiles();
   const std::size_t count = all.size() / 8;
   const OnDevice<CodecInput> device_inputs(all);

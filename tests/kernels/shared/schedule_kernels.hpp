@@ -1,4 +1,4 @@
-// schedule_kernels.hpp - schedules and the functions below them, evaluated on the device.
+// schedule_kernels.hpp - evaluates schedules, and the functions that they use, on the device.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@
 
 namespace onepass::test {
 
-/// rates[i] = what `view`, in device memory, says of steps[i].
+/// Sets rates[i] to the rates of `view` at steps[i]. The view and all arrays are in device memory.
 void evaluate_on_device(const schedule::View& view, double base_lr, const std::int64_t* steps, Rates* rates,
                         int count);
 
-/// All of rule/math.hpp at one pair of numbers.
+/// The functions of onepass/arithmetic/math.hpp at one pair of numbers.
 struct MathResults {
   double exp, log, pow, sinpi, cospi;
 
@@ -19,7 +19,7 @@ struct MathResults {
     return {lane::exp(x), lane::log(x), lane::pow(x, y), lane::sinpi(x), lane::cospi(x)};
   }
 };
-/// results[i] = MathResults::at(x[i], y[i]), all in device memory.
+/// Sets results[i] to MathResults::at(x[i], y[i]). All arrays are in device memory.
 void math_on_device(const double* x, const double* y, MathResults* results, int count);
 
 }  // namespace onepass::test

@@ -1,4 +1,5 @@
-// schedule_test.cpp - schedules, and the functions below them: the same bits on the device as on the host.
+// schedule_test.cpp - schedules, and the functions that they use, give the same bits on the device as on the
+// host.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -83,7 +84,7 @@ TEST_F(CudaSchedule, FunctionsGiveTheBitsOfTheHost) {
                     ? sign * uniform(2 * key)
                     : sign * std::ldexp(1.0 + uniform(2 * key), static_cast<int>(key % 2000) - 1030));
     y.push_back(key % 3 == 0 ? 4.0 * uniform(2 * key + 1) : 800.0 * (uniform(2 * key + 1) - 0.5));
-    x.push_back(1500.0 * uniform(2 * key) - 750.0);  // where exp is neither 0 nor infinite
+    x.push_back(1500.0 * uniform(2 * key) - 750.0);  // in this range exp is neither 0 nor infinite
     y.push_back(0.5);
   }
   const OnDevice<double> device_x(x), device_y(y);

@@ -1,5 +1,5 @@
-// backend_test.cpp - what the CPU backend does beside stepping, CUDA does too: gradients, states, late
-// joiners.
+// backend_test.cpp - the CUDA backend does what the CPU backend does besides stepping: it changes gradients,
+// moves states and takes added parameters.
 #include "kernels/cuda_test.hpp"
 #include "support/numbers/compare.hpp"
 
@@ -48,7 +48,7 @@ TEST_F(CudaBackend, NullGradientLeavesParameterStatesAndStepCountAlone) {
   }
 }
 
-// More pointers than the arguments of one launch hold, with gaps of unchanged ones between them.
+// More pointers change than the arguments of one launch hold, with unchanged pointers between them.
 TEST_F(CudaBackend, ManyGradientsChangeAtOnce) {
   const std::vector<Shape> shapes(1203, Shape{.numel = 1});
   Model cpu(shapes), gpu(shapes, kGpu), elsewhere(shapes, kGpu);
@@ -74,7 +74,7 @@ TEST_F(CudaBackend, ManyGradientsChangeAtOnce) {
   EXPECT_EQ(actual->step_count("t1202"), 1);
 }
 
-TEST_F(CudaBackend, FoundInfTurnsTheStepIntoNothing) {
+TEST_F(CudaBackend, FoundInfSkipsTheStep) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     Model model(kShapes, kGpu);
@@ -137,7 +137,7 @@ TEST_F(CudaBackend, LateParametersStartAtStepOne) {
   }
 }
 
-/// Takes two steps on one device, carries on for two on the other.
+/// Takes two steps on one device and two more on the other.
 void expect_dict_crosses(const RuleCase& rule, Device from, Device to) {
   Model first(kShapes, from), second(kShapes, to);
   const AnyOptimizerPtr source = rule.make(first.parameters(), {});
@@ -149,7 +149,7 @@ void expect_dict_crosses(const RuleCase& rule, Device from, Device to) {
   EXPECT_TRUE(equal_bits(on_cpu(rule, kShapes, 4), snapshot(second.parameters(), *target)));
 }
 
-TEST_F(CudaBackend, StatesOfOneDeviceGoOnOnTheOtherBitForBit) {
+TEST_F(CudaBackend, TrainingContinuesOnTheOtherDeviceBitForBit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     expect_dict_crosses(rule, Device::cpu(), kGpu);

@@ -1,4 +1,4 @@
-// conformance_test.cpp - CUDA against the CPU backend, bit for bit; that one is held against float64.
+// conformance_test.cpp - CUDA gives the bits of the CPU backend, which other tests compare with float64.
 #include "kernels/cuda_test.hpp"
 #include "kernels/pairwise.hpp"
 #include "support/numbers/sizes.hpp"
@@ -8,7 +8,7 @@ namespace {
 
 class CudaConformance : public CudaTest {};
 
-/// The kernels of all rules, by (rule, variant); see rule_cases() for the order of the options.
+/// rule_cases() lists this many combinations of weight decay and sign for each option of a rule.
 constexpr std::size_t kDecaysAndSigns = 4;
 
 enum Factor : std::size_t {
@@ -21,7 +21,7 @@ enum Factor : std::size_t {
   kTensors
 };
 
-/// One tensor, tensors between empties, or many with other sizes and alignments beside.
+/// Returns one tensor, tensors between empty ones, or several of different sizes and alignments.
 std::vector<Shape> shapes_of(const std::vector<std::size_t>& row, std::int64_t numel) {
   const Shape tensor{.numel = numel,
                      .value_misalignment = static_cast<int>(row[kValueMisalignment]),
@@ -48,7 +48,8 @@ void expect_same_bits_as_cpu(const RuleCase& rule, const std::vector<Shape>& sha
   EXPECT_TRUE(model.intact());
 }
 
-// Every two of: option, decay and sign, size, misalignment of value and of gradient, chunk size, tensors.
+// The factors are option, decay and sign, size, misalignment of value and of gradient, chunk size, and
+// tensors.
 TEST_F(CudaConformance, EveryPairOfFactorsGivesTheBitsOfTheCpu) {
   const std::vector<RuleCase> rules = rule_cases();
   const std::vector<std::int64_t> chunk_sizes{64, 128, 0};
@@ -81,7 +82,7 @@ TEST_F(CudaConformance, EveryKernelIsLaunched) {
   }
 }
 
-// The chunk size that the library chooses for the device, and a tensor that fills more than one.
+// Uses the chunk size that the library chooses for the device, and a tensor that fills several chunks.
 TEST_F(CudaConformance, SeveralChunksOfTheDefaultSizeGiveTheBitsOfTheCpu) {
   for (const RuleCase& rule : rule_cases()) {
     if (rule.name != "SGD_momentum_coupled" && rule.name != "AdamW_amsgrad_decoupled") continue;
@@ -114,8 +115,8 @@ TEST_F(CudaConformance, TwoThousandTensorsGiveTheBitsOfTheCpu) {
   }
 }
 
-// Step counts beyond what float holds, and coefficients that the device forms itself.
-TEST_F(CudaConformance, CoefficientsOfAnyStepAreThoseOfTheCpu) {
+// Some step counts are too large for float to hold exactly. The device forms the coefficients itself.
+TEST_F(CudaConformance, CoefficientsOfEveryStepEqualThoseOfTheCpu) {
   const std::vector<Shape> shapes{{.numel = 9}, {.numel = 9}, {.numel = 9}, {.numel = 9}, {.numel = 9}};
   const std::int64_t steps[] = {0, 9, 999, 20000000, std::int64_t{1} << 40};
   Model cpu(shapes), gpu(shapes, kGpu);
@@ -133,7 +134,7 @@ TEST_F(CudaConformance, CoefficientsOfAnyStepAreThoseOfTheCpu) {
 
 }  // namespace
 
-// Needs no GPU: the table itself.
+// Tests the table of cases itself, so it needs no GPU.
 TEST(Pairwise, EveryPairOfLevelsStandsInSomeRow) {
   const std::vector<std::size_t> levels{16, 4, 15, 4, 4, 3, 3};
   const auto rows = covering_rows(levels);

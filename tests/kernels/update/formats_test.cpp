@@ -1,4 +1,4 @@
-// formats_test.cpp - every format has the bits of the CPU on the GPU, in one launch each.
+// formats_test.cpp - every format gives the bits of the CPU on the GPU, with one launch per format.
 #include "kernels/cuda_test.hpp"
 #include "support/formats/format_mix.hpp"
 #include "support/formats/format_model.hpp"
@@ -15,6 +15,7 @@ class CudaFormats : public CudaTest {};
 
 constexpr int kSteps = 4;
 
+/// Sizes of tensors, how they are cut into chunks, and the steps to take.
 struct Cut {
   std::vector<std::int64_t> sizes = kLowSizes;
   std::int64_t chunk_size = 128;
@@ -45,8 +46,9 @@ TEST_F(CudaFormats, EveryRuleInEveryFormatHasTheBitsOfTheCpu) {
   }
 }
 
-// Four lanes draw for each other in four turns: a turn is 2,048 elements of a chunk, or 1,024 of 8-bit
-// states. The first tensor is aligned, and so has turns that ask nothing before those that do.
+// Four lanes draw for each other in four turns. A turn is 2,048 elements of a chunk, or 1,024 with 8-bit
+// states. The first tensor is aligned, so the kernel does its whole turns in the loop without checks and then
+// the rest.
 TEST_F(CudaFormats, EveryTurnOfAChunkHasTheRandomBitsOfTheCpu) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     for (const char* const name : {"bf16_stochastic", "all_bf16_stochastic", "compact"}) {
@@ -59,13 +61,13 @@ TEST_F(CudaFormats, EveryTurnOfAChunkHasTheRandomBitsOfTheCpu) {
   }
 }
 
-/// What follows parameters.
+/// Types of the moving average and of the copies, and the sizes and steps.
 struct Following {
   DType ema, copy;
   Cut cut = {};
 };
 
-/// Averages and copies beside the parameters of AdamW, as bytes.
+/// Returns the state of AdamW with moving averages, and the copies of the parameters, as bytes.
 std::vector<std::byte> followers(const FormatCase& format, Device device, const Following& following) {
   const Cut& cut = following.cut;
   const LowModel model(format, device, cut.sizes);
@@ -95,11 +97,12 @@ std::vector<std::byte> followers(const FormatCase& format, Device device, const 
   return all;
 }
 
-TEST_F(CudaFormats, WhatFollowsAParameterHasTheBitsOfTheCpu) {
+TEST_F(CudaFormats, AveragesAndCopiesHaveTheBitsOfTheCpu) {
   for (const FormatCase& format : format_cases()) {
     for (const auto& [ema, copy] :
          {std::pair{DType::float32, DType::bfloat16}, std::pair{DType::bfloat16, DType::float16}}) {
-      // The CPU follows by runs of 2,048, and has its values checked at this size.
+      // The CPU updates averages and copies in ranges of 2,048 elements; other tests check its values at this
+      // size.
       for (const Cut& cut : {Cut{}, Cut{{5003, 5000}, 0, 2}}) {
         SCOPED_TRACE(std::string(format.name) + ", average in " + to_string(ema));
         const Following following{ema, copy, cut};
@@ -109,7 +112,7 @@ TEST_F(CudaFormats, WhatFollowsAParameterHasTheBitsOfTheCpu) {
   }
 }
 
-TEST_F(CudaFormats, CopiesAreTheValueRoundedToTheNearest) {
+TEST_F(CudaFormats, CopiesAreTheParametersRoundedToNearest) {
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
     const LowModel model(format_cases()[0], kGpu, {5003});
     const LowBuffer low(kGpu, dtype, 5003, 1);
@@ -155,7 +158,7 @@ TEST_F(CudaFormats, GradientsThatAreNotFiniteSkipTheStepAndAreNamed) {
   }
 }
 
-TEST_F(CudaFormats, StateDictGoesOnBitForBit) {
+TEST_F(CudaFormats, TrainingContinuesFromAStateDictBitForBit) {
   const RuleCase adamw = one_case_per_kernel().back();
   for (const FormatCase& format : format_cases()) {
     SCOPED_TRACE(format.name);
@@ -164,7 +167,7 @@ TEST_F(CudaFormats, StateDictGoesOnBitForBit) {
   }
 }
 
-TEST_F(CudaFormats, FormatsBesideEachOtherHaveTheBitsOfTheCpu) {
+TEST_F(CudaFormats, MixedFormatsHaveTheBitsOfTheCpu) {
   const std::vector<RuleCase> rules = one_case_per_kernel();
   for (const char* const name : {"bf16_master", "all_bf16_stochastic", "compact"}) {
     SCOPED_TRACE(name);
@@ -173,7 +176,7 @@ TEST_F(CudaFormats, FormatsBesideEachOtherHaveTheBitsOfTheCpu) {
   }
 }
 
-TEST_F(CudaFormats, EachFormatThatIsThereIsOneLaunch) {
+TEST_F(CudaFormats, EachFormatInUseTakesOneLaunch) {
   const LowModel wide(format_cases()[0], kGpu, {100, 200}), low(format_cases()[1], kGpu, {100, 200});
   std::vector<Parameter> parameters = wide.parameters();
   for (Parameter& parameter : low.parameters()) {
@@ -185,7 +188,7 @@ TEST_F(CudaFormats, EachFormatThatIsThereIsOneLaunch) {
   synchronize(kGpu);
   const CudaStream stream;
   const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
-  EXPECT_EQ(graph.kernel_nodes(), 4);  // norm, prepare, an update of each format
+  EXPECT_EQ(graph.kernel_nodes(), 4);  // norm, prepare, and one update for each of two formats
   EXPECT_EQ(graph.node_count(), 4);
 }
 

@@ -1,4 +1,4 @@
-// large_test.cpp - one tensor of more than 2^31 elements, where a GPU has the memory.
+// large_test.cpp - one tensor of more than 2^31 elements, if the GPU has the memory.
 #include <algorithm>
 
 #include "kernels/cuda_test.hpp"
@@ -17,7 +17,8 @@ class CudaLarge : public CudaTest {
   }
 };
 
-// Zero gradients but for a few marks, and zero parameters: only the marks may move, and all of them must.
+// Parameters are zero, and gradients are zero except at a few marks. The step must change all of the marks
+// and nothing else.
 TEST_F(CudaLarge, ElementsBeyondThirtyTwoBitsMoveAndNoOthers) {
   constexpr std::int64_t kNumel = (std::int64_t{1} << 31) + 1027;
   const std::vector<std::int64_t> marks{

@@ -1,4 +1,4 @@
-// traffic_test.cpp - the kernels move the bytes that Optimizer::traffic() says: every access counted.
+// traffic_test.cpp - counts every access: the kernels move the bytes that Optimizer::traffic() returns.
 #include <algorithm>
 
 #include "kernels/cuda_test.hpp"
@@ -27,15 +27,16 @@ std::size_t states_of(const RuleCase& rule) {
   return rule.make(model.parameters(), {})->state_names().size();
 }
 
-/// A group's scale has 2 bytes. The four lanes that share a group all read it, in one transaction; traffic()
-/// counts one of them.
+/// Returns the bytes per element that the kernel reads and traffic() does not count. A block's scale has 2
+/// bytes. All four lanes that share the block read it, in one transaction; traffic() counts one of these
+/// reads.
 double repeated_scales(const WorkStep& step) {
   if (step.format.storage.states != States::quantized8) return 0;
   return static_cast<double>(states_of(step.rule)) * 3 * 2 / storage::kBlock;
 }
 
-/// What an average or a copy reads of the parameter that the step has just stored: the master if there is
-/// one.
+/// Returns the bytes per element that an average or a copy reads of the parameter that the step has just
+/// stored: its master if it has one.
 double read_again(const FormatCase& format) {
   switch (format.storage.master) {
     case Master::float32:
@@ -50,8 +51,9 @@ double read_again(const FormatCase& format) {
   return static_cast<double>(size_of(format.param));
 }
 
-/// What each tile of an average or a copy may read again of the table, since to the compiler a store could
-/// have changed it: pointers, and the type of what is there. The same for all lanes, and in the cache.
+/// Returns the most bytes per element that the tiles of an average or a copy read from the table again:
+/// pointers and types. The compiler must assume that a store has changed them. All lanes read the same bytes,
+/// from the cache.
 double most_of_tile(const WorkStep& step) {
   const bool wide = step.format.param == DType::float32;
   const int followers = (step.options.ema ? 1 : 0) + (step.copy != DType::uint8 ? 1 : 0);
@@ -63,7 +65,8 @@ void expect_between(double bytes, double least, double more) {
   EXPECT_LE(bytes, least + more);
 }
 
-/// What each thread of a block reads, at most, before it comes to the elements of a chunk.
+/// Returns the most bytes that the threads of a thread block read before they come to the elements of a
+/// chunk.
 double most_of_chunk() {
   const std::size_t coefficients =
       std::max({sizeof(rule::TensorCoefficients<SGD>), sizeof(rule::TensorCoefficients<RMSProp>),
@@ -86,8 +89,8 @@ TEST_F(CudaTraffic, EveryRuleInEveryFormatMovesTheBytesOfItsStreams) {
   }
 }
 
-// As issue 5 asks, and docs/design.md says.
-TEST_F(CudaTraffic, BytesOfAdamW) {
+// Issue 5 requires these numbers, and docs/design.md states them.
+TEST_F(CudaTraffic, AdamWMovesTheDocumentedBytes) {
   EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("float32")}).bytes(), 28);
   EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("bf16_split")}).bytes(), 26);
   const WorkStep compact{.rule = adamw(), .format = format_case("compact")};
@@ -135,11 +138,11 @@ TEST_F(CudaTraffic, ZeroingWritesTheGradientOnce) {
   }
 }
 
-// The average is read and written, and the parameter that was just stored is read again: from the cache
-// (kernels/update/followers.cuh), so that it is no traffic.
+// The step reads and writes the average. It also reads the parameter that it has just stored, but from the
+// cache (kernels/update/followers.cuh), so that traffic() does not count it.
 TEST_F(CudaTraffic, AnAverageReadsTheParameterFromTheCache) {
   for (const FormatCase& format : format_cases()) {
-    if (format.grad != format.param) continue;  // An average knows nothing of gradients.
+    if (format.grad != format.param) continue;  // the gradient's type does not matter to an average
     for (const DType dtype : {DType::float32, DType::bfloat16}) {
       SCOPED_TRACE(std::string(format.name) + " with an average of " + to_string(dtype));
       WorkStep step{.rule = adamw(), .format = format};
