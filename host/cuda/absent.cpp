@@ -1,4 +1,4 @@
-// absent.cpp - the answers of host/cuda/ where onepass is built without CUDA.
+// absent.cpp - implements host/cuda/ if onepass is built without CUDA: there is no device.
 #include <string>
 
 #include "host/backend/backend.hpp"

@@ -1,5 +1,5 @@
-// absent_random.cpp - the answers of host/cuda/random.hpp where onepass is built without CUDA: there is no
-// such device.
+// absent_random.cpp - implements host/cuda/random.hpp if onepass is built without CUDA: every call throws,
+// because there is no such device.
 #include "host/cuda/random.hpp"
 #include "host/cuda/runtime.hpp"
 

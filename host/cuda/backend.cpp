@@ -1,4 +1,5 @@
-// backend.cpp - the CUDA backend: two launches a step, and nothing that waits.
+// backend.cpp - the CUDA backend. A step is a launch of prepare and one of the update per format, after a
+// norm launch if gradients are measured; it never waits.
 #include "host/backend/backend.hpp"
 
 #include <cuda_runtime_api.h>
@@ -20,7 +21,7 @@ namespace {
 using cuda::DeviceGuard;
 using kernels::check;
 
-/// 16 KiB of each stream: four turns of a block of 256 threads with 16 bytes each.
+/// 16 KiB of each float32 stream: four turns of a thread block of 256 threads with 16 bytes each.
 constexpr std::int64_t kChunkSize = 4 * 1024;
 
 bool is_capturing(Stream stream) {
@@ -51,7 +52,7 @@ class CudaBackend final : public Backend {
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  /// Loads the kernels of the formats that are there, so that a step that is captured need not.
+  /// Loads the kernels of the formats in use, so that a step under capture need not.
   void plan(const WorkPlan& plan) override {
     const DeviceGuard guard(index_);
     runs_.clear();
@@ -119,8 +120,8 @@ class CudaBackend final : public Backend {
     int resident_blocks;
   };
 
-  /// What wait() waits for. A captured step runs when its graph does, which nobody tells us: then wait() has
-  /// to wait for the device.
+  /// Records the work that wait() must wait for. The backend does not learn when a captured step runs, so
+  /// after a capture wait() waits for the whole device.
   void remember(Stream stream) {
     if (is_capturing(stream)) {
       captured_ = true;
@@ -136,7 +137,7 @@ class CudaBackend final : public Backend {
   int zero_blocks_ = 0;
   int reduce_blocks_ = 0;
   int accumulate_blocks_ = 0;
-  double* fetched_ = nullptr;  ///< Pinned, so that a copy to it need not wait.
+  double* fetched_ = nullptr;  ///< Pinned host memory, so that a copy to it need not wait.
   cudaEvent_t last_step_ = nullptr;
   bool captured_ = false;
 };

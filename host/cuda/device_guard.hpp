@@ -1,4 +1,4 @@
-// device_guard.hpp - makes a CUDA device the current one for a while.
+// device_guard.hpp - makes a CUDA device the current one within a scope.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,7 +7,8 @@
 
 namespace onepass::cuda {
 
-/// The calling thread's current device is `index` while this lives. Throws CudaError.
+/// Makes `index` the calling thread's current device; the destructor restores the previous one. Throws
+/// CudaError.
 class DeviceGuard {
  public:
   explicit DeviceGuard(int index) : index_(index) {

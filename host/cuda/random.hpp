@@ -1,5 +1,5 @@
-// random.hpp - the random kernels on a device by its number. random.cpp launches them, absent_random.cpp
-// answers where onepass is built without CUDA.
+// random.hpp - launches the random kernels on a device given by its number. random.cpp implements it, or
+// absent_random.cpp if onepass is built without CUDA.
 #pragma once
 
 #include "onepass/stream.hpp"
@@ -7,7 +7,8 @@
 
 namespace onepass::cuda {
 
-/// As in kernels/random/random_kernels.hpp. Throw CudaError, or InvalidArgument if there is no such device.
+/// These functions call those of the same names in kernels/random/random_kernels.hpp. They throw CudaError,
+/// or InvalidArgument if there is no such device.
 void fill(int index, const step::FillJob& job, Stream stream);
 int dropout_blocks(int index);
 void dropout(int index, const step::DropoutJob& job, int resident_blocks, Stream stream);

@@ -11,7 +11,8 @@ namespace {
 
 using kernels::check;
 
-/// What CUDA knows of an address; an unknown one is the CPU's.
+/// Returns the attributes of an address. An address that CUDA does not know counts as unregistered host
+/// memory.
 cudaPointerAttributes attributes_of(const void* memory) {
   cudaPointerAttributes attributes{};
   attributes.type = cudaMemoryTypeUnregistered;
@@ -26,8 +27,8 @@ cudaPointerAttributes attributes_of(const void* memory) {
 }  // namespace
 
 int device_count() noexcept {
-  // Asked once: what a process sees of its devices does not change, and errors (no driver, a stub library)
-  // leave the count as it was.
+  // Counted once, because the devices that a process sees do not change. An error (no driver, a stub library)
+  // counts as no device.
   static const int count = [] {
     int found = 0;
     if (cudaGetDeviceCount(&found) == cudaSuccess) return found;
@@ -61,7 +62,7 @@ void* allocate(int index, std::size_t bytes, Stream stream) {
 }
 
 void release(int index, void* memory, Stream stream) noexcept {
-  // A failure cannot be reported from a destructor, and at the end of a process the runtime may be gone.
+  // Destructors call this and cannot report a failure. At the end of a process the runtime may be gone.
   int previous = index;
   (void)cudaGetDevice(&previous);
   if (previous != index) (void)cudaSetDevice(index);

@@ -1,5 +1,5 @@
-// runtime.hpp - what the host asks of CUDA besides kernels. runtime.cpp answers through the CUDA runtime,
-// absent.cpp where onepass is built without CUDA. The only other callers of the runtime are
+// runtime.hpp - the host's interface to CUDA besides kernels. runtime.cpp implements it with the CUDA
+// runtime, or absent.cpp if onepass is built without CUDA. The only other callers of the runtime are
 // kernels/launch.cuh and host/cuda/backend.cpp.
 #pragma once
 
@@ -10,28 +10,32 @@
 
 namespace onepass::cuda {
 
-/// 0, without error, where there is no driver or no device.
+/// Returns the number of CUDA devices. Returns 0, without an error, if there is no driver or no device.
 int device_count() noexcept;
 
 /// Throws InvalidArgument if there is no such device.
 void require_device(int index);
 
-/// The product's name. Throws InvalidArgument if there is no such device.
+/// Returns the product name of a device. Throws InvalidArgument if there is no such device.
 std::string device_name(int index);
 
-/// Stream-ordered memory. Throws CudaError, or InvalidArgument if there is no such device.
+/// Allocates memory in the order of the stream. Throws CudaError, or InvalidArgument if there is no such
+/// device.
 void* allocate(int index, std::size_t bytes, Stream stream);
+/// Frees memory in the order of the stream. Ignores errors.
 void release(int index, void* memory, Stream stream) noexcept;
 
-/// As the functions of the same names in onepass/device.hpp, where at least one side is a CUDA device.
+/// These implement the functions of the same names in onepass/device.hpp if at least one side is a CUDA
+/// device.
 void copy(Location to, ConstLocation from, std::size_t bytes, Stream stream);
 void fill_zero(Location to, std::size_t bytes, Stream stream);
 void synchronize(int index, Stream stream);
 
-/// Where an address is: a CUDA device, or the CPU for everything that CUDA does not know.
+/// Returns the device that owns an address: a CUDA device, or the CPU for an address that CUDA does not know.
 Device home_of(const void* memory);
 
-/// Whether a kernel (or, for Device::cpu(), a thread) may read and write there: its own memory, or managed.
+/// Returns whether a kernel on `device` (for Device::cpu(), a thread) may access an address. It may if the
+/// memory is the device's own or managed.
 bool reachable_from(const void* memory, Device device);
 
 }  // namespace onepass::cuda
