@@ -50,19 +50,19 @@ class Written {
     }
   }
   [[nodiscard]] const std::vector<Parameter>& parameters() const { return parameters_; }
-  [[nodiscard]] const LowModel& model() const { return model_; }
+  [[nodiscard]] const FormatModel& model() const { return model_; }
   [[nodiscard]] bool intact() const {
-    return model_.intact() && std::ranges::all_of(copies_, &LowBuffer::intact);
+    return model_.intact() && std::ranges::all_of(copies_, &FormatBuffer::intact);
   }
   [[nodiscard]] std::vector<std::byte> bytes(const StateDict& dict) const {
     std::vector<std::byte> all = all_bytes(model_, dict);
-    for (const LowBuffer& copy : copies_) std::ranges::copy(copy.bytes(), std::back_inserter(all));
+    for (const FormatBuffer& copy : copies_) std::ranges::copy(copy.bytes(), std::back_inserter(all));
     return all;
   }
 
  private:
-  LowModel model_;
-  std::vector<LowBuffer> copies_;
+  FormatModel model_;
+  std::vector<FormatBuffer> copies_;
   std::vector<Parameter> parameters_;
 };
 

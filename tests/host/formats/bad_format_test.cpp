@@ -18,16 +18,16 @@ constexpr const char* kThereAre =
     "bfloat16 with master split and states float32; bfloat16 with master remainder8 and states quantized8; "
     "float16 with master float32 and states float32";
 
-LowModel model_of(DType param) { return LowModel({"", param, param, {}}, Device::cpu(), {10, 40}); }
+FormatModel model_of(DType param) { return FormatModel({"", param, param, {}}, Device::cpu(), {10, 40}); }
 
-Parameter named(const std::string& name, const LowModel& model, std::size_t i) {
+Parameter named(const std::string& name, const FormatModel& model, std::size_t i) {
   Parameter parameter = model.parameters()[i];
   parameter.name = name;
   return parameter;
 }
 
 TEST(BadFormat, NamesThoseThatThereAreAndTheLineThatAddsIt) {
-  const LowModel model = model_of(DType::bfloat16);
+  const FormatModel model = model_of(DType::bfloat16);
   EXPECT_TRUE(
       refused([&] { Optimizer(SGD{}, model.parameters(), {.storage = {.master = Master::remainder8}}); },
               {"SGD", "\"t0\"", "asks for bfloat16 with master remainder8 and states float32", kThereAre,
@@ -36,14 +36,14 @@ TEST(BadFormat, NamesThoseThatThereAreAndTheLineThatAddsIt) {
 }
 
 TEST(BadFormat, NamesNoLineWhereThereIsNoCodec) {
-  const LowModel model = model_of(DType::float16);
+  const FormatModel model = model_of(DType::float16);
   EXPECT_TRUE(
       refused([&] { Optimizer(SGD{}, model.parameters(), {.storage = {.master = Master::split}}); },
               {"float16 with master split and states float32", kThereAre, "Nothing splits a float16"}));
 }
 
 TEST(BadFormat, StorageOf16BitsNeedsAParameterThatHasThem) {
-  const LowModel model = model_of(DType::float32);
+  const FormatModel model = model_of(DType::float32);
   for (const Storage& storage : {Storage{.master = Master::split}, Storage{.states = States::bfloat16},
                                  Storage{.master = Master::remainder8, .states = States::quantized8}}) {
     EXPECT_TRUE(refused([&] { Optimizer(AdamW{}, model.parameters(), {.storage = storage}); },
@@ -59,7 +59,7 @@ TEST(BadFormat, StorageOf16BitsNeedsAParameterThatHasThem) {
 
 // Beside 16-bit parameters float32 ones stay as they are, in any order, and may come later.
 TEST(BadFormat, Float32BesideSixteenBitsIsNone) {
-  const LowModel wide = model_of(DType::float32), low = model_of(DType::bfloat16);
+  const FormatModel wide = model_of(DType::float32), low = model_of(DType::bfloat16);
   for (const bool wide_first : {true, false}) {
     std::vector<Parameter> parameters{named("a", wide_first ? wide : low, 0),
                                       named("b", wide_first ? low : wide, 0)};

@@ -64,7 +64,7 @@ std::vector<Descent> descents() {
 /// The parameters as the optimizer has them after all steps. The model reads them in their format, and
 /// rounds its gradients to theirs.
 std::vector<float> descend(const Descent& rule, const FormatCase& format) {
-  const LowModel model(format, Device::cpu(), {kCount});
+  const FormatModel model(format, Device::cpu(), {kCount});
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 3});
   std::vector<float> gradient(kCount);
   for (int step = 0; step < kSteps; ++step) {

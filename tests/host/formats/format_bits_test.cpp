@@ -25,7 +25,7 @@ Options options_of(const FormatCase& format) {
 }
 
 /// As a caller who prunes: zeros of both signs, while masters and remainders stay.
-void zero_every_third(const LowModel& model) {
+void zero_every_third(const FormatModel& model) {
   for (const Parameter& parameter : model.parameters()) {
     const std::int64_t size = size_of(parameter.value.dtype);
     auto* const bytes = static_cast<std::byte*>(parameter.value.data);
@@ -37,7 +37,7 @@ void zero_every_third(const LowModel& model) {
 }
 
 std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, const Options& options) {
-  const LowModel model(format, Device::cpu(), kLowSizes);
+  const FormatModel model(format, Device::cpu(), kFormatSizes);
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
   train(model, *optimizer, 1, kSteps);
   zero_every_third(model);
@@ -71,7 +71,7 @@ TEST_P(FormatBits, StateDictGoesOnBitForBit) {
 }
 
 TEST_P(FormatBits, ParametersThatJoinLaterStartWhereTheyAre) {
-  const LowModel model(GetParam(), Device::cpu(), {100, 77});
+  const FormatModel model(GetParam(), Device::cpu(), {100, 77});
   std::vector<Parameter> early = model.parameters();
   const std::vector<Parameter> late{early.back()};
   early.pop_back();
@@ -86,7 +86,7 @@ TEST_P(FormatBits, ParametersThatJoinLaterStartWhereTheyAre) {
 }
 
 TEST_P(FormatBits, GradientsAccumulateInFloat32) {
-  const LowModel model(GetParam(), Device::cpu(), {100, 1, 517}),
+  const FormatModel model(GetParam(), Device::cpu(), {100, 1, 517}),
       twice(GetParam(), Device::cpu(), {100, 1, 517});
   Options options = options_of(GetParam());
   Optimizer plain{SGD{.lr = 0.5}, twice.parameters(), options};
@@ -130,8 +130,8 @@ TEST(StochasticRounding, StepsSmallerThanTheLastPlaceCountInTheMean) {
 
 TEST(StochasticRounding, ShardsDrawTheBitsOfTheWhole) {
   const FormatCase& format = format_cases()[3];
-  const LowModel whole(format, Device::cpu(), {1100});
-  const LowModel shards(format, Device::cpu(), {1100});
+  const FormatModel whole(format, Device::cpu(), {1100});
+  const FormatModel shards(format, Device::cpu(), {1100});
   whole.draw(1, 30);
   shards.draw(1, 30);
   Optimizer one{SGD{.lr = 1e-3}, whole.parameters(), options_of(format)};
@@ -167,7 +167,7 @@ TEST(Compact, WhatIsBeyondATensorHasNoPartInItsScale) {
 TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
   const FormatCase& format = format_cases()[3];
   constexpr std::int64_t kFirst = (std::int64_t{1} << 40) - 32 * 21;
-  const LowModel model(format, Device::cpu(), {1100});
+  const FormatModel model(format, Device::cpu(), {1100});
   model.draw(1, 30);
   const std::vector<float> before = model.value(0).floats(), gradient = model.grad(0).floats();
   Parameter parameter = model.parameters()[0];

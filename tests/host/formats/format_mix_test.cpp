@@ -14,7 +14,7 @@ INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()), by_n
 TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
-    const LowMix mix(GetParam().storage, Device::cpu());
+    const MixedFormats mix(GetParam().storage, Device::cpu());
     std::vector<AnyOptimizerPtr> each;
     for (const Parameter& parameter : mix.parameters()) {
       each.push_back(rule.make({parameter}, mix.options_for(parameter)));
@@ -27,7 +27,7 @@ TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
 TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
-    const LowMix mix(GetParam().storage, Device::cpu());
+    const MixedFormats mix(GetParam().storage, Device::cpu());
     std::vector<Parameter> parameters = mix.parameters();
     std::ranges::reverse(parameters);
     std::vector<AnyOptimizerPtr> one;
@@ -38,7 +38,7 @@ TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
 
 std::vector<std::byte> after_two_steps(const RuleCase& rule, const FormatCase& format,
                                        const Options& options) {
-  const LowModel model(format, Device::cpu(), {40001, 20000, 5003});
+  const FormatModel model(format, Device::cpu(), {40001, 20000, 5003});
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
   for (int step = 1; step <= 2; ++step) {
     model.draw(step, 30);

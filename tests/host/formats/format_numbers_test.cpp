@@ -57,7 +57,7 @@ template <class Rule>
 BytesOfSteps steps_of(const Rule& rule, const FormatCase& format, const std::vector<float>& numbers,
                       Isa isa) {
   const std::vector<float> zeros(numbers.size());
-  const LowModel model(format, Device::cpu(), {static_cast<std::int64_t>(numbers.size())});
+  const FormatModel model(format, Device::cpu(), {static_cast<std::int64_t>(numbers.size())});
   model.value(0).write(zeros);
   model.grad(0).write(numbers);
   Optimizer optimizer{rule, model.parameters(), {.isa = isa, .storage = format.storage, .seed = 3}};

@@ -101,12 +101,13 @@ void shift_by_mean(const std::vector<SavedState>& states, std::vector<std::vecto
   }
 }
 
-struct LowParam {
+struct EncodedParam {
   std::vector<std::byte> element, remainder;
 };
 
-LowParam encoded_param(const FormatCase& format, const StatePlace& place, const std::vector<float>& values) {
-  LowParam low{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
+EncodedParam encoded_param(const FormatCase& format, const StatePlace& place,
+                           const std::vector<float>& values) {
+  EncodedParam low{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
   const Storage& how = format.storage;
   const std::size_t rest = how.master == Master::float32 ? 4 : how.master == Master::split ? 2 : 1;
   if (format.param != DType::float32 && how.master != Master::none)
@@ -165,7 +166,7 @@ struct WideModel {
   std::vector<std::vector<float>> params, grads;
   StateDict dict;
 
-  WideModel(const FormatCase& format, const LowModel& model, const StateDict& low, std::size_t states)
+  WideModel(const FormatCase& format, const FormatModel& model, const StateDict& low, std::size_t states)
       : dict{.rule = low.rule, .steps = low.steps, .parameters = {}} {
     for (std::size_t i = 0; i < model.size(); ++i) {
       const SavedParameter& saved = low.parameters[i];
@@ -195,14 +196,14 @@ struct WideModel {
 };
 
 /// Step t of the optimizer in a format, held against the wide one's.
-void expect_encoded(const FormatCase& format, const LowModel& model, const StateDict& after,
+void expect_encoded(const FormatCase& format, const FormatModel& model, const StateDict& after,
                     const WideModel& wide, std::int64_t t) {
   for (std::size_t i = 0; i < model.size(); ++i) {
     SCOPED_TRACE(testing::Message() << "tensor of " << wide.params[i].size() << ", step " << t);
     const SavedParameter& saved = after.parameters[i];
     const SavedParameter& moved = wide.dict.parameters[i];
     const std::uint32_t halves = halves_of(format, moved.states.size());
-    const LowParam expected =
+    const EncodedParam expected =
         encoded_param(format, {t, number_of(saved.name), halves - 1, halves}, wide.params[i]);
     ASSERT_TRUE(same(format.param, expected.element, model.value(i).bytes()));
     std::vector<std::vector<float>> values =
@@ -225,7 +226,7 @@ void expect_encoded(const FormatCase& format, const LowModel& model, const State
 void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
                          const GradientHandling& handling = {}) {
   constexpr int kSteps = 6;
-  const LowModel model(format, Device::cpu(), kLowSizes);
+  const FormatModel model(format, Device::cpu(), kFormatSizes);
   const AnyOptimizerPtr low =
       rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
   low->set_gradient_handling(handling);
@@ -286,7 +287,7 @@ TEST(Footprint, BytesPerParameter) {
                                {"compact", 7.125, 12.25},
                                {"all_bf16", 8, 14}}) {
     const FormatCase& format = format_case(wanted.format);
-    const LowModel model(format, Device::cpu(), {1024, 320});
+    const FormatModel model(format, Device::cpu(), {1024, 320});
     const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
     EXPECT_EQ(total(optimizer.memory()) / 1344, wanted.memory) << wanted.format;
     EXPECT_EQ(total(optimizer.traffic()) / 1344, wanted.traffic) << wanted.format;
@@ -307,7 +308,7 @@ TEST(Footprint, NamesEveryStreamWithItsBytes) {
        {std::pair{"compact", "param 2688, grad 2688, exp_avg 1428, exp_avg_sq 1428, remainder 1344"},
         std::pair{"bf16_split", "param 2688, grad 2688, exp_avg 5376, exp_avg_sq 5376, remainder 2688"}}) {
     const FormatCase& format = format_case(name);
-    const LowModel model(format, Device::cpu(), {1024, 320});
+    const FormatModel model(format, Device::cpu(), {1024, 320});
     const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
     EXPECT_EQ(listed(optimizer.memory()), wanted) << name;
   }
@@ -317,7 +318,7 @@ TEST(Footprint, NamesEveryStreamWithItsBytes) {
 // the scales, which memory() leaves out.
 TEST(Footprint, IsWhatAStateDictHolds) {
   for (const FormatCase& format : format_cases()) {
-    const LowModel model(format, Device::cpu(), {1024, 320});
+    const FormatModel model(format, Device::cpu(), {1024, 320});
     const Optimizer optimizer{AdamW{.amsgrad = true},
                               model.parameters(),
                               {.storage = format.storage, .ema = EMA{.dtype = DType::bfloat16}}};
@@ -338,7 +339,7 @@ TEST(Footprint, IsWhatAStateDictHolds) {
 }
 
 TEST(Footprint, NormAndZeroingCountTheGradientAgain) {
-  const LowModel model(format_cases()[0], Device::cpu(), {1000});
+  const FormatModel model(format_cases()[0], Device::cpu(), {1000});
   Optimizer optimizer{SGD{}, model.parameters()};
   EXPECT_EQ(total(optimizer.traffic()), 12000);
   optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 1.0}, .zero_grad = true});

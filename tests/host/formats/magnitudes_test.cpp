@@ -53,7 +53,7 @@ std::vector<Undecayed> undecayed_rules() {
 
 /// One optimizer in compact, and beside it one in float32 that gets the gradients as that one reads them.
 struct Twins {
-  LowModel low, wide;
+  FormatModel low, wide;
   AnyOptimizerPtr in_compact, in_float32;
 
   Twins(const Undecayed& rule, const FormatCase& format)

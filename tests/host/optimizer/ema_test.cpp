@@ -36,7 +36,7 @@ double tolerance(double before, double param) {
 
 TEST_P(Average, IsTheFloat64AverageOfWhatWasStored) {
   for (const EMA& ema : {EMA{.decay = 0.9}, EMA{.decay = 0.999, .warmup = true}}) {
-    const LowModel model(GetParam(), Device::cpu(), with_a_large_one());
+    const FormatModel model(GetParam(), Device::cpu(), with_a_large_one());
     Optimizer optimizer{Adam{.lr = 0.01},
                         model.parameters(),
                         {.chunk_size = ema.warmup ? 0 : 64,  // runs of 2,048, or less
@@ -67,7 +67,7 @@ TEST_P(Average, IsTheFloat64AverageOfWhatWasStored) {
 
 TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
   const EMA ema{.decay = 0.75, .dtype = DType::bfloat16};
-  const LowModel model(GetParam(), Device::cpu(), with_a_large_one());
+  const FormatModel model(GetParam(), Device::cpu(), with_a_large_one());
   Optimizer optimizer{
       SGD{.lr = 0.01}, model.parameters(), {.storage = GetParam().storage, .seed = 7, .ema = ema}};
   for (int t = 1; t <= kSteps; ++t) {
@@ -91,7 +91,7 @@ TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
 }
 
 TEST_P(Average, BeginsAsTheParameterIs) {
-  const LowModel model(GetParam(), Device::cpu(), {100});
+  const FormatModel model(GetParam(), Device::cpu(), {100});
   Optimizer optimizer{SGD{}, model.parameters(), {.storage = GetParam().storage, .ema = EMA{}}};
   const StateDict dict = optimizer.state_dict();
   EXPECT_TRUE(equal_bits(model.value(0).floats(), decoded_state(state_of(dict.parameters[0], "ema"), 100)));
@@ -153,8 +153,8 @@ TEST(Followers, AreLeftOutWhereTheParameterIs) {
 TEST(Copies, AreTheValueRoundedToTheNearest) {
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
     const std::vector<std::int64_t> sizes = with_a_large_one();
-    const LowModel model(format_cases()[0], Device::cpu(), sizes);
-    std::vector<LowBuffer> copies;
+    const FormatModel model(format_cases()[0], Device::cpu(), sizes);
+    std::vector<FormatBuffer> copies;
     std::vector<Parameter> parameters = model.parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       copies.emplace_back(Device::cpu(), dtype, sizes[i], static_cast<int>(i % 5));

@@ -17,7 +17,7 @@ constexpr int kSteps = 4;
 
 /// Sizes of tensors, how they are cut into chunks, and the steps to take.
 struct Cut {
-  std::vector<std::int64_t> sizes = kLowSizes;
+  std::vector<std::int64_t> sizes = kFormatSizes;
   std::int64_t chunk_size = 128;
   int steps = kSteps;
   GradientHandling handling = {};
@@ -25,7 +25,7 @@ struct Cut {
 
 std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, Device device,
                                    const Cut& cut = {}) {
-  const LowModel model(format, device, cut.sizes);
+  const FormatModel model(format, device, cut.sizes);
   const AnyOptimizerPtr optimizer =
       rule.make(model.parameters(), {.chunk_size = cut.chunk_size, .storage = format.storage, .seed = 7});
   optimizer->set_gradient_handling(cut.handling);
@@ -70,9 +70,9 @@ struct Following {
 /// Returns the state of AdamW with moving averages, and the copies of the parameters, as bytes.
 std::vector<std::byte> followers(const FormatCase& format, Device device, const Following& following) {
   const Cut& cut = following.cut;
-  const LowModel model(format, device, cut.sizes);
+  const FormatModel model(format, device, cut.sizes);
   std::vector<Parameter> parameters = model.parameters();
-  std::vector<LowBuffer> copies;
+  std::vector<FormatBuffer> copies;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     copies.emplace_back(device, following.copy, cut.sizes[i], static_cast<int>(i % 5));
     copies.back().write(std::vector<float>(static_cast<std::size_t>(cut.sizes[i]), 0.0f));
@@ -89,7 +89,7 @@ std::vector<std::byte> followers(const FormatCase& format, Device device, const 
     optimizer.step();
   }
   std::vector<std::byte> all = all_bytes(model, optimizer.state_dict());
-  for (const LowBuffer& one : copies) {
+  for (const FormatBuffer& one : copies) {
     EXPECT_TRUE(one.intact());
     const std::vector<std::byte> bytes = one.bytes();
     all.insert(all.end(), bytes.begin(), bytes.end());
@@ -114,8 +114,8 @@ TEST_F(CudaFormats, AveragesAndCopiesHaveTheBitsOfTheCpu) {
 
 TEST_F(CudaFormats, CopiesAreTheParametersRoundedToNearest) {
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
-    const LowModel model(format_cases()[0], kGpu, {5003});
-    const LowBuffer low(kGpu, dtype, 5003, 1);
+    const FormatModel model(format_cases()[0], kGpu, {5003});
+    const FormatBuffer low(kGpu, dtype, 5003, 1);
     std::vector<Parameter> parameters = model.parameters();
     parameters[0].copy = low.tensor();
     Optimizer optimizer{AdamW{}, parameters};
@@ -138,7 +138,7 @@ TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
 }
 
 TEST_F(CudaFormats, PenaltiesAndClippedGradientsHaveTheBitsOfTheCpu) {
-  const Cut by_value{kLowSizes, 128, 2, {.clip_value = 0.25}};
+  const Cut by_value{kFormatSizes, 128, 2, {.clip_value = 0.25}};
   const Cut by_norm{{100, 0, 1025, 4097}, 0, 2, {.clip_norm = ClipGradNorm{.max_norm = 0.5}}};
   for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
     if (rule.rule != "SGD" && rule.name != "AdamW_amsgrad_coupled") continue;
@@ -177,7 +177,7 @@ TEST_F(CudaFormats, MixedFormatsHaveTheBitsOfTheCpu) {
 }
 
 TEST_F(CudaFormats, EachFormatInUseTakesOneLaunch) {
-  const LowModel wide(format_cases()[0], kGpu, {100, 200}), low(format_cases()[1], kGpu, {100, 200});
+  const FormatModel wide(format_cases()[0], kGpu, {100, 200}), low(format_cases()[1], kGpu, {100, 200});
   std::vector<Parameter> parameters = wide.parameters();
   for (Parameter& parameter : low.parameters()) {
     parameter.name += "_low";

@@ -23,7 +23,7 @@ RuleCase adamw() {
 }
 
 std::size_t states_of(const RuleCase& rule) {
-  const LowModel model(format_cases()[0], Device::cpu(), {8});
+  const FormatModel model(format_cases()[0], Device::cpu(), {8});
   return rule.make(model.parameters(), {})->state_names().size();
 }
 

@@ -16,9 +16,9 @@ namespace onepass::test {
 using BytesByName = std::map<std::string, std::vector<std::byte>>;
 
 /// Tensors of every format that one Storage allows: float32, and 16 bits with gradients of either type.
-class LowMix {
+class MixedFormats {
  public:
-  LowMix(const Storage& storage, Device device) : storage_(storage) {
+  MixedFormats(const Storage& storage, Device device) : storage_(storage) {
     for (const FormatCase& format : format_cases()) {
       if (format.param != DType::float32 && format.storage != storage) continue;
       names_.push_back(format.name);
@@ -41,7 +41,7 @@ class LowMix {
   /// Steps of all these optimizers, and what they come to.
   [[nodiscard]] BytesByName after_steps(const std::vector<AnyOptimizerPtr>& optimizers) const {
     for (int step = 1; step <= 4; ++step) {
-      for (const LowModel& model : models_) model.draw(step, 30);
+      for (const FormatModel& model : models_) model.draw(step, 30);
       for (const AnyOptimizerPtr& optimizer : optimizers) optimizer->step();
     }
     std::map<std::string, SavedParameter> saved;
@@ -72,12 +72,12 @@ class LowMix {
 
   Storage storage_;
   std::vector<std::string> names_;
-  std::vector<LowModel> models_;
+  std::vector<FormatModel> models_;
 };
 
 /// One optimizer for all.
 inline BytesByName together(const RuleCase& rule, const Storage& storage, Device device) {
-  const LowMix mix(storage, device);
+  const MixedFormats mix(storage, device);
   std::vector<AnyOptimizerPtr> one;
   one.push_back(rule.make(mix.parameters(), mix.options()));
   return mix.after_steps(one);

@@ -44,9 +44,9 @@ inline std::vector<std::byte> encoded(DType dtype, const std::vector<float>& val
 }
 
 /// A tensor's memory: `misalignment` elements after a boundary of 64 bytes, with sentinels on both sides.
-class LowBuffer {
+class FormatBuffer {
  public:
-  LowBuffer(Device device, DType dtype, std::int64_t numel, int misalignment)
+  FormatBuffer(Device device, DType dtype, std::int64_t numel, int misalignment)
       : dtype_(dtype),
         numel_(numel),
         first_(kGuard + size_of(dtype) * static_cast<std::size_t>(misalignment)),
@@ -135,9 +135,9 @@ inline const FormatCase& format_case(std::string_view name) {
 }
 
 /// Tensors of one format: every tail of a group and of a tile, misaligned in turn.
-class LowModel {
+class FormatModel {
  public:
-  LowModel(const FormatCase& format, Device device, std::vector<std::int64_t> numels)
+  FormatModel(const FormatCase& format, Device device, std::vector<std::int64_t> numels)
       : numels_(std::move(numels)) {
     for (std::size_t i = 0; i < numels_.size(); ++i) {
       values_.emplace_back(device, format.param, numels_[i], static_cast<int>(i % 3));
@@ -167,24 +167,24 @@ class LowModel {
   /// Without NaN and Inf.
   void draw_finite(std::int64_t step) const { draw(1000 + step, 200); }
   [[nodiscard]] std::size_t size() const { return numels_.size(); }
-  [[nodiscard]] const LowBuffer& value(std::size_t i) const { return values_[i]; }
-  [[nodiscard]] const LowBuffer& grad(std::size_t i) const { return grads_[i]; }
+  [[nodiscard]] const FormatBuffer& value(std::size_t i) const { return values_[i]; }
+  [[nodiscard]] const FormatBuffer& grad(std::size_t i) const { return grads_[i]; }
   /// Whether no byte around values and gradients has been written to.
   [[nodiscard]] bool intact() const {
-    return std::ranges::all_of(values_, &LowBuffer::intact) &&
-           std::ranges::all_of(grads_, &LowBuffer::intact);
+    return std::ranges::all_of(values_, &FormatBuffer::intact) &&
+           std::ranges::all_of(grads_, &FormatBuffer::intact);
   }
 
  private:
   std::vector<std::int64_t> numels_;
-  std::vector<LowBuffer> values_, grads_;
+  std::vector<FormatBuffer> values_, grads_;
 };
 
-inline const std::vector<std::int64_t> kLowSizes{0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 515, 1100};
+inline const std::vector<std::int64_t> kFormatSizes{0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 515, 1100};
 
 /// And one that has several turns of a block of threads, and several of the runs by which the CPU follows.
 inline std::vector<std::int64_t> with_a_large_one() {
-  std::vector<std::int64_t> sizes = kLowSizes;
+  std::vector<std::int64_t> sizes = kFormatSizes;
   sizes.push_back(5003);
   return sizes;
 }

@@ -9,7 +9,7 @@
 
 namespace onepass::test {
 
-inline void train(const LowModel& model, AnyOptimizer& optimizer, int first, int last) {
+inline void train(const FormatModel& model, AnyOptimizer& optimizer, int first, int last) {
   for (int step = first; step <= last; ++step) {
     model.draw(step, 30);
     optimizer.step();
@@ -20,8 +20,8 @@ inline void train(const LowModel& model, AnyOptimizer& optimizer, int first, int
 inline void expect_resumed(const RuleCase& rule, const FormatCase& format, Device device, int steps) {
   const Options options{
       .storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
-  const LowModel whole(format, device, kLowSizes), first(format, device, kLowSizes),
-      second(format, device, kLowSizes);
+  const FormatModel whole(format, device, kFormatSizes), first(format, device, kFormatSizes),
+      second(format, device, kFormatSizes);
   const AnyOptimizerPtr steady = rule.make(whole.parameters(), options);
   train(whole, *steady, 1, 2 * steps);
 

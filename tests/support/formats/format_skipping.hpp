@@ -24,7 +24,7 @@ inline std::string complaint(AnyOptimizer& optimizer) {
 
 /// The last element of an odd tensor, which a read of two at a time could miss.
 inline void expect_skipped(const RuleCase& rule, const FormatCase& format, Device device) {
-  const LowModel model(format, device, {100, 0, 1025});
+  const FormatModel model(format, device, {100, 0, 1025});
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 7});
   optimizer->set_gradient_handling({.nonfinite = NonFinite::error});
   model.draw_finite(1);

@@ -51,7 +51,7 @@ inline const SavedState& rest_of(const FormatCase& format, const SavedParameter&
 }
 
 /// The parameter that a step moves.
-inline std::vector<float> decoded_param(const FormatCase& format, const LowBuffer& value,
+inline std::vector<float> decoded_param(const FormatCase& format, const FormatBuffer& value,
                                         const SavedParameter& saved) {
   std::vector<float> param = value.floats();
   const std::vector<std::byte> low = value.bytes();
@@ -74,7 +74,7 @@ inline std::vector<float> decoded_param(const FormatCase& format, const LowBuffe
 }
 
 /// All streams of a parameter as bytes. NaN in float32 has any bits: made one.
-inline std::vector<std::byte> all_bytes(const LowBuffer& value, const SavedParameter& saved) {
+inline std::vector<std::byte> all_bytes(const FormatBuffer& value, const SavedParameter& saved) {
   std::vector<std::byte> all;
   const auto append = [&](DType dtype, std::vector<std::byte> bytes) {
     for (std::size_t i = 0; dtype == DType::float32 && i < bytes.size() / sizeof(float); ++i) {
@@ -88,7 +88,7 @@ inline std::vector<std::byte> all_bytes(const LowBuffer& value, const SavedParam
 }
 
 /// And of all parameters.
-inline std::vector<std::byte> all_bytes(const LowModel& model, const StateDict& dict) {
+inline std::vector<std::byte> all_bytes(const FormatModel& model, const StateDict& dict) {
   std::vector<std::byte> all;
   for (std::size_t i = 0; i < model.size(); ++i) {
     const std::vector<std::byte> bytes = all_bytes(model.value(i), dict.parameters[i]);

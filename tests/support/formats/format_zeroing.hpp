@@ -23,7 +23,7 @@ struct ZeroingCase {
   std::vector<std::int64_t> sizes = with_a_large_one();
 };
 
-inline testing::AssertionResult gradients_are_zero(const LowModel& model) {
+inline testing::AssertionResult gradients_are_zero(const FormatModel& model) {
   for (std::size_t i = 0; i < model.size(); ++i) {
     const std::vector<std::byte> bytes = model.grad(i).bytes();
     const auto at = std::ranges::find_if(bytes, [](std::byte one) { return one != std::byte{0}; });
@@ -37,7 +37,7 @@ inline testing::AssertionResult gradients_are_zero(const LowModel& model) {
 /// Every byte of every gradient becomes 0, none beside them changes, and all else moves as ever.
 inline void expect_zeroed(const RuleCase& rule, const ZeroingCase& how) {
   constexpr int kSteps = 2;
-  const LowModel model(how.format, how.device, how.sizes), twin(how.format, how.device, how.sizes);
+  const FormatModel model(how.format, how.device, how.sizes), twin(how.format, how.device, how.sizes);
   const Options options{.chunk_size = how.chunk_size,
                         .storage = how.format.storage,
                         .seed = 7,

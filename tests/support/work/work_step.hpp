@@ -30,8 +30,8 @@ class PreparedStep {
   [[nodiscard]] double traffic() const;
 
  private:
-  LowModel model_;
-  LowBuffer copied_;
+  FormatModel model_;
+  FormatBuffer copied_;
   AnyOptimizerPtr optimizer_;
 };
 
