@@ -1,4 +1,5 @@
-// any_optimizer.hpp - Optimizer<Rule> behind an interface, so that a harness is compiled once for all rules.
+// any_optimizer.hpp - hides Optimizer<Rule> behind an interface, so that a test harness is compiled once for
+// all rules.
 #pragma once
 
 #include <memory>

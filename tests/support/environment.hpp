@@ -1,4 +1,4 @@
-// environment.hpp - an environment variable that is set for a while.
+// environment.hpp - sets an environment variable for the lifetime of an object.
 #pragma once
 
 #include <cstdlib>

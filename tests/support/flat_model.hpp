@@ -1,4 +1,4 @@
-// flat_model.hpp - parameters on the CPU whose values and gradients a test writes itself.
+// flat_model.hpp - parameters on the CPU whose values and gradients the test writes itself.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,7 @@ struct FlatModel {
   }
 };
 
-/// Plain SGD with lr = 1 on values of 0: what it leaves in them is what the rule saw, negated.
+/// Plain SGD with lr = 1. Starting from values of 0, one step leaves the negated gradients that the rule saw.
 constexpr SGD kShowsGradients{.lr = 1.0};
 
 }  // namespace onepass::test

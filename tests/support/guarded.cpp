@@ -6,7 +6,7 @@
 namespace onepass::test {
 namespace {
 
-constexpr std::int64_t kGuard = 64;  // floats on each side: a whole AVX-512 store beyond any tail, and more
+constexpr std::int64_t kGuard = 64;  // floats on each side: more than one AVX-512 store past any tail
 constexpr std::uint32_t kSentinel = 0x7fa5c3e1;  // a signalling NaN that no arithmetic produces
 
 }  // namespace

@@ -1,4 +1,5 @@
-// guarded.hpp - a tensor's memory on a device, misaligned as asked, with sentinels on both sides.
+// guarded.hpp - a float32 buffer on any device, misaligned on request, with sentinels on both sides that
+// detect stray writes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,13 +21,13 @@ class GuardedBuffer {
   GuardedBuffer(Device device, std::int64_t numel, int misalignment);
 
   [[nodiscard]] Tensor tensor() const { return {buffer_.as<float>() + first_, numel_, buffer_.device()}; }
-  /// The elements themselves, only on the CPU.
+  /// The elements. Call this only if they lie on the CPU.
   [[nodiscard]] std::span<float> host() const {
     return {buffer_.as<float>() + first_, static_cast<std::size_t>(numel_)};
   }
   void write(std::span<const float> values);
   [[nodiscard]] std::vector<float> read() const;
-  /// Whether no float outside has been written to.
+  /// Succeeds if no float outside the elements was overwritten.
   [[nodiscard]] testing::AssertionResult intact() const;
 
  private:
@@ -35,7 +36,7 @@ class GuardedBuffer {
   DeviceBuffer buffer_;
 };
 
-/// The floats of any tensor, wherever it lies.
+/// Copies the floats of a tensor on any device to the host.
 std::vector<float> read(const Tensor& tensor);
 
 }  // namespace onepass::test

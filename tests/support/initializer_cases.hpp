@@ -14,7 +14,7 @@ struct InitializerCase {
   std::vector<std::int64_t> shape;
 };
 
-/// About 10,000 elements each: several turns of every loop, and a tail.
+/// Each tensor has 2,501 to 10,003 elements: several turns of every loop, and a tail.
 inline std::vector<InitializerCase> initializer_cases() {
   using namespace initializers;  // NOLINT: all of them
   return {{"constant", Constant{0.3}, {10'001}},

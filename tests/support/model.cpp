@@ -76,8 +76,7 @@ Snapshot snapshot(const std::vector<Parameter>& parameters, AnyOptimizer& optimi
 
 testing::AssertionResult equal_bits(const Snapshot& expected, const Snapshot& actual) {
   if (expected.size() != actual.size()) {
-    return testing::AssertionFailure()
-           << expected.size() << " tensors expected, " << actual.size() << " came";
+    return testing::AssertionFailure() << "expected " << expected.size() << " tensors, got " << actual.size();
   }
   for (const auto& [name, values] : expected) {
     const auto found = actual.find(name);

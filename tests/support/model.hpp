@@ -1,4 +1,4 @@
-// model.hpp - a set of guarded parameters on a device, with reproducible values and gradients.
+// model.hpp - a set of guarded float32 parameters on a device, with reproducible values and gradients.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,13 +20,13 @@ struct Shape {
   int value_misalignment = 0;
   int grad_misalignment = 0;
   std::size_t group = 0;
-  int id = -1;  ///< Names the parameter and picks its data, wherever it stands; -1: its place in the list.
+  int id = -1;  ///< Names the parameter and selects its data, at any position in the list; -1: its position.
 };
 
 /// "t3"
 std::string tensor_name(int id);
 
-/// Parameters "t<id>".
+/// Guarded parameters with the names "t<id>".
 class Model {
  public:
   explicit Model(std::vector<Shape> shapes, Device device = Device::cpu());
@@ -37,9 +37,10 @@ class Model {
   [[nodiscard]] std::vector<Tensor> gradients() const;
   [[nodiscard]] GuardedBuffer& value(std::size_t tensor) { return values_[tensor]; }
   [[nodiscard]] GuardedBuffer& grad(std::size_t tensor) { return grads_[tensor]; }
-  /// Writes the gradients of `step`, of `steps` in all; they depend on the parameter's id only.
+  /// Writes the gradients of step `step` out of `steps`. Each depends only on the step and the parameter's
+  /// id, not on its position.
   void draw_gradients(std::int64_t step, std::int64_t steps);
-  /// The same without NaN and Inf.
+  /// Writes gradients without NaN and Inf.
   void draw_finite_gradients(std::int64_t step) { draw_gradients(1000 + step, 200); }
   [[nodiscard]] testing::AssertionResult intact() const;
 
@@ -49,17 +50,17 @@ class Model {
   std::vector<GuardedBuffer> grads_;
 };
 
-/// Every float that an optimizer moves, by name: "t3" and "t3.exp_avg"; step counts as "t3.step".
+/// All floats that an optimizer changes, by name: "t3" and "t3.exp_avg"; the step count is "t3.step".
 using Snapshot = std::map<std::string, std::vector<float>>;
 Snapshot snapshot(const std::vector<Parameter>& parameters, AnyOptimizer& optimizer);
 
-/// Equal names and bits.
+/// Succeeds if both have the same names with the same bits.
 testing::AssertionResult equal_bits(const Snapshot& expected, const Snapshot& actual);
 
-/// `steps` steps with finite gradients.
+/// Takes `steps` steps with finite gradients; the first has the number `first`.
 void train_finite(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
 
-/// `steps` steps with their gradients.
+/// Takes `steps` steps with gradients that contain NaN and Inf at known elements (poisoned_at()).
 void train(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
 
 }  // namespace onepass::test

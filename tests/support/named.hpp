@@ -1,4 +1,4 @@
-// named.hpp - what a test of many cases is called by: each case's own name.
+// named.hpp - names the cases of a parameterised test after their member `name`.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 
 namespace onepass::test {
 
-/// The last argument of INSTANTIATE_TEST_SUITE_P where cases have a `name`.
+/// Pass this as the last argument of INSTANTIATE_TEST_SUITE_P if the cases have a member `name`.
 inline constexpr auto by_name = [](const auto& info) { return std::string(info.param.name); };
 
 }  // namespace onepass::test

@@ -1,4 +1,5 @@
-// precompiled.hpp - what most tests read; never included by hand (cmake/OnepassTests.cmake).
+// precompiled.hpp - the headers that most tests include. cmake/OnepassTests.cmake precompiles this file; do
+// not include it yourself.
 #pragma once
 
 #include <gtest/gtest.h>

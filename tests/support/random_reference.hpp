@@ -1,5 +1,5 @@
-// random_reference.hpp - random words and what is made of them, written again from the papers: Philox as in
-// Salmon et al. 2011, formulas in long double.
+// random_reference.hpp - a second implementation of the random words and of the numbers made from them,
+// written from the papers: Philox as in Salmon et al. 2011, the formulas in long double.
 #pragma once
 
 #include <array>
@@ -11,7 +11,8 @@ namespace onepass::test::reference {
 
 using Long = long double;
 
-/// What the purposes are called in a counter. Written out: bits that were drawn once must not change.
+/// Numbers of the purposes in a counter. The tests repeat them, because they must never change: other numbers
+/// would draw other bits.
 constexpr std::uint64_t kRounding = 0, kEma = 1, kDropout = 2, kInitialization = 3;
 
 inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::array<std::uint32_t, 4> c) {
@@ -27,7 +28,7 @@ inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::array<std::ui
   return c;
 }
 
-/// Where an element's word is drawn.
+/// Everything that selects an element's word, except the element's index.
 struct Place {
   std::uint64_t seed, purpose;
   std::uint32_t step, tensor;
@@ -39,21 +40,21 @@ inline std::uint32_t word(const Place& place, std::uint64_t element) {
                              static_cast<std::uint32_t>(low >> 32), place.step, place.tensor})[element % 4];
 }
 
-/// The same words as halves in a row, of each word the lower one first.
+/// Half number `number` of the same words. Each word yields its lower 16 bits first, then its upper 16.
 inline std::uint16_t half(const Place& place, std::uint64_t number) {
   const std::uint32_t both = word(place, number / 2);
   return static_cast<std::uint16_t>(number % 2 == 0 ? both & 0xffff : both >> 16);
 }
 
-/// The 16 bits that element i of a group of 32 is rounded with: a group has a half, and each of its elements
-/// the golden section of the circle more than the one before.
+/// The 16 bits with which element `i` of a block of 32 is rounded. The block draws one half; each element
+/// adds the golden section of 2^16 to the value of the element before it, modulo 2^16.
 inline std::uint32_t noise(std::uint16_t half, std::uint64_t i) {
   return static_cast<std::uint32_t>((half + i * 0x9E37) & 0xffff);
 }
 
 inline Long open(std::uint32_t word) { return (static_cast<Long>(word) + 0.5L) / 0x1p32L; }
 
-/// Of the pair that the element belongs to.
+/// Box-Muller: the two elements of a pair share a radius and an angle, and take the cosine and the sine.
 inline Long normal(const Place& place, std::uint64_t element) {
   const std::uint64_t even = element / 2 * 2;
   const Long radius = std::sqrt(-2 * std::log(open(word(place, even))));
@@ -61,12 +62,12 @@ inline Long normal(const Place& place, std::uint64_t element) {
   return radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle));
 }
 
-/// The share of the standard normal distribution below x.
+/// Share of the standard normal distribution below x.
 inline Long share_below(Long x) { return std::erfc(-x / std::numbers::sqrt2_v<Long>) / 2; }
 
-/// The x in [low, high] below which lies the share `u` of what lies between, by bisection.
+/// Quantile `u` of the standard normal distribution truncated to [low, high], found by bisection.
 inline Long truncated_normal(Long u, Long low, Long high) {
-  const bool mirrored = low > 0;  // where shares are small, and have all their digits
+  const bool mirrored = low > 0;  // in the lower tail shares are small and keep all their digits
   const Long left = mirrored ? -high : low, right = mirrored ? -low : high;
   const Long wanted = share_below(left) + (mirrored ? 1 - u : u) * (share_below(right) - share_below(left));
   Long a = left, b = right;

@@ -1,4 +1,4 @@
-// refusal.hpp - bad input must be refused with a sentence that says what is wrong.
+// refusal.hpp - checks that bad input is refused with a message that says what is wrong.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@
 
 namespace onepass::test {
 
-/// Whether `action` throws InvalidArgument with a sentence of ours that contains each of `words`: what was
-/// asked, what came, and which tensor or hyperparameter.
+/// Succeeds if `action` throws InvalidArgument with a message that starts with "onepass: " and contains each
+/// of `words`: the requirement, the value received, and the tensor or hyperparameter concerned.
 template <class Action>
 testing::AssertionResult refused(Action action, std::initializer_list<std::string> words) {
   try {
@@ -19,7 +19,7 @@ testing::AssertionResult refused(Action action, std::initializer_list<std::strin
   } catch (const InvalidArgument& error) {
     const std::string sentence = error.what();
     if (!sentence.starts_with("onepass: ")) {
-      return testing::AssertionFailure() << "the sentence does not say who speaks: " << sentence;
+      return testing::AssertionFailure() << "the message does not start with \"onepass: \": " << sentence;
     }
     for (const std::string& word : words) {
       if (sentence.find(word) == std::string::npos) {

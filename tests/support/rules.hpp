@@ -1,4 +1,4 @@
-// rules.hpp - every option of every rule, by name: the first factor of every table of tests.
+// rules.hpp - named options of every rule, over which most parameterised tests run.
 #pragma once
 
 #include <functional>
@@ -16,14 +16,14 @@ struct Option {
   Rule rule;
 };
 
-/// Each option of the rule, with coupled and with decoupled decay, descending and ascending; weight decay is
-/// never zero.
+/// Every option of the rule, each with coupled and with decoupled weight decay, with and without `maximize`.
+/// Weight decay is never zero.
 std::vector<Option<SGD>> sgd_options();
 std::vector<Option<RMSProp>> rmsprop_options();
 std::vector<Option<Adam>> adam_options();
 std::vector<Option<AdamW>> adamw_options();
 
-/// Each of them with an L1 penalty.
+/// Returns the options with an L1 penalty added to each.
 template <class Rule>
 std::vector<Option<Rule>> with_l1(std::vector<Option<Rule>> options, L1 mode) {
   for (Option<Rule>& option : options) {
@@ -33,24 +33,25 @@ std::vector<Option<Rule>> with_l1(std::vector<Option<Rule>> options, L1 mode) {
   return options;
 }
 
-/// An option of any rule.
+/// One option of any rule, with the rule's type erased.
 struct RuleCase {
   std::string name;   ///< "SGD_momentum_coupled_maximize"
   std::string rule;   ///< "SGD"
-  unsigned variant;   ///< Which kernel it takes.
-  unsigned variants;  ///< How many kernels its rule has.
+  unsigned variant;   ///< Index of the rule's variant, and so of its kernel.
+  unsigned variants;  ///< Number of variants, and so of kernels, of the rule.
   std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
 
   friend std::ostream& operator<<(std::ostream& out, const RuleCase& one) { return out << one.name; }
 };
 
-/// The four tables above, one after the other.
+/// The options of all four rules.
 std::vector<RuleCase> rule_cases();
 
-/// One option for each kernel: every variant of every rule.
+/// One option for each variant of each rule, and so for each kernel.
 std::vector<RuleCase> one_case_per_kernel();
 
-/// The same with a penalty L1 as a subgradient: tensors with it take the loops that are not plain.
+/// One option for each kernel, with an L1 penalty in subgradient mode. Tensors with such a penalty run the
+/// general loops instead of the plain ones.
 std::vector<RuleCase> one_case_with_l1_per_kernel();
 
 }  // namespace onepass::test

@@ -1,5 +1,5 @@
-// added_formats.hpp - formats that the library has not, as lines of onepass/storage/formats.hpp would add
-// them, and the CPU loops that such a line would make.
+// added_formats.hpp - formats that the library does not build: the lines that would add them to
+// onepass/storage/formats.hpp, and the CPU loops that those lines would generate.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace onepass::test {
 
-/// A format, and its line as it is written.
+/// A format and the text of the line that adds it.
 template <class FormatOf>
 struct AddedFormat {
   using Format = FormatOf;
@@ -23,10 +23,10 @@ struct AddedFormat {
 
 namespace added {
 
-using namespace storage;  // what the lines see where they stand
+using namespace storage;  // the lines are written for this namespace
 
-/// Every codec of parameters, with and without a form of blocks in pairs beside ones that have it; every kind
-/// of states.
+/// Every parameter codec and every kind of state. Some codecs can hold a block in pairs in the CPU loops
+/// (kHasPairs) and some cannot; several formats combine both kinds.
 inline constexpr std::tuple kFormats{
     ONEPASS_ADDED(Format<Alone<BFloat16>, BFloat16, Quantized8, Master::none, States::quantized8>),
     ONEPASS_ADDED(Format<Alone<Float16>, Float16, Float32, Master::none, States::float32>),
@@ -44,7 +44,7 @@ inline constexpr std::size_t kAddedCount = std::tuple_size_v<decltype(added::kFo
 template <std::size_t kAdded>
 using AddedAt = typename std::tuple_element_t<kAdded, decltype(added::kFormats)>::Format;
 
-/// The loops of one variant, one for each of the formats. Compiled as the library's, once for each
+/// The loops of one variant, one for each added format. They are compiled like the library's, once for each
 /// instruction set (tests/host/formats/added_formats.cpp.in).
 using AddedSweeps = std::array<cpu::Sweep, kAddedCount>;
 template <class Rule, class Variant, Isa kIsa>

@@ -1,4 +1,4 @@
-// format_mix.hpp - parameters of several formats beside each other, on any device.
+// format_mix.hpp - parameters in several formats for one optimizer, on any device.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace onepass::test {
 
-/// All streams of each parameter, by its name.
+/// The bytes of all streams of each parameter, by the parameter's name.
 using BytesByName = std::map<std::string, std::vector<std::byte>>;
 
 /// Tensors of every format that one Storage allows: float32, and 16 bits with gradients of either type.
@@ -26,7 +26,7 @@ class MixedFormats {
     }
   }
 
-  /// Neighbours are of different formats.
+  /// All parameters, ordered so that neighbours differ in format.
   [[nodiscard]] std::vector<Parameter> parameters() const {
     std::vector<Parameter> all;
     for (std::size_t i = 0; i < models_[0].size(); ++i) {
@@ -38,7 +38,7 @@ class MixedFormats {
     return all;
   }
 
-  /// Steps of all these optimizers, and what they come to.
+  /// Takes four steps with each optimizer and returns the bytes that result.
   [[nodiscard]] BytesByName after_steps(const std::vector<AnyOptimizerPtr>& optimizers) const {
     for (int step = 1; step <= 4; ++step) {
       for (const FormatModel& model : models_) model.draw(step, 30);
@@ -58,7 +58,8 @@ class MixedFormats {
   }
 
   [[nodiscard]] Options options() const { return {.chunk_size = 64, .storage = storage_, .seed = 7}; }
-  /// Of an optimizer for one parameter: float32 alone is refused any other storage.
+  /// Options of an optimizer for one parameter. An optimizer whose parameters are all float32 refuses any
+  /// other storage than the default.
   [[nodiscard]] Options options_for(const Parameter& parameter) const {
     Options options = this->options();
     if (parameter.value.dtype == DType::float32) options.storage = {};
@@ -75,7 +76,7 @@ class MixedFormats {
   std::vector<FormatModel> models_;
 };
 
-/// One optimizer for all.
+/// The bytes after four steps of one optimizer that has all parameters.
 inline BytesByName together(const RuleCase& rule, const Storage& storage, Device device) {
   const MixedFormats mix(storage, device);
   std::vector<AnyOptimizerPtr> one;

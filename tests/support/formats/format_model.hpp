@@ -1,4 +1,4 @@
-// format_model.hpp - parameters of any dtype on any device, as bytes.
+// format_model.hpp - the storage formats to test, and parameters in any of them on any device.
 #pragma once
 
 #include <algorithm>
@@ -36,14 +36,14 @@ inline void encode(DType dtype, float value, std::byte* bytes, std::size_t i) {
   std::memcpy(bytes + i * sizeof bits, &bits, sizeof bits);
 }
 
-/// To the nearest.
+/// Encodes `values` in `dtype`, rounded to nearest even.
 inline std::vector<std::byte> encoded(DType dtype, const std::vector<float>& values) {
   std::vector<std::byte> bytes(values.size() * size_of(dtype));
   for (std::size_t i = 0; i < values.size(); ++i) encode(dtype, values[i], bytes.data(), i);
   return bytes;
 }
 
-/// A tensor's memory: `misalignment` elements after a boundary of 64 bytes, with sentinels on both sides.
+/// A tensor that starts `misalignment` elements after a 64-byte boundary, with sentinels on both sides.
 class FormatBuffer {
  public:
   FormatBuffer(Device device, DType dtype, std::int64_t numel, int misalignment)
@@ -67,14 +67,14 @@ class FormatBuffer {
     copy({Device::cpu(), bytes.data()}, {buffer_.device(), tensor().data}, bytes.size());
     return bytes;
   }
-  /// The elements as float32.
+  /// The elements, decoded to float32.
   [[nodiscard]] std::vector<float> floats() const {
     const std::vector<std::byte> stored = bytes();
     std::vector<float> values(static_cast<std::size_t>(numel_));
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = decoded(dtype_, stored.data(), i);
     return values;
   }
-  /// Whether no byte outside has been written to.
+  /// Returns true if no byte outside the elements was overwritten.
   [[nodiscard]] bool intact() const {
     std::vector<std::byte> all(buffer_.bytes());
     copy({Device::cpu(), all.data()}, {buffer_.device(), buffer_.data()}, all.size());
@@ -84,7 +84,7 @@ class FormatBuffer {
   }
 
  private:
-  static constexpr std::size_t kGuard = 128;  // a whole AVX-512 store beyond any tail, and more
+  static constexpr std::size_t kGuard = 128;  // more than one AVX-512 store past any tail
   static constexpr std::byte kSentinel{0xa5};
 
   DType dtype_;
@@ -93,7 +93,7 @@ class FormatBuffer {
   DeviceBuffer buffer_;
 };
 
-/// A format and the gradients that come to it.
+/// A storage format and the type of its gradients.
 struct FormatCase {
   const char* name;
   DType param;
@@ -134,7 +134,7 @@ inline const FormatCase& format_case(std::string_view name) {
                             [](const FormatCase& one) { return std::string_view(one.name); });
 }
 
-/// Tensors of one format: every tail of a group and of a tile, misaligned in turn.
+/// Tensors in one format. Their misalignments differ from one to the next.
 class FormatModel {
  public:
   FormatModel(const FormatCase& format, Device device, std::vector<std::int64_t> numels)
@@ -157,6 +157,7 @@ class FormatModel {
     }
     return parameters;
   }
+  /// Writes the gradients of step `step` out of `steps`.
   void draw(std::int64_t step, std::int64_t steps) const {
     for (std::size_t i = 0; i < numels_.size(); ++i) {
       std::vector<float> gradient(static_cast<std::size_t>(numels_[i]));
@@ -164,12 +165,12 @@ class FormatModel {
       grads_[i].write(gradient);
     }
   }
-  /// Without NaN and Inf.
+  /// Writes gradients without NaN and Inf.
   void draw_finite(std::int64_t step) const { draw(1000 + step, 200); }
   [[nodiscard]] std::size_t size() const { return numels_.size(); }
   [[nodiscard]] const FormatBuffer& value(std::size_t i) const { return values_[i]; }
   [[nodiscard]] const FormatBuffer& grad(std::size_t i) const { return grads_[i]; }
-  /// Whether no byte around values and gradients has been written to.
+  /// Returns true if no byte around the values and gradients was overwritten.
   [[nodiscard]] bool intact() const {
     return std::ranges::all_of(values_, &FormatBuffer::intact) &&
            std::ranges::all_of(grads_, &FormatBuffer::intact);
@@ -180,9 +181,11 @@ class FormatModel {
   std::vector<FormatBuffer> values_, grads_;
 };
 
+/// Sizes with tails of blocks and of tiles of many lengths.
 inline const std::vector<std::int64_t> kFormatSizes{0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 515, 1100};
 
-/// And one that has several turns of a block of threads, and several of the runs by which the CPU follows.
+/// kFormatSizes and a larger size: several turns of a thread block, and several of the ranges of 2,048
+/// elements in which the CPU loop updates averages and copies.
 inline std::vector<std::int64_t> with_a_large_one() {
   std::vector<std::int64_t> sizes = kFormatSizes;
   sizes.push_back(5003);

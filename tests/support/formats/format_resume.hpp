@@ -1,4 +1,4 @@
-// format_resume.hpp - a training in any format on any device, broken off and gone on with from its StateDict.
+// format_resume.hpp - interrupts a training in any format on any device and resumes it from its StateDict.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,8 @@ inline void train(const FormatModel& model, AnyOptimizer& optimizer, int first, 
   }
 }
 
-/// The bits of a training that went on.
+/// Expects a training that is resumed from a StateDict after `steps` steps to reach the bits of an
+/// uninterrupted one after 2 * `steps`.
 inline void expect_resumed(const RuleCase& rule, const FormatCase& format, Device device, int steps) {
   const Options options{
       .storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
@@ -32,7 +33,7 @@ inline void expect_resumed(const RuleCase& rule, const FormatCase& format, Devic
     copy({device, to.data}, {device, from.data}, from.bytes());
   }
   Options another = options;
-  another.seed = 12;  // the dict's counts
+  another.seed = 12;  // load_state_dict() replaces it with the seed that the dict holds
   const AnyOptimizerPtr resumed = rule.make(second.parameters(), another);
   resumed->load_state_dict(begun->state_dict());
   train(second, *resumed, steps + 1, 2 * steps);

@@ -1,5 +1,5 @@
-// format_skipping.hpp - one bad gradient in any dtype on any device: a step that changes nothing, and who is
-// told.
+// format_skipping.hpp - expects a NaN or an Inf in a gradient of any dtype on any device to skip the step,
+// and check() to name the element.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,6 +13,7 @@
 
 namespace onepass::test {
 
+/// Returns the message that check() throws, or an empty string if it throws none.
 inline std::string complaint(AnyOptimizer& optimizer) {
   try {
     optimizer.check();
@@ -22,7 +23,7 @@ inline std::string complaint(AnyOptimizer& optimizer) {
   return "";
 }
 
-/// The last element of an odd tensor, which a read of two at a time could miss.
+/// Spoils the last element of a tensor of odd size, which a loop that reads two at a time could miss.
 inline void expect_skipped(const RuleCase& rule, const FormatCase& format, Device device) {
   const FormatModel model(format, device, {100, 0, 1025});
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 7});

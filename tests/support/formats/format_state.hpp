@@ -1,4 +1,4 @@
-// format_state.hpp - what a StateDict holds of parameters in any format, decoded.
+// format_state.hpp - decodes the states and masters that a StateDict holds of parameters in any format.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,8 @@ const Code* codes_of(const SavedState& state) {
   return reinterpret_cast<const Code*>(state.bytes.data());
 }
 
-/// Of a quantised state: codes, and from the next multiple of 64 bytes on the scales.
+/// The scale of element `i` of a quantised state. The codes come first; the scales start at the next multiple
+/// of 64 bytes.
 inline float scale_of(const SavedState& state, std::size_t numel, std::size_t i) {
   std::uint16_t scale;
   std::memcpy(&scale, state.bytes.data() + (numel + 63) / 64 * 64 + i / kBlock * sizeof scale, sizeof scale);
@@ -45,21 +46,22 @@ inline const SavedState& state_of(const SavedParameter& saved, std::string_view 
   return *std::ranges::find(saved.states, name, &SavedState::name);
 }
 
-/// "master" or "remainder".
+/// The state "master" or "remainder", whichever the format has.
 inline const SavedState& rest_of(const FormatCase& format, const SavedParameter& saved) {
   return state_of(saved, format.storage.master == Master::float32 ? "master" : "remainder");
 }
 
-/// The parameter that a step moves.
+/// The float32 parameter that a step updates, decoded from the elements and, if the format has one, the
+/// master or remainder.
 inline std::vector<float> decoded_param(const FormatCase& format, const FormatBuffer& value,
                                         const SavedParameter& saved) {
   std::vector<float> param = value.floats();
-  const std::vector<std::byte> low = value.bytes();
+  const std::vector<std::byte> elements = value.bytes();
   if (format.param == DType::float32 || format.storage.master == Master::none) return param;
   const std::vector<std::byte>& rest = rest_of(format, saved).bytes;
   for (std::size_t i = 0; i < param.size(); ++i) {
     std::uint16_t element;
-    std::memcpy(&element, low.data() + 2 * i, 2);
+    std::memcpy(&element, elements.data() + 2 * i, 2);
     if (format.storage.master == Master::float32) {
       param[i] = decoded(DType::float32, rest.data(), i);
     } else if (format.storage.master == Master::split) {
@@ -73,7 +75,8 @@ inline std::vector<float> decoded_param(const FormatCase& format, const FormatBu
   return param;
 }
 
-/// All streams of a parameter as bytes. NaN in float32 has any bits: made one.
+/// All streams of a parameter as bytes. The bits of a float32 NaN are unspecified, so every NaN is replaced
+/// by the same one.
 inline std::vector<std::byte> all_bytes(const FormatBuffer& value, const SavedParameter& saved) {
   std::vector<std::byte> all;
   const auto append = [&](DType dtype, std::vector<std::byte> bytes) {
@@ -87,7 +90,7 @@ inline std::vector<std::byte> all_bytes(const FormatBuffer& value, const SavedPa
   return all;
 }
 
-/// And of all parameters.
+/// All streams of all parameters as bytes.
 inline std::vector<std::byte> all_bytes(const FormatModel& model, const StateDict& dict) {
   std::vector<std::byte> all;
   for (std::size_t i = 0; i < model.size(); ++i) {
@@ -97,7 +100,7 @@ inline std::vector<std::byte> all_bytes(const FormatModel& model, const StateDic
   return all;
 }
 
-/// FNV-1a of the name, by which random bits are drawn.
+/// The FNV-1a hash of a parameter's name, which selects its random bits.
 inline std::uint32_t number_of(const std::string& name) {
   std::uint32_t hash = 2166136261u;
   for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619u;

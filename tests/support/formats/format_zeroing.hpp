@@ -1,5 +1,5 @@
-// format_zeroing.hpp - gradients of any dtype zeroed on any device, beside a run that leaves them as they
-// are.
+// format_zeroing.hpp - zeroes gradients of any dtype on any device and compares the training with one that
+// keeps its gradients.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace onepass::test {
 
-/// Who zeroes: the step, zero_grad(), or accumulate() once it has taken the gradients.
+/// The call that zeroes the gradients: step(), zero_grad(), or accumulate() once it has added them up.
 enum class Zeroing { step, call, accumulate };
 
 struct ZeroingCase {
@@ -34,7 +34,8 @@ inline testing::AssertionResult gradients_are_zero(const FormatModel& model) {
   return testing::AssertionSuccess();
 }
 
-/// Every byte of every gradient becomes 0, none beside them changes, and all else moves as ever.
+/// Expects that every byte of every gradient becomes 0, that no byte around them changes, and that parameters
+/// and states get the bits of a training that zeroes nothing.
 inline void expect_zeroed(const RuleCase& rule, const ZeroingCase& how) {
   constexpr int kSteps = 2;
   const FormatModel model(how.format, how.device, how.sizes), twin(how.format, how.device, how.sizes);

@@ -1,4 +1,4 @@
-// compare.hpp - floats compared by their bits, and failures that show the first element that differs.
+// compare.hpp - compares floats by their bits; a failure shows the first element that differs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,13 +23,13 @@ inline std::string shown(float value) {
   return text.str();
 }
 
-/// Equal bit patterns; any NaN equals any NaN. Unlike ==, tells +0 from -0.
+/// Returns true for equal bit patterns. Any NaN equals any NaN; unlike with ==, +0 differs from -0.
 inline bool same_bits(float a, float b) {
   return (std::isnan(a) && std::isnan(b)) ||
          std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
 
-/// The floats in between, counted: 0 for equal ones, 1 for neighbours.
+/// Distance in units in the last place: 0 for equal floats, 1 for neighbours.
 inline std::int64_t ulp_distance(float a, float b) {
   const auto ordinal = [](float x) {
     const auto bits = std::bit_cast<std::uint32_t>(x);
@@ -40,7 +40,7 @@ inline std::int64_t ulp_distance(float a, float b) {
   return distance < 0 ? -distance : distance;
 }
 
-/// The spacing of floats at `magnitude`; without meaning where that is not finite.
+/// Spacing of floats at `magnitude`. The result is meaningless if `magnitude` is not finite.
 inline double ulp_of(double magnitude) {
   if (!std::isfinite(magnitude)) return magnitude;
   const double at_least = std::max(magnitude, double{std::numeric_limits<float>::min()});
@@ -50,12 +50,12 @@ inline double ulp_of(double magnitude) {
 inline testing::AssertionResult equal_bits(std::span<const float> expected, std::span<const float> actual) {
   if (expected.size() != actual.size()) {
     return testing::AssertionFailure()
-           << expected.size() << " elements expected, " << actual.size() << " came";
+           << "expected " << expected.size() << " elements, got " << actual.size();
   }
   for (std::size_t i = 0; i < expected.size(); ++i) {
     if (same_bits(expected[i], actual[i])) continue;
     return testing::AssertionFailure() << "element " << i << " of " << expected.size() << ": expected "
-                                       << shown(expected[i]) << ", is " << shown(actual[i]);
+                                       << shown(expected[i]) << ", got " << shown(actual[i]);
   }
   return testing::AssertionSuccess();
 }

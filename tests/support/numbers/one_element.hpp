@@ -1,4 +1,4 @@
-// one_element.hpp - a parameter of one element, for answers that can be worked out by hand.
+// one_element.hpp - an optimizer for one element, for results that you can compute by hand.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace onepass::test {
 
-/// The parameter "p" on the CPU.
+/// An optimizer for the parameter "p", which has one element on the CPU.
 template <class Rule>
 class OneElement {
  public:

@@ -1,4 +1,4 @@
-// statistics.hpp - whether a sample comes from a distribution.
+// statistics.hpp - tells whether a sample may come from a distribution.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ inline Moments moments(std::span<const float> sample) {
   return {mean, variance, third / n / std::pow(variance, 1.5), fourth / n / (variance * variance)};
 }
 
-/// Kolmogorov's and Smirnov's distance between a sample and a distribution function.
+/// Kolmogorov-Smirnov distance between a sample and a distribution function.
 template <class Share>
 double distance_to(std::vector<float> sample, Share share) {
   std::sort(sample.begin(), sample.end());
@@ -43,8 +43,8 @@ double distance_to(std::vector<float> sample, Share share) {
   return largest;
 }
 
-/// A true sample of n is farther away than this once in 1,000 (1.95 / sqrt(n), Kolmogorov's limit). Seeds are
-/// fixed, so a test that passes always does.
+/// Distance that a true sample of n elements exceeds once in 1,000 (1.95 / sqrt(n), Kolmogorov's limit).
+/// Seeds are fixed, so a test that passes once always passes.
 inline double distance_limit(std::size_t n) { return 1.95 / std::sqrt(static_cast<double>(n)); }
 
 }  // namespace onepass::test

@@ -1,5 +1,5 @@
-// values.hpp - numbers that optimizers meet, reproducible: signed, heavy-tailed, zeros, denormals, and
-// infinities and NaNs at known places.
+// values.hpp - reproducible numbers like those that optimizers meet: both signs, heavy tails, zeros,
+// denormals, and infinities and NaNs at known elements.
 #pragma once
 
 #include <cmath>
@@ -19,11 +19,11 @@ constexpr std::uint64_t mix(std::uint64_t key) {
   return key ^ (key >> 31);
 }
 
-/// In [0, 1).
+/// A number in [0, 1) for each key.
 constexpr double uniform(std::uint64_t key) { return static_cast<double>(mix(key) >> 11) * 0x1p-53; }
 
-/// Both signs; magnitudes from 2^-24 to 2^5, evenly in the exponent; one in 16 a zero of either sign, one in
-/// 16 a denormal of either sign.
+/// A number of either sign for each key. One in 16 is a zero and one in 16 a denormal; the magnitudes of the
+/// others are log-uniform from 2^-24 to 2^5.
 inline float heavy_tailed(std::uint64_t key) {
   const float sign = (mix(key) & 1) != 0 ? -1.0f : 1.0f;
   switch ((mix(key) >> 1) % 16) {
@@ -37,7 +37,7 @@ inline float heavy_tailed(std::uint64_t key) {
   }
 }
 
-/// heavy_tailed() 65,536 times, for tests that draw millions.
+/// 65,536 numbers from heavy_tailed(), for tests that need millions.
 inline const std::vector<float>& heavy_tailed_pool() {
   static const std::vector<float> pool = [] {
     std::vector<float> drawn(65536);
@@ -47,14 +47,15 @@ inline const std::vector<float>& heavy_tailed_pool() {
   return pool;
 }
 
-/// The step (from 1) at which element `i` of tensor `tensor` gets a gradient that is not finite; 0 for never.
-/// One element in 13 does, so that most of a tensor stays finite for as long as a test runs.
+/// The step (counted from 1) at which element `i` of tensor `tensor` gets a gradient that is not finite, or 0
+/// if it never does. One element in 13 does, so that most of a tensor stays finite as long as a test runs.
 inline std::int64_t poisoned_at(std::uint64_t tensor, std::uint64_t i, std::int64_t steps) {
   const std::uint64_t draw = mix(tensor * 0x10001 + i + 77);
   return draw % 13 == 0 ? 2 + static_cast<std::int64_t>((draw >> 8) % static_cast<std::uint64_t>(steps)) : 0;
 }
 
-/// The gradient of tensor `tensor` at `step`, of `steps` in all: no two tensors and no two steps alike.
+/// Draws the gradient of tensor `tensor` at step `step` out of `steps`. Each tensor and each step gets other
+/// numbers.
 inline void draw_gradient(std::span<float> gradient, std::uint64_t tensor, std::int64_t step,
                           std::int64_t steps) {
   const std::vector<float>& pool = heavy_tailed_pool();
@@ -67,7 +68,7 @@ inline void draw_gradient(std::span<float> gradient, std::uint64_t tensor, std::
   }
 }
 
-/// Initial parameters: both signs, magnitudes up to 1, some zeros.
+/// Draws initial parameters: both signs, magnitudes up to 1, some zeros.
 inline void draw_value(std::span<float> value, std::uint64_t tensor) {
   for (std::size_t i = 0; i < value.size(); ++i) {
     const std::uint64_t key = mix((tensor << 24) ^ i);

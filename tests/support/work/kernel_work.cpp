@@ -9,12 +9,12 @@ namespace onepass::test {
 namespace {
 
 constexpr Device kGpu = Device::cuda(0);
-/// Turns of a block of 256 threads with tiles of 8 elements, none of them partly filled.
+/// Each is one full turn of a thread block of 256 threads with tiles of 8 elements.
 constexpr std::int64_t kNumel = 2048, kMore = 2048;
 
 using Visitor = void (*)(void*, const char*, const cuda_emulator_counts*);
 
-/// A function of the emulator; null where the CUDA runtime is another one.
+/// A function of the emulator; null if the process uses another CUDA runtime.
 template <class Function>
 Function* emulated(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
@@ -54,7 +54,7 @@ CountedKernel count_step(const WorkStep& step, std::int64_t numel, const std::st
 
 namespace {
 
-/// From kNumel elements and kNumel + kMore.
+/// Splits the counts for kNumel and for kNumel + kMore elements into work per element and work per chunk.
 KernelWork work_between(const CountedKernel& few, const CountedKernel& many) {
   using Count = unsigned long long cuda_emulator_counts::*;
   const auto each = [&](Count member) {

@@ -1,4 +1,4 @@
-// kernel_work.hpp - how much work a kernel is, counted by cuda_emulator.
+// kernel_work.hpp - counts the work of a kernel with cuda_emulator.
 #pragma once
 
 #include <cstdint>
@@ -11,38 +11,39 @@
 
 namespace onepass::test {
 
-/// Whether the CUDA runtime of this process is the emulator.
+/// Returns true if the CUDA runtime of this process is the emulator, which can count.
 bool work_is_counted();
 
-/// What `work` launches, by kernel, until all of it has run.
+/// Runs `work`, waits until the device is idle, and returns the counts of every kernel that `work` launched.
 using KernelCounts = std::map<std::string, cuda_emulator_counts>;
 KernelCounts count_kernels(const std::function<void()>& work);
 
-/// What the kernel whose name contains `kernel`, which a step launches once, does in a step of `numel`
-/// elements.
+/// Counts the work, in a step of `numel` elements, of the kernel whose name contains `kernel`. A step must
+/// launch it exactly once.
 struct CountedKernel {
   cuda_emulator_counts counts;
-  double traffic;  ///< Of Optimizer::traffic(), for each element.
+  double traffic;  ///< Bytes of Optimizer::traffic(), per element.
 };
 CountedKernel count_step(const WorkStep& step, std::int64_t numel, const std::string& kernel);
 
-/// Work of one kernel in a step. Each element's is the difference between two steps of one chunk of which one
-/// has more elements, so that it is exact, and what is paid once a chunk stands apart.
+/// Work of one kernel in a step. The work per element comes from the difference between two steps of one
+/// chunk with different numbers of elements: it is exact, and excludes the work that is done once per chunk,
+/// which has members of its own.
 struct KernelWork {
-  double instructions, divisions, roots;  ///< Of PTX, for each element.
-  double bytes_read, bytes_written;       ///< For each element, as accessed.
-  double read_sectors, write_sectors;     ///< Of 32 bytes, for each element: memory transactions.
-  double local_accesses;                  ///< For each element.
-  double chunk_instructions;              ///< Once a chunk, of all threads of its block.
-  double chunk_sectors, chunk_bytes;      ///< Once a chunk, from table and coefficients.
-  double traffic;                         ///< Of Optimizer::traffic(), for each element.
+  double instructions, divisions, roots;  ///< PTX instructions per element.
+  double bytes_read, bytes_written;       ///< Bytes accessed per element.
+  double read_sectors, write_sectors;     ///< Memory transactions of 32 bytes per element.
+  double local_accesses;                  ///< Accesses of local memory per element.
+  double chunk_instructions;              ///< Instructions per chunk, of all threads of the thread block.
+  double chunk_sectors, chunk_bytes;      ///< Sectors and bytes per chunk, from table and coefficients.
+  double traffic;                         ///< Bytes of Optimizer::traffic(), per element.
 
   [[nodiscard]] double bytes() const { return bytes_read + bytes_written; }
 };
 KernelWork work_of(const WorkStep& step, const std::string& kernel = kUpdateKernel);
 
-/// The same of the kernel whose name contains `kernel`, which what `prepared` returns launches once, for so
-/// many elements. Without traffic.
+/// Work, without traffic, of the kernel whose name contains `kernel`. `prepared(numel)` must return a
+/// function that launches this kernel exactly once, for `numel` elements.
 using Prepared = std::function<std::function<void()>(std::int64_t numel)>;
 KernelWork work_of(const Prepared& prepared, const std::string& kernel);
 

@@ -6,10 +6,11 @@
 namespace onepass::test {
 namespace {
 
-/// One of each kind of master.
+/// float32, and one 16-bit format for each kind of master.
 const std::set<std::string> kAroundFormats{"float32", "bf16", "bf16_master", "bf16_split", "compact"};
 
-/// Of the formats without a master one with gradients in float32 is enough.
+/// Returns true for formats without a master whose float32 gradients cost the same as those of bf16_grad32,
+/// so that counting that format is enough.
 bool costs_as_bf16_grad32(const FormatCase& format) {
   return format.grad != format.param && format.storage.master == Master::none && format.storage != Storage{};
 }
@@ -28,7 +29,7 @@ RuleCase adamw_with_l1() {
           }};
 }
 
-/// What stands around AdamW's update, in one format.
+/// Steps of AdamW in one format, each with one feature around the update.
 std::vector<NamedStep> around(const RuleCase& adamw, const FormatCase& format) {
   const std::string in = std::string(" in ") + format.name;
   std::vector<NamedStep> steps{
@@ -62,7 +63,7 @@ PreparedStep::PreparedStep(const WorkStep& step, Device device, std::int64_t num
   optimizer_ = step.rule.make(parameters, options);
   optimizer_->set_gradient_handling(step.handling);
   optimizer_->step();
-  // The gradient may be gone.
+  // The first step may have zeroed the gradient.
   synchronize(device);
   model_.grad(0).write(gradient(numel));
   synchronize(device);

@@ -1,4 +1,4 @@
-// work_step.hpp - steps whose work is counted, of CUDA kernels and of CPU loops alike.
+// work_step.hpp - the steps whose work the performance tests count, on CUDA and on the CPU alike.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace onepass::test {
 
-/// A step of one tensor, of which all streams are aligned and all numbers finite.
+/// A step of one tensor. All its streams are aligned and all its numbers finite.
 struct WorkStep {
   RuleCase rule;
   FormatCase format;
-  Options options = {};  ///< The storage is the format's.
+  Options options = {};  ///< PreparedStep replaces `storage` with the format's.
   GradientHandling handling = {};
-  DType copy = DType::uint8;  ///< Of Parameter::copy; uint8: none.
+  DType copy = DType::uint8;  ///< Type of Parameter::copy; uint8 for no copy.
 };
 
-/// An optimizer that has taken its first step, which finds states that are zero.
+/// An optimizer that has already taken its first step, because that one finds states of zero.
 class PreparedStep {
  public:
   PreparedStep(const WorkStep& step, Device device, std::int64_t numel);
 
   void step() const { optimizer_->step(); }
-  /// Of Optimizer::traffic(), for each element.
+  /// Bytes of Optimizer::traffic(), per element.
   [[nodiscard]] double traffic() const;
 
  private:
@@ -40,10 +40,11 @@ inline const std::string kUpdateKernel = "elementwise<";
 struct NamedStep {
   std::string name;  ///< "AdamW_plain_coupled in bf16_split"
   WorkStep step;
-  std::string kernel = kUpdateKernel;  ///< On CUDA, the one that is meant: a part of its name.
+  std::string kernel = kUpdateKernel;  ///< Part of the name of the kernel to count on CUDA.
 };
 
-/// Every kernel in every format; in some formats, of AdamW, also what a step can have besides.
+/// Steps of every kernel in every format that has costs of its own. For AdamW, in some formats, also steps
+/// with L1, zeroing, an EMA, clipping by norm or a copy.
 std::vector<NamedStep> named_steps();
 
 }  // namespace onepass::test
