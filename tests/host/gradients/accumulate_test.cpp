@@ -1,4 +1,4 @@
-// accumulate_test.cpp - gradients of micro-batches, added up until the step.
+// accumulate_test.cpp - accumulate() adds up the gradients of micro-batches, and the step uses their mean.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -33,7 +33,7 @@ TEST_P(AccumulateRules, OneMicroBatchGivesThePlainBits) {
   for (int step = 1; step <= 5; ++step) {
     model.draw_gradients(step, 6);
     optimizer->accumulate();
-    model.draw_gradients(100, 200);  // what must not be read any more
+    model.draw_gradients(100, 200);  // must not be read any more
     optimizer->step();
   }
   for (int step = 1; step <= 5; ++step) {
@@ -44,7 +44,7 @@ TEST_P(AccumulateRules, OneMicroBatchGivesThePlainBits) {
   EXPECT_TRUE(model.intact());
 }
 
-// Four equal micro-batches: sum and mean are exact.
+// The sum and the mean of four equal micro-batches are exact.
 TEST_P(AccumulateRules, EqualMicroBatchesGiveThePlainBits) {
   Model model(kShapes), twin(kShapes);
   const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), kAccumulates);
@@ -58,8 +58,8 @@ TEST_P(AccumulateRules, EqualMicroBatchesGiveThePlainBits) {
   EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
 }
 
-// Each addition rounds once, the division and the product with it once each.
-TEST(Accumulate, MeanIsTheWholeBatchWithinItsRoundings) {
+// Each addition rounds once, and so do the division and the product with its result.
+TEST(Accumulate, MeanIsThatOfTheWholeBatchWithinItsRoundings) {
   for (const int batches : {2, 3, 7, 64}) {
     Model model({{.numel = 3000, .grad_misalignment = 1}});
     model.value(0).write(std::vector<float>(3000, 0.0f));
@@ -93,7 +93,7 @@ TEST(Accumulate, SumsAreTakenInFloat32InTheOrderOfTheCalls) {
   EXPECT_EQ(model.values[0][0], 0.0f) << "each 1 is lost beside 2^24";
 }
 
-TEST(Accumulate, WithoutACallTheStepDoesNothingAtAll) {
+TEST(Accumulate, StepWithoutACallBeforeItDoesNothing) {
   Model model(kShapes);
   const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters(), kAccumulates);
   optimizer->set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 1.0},
@@ -124,7 +124,7 @@ TEST(Accumulate, WithoutACallTheStepDoesNothingAtAll) {
   EXPECT_EQ(optimizer->skipped_steps(), 0);
 }
 
-/// "t0" has a gradient in each micro-batch, "t1" in the second of three, "t2" in none.
+/// Three tensors. Each call of accumulate() has gradients only for the tensors that it lists.
 struct Partly {
   FlatModel model{{{3.0f}, {6.0f}, {9.0f}}, 0.0f};
   Optimizer<SGD> optimizer{kShowsGradients, model.parameters(), kAccumulates};
@@ -138,7 +138,7 @@ struct Partly {
   }
 };
 
-TEST(Accumulate, MeanIsOverTheCallsWhateverPartOfThemATensorHadAGradientIn) {
+TEST(Accumulate, MeanDividesByAllCallsEvenIfATensorHadNoGradientInSome) {
   Partly partly;
   partly.accumulate({0});
   partly.accumulate({0, 1});
@@ -151,8 +151,8 @@ TEST(Accumulate, MeanIsOverTheCallsWhateverPartOfThemATensorHadAGradientIn) {
   EXPECT_EQ(partly.optimizer.step_count("t2"), 0);
 }
 
-// What lies in the sums is of a step long past, and must be in no norm and in no search for NaN.
-TEST(Accumulate, SumsOfTensorsThatHadNoGradientSinceAreNotLookedAt) {
+// Such a sum still holds gradients of an earlier step. It must not enter the norm or the search for NaN.
+TEST(Accumulate, OldSumsOfTensorsWithoutANewGradientAreIgnored) {
   Partly partly;
   partly.optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{}, .nonfinite = NonFinite::error});
   partly.model.grads[1][0] = kNaN;
@@ -186,7 +186,7 @@ TEST(Accumulate, SkippedStepForgetsTheSum) {
   EXPECT_EQ(partly.model.values[1][0], 0.0f);
 }
 
-TEST(Accumulate, ZeroesTheGradientsThatComeIn) {
+TEST(Accumulate, ZeroesTheGradientsThatItAddedIfAsked) {
   Model model(kShapes);
   const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters(), kAccumulates);
   optimizer->set_gradient_handling({.zero_grad = true});
@@ -219,7 +219,7 @@ TEST(Accumulate, LeavesGradientsAloneUnlessAsked) {
   EXPECT_TRUE(equal_bits(gradient, model.grad(2).read()));
 }
 
-TEST(Accumulate, ParametersThatJoinBetweenMicroBatchesTakePartFromThenOn) {
+TEST(Accumulate, ParametersAddedBetweenMicroBatchesTakePartFromThenOn) {
   FlatModel model({{2.0f}}, 0.0f), late({{4.0f}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters(), kAccumulates};
   optimizer.accumulate();
@@ -248,7 +248,7 @@ TEST(Accumulate, ThreadsInstructionSetsAndChunksDoNotChangeABit) {
   EXPECT_TRUE(equal_bits(wanted, run({.chunk_size = 192, .threads = 2, .accumulates_gradients = true})));
 }
 
-TEST(Accumulate, NeedsAnOptimizerThatWasMadeForIt) {
+TEST(Accumulate, IsRefusedUnlessTheOptionsAskedForIt) {
   FlatModel model({{2.0f}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   EXPECT_TRUE(refused([&] { optimizer.accumulate(); }, {"SGD", "accumulates_gradients"}));

@@ -1,5 +1,5 @@
-// bad_gradient_handling_test.cpp - each field of GradientHandling out of its range is refused, and nothing
-// has changed.
+// bad_gradient_handling_test.cpp - a GradientHandling with a field out of its range is refused and changes
+// nothing.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -14,7 +14,7 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// What stays in force while bad handlings are refused: everything on, the scaler in the middle of its
+/// The settings in force while bad ones are refused: everything is on, and the scaler is in the middle of its
 /// interval.
 const GradientHandling kGood{.clip_norm = ClipGradNorm{.max_norm = 0.5, .norm_type = NormType::l1},
                              .clip_value = 0.25,
@@ -34,7 +34,7 @@ class BadGradientHandling : public testing::Test {
     EXPECT_EQ(optimizer_.gradient_handling(), kGood);
   }
 
-  /// The optimizer goes on as if it had not been asked.
+  /// Expects the optimizer to continue as if no bad settings had been passed.
   void TearDown() override {
     step_both(2);
     EXPECT_EQ(optimizer_.loss_scale(), 16.0f);
@@ -58,18 +58,18 @@ class BadGradientHandling : public testing::Test {
   Optimizer<SGD> steady_{kShowsGradients, twin_.parameters()};
 };
 
-TEST_F(BadGradientHandling, MaxNorm) {
+TEST_F(BadGradientHandling, NegativeOrNaNMaxNormIsRefused) {
   expect_refused({.clip_norm = ClipGradNorm{.max_norm = -1.5}}, {"SGD", "ClipGradNorm.max_norm", "-1.5"});
   expect_refused({.clip_norm = ClipGradNorm{.max_norm = kNaN}}, {"ClipGradNorm.max_norm", "nan"});
   expect_refused({.clip_norm = ClipGradNorm{.max_norm = -kInf}}, {"ClipGradNorm.max_norm", "-inf"});
 }
 
-TEST_F(BadGradientHandling, ClipValue) {
+TEST_F(BadGradientHandling, NegativeOrNaNClipValueIsRefused) {
   expect_refused({.clip_value = -0.5}, {"SGD", "clip_value", "-0.5"});
   expect_refused({.clip_value = kNaN}, {"clip_value", "nan"});
 }
 
-TEST_F(BadGradientHandling, LossScale) {
+TEST_F(BadGradientHandling, LossScaleThatIsNoPositiveFloat32IsRefused) {
   for (const double bad : {0.0, -2.0, kInf, kNaN, 1e39, 1e-46}) {
     expect_refused({.loss_scale = bad}, {"SGD", "loss_scale", "above 0"});
   }
@@ -77,7 +77,7 @@ TEST_F(BadGradientHandling, LossScale) {
   expect_refused({.loss_scale = 1e39}, {"1e+39"});
 }
 
-TEST_F(BadGradientHandling, InitScale) {
+TEST_F(BadGradientHandling, InitScaleThatIsNoPositiveFloat32IsRefused) {
   for (const double bad : {0.0, -2.0, kInf, kNaN, 1e39, 1e-46}) {
     expect_refused({.loss_scaler = LossScaler{.init_scale = bad}},
                    {"SGD", "LossScaler.init_scale", "above 0"});
@@ -85,7 +85,7 @@ TEST_F(BadGradientHandling, InitScale) {
   expect_refused({.loss_scaler = LossScaler{.init_scale = -2.0}}, {"-2"});
 }
 
-TEST_F(BadGradientHandling, GrowthFactor) {
+TEST_F(BadGradientHandling, GrowthFactorThatIsNotFiniteAndAboveOneIsRefused) {
   for (const double bad : {1.0, 0.5, -2.0, kInf, kNaN}) {
     expect_refused({.loss_scaler = LossScaler{.growth_factor = bad}},
                    {"LossScaler.growth_factor", "above 1"});
@@ -93,7 +93,7 @@ TEST_F(BadGradientHandling, GrowthFactor) {
   expect_refused({.loss_scaler = LossScaler{.growth_factor = 0.5}}, {"0.5"});
 }
 
-TEST_F(BadGradientHandling, BackoffFactor) {
+TEST_F(BadGradientHandling, BackoffFactorOutsideZeroToOneIsRefused) {
   for (const double bad : {0.0, 1.0, 1.5, -0.5, kNaN}) {
     expect_refused({.loss_scaler = LossScaler{.backoff_factor = bad}},
                    {"LossScaler.backoff_factor", "(0, 1)"});
@@ -101,26 +101,26 @@ TEST_F(BadGradientHandling, BackoffFactor) {
   expect_refused({.loss_scaler = LossScaler{.backoff_factor = 1.5}}, {"1.5"});
 }
 
-TEST_F(BadGradientHandling, GrowthInterval) {
+TEST_F(BadGradientHandling, GrowthIntervalBelowOneIsRefused) {
   for (const std::int64_t bad : {0, -3}) {
     expect_refused({.loss_scaler = LossScaler{.growth_interval = bad}},
                    {"LossScaler.growth_interval", std::to_string(bad)});
   }
 }
 
-TEST_F(BadGradientHandling, TwoScalesAtOnce) {
+TEST_F(BadGradientHandling, TwoLossScalesAtOnceAreRefused) {
   const float scale = 2.0f;
   expect_refused({.loss_scale = 4.0, .loss_scaler = LossScaler{}}, {"loss_scale", "loss_scaler"});
   expect_refused({.loss_scaler = LossScaler{}, .grad_scale = &scale}, {"grad_scale", "loss_scaler"});
 }
 
-TEST_F(BadGradientHandling, ByTheShorthands) {
+TEST_F(BadGradientHandling, ShorthandsRefuseBadValues) {
   EXPECT_TRUE(refused([&] { optimizer_.clip_grad_norm(-1.0); }, {"max_norm", "-1"}));
   EXPECT_TRUE(refused([&] { optimizer_.clip_grad_value(-1.0); }, {"clip_value", "-1"}));
   EXPECT_EQ(optimizer_.gradient_handling(), kGood);
 }
 
-TEST(GradientHandling, ShorthandsChangeTheirOwnField) {
+TEST(GradientHandling, EachShorthandChangesOnlyItsOwnField) {
   FlatModel model({{1.0f}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   const float found_inf = 0.0f;

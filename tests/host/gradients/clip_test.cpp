@@ -1,4 +1,5 @@
-// clip_test.cpp - the norm of all gradients, clipping by it, and clipping by value.
+// clip_test.cpp - the norm of all gradients is that of the reference, and clipping by norm and by value
+// follows the documented formulas.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -26,7 +27,8 @@ reference::Norm to_reference(NormType type) {
                                 : reference::Norm::infinity;
 }
 
-/// Sizes around a leaf and around four, empties between; each element is what `draw` makes of a key.
+/// Tensors of sizes around one leaf and around four, with empty ones between them. Each element is `draw` of
+/// another key.
 template <class Draw>
 std::vector<std::vector<float>> tensors_of(Draw draw) {
   std::vector<std::vector<float>> tensors;
@@ -39,7 +41,7 @@ std::vector<std::vector<float>> tensors_of(Draw draw) {
   return tensors;
 }
 
-/// A leaf of 1,024 is folded in 15 roundings, the sum of leaves in 3, the root in 1.
+/// Folding a leaf of 1,024 elements rounds 15 times, the sum of the leaves 3 times, the root once.
 constexpr long double kRelative = 24 * 0x1p-53L;
 
 void expect_norm_of_reference(const std::vector<std::vector<float>>& gradients, const char* what) {
@@ -56,7 +58,7 @@ void expect_norm_of_reference(const std::vector<std::vector<float>>& gradients, 
   }
 }
 
-TEST(GradNorm, IsThatOfTheReference) {
+TEST(GradNorm, MatchesTheReference) {
   expect_norm_of_reference(tensors_of(heavy_tailed), "heavy tails");
   expect_norm_of_reference(tensors_of([](std::uint64_t key) {
                              return static_cast<float>(mix(key) % 0x7fffff) *
@@ -71,7 +73,7 @@ TEST(GradNorm, IsThatOfTheReference) {
       "every exponent");
 }
 
-// Their squares are far beyond float32, and the sum of all beyond any single one.
+// The squares of these gradients are far beyond float32, and their sum is larger than any of them.
 TEST(GradNorm, LargeFiniteGradientsAreNotMistakenForInfiniteOnes) {
   for (const float large : {1e20f, -1e20f, 3e38f, std::numeric_limits<float>::max()}) {
     expect_norm_of_reference(tensors_of([&](std::uint64_t) { return large; }), "large");
@@ -96,7 +98,7 @@ TEST(GradNorm, TensorsWithoutAGradientDoNotCount) {
   EXPECT_EQ(optimizer.grad_norm(), 0.0);
 }
 
-TEST(GradNorm, IsReadableWithoutWaiting) {
+TEST(GradNorm, FetchedNormIsNaNAtFirstAndThenTheNormFetchedLast) {
   FlatModel model({{3.0f, 4.0f}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   optimizer.clip_grad_norm(1.0);
@@ -111,7 +113,7 @@ TEST(GradNorm, IsReadableWithoutWaiting) {
   EXPECT_EQ(optimizer.grad_norm(), 10.0);
 }
 
-TEST(ClipNorm, FormulasByHand) {
+TEST(ClipNorm, CoefficientFollowsTheExactAndThePyTorchFormula) {
   const std::vector<std::vector<float>> gradients{{3.0f}, {0.0f, -4.0f}};
   for (const auto& [type, max_norm] :
        {std::pair{NormType::l1, 3.5}, std::pair{NormType::l2, 2.5}, std::pair{NormType::infinity, 2.0}}) {
@@ -129,18 +131,18 @@ TEST(ClipNorm, FormulasByHand) {
   }
 }
 
-TEST(ClipNorm, OfANormThatIsTheLimit) {
+TEST(ClipNorm, NormEqualToMaxNormIsClippedOnlyByThePyTorchFormula) {
   for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
     FlatModel model({{3.0f, 4.0f}}, 0.0f);
     Optimizer optimizer{kShowsGradients, model.parameters()};
     optimizer.clip_grad_norm({.max_norm = 5.0, .formula = formula});
     optimizer.step();
-    // 5 / (5 + 1e-6) is 1 - 2e-7: two and a half ulp of 4 less.
+    // 5 / (5 + 1e-6) is 1 - 2e-7, which float32 distinguishes from 1.
     EXPECT_EQ(model.values[0][1] == -4.0f, formula == ClipFormula::exact);
   }
 }
 
-TEST(ClipNorm, ByZero) {
+TEST(ClipNorm, MaxNormOfZeroZeroesTheGradients) {
   for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
     for (const float g : {0.0f, 2.0f}) {
       FlatModel model({{g, -g}}, 1.0f);
@@ -156,7 +158,7 @@ std::vector<Shape> several_shapes() {
   return {{.numel = 5003}, {.numel = 0}, {.numel = 70, .grad_misalignment = 1}, {.numel = 1}};
 }
 
-/// A few steps under `handling`; poisoned gradients if they need not be finite.
+/// Takes five steps under `handling`. Unless `finite`, the gradients contain NaN and Inf.
 Snapshot stepped(const GradientHandling& handling, bool finite) {
   Model model(several_shapes());
   const AnyOptimizerPtr optimizer =
@@ -167,7 +169,7 @@ Snapshot stepped(const GradientHandling& handling, bool finite) {
   return snapshot(model.parameters(), *optimizer);
 }
 
-TEST(ClipNorm, BelowTheThresholdNothingChangesToTheBit) {
+TEST(ClipNorm, NormBelowMaxNormChangesNoBit) {
   for (const NormType type : kTypes) {
     for (const ClipFormula formula : {ClipFormula::exact, ClipFormula::pytorch}) {
       EXPECT_TRUE(
@@ -176,7 +178,7 @@ TEST(ClipNorm, BelowTheThresholdNothingChangesToTheBit) {
   }
 }
 
-TEST(ClipNorm, WithoutALimitItMeasuresAndClipsNothingWhateverTheNorm) {
+TEST(ClipNorm, InfiniteMaxNormChangesNoBitWhateverTheNorm) {
   for (const NormType type : kTypes) {
     EXPECT_TRUE(
         equal_bits(stepped({}, false), stepped({.clip_norm = ClipGradNorm{.norm_type = type}}, false)));
@@ -193,7 +195,7 @@ TEST(ClipNorm, NeverRewritesGradients) {
   EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
 }
 
-// As torch.nn.utils.clip_grad_norm_ with error_if_nonfinite=False.
+// torch.nn.utils.clip_grad_norm_ does the same with error_if_nonfinite=False.
 TEST(ClipNorm, NaNMakesEveryGradientNaN) {
   for (const NormType type : kTypes) {
     FlatModel model({{1.0f, kNaN}, {kInf}, {2.0f}}, 0.0f);
@@ -222,7 +224,7 @@ TEST(ClipNorm, InfinityMakesOtherGradientsZeroAndItselfNaN) {
   }
 }
 
-TEST(ClipNorm, IsOfTheUnscaledMeanOfMicroBatches) {
+TEST(ClipNorm, MeasuresTheUnscaledMeanOfMicroBatches) {
   FlatModel model({{3.0f * 64}, {4.0f * 64}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters(), {.accumulates_gradients = true}};
   optimizer.set_gradient_handling(
@@ -263,7 +265,7 @@ TEST(ClipValue, CutsEachElementAndKeepsNaN) {
   EXPECT_TRUE(equal_bits(gradient, model.grads[0]));
 }
 
-TEST(ClipValue, ByZeroLeavesNothing) {
+TEST(ClipValue, LimitOfZeroZeroesTheGradients) {
   FlatModel model({{3.0f, -3.0f, kInf, 1e-45f}}, 1.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   optimizer.clip_grad_value(0.0);
@@ -271,19 +273,20 @@ TEST(ClipValue, ByZeroLeavesNothing) {
   EXPECT_TRUE(equal_bits(std::vector<float>(4, 1.0f), model.values[0]));
 }
 
-TEST(ClipValue, ComesAfterUnscalingAndTheNormAndBeforeTheDecay) {
+TEST(ClipValue, FollowsUnscalingAndNormClippingAndPrecedesWeightDecay) {
   FlatModel model({{48.0f, 64.0f}}, 2.0f);
   SGD rule{.lr = 1.0, .weight_decay = 0.5, .maximize = true};
   Optimizer optimizer{rule, model.parameters()};
   optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 2.5, .formula = ClipFormula::exact},
                                    .clip_value = 1.75,
                                    .loss_scale = 16});
-  optimizer.step();  // 3, 4; 1.5, 2; 1.5, 1.75; turned, plus 0.5 * 2
+  // Unscaled: 3, 4. Clipped by norm: 1.5, 2; by value: 1.5, 1.75. Then the sign turns, and 0.5 * 2 is added.
+  optimizer.step();
   EXPECT_EQ(optimizer.grad_norm(), 5.0);
   EXPECT_TRUE(equal_bits(std::vector<float>{2.5f, 2.75f}, model.values[0]));
 }
 
-TEST(ClipValue, OnEachRuleIsThatOfCutGradients) {
+TEST(ClipValue, EveryRuleGivesTheBitsOfClippedGradients) {
   for (const RuleCase& rule : rule_cases()) {
     Model model(several_shapes()), cut(several_shapes());
     const AnyOptimizerPtr actual = rule.make(model.parameters(), {}),

@@ -1,4 +1,5 @@
-// gradient_state_dict_test.cpp - loss scale, skipped steps and accumulated gradients are saved and put back.
+// gradient_state_dict_test.cpp - a StateDict saves and restores the loss scale, the count of skipped steps
+// and accumulated gradients.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -23,8 +24,8 @@ const GradientHandling kHandling{.clip_norm = ClipGradNorm{.max_norm = 0.5},
                                  .nonfinite = NonFinite::error,
                                  .loss_scaler = LossScaler{.init_scale = 1024, .growth_interval = 3}};
 
-/// The micro-batch `batch` of a run, counted through: two to a step, "t2" without a gradient in every third,
-/// every fifth with a NaN.
+/// Runs micro-batch `batch` of a training, counted from 0. Two make a step; every third has no gradient for
+/// "t2", and every fifth contains a NaN.
 void micro_batch(Model& model, AnyOptimizer& optimizer, int batch) {
   model.draw_finite_gradients(batch);
   if (batch % 5 == 4) {
@@ -45,7 +46,7 @@ AnyOptimizerPtr handled(const RuleCase& rule, const Model& model) {
   return optimizer;
 }
 
-/// What counts beside the snapshot.
+/// The counts and the loss scale, which a Snapshot does not contain.
 std::vector<double> counts(const AnyOptimizer& optimizer) {
   const StateDict dict = optimizer.state_dict();
   return {static_cast<double>(dict.steps), static_cast<double>(dict.skipped_steps),
@@ -55,8 +56,9 @@ std::vector<double> counts(const AnyOptimizer& optimizer) {
 class GradientStates : public testing::TestWithParam<RuleCase> {};
 INSTANTIATE_TEST_SUITE_P(Rules, GradientStates, testing::ValuesIn(rule_cases()), by_name);
 
-// Stopped after each of many micro-batches: in the middle of a sum, of the scaler's interval, after a skip.
-TEST_P(GradientStates, StoppedAnywhereItGoesOnBitForBit) {
+// The training stops after each of several micro-batches: in the middle of a sum, in the middle of the
+// scaler's interval, and after a skipped step.
+TEST_P(GradientStates, ResumingAfterAnyMicroBatchGivesTheSameBits) {
   constexpr int kBatches = 24;
   Model whole(kShapes);
   const AnyOptimizerPtr steady = handled(GetParam(), whole);
@@ -102,8 +104,9 @@ TEST(GradientStateDict, HoldsTheSumAndTheCounts) {
   EXPECT_TRUE(optimizer.state_dict().parameters[0].gradient_sum.empty());
 }
 
-// A fixed scale is a hyperparameter: what was saved beside another one, or beside none, must not replace it.
-TEST(GradientStateDict, FixedLossScaleIsNotAmongTheStates) {
+// A fixed scale is a hyperparameter. A dict that was saved with another scale, or with none, must not replace
+// it.
+TEST(GradientStateDict, FixedLossScaleIsNotLoaded) {
   FlatModel model({{8.0f}}, 0.0f);
   Optimizer plain{kShowsGradients, model.parameters()};
   Optimizer scaled{kShowsGradients, model.parameters()};
@@ -116,7 +119,7 @@ TEST(GradientStateDict, FixedLossScaleIsNotAmongTheStates) {
   EXPECT_EQ(plain.loss_scale(), 1.0f);
 }
 
-TEST(GradientStateDict, ScalerKeepsItsScaleWhereNoneWasSaved) {
+TEST(GradientStateDict, ScalerKeepsItsScaleIfTheDictHasNone) {
   FlatModel model({{8.0f}}, 0.0f);
   Optimizer plain{kShowsGradients, model.parameters()};
   Optimizer scaled{kShowsGradients, model.parameters()};
@@ -156,13 +159,13 @@ class BadGradientStateDict : public testing::Test {
   StateDict dict_;
 };
 
-TEST_F(BadGradientStateDict, GoodOneIsTaken) {
+TEST_F(BadGradientStateDict, GoodDictIsLoaded) {
   ASSERT_EQ(dict_.micro_batches, 1);
   optimizer_->load_state_dict(dict_);
   EXPECT_EQ(optimizer_->loss_scale(), dict_.loss_scale);
 }
 
-TEST_F(BadGradientStateDict, WithNegativeCounts) {
+TEST_F(BadGradientStateDict, NegativeCountsAreRefused) {
   const StateDict good = dict_;
   dict_.steps = -4;
   expect_refused({"Adam", "-4 steps"});
@@ -177,7 +180,7 @@ TEST_F(BadGradientStateDict, WithNegativeCounts) {
   expect_refused({"-7", "\"t1\""});
 }
 
-TEST_F(BadGradientStateDict, WithALossScaleThatIsNone) {
+TEST_F(BadGradientStateDict, NegativeOrNonFiniteLossScaleIsRefused) {
   for (const float bad :
        {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     dict_.loss_scale = bad;
@@ -185,24 +188,24 @@ TEST_F(BadGradientStateDict, WithALossScaleThatIsNone) {
   }
 }
 
-TEST_F(BadGradientStateDict, WithASumOfAnotherSize) {
+TEST_F(BadGradientStateDict, SumOfAnotherSizeIsRefused) {
   dict_.parameters[1].gradient_sum.resize(69 * sizeof(float));
   expect_refused({"\"t1\"", "276", "280"});
   dict_.parameters[1].gradient_sum.clear();
   expect_refused({"\"t1\"", "0", "280"});
 }
 
-TEST_F(BadGradientStateDict, WithASumOfNothing) {
+TEST_F(BadGradientStateDict, SumOfNoMicroBatchesIsRefused) {
   dict_.parameters[1].accumulated = 0;
   expect_refused({"\"t1\"", "280"});
 }
 
-TEST_F(BadGradientStateDict, WithMoreMicroBatchesOfAParameterThanInAll) {
+TEST_F(BadGradientStateDict, MoreMicroBatchesOfAParameterThanInAllAreRefused) {
   dict_.parameters[1].accumulated = 2;
   expect_refused({"\"t1\"", "2", "1"});
 }
 
-TEST_F(BadGradientStateDict, WithSumsForAnOptimizerThatAccumulatesNothing) {
+TEST_F(BadGradientStateDict, SumsAreRefusedByAnOptimizerThatDoesNotAccumulate) {
   optimizer_ = make_optimizer(Adam{}, model_.parameters());
   expect_refused({"accumulates_gradients"});
   dict_.micro_batches = 0;

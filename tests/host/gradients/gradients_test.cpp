@@ -1,5 +1,5 @@
-// gradients_test.cpp - absent and changed gradients, zeroing them, skipping a step, parameters that join
-// late.
+// gradients_test.cpp - steps follow absent and replaced gradients, found_inf and parameters that are added
+// late; zero_grad() writes zeros to gradients and to nothing else.
 #include <gtest/gtest.h>
 
 #include "support/model.hpp"
@@ -16,7 +16,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, Gradients, testing::ValuesIn(rule_cases()), by_n
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 133}, {.numel = 9}};
 
-/// Everything of tensor `id`.
+/// The entries of `all` that belong to tensor `id`.
 Snapshot of_tensor(const Snapshot& all, int id) {
   const std::string name = tensor_name(id);
   Snapshot mine;
@@ -41,7 +41,7 @@ TEST_P(Gradients, NullGradientLeavesParameterStatesAndStepCountAlone) {
   EXPECT_EQ(optimizer->step_count("t0"), 5);
   EXPECT_EQ(optimizer->step_count("t1"), 3);
 
-  // Back again it takes the step that it would have taken then.
+  // With its gradient back, the tensor takes the step that it would have taken then.
   optimizer->set_gradients(model.gradients());
   train(model, *optimizer, 1, 4);
   Model twin(kShapes);
@@ -51,12 +51,12 @@ TEST_P(Gradients, NullGradientLeavesParameterStatesAndStepCountAlone) {
                          of_tensor(snapshot(model.parameters(), *optimizer), 1)));
 }
 
-TEST_P(Gradients, NewPointersAreFollowed) {
+TEST_P(Gradients, StepsReadTheGradientsThatWereSetLast) {
   Model model(kShapes), elsewhere(kShapes);
   const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
   train(model, *optimizer, 2);
   optimizer->set_gradients(elsewhere.gradients());
-  model.draw_gradients(100, 200);  // what must not be read any more
+  model.draw_gradients(100, 200);  // must not be read any more
   for (int step = 3; step <= 5; ++step) {
     elsewhere.draw_gradients(step, 200);
     optimizer->step();
@@ -75,7 +75,7 @@ TEST_P(Gradients, StepLeavesGradientsAlone) {
   EXPECT_TRUE(equal_bits(before, model.grad(1).read()));
 }
 
-TEST_P(Gradients, FoundInfTurnsTheStepIntoNothing) {
+TEST_P(Gradients, FoundInfSkipsTheStep) {
   Model model(kShapes);
   const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
   train(model, *optimizer, 2);
@@ -118,7 +118,7 @@ TEST_P(Gradients, LateParametersStartAtStepOne) {
   EXPECT_TRUE(late.intact());
 }
 
-TEST(LateParameters, NoneAtAllChangeNothing) {
+TEST(LateParameters, AddingNoParametersChangesNothing) {
   Model model(kShapes), twin(kShapes);
   const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters());
   const AnyOptimizerPtr steady = make_optimizer(Adam{}, twin.parameters());
@@ -129,8 +129,8 @@ TEST(LateParameters, NoneAtAllChangeNothing) {
   EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
 }
 
-// A model that grows a tensor at a time: memory is moved, states are not lost.
-TEST(LateParameters, ManyJoinOneAfterAnother) {
+// The model grows by one tensor at a time. The optimizer has to move its memory and must not lose a state.
+TEST(LateParameters, ParametersAddedOneAtATimeTrainAsIfAlone) {
   std::vector<Model> models;
   models.reserve(40);
   models.emplace_back(std::vector<Shape>{{.numel = 5, .id = 0}});
@@ -171,7 +171,7 @@ TEST(ZeroGrad, WritesZerosToGradientsAndNothingElse) {
   EXPECT_TRUE(model.intact());
 }
 
-TEST(ZeroGrad, PassesByNullGradientsAndFollowsNewOnes) {
+TEST(ZeroGrad, WritesOnlyToTheGradientsThatWereSetLast) {
   Model model({{.numel = 70}, {.numel = 30}});
   const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
   const std::vector<float> before = model.grad(0).read();
@@ -181,7 +181,7 @@ TEST(ZeroGrad, PassesByNullGradientsAndFollowsNewOnes) {
   EXPECT_TRUE(equal_bits(std::vector<float>(30, 0.0f), model.grad(1).read()));
 }
 
-TEST(FoundInf, AnyNonzeroSkips) {
+TEST(FoundInf, AnyNonzeroValueSkipsTheStep) {
   std::vector<float> p{0.0f}, gradient{1.0f};
   Optimizer optimizer{SGD{.lr = 1.0}, std::vector<Parameter>{{"p", std::span(p), std::span(gradient)}}};
   float found_inf = 0.0f;

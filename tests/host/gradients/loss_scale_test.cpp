@@ -1,4 +1,5 @@
-// loss_scale_test.cpp - a loss scale divided out, fixed, the caller's own, or the optimizer's dynamic one.
+// loss_scale_test.cpp - a step divides the loss scale out of its gradients, whether the scale is fixed, read
+// from the caller's pointer, or adjusted by the optimizer's LossScaler.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +18,7 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// What a loss multiplied by `scale` gives; Inf and NaN stay.
+/// Changes the gradients to those of a loss multiplied by `scale`. Inf and NaN stay.
 void scale_gradients(Model& model, float scale) {
   for (std::size_t t = 0; t < model.size(); ++t) {
     for (float& g : model.grad(t).host()) {
@@ -73,7 +74,7 @@ TEST(LossScale, CallersPointersAreReadWhenTheStepRuns) {
   EXPECT_EQ(optimizer.skipped_steps(), 1);
 }
 
-/// One parameter whose gradient is bad when told to be.
+/// An optimizer for one parameter. A bad step gets an infinite gradient.
 class Scaled {
  public:
   explicit Scaled(const LossScaler& scaler) : optimizer_(kShowsGradients, model_.parameters()) {
@@ -121,7 +122,7 @@ TEST(LossScaler, FollowsTheReferenceOverThousandsOfSteps) {
   expect_as_reference({.init_scale = 1.0, .growth_interval = 1}, 0.5, 3000);
 }
 
-// It grows until the next doubling would be infinite, and stays there.
+// The scale grows until the next growth would make it infinite, and stays there.
 TEST(LossScaler, DoesNotGrowBeyondFloat32) {
   expect_as_reference({.init_scale = 0x1p120, .growth_interval = 5}, 0.0, 200);
   expect_as_reference({.init_scale = 3e38, .growth_factor = 1.05, .growth_interval = 1}, 0.0, 50);
@@ -130,8 +131,9 @@ TEST(LossScaler, DoesNotGrowBeyondFloat32) {
   EXPECT_EQ(scaled.optimizer().loss_scale(), 0x1p127f);
 }
 
-// As long as the inverse is a float32 the step is taken; beyond that, nothing moves.
-TEST(LossScaler, SmallScalesAndTheEndOfThem) {
+// Good steps are taken as long as the inverse of the scale is a finite float32. Beyond that every step is
+// skipped.
+TEST(LossScaler, SmallScalesWorkUntilTheirInverseOverflowsAndEveryStepIsSkipped) {
   expect_as_reference({.init_scale = 0x1p-90, .growth_interval = 2}, 0.3, 200);
   Scaled scaled({.init_scale = 0x1p-120, .growth_interval = 1});
   for (int step = 0; step < 400; ++step) {
@@ -142,7 +144,7 @@ TEST(LossScaler, SmallScalesAndTheEndOfThem) {
   EXPECT_EQ(scaled.optimizer().skipped_steps(), 400);
 }
 
-TEST(LossScaler, StepsAreThoseWithoutAScaleWhereTheyAreTaken) {
+TEST(LossScaler, StepsThatAreNotSkippedGiveTheUnscaledBits) {
   Model model(kShapes), twin(kShapes);
   const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
   const AnyOptimizerPtr steady = make_optimizer(AdamW{}, twin.parameters());
@@ -163,7 +165,7 @@ TEST(LossScaler, StepsAreThoseWithoutAScaleWhereTheyAreTaken) {
   EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
 }
 
-TEST(LossScaler, StartsAnewOnlyWhereItWasChanged) {
+TEST(LossScaler, RestartsOnlyWhenItsSettingsChange) {
   Scaled scaled({.init_scale = 8, .growth_interval = 2});
   Optimizer<SGD>& optimizer = scaled.optimizer();
   scaled.step(false);
@@ -181,7 +183,7 @@ TEST(LossScaler, StartsAnewOnlyWhereItWasChanged) {
   EXPECT_EQ(optimizer.loss_scale(), 1.0f);
 }
 
-TEST(LossScaler, BacksOffWhereTheCallerFoundInf) {
+TEST(LossScaler, BacksOffWhenFoundInfIsSet) {
   Scaled scaled({.init_scale = 8});
   const float found_inf = 1.0f;
   scaled.optimizer().set_found_inf(&found_inf);
@@ -190,8 +192,8 @@ TEST(LossScaler, BacksOffWhereTheCallerFoundInf) {
   EXPECT_EQ(scaled.optimizer().skipped_steps(), 1);
 }
 
-// A dict from a scaler with a longer interval may count more steps than this one waits for.
-TEST(LossScaler, GrowsWhereMoreStepsWereCountedThanItWaitsFor) {
+// A dict from a scaler with a longer interval may count more steps than this scaler waits for.
+TEST(LossScaler, GrowsWhenTheLoadedCountExceedsItsGrowthInterval) {
   Scaled patient({.init_scale = 8, .growth_interval = 10}), hasty({.init_scale = 8, .growth_interval = 3});
   for (int step = 0; step < 7; ++step) patient.step(false);
   hasty.optimizer().load_state_dict(patient.optimizer().state_dict());
@@ -199,7 +201,7 @@ TEST(LossScaler, GrowsWhereMoreStepsWereCountedThanItWaitsFor) {
   EXPECT_EQ(hasty.optimizer().loss_scale(), 16.0f);
 }
 
-TEST(LossScaler, ParametersThatJoinLeaveItAlone) {
+TEST(LossScaler, AddingParametersKeepsTheScaleAndItsCount) {
   Scaled scaled({.init_scale = 8, .growth_interval = 2});
   scaled.step(true);
   scaled.step(false);

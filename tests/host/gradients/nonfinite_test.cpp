@@ -1,4 +1,5 @@
-// nonfinite_test.cpp - a NaN or an Inf among the gradients: steps that change nothing, and who is told.
+// nonfinite_test.cpp - NonFinite::skip and ::error skip a step with a NaN or an Inf among its gradients, and
+// after ::error check() names the first such element.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +18,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// What check() says; empty if it is content.
+/// Returns the message that check() throws, or an empty string if it throws none.
 template <class AnyOrTyped>
 std::string complaint(AnyOrTyped& optimizer) {
   try {
@@ -71,7 +72,7 @@ TEST_P(NonFiniteRules, SkippedStepsLeaveNoTrace) {
   }
 }
 
-TEST_P(NonFiniteRules, PropagateLooksForNothing) {
+TEST_P(NonFiniteRules, PropagateSkipsNoStepAndReportsNothing) {
   Model model(kShapes), twin(kShapes);
   const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
   const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
@@ -83,7 +84,8 @@ TEST_P(NonFiniteRules, PropagateLooksForNothing) {
   EXPECT_EQ(complaint(*optimizer), "");
 }
 
-// Borders of slots, leaves, pieces and vectors, tails, and a tensor of one element between others.
+// The bad elements lie at borders of slots, leaves, pieces and vectors, in tails, and in a tensor of one
+// element between others.
 TEST(NonFinite, ErrorNamesTensorAndElement) {
   const std::vector<Shape> shapes{{.numel = 5000},
                                   {.numel = 0},
@@ -121,7 +123,7 @@ TEST(NonFinite, ErrorNamesTensorAndElement) {
 
 TEST(NonFinite, FirstOfSeveralIsNamed) {
   for (const int threads : {1, 4}) {
-    // Large enough for threads to be woken.
+    // The first tensor is large enough for the optimizer to wake threads.
     Model model({{.numel = 2100000}, {.numel = 50000, .grad_misalignment = 2}});
     const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters(), {.threads = threads});
     optimizer->set_gradient_handling({.nonfinite = NonFinite::error});
@@ -154,13 +156,13 @@ TEST(NonFinite, ErrorRemembersTheFirstBadStep) {
   EXPECT_TRUE(names(complaint(optimizer), 1, 0));
 }
 
-TEST(NonFinite, SkipTellsNoOne) {
+TEST(NonFinite, SkipReportsNothing) {
   FlatModel model({{kNaN}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   optimizer.set_nonfinite(NonFinite::skip);
   optimizer.step();
   EXPECT_EQ(complaint(optimizer), "");
-  // What error asks for holds for the steps after it.
+  // NonFinite::error applies only to the steps after it was set.
   optimizer.set_nonfinite(NonFinite::error);
   EXPECT_EQ(complaint(optimizer), "");
   optimizer.step();
@@ -183,7 +185,7 @@ TEST(NonFinite, SumOfMicroBatchesThatOverflowsIsFound) {
   EXPECT_EQ(model.values[0][0], 0.0f);
 }
 
-TEST(NonFinite, GradientThatIsLeftOutIsNotLookedAt) {
+TEST(NonFinite, AbsentGradientIsNotChecked) {
   FlatModel model({{1.0f}, {kNaN}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   optimizer.set_nonfinite(NonFinite::error);
@@ -193,8 +195,8 @@ TEST(NonFinite, GradientThatIsLeftOutIsNotLookedAt) {
   EXPECT_EQ(model.values[0][0], -1.0f);
 }
 
-// The place is that of the step, also where parameters have joined since.
-TEST(NonFinite, ErrorOutlivesParametersThatJoin) {
+// The message names the element of the step, even if parameters have been added since.
+TEST(NonFinite, ErrorOutlivesAddingParameters) {
   FlatModel model({{1.0f}, {1.0f, kInf}}, 0.0f), late({{1.0f}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   optimizer.set_nonfinite(NonFinite::error);
@@ -209,7 +211,7 @@ TEST(NonFinite, ErrorOutlivesParametersThatJoin) {
   EXPECT_EQ(optimizer.skipped_steps(), 2);
 }
 
-TEST(NonFinite, ClippingByNormSkipsTooAndTheNormSaysWhy) {
+TEST(NonFinite, ClippingByNormSkipsTooAndReportsTheInfiniteNorm) {
   FlatModel model({{1.0f, kInf}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
   optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 1.0}, .nonfinite = NonFinite::skip});

@@ -1,4 +1,5 @@
-// norm_bits_test.cpp - what must not change a bit of the norm, nor of what clipping by it moves.
+// norm_bits_test.cpp - order, grouping, alignment, chunks, threads and instruction set change no bit of the
+// gradient norm, and none of a step that is clipped by it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 namespace onepass::test {
 namespace {
 
-/// The norm and all that moved.
+/// The norm, and everything that the steps changed.
 struct Outcome {
   std::uint64_t norm;
   Snapshot snapshot;
@@ -88,7 +89,7 @@ TEST_P(NormBits, ChunkSizeInstructionSetAndThreadsDoNotChangeABit) {
   }
 }
 
-// Large enough for threads to share the work.
+// The second tensor is large enough for threads to share the work.
 TEST_P(NormBits, ThreadsThatShareTheWorkDoNotChangeABit) {
   const std::vector<Shape> shapes{{.numel = 3}, {.numel = 2200001, .grad_misalignment = 1}, {.numel = 70000}};
   const Outcome wanted = clipped(shapes, GetParam(), {.threads = 1}, 2);
@@ -97,7 +98,7 @@ TEST_P(NormBits, ThreadsThatShareTheWorkDoNotChangeABit) {
   }
 }
 
-/// Of one tensor, cut into several of these sizes.
+/// The norm of `whole` when it is cut into tensors of these sizes.
 double norm_of_pieces(const std::vector<float>& whole, const std::vector<std::size_t>& sizes, NormType type) {
   std::vector<std::vector<float>> pieces;
   std::size_t begin = 0;
@@ -113,7 +114,7 @@ double norm_of_pieces(const std::vector<float>& whole, const std::vector<std::si
   return optimizer.grad_norm();
 }
 
-// Leaves of 1,024 elements are what is added exactly: how they are packed into tensors changes nothing.
+// Leaves of 1,024 elements are added exactly, so it does not matter how they are packed into tensors.
 TEST_P(NormBits, PackingOfWholeLeavesDoesNotChangeABit) {
   std::vector<float> whole(9 * 1024 + 77);
   draw_gradient(whole, 5, 1, 200);

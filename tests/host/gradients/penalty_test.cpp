@@ -1,4 +1,4 @@
-// penalty_test.cpp - what the penalties add to the loss.
+// penalty_test.cpp - penalty() returns what coupled weight decay and L1 add to the loss.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,17 +24,18 @@ long double penalty_of(std::span<const float> p, long double l2, long double l1)
   return sum;
 }
 
-/// A leaf's slot adds twice an element, 8 of them, and folds in 7; the coefficients round.
+/// A slot of a leaf rounds twice for each of its 8 elements, the slots fold in 7 more roundings, and the
+/// coefficients are rounded too.
 constexpr long double kRelative = 32 * 0x1p-53L;
 
-/// What is cut off of each leaf is below 2^-298.
+/// The part of each leaf's sum that is cut off is below 2^-298.
 constexpr long double kAbsolute = 16 * 0x1p-298L;
 
 void expect_close(long double wanted, double actual, const char* what) {
   EXPECT_LE(std::fabs(actual - wanted), kRelative * wanted + kAbsolute) << what << ": " << actual;
 }
 
-TEST(Penalty, ByHand) {
+TEST(Penalty, IsHalfTheDecayTimesSquaresPlusL1TimesMagnitudes) {
   FlatModel model({{0.0f, 0.0f}, {0.0f}}, 0.0f);
   model.values = {{3.0f, -4.0f}, {2.0f}};
   Optimizer optimizer{SGD{.weight_decay = 0.5, .l1 = 0.25}, model.parameters()};
@@ -42,7 +43,7 @@ TEST(Penalty, ByHand) {
   EXPECT_EQ((Optimizer{SGD{}, model.parameters()}.penalty()), 0.0);
 }
 
-TEST(Penalty, IsThatOfTheReferenceForGroupsOfTheirOwn) {
+TEST(Penalty, MatchesTheReferenceWithADifferentRuleForEachGroup) {
   std::vector<Shape> shapes;
   for (const std::int64_t numel : {0, 1, 127, 1023, 1025, 4097, 9003}) {
     const int n = static_cast<int>(shapes.size());
@@ -69,13 +70,13 @@ TEST(Penalty, IsThatOfTheReferenceForGroupsOfTheirOwn) {
   EXPECT_TRUE(model.intact());
 }
 
-TEST(Penalty, DecoupledDecayIsNoTermOfTheLoss) {
+TEST(Penalty, DecoupledDecayAddsNothing) {
   FlatModel model({{0.0f}}, 3.0f);
   EXPECT_EQ((Optimizer{AdamW{.weight_decay = 0.5}, model.parameters()}.penalty()), 0.0);
   EXPECT_EQ((Optimizer{AdamW{.weight_decay = 0.5, .l1 = 2.0}, model.parameters()}.penalty()), 6.0);
 }
 
-TEST(Penalty, OfTheParametersAsTheyAreNowAndOfChangedRules) {
+TEST(Penalty, FollowsChangesOfParametersAndRules) {
   FlatModel model({{1.0f}}, 3.0f);
   Optimizer optimizer{SGD{.lr = 1.0, .l1 = 1.0, .l1_mode = L1::subgradient}, model.parameters()};
   EXPECT_EQ(optimizer.penalty(), 3.0);
@@ -88,7 +89,7 @@ TEST(Penalty, OfTheParametersAsTheyAreNowAndOfChangedRules) {
   EXPECT_EQ(optimizer.penalty(), 7.0) << "a parameter without a gradient has a penalty";
 }
 
-TEST(Penalty, ChangesNothing) {
+TEST(Penalty, ReadingItChangesNoBitOfTheTraining) {
   Model model(std::vector<Shape>{{.numel = 5000}}), twin(std::vector<Shape>{{.numel = 5000}});
   const Adam rule{.weight_decay = 0.1, .l1 = 0.1};
   const AnyOptimizerPtr optimizer = make_optimizer(rule, model.parameters());
@@ -122,7 +123,7 @@ TEST(Penalty, OrderThreadsAndInstructionSetDoNotChangeABit) {
   EXPECT_EQ(wanted, bits({.chunk_size = 192, .threads = 5}));
 }
 
-TEST(Penalty, OfWhatIsNotFiniteIsNotFinite) {
+TEST(Penalty, IsNotFiniteIfAParameterIsNot) {
   FlatModel model({{0.0f, 0.0f}}, 1.0f);
   Optimizer optimizer{SGD{.weight_decay = 0.5, .l1 = 0.25}, model.parameters()};
   model.values[0][1] = -kInf;
@@ -133,7 +134,7 @@ TEST(Penalty, OfWhatIsNotFiniteIsNotFinite) {
   EXPECT_EQ(optimizer.penalty(), 1.0);
 }
 
-TEST(Penalty, OfHugeAndOfTinyParameters) {
+TEST(Penalty, MatchesTheReferenceForHugeAndTinyParameters) {
   for (const float p : {3e38f, 1e20f, 1e-20f, 1e-38f, std::numeric_limits<float>::denorm_min()}) {
     FlatModel model({std::vector<float>(5000)}, -p);
     expect_close(penalty_of(model.values[0], 0.1, 0.0),

@@ -1,4 +1,4 @@
-// zero_grad_test.cpp - gradients zeroed within the step.
+// zero_grad_test.cpp - with `zero_grad` the step zeroes its gradients and changes nothing else that it does.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -30,7 +30,7 @@ void expect_zeros(Model& model, std::size_t tensor) {
 class FusedZeroing : public testing::TestWithParam<RuleCase> {};
 INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_cases()), by_name);
 
-TEST_P(FusedZeroing, StepMovesAsEverAndLeavesZeros) {
+TEST_P(FusedZeroing, StepGivesTheSameBitsAndLeavesZeros) {
   Model model(misaligned_shapes()), twin(misaligned_shapes());
   const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {.chunk_size = 64});
   const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
@@ -61,7 +61,7 @@ TEST(ZeroedByTheStep, SkippedStepsZeroToo) {
   }
 }
 
-TEST(ZeroedByTheStep, PassesByGradientsThatAreLeftOut) {
+TEST(ZeroedByTheStep, AbsentGradientsAreNotWritten) {
   Model model({{.numel = 70}, {.numel = 30}});
   const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
   optimizer->set_gradient_handling({.zero_grad = true});
@@ -76,7 +76,7 @@ TEST(ZeroedByTheStep, PassesByGradientsThatAreLeftOut) {
   expect_zeros(model, 0);
 }
 
-TEST(ZeroedByTheStep, StopsWhenItIsNotAskedForAnyMore) {
+TEST(ZeroedByTheStep, ZeroingStopsWhenTheSettingIsRemoved) {
   Model model(std::vector<Shape>{{.numel = 70}});
   const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
   optimizer->set_gradient_handling({.zero_grad = true});
@@ -88,7 +88,7 @@ TEST(ZeroedByTheStep, StopsWhenItIsNotAskedForAnyMore) {
   EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
 }
 
-TEST(ZeroedByTheStep, HappensAfterTheNormWasTaken) {
+TEST(ZeroedByTheStep, ZeroingHappensAfterTheNormIsTaken) {
   Model model(std::vector<Shape>{{.numel = 5000}});
   const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
   optimizer->set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 0.1}, .zero_grad = true});
