@@ -1,4 +1,4 @@
-// attached_schedule_test.cpp - a schedule attached to an optimizer is the same as setting every rate by hand.
+// attached_schedule_test.cpp - a schedule attached to an optimizer gives the bits of rates set by hand.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -37,7 +37,8 @@ std::vector<Named> schedules() {
   };
 }
 
-/// `set` does to a rule by hand what the schedule says of a step.
+/// Compares the attached schedule with rates set by hand: `set` writes the schedule's rates of a step to the
+/// rule.
 template <class Rule, class Set>
 void expect_as_by_hand(const Rule& rule, const Schedule& schedule, Set set) {
   Model attached(kShapes), by_hand(kShapes);
@@ -61,7 +62,7 @@ void expect_as_by_hand(const Rule& rule, const Schedule& schedule, Set set) {
 }
 
 const auto kSetRate = [](auto& rule, const Rates& rates) { rule.lr = rates.lr; };
-/// As PyTorch's OneCycleLR does.
+/// Sets the momentum too, as PyTorch's OneCycleLR does.
 const auto kSetMomentum = [](auto& rule, const Rates& rates) {
   rule.lr = rates.lr;
   rule.momentum = rates.momentum;
@@ -71,7 +72,7 @@ const auto kSetBeta1 = [](auto& rule, const Rates& rates) {
   rule.beta1 = rates.momentum;
 };
 
-TEST(AttachedSchedule, MovesAsRatesSetByHandDo) {
+TEST(AttachedSchedule, GivesTheBitsOfRatesSetByHand) {
   for (const Named& one : schedules()) {
     SCOPED_TRACE(one.name);
     expect_as_by_hand(SGD{.lr = kBase, .momentum = 0.9}, one.schedule, kSetRate);
@@ -89,7 +90,7 @@ TEST(AttachedSchedule, DrivesMomentumOrBeta1) {
   expect_as_by_hand(AdamW{}, schedule, kSetBeta1);
 }
 
-TEST(AttachedSchedule, DoesNotDriveAMomentumThatHasNoState) {
+TEST(AttachedSchedule, RefusesToDriveAMomentumThatHasNoState) {
   Model model(kShapes);
   Optimizer optimizer{SGD{.lr = kBase}, model.parameters()};
   optimizer.set_schedule(StepLR{.step_size = 3});
@@ -113,7 +114,7 @@ TEST(AttachedSchedule, SkippedStepDoesNotAdvanceIt) {
   EXPECT_EQ(optimizer.lr(), kBase * std::exp2(-6));
 }
 
-TEST(AttachedSchedule, SetLrIsItsBaseRate) {
+TEST(AttachedSchedule, SetLrChangesItsBaseRate) {
   Model model(kShapes);
   Optimizer optimizer{SGD{.lr = 1.0}, model.parameters()};
   optimizer.set_schedule(ExponentialLR{.gamma = 0.5});
@@ -124,7 +125,7 @@ TEST(AttachedSchedule, SetLrIsItsBaseRate) {
   EXPECT_EQ(optimizer.lr(), 4.0);
 }
 
-TEST(AttachedSchedule, GroupsHaveTheirOwn) {
+TEST(AttachedSchedule, EachGroupFollowsItsOwnSchedule) {
   std::vector<Shape> shapes{{.numel = 9, .group = 0}, {.numel = 9, .group = 1}, {.numel = 9, .group = 2}};
   Model model(shapes);
   Optimizer optimizer{std::vector<SGD>(3, SGD{.lr = 1.0}), model.parameters()};
@@ -149,8 +150,8 @@ TEST(AttachedSchedule, GroupsHaveTheirOwn) {
   EXPECT_TRUE(refused([&] { optimizer.set_schedule(Schedule{}, 3); }, {"SGD", "group 3"}));
 }
 
-// The schedule counts the optimizer's steps, not those of a tensor that joined later.
-TEST(AttachedSchedule, LateParametersFollowTheSameStep) {
+// The schedule counts the optimizer's steps, not those of a tensor that was added later.
+TEST(AttachedSchedule, LateParametersFollowTheOptimizersStepCount) {
   Model model(kShapes), late({{.numel = 5, .id = 9}});
   Optimizer optimizer{SGD{.lr = 1.0}, model.parameters()};
   optimizer.set_schedule(ExponentialLR{.gamma = 0.5});
@@ -164,7 +165,7 @@ TEST(AttachedSchedule, LateParametersFollowTheSameStep) {
   }
 }
 
-TEST(AttachedSchedule, GoesOnFromASavedState) {
+TEST(AttachedSchedule, ContinuesFromASavedState) {
   for (const Named& one : schedules()) {
     SCOPED_TRACE(one.name);
     Model steady(kShapes), resumed(kShapes);

@@ -1,4 +1,5 @@
-// bad_hyperparameter_test.cpp - every hyperparameter out of its range is refused by name, by every way in.
+// bad_hyperparameter_test.cpp - every hyperparameter out of its range is refused by name, by the constructor
+// and by every setter.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -12,8 +13,8 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-/// The member must be refused at each value, by the constructor, by set_rule() and in the second of two
-/// groups; nothing may have changed, and the optimizer still steps.
+/// Expects each value of the member to be refused by the constructor, also in the second of two groups, and
+/// by set_rule(). Afterwards the optimizer must be unchanged and still step.
 template <class Rule>
 void expect_range(double Rule::*member, const std::string& name, std::initializer_list<double> bad) {
   const std::string full_name = std::string(Rule::kName) + "." + name;
@@ -48,34 +49,34 @@ void expect_shared_ranges() {
   expect_range(&Rule::weight_decay, "weight_decay", {kNaN, kInf, -kInf, -0.1, 1e39});
 }
 
-TEST(BadHyperparameter, SgdNamesIt) {
+TEST(BadHyperparameter, SgdRefusesItByName) {
   expect_shared_ranges<SGD>();
   expect_range(&SGD::momentum, "momentum", {kNaN, kInf, -0.5, 1e39});
   expect_range(&SGD::dampening, "dampening", {kNaN, kInf, -kInf, -1e39});
 }
 
-TEST(BadHyperparameter, RmsPropNamesIt) {
+TEST(BadHyperparameter, RmsPropRefusesItByName) {
   expect_shared_ranges<RMSProp>();
   expect_range(&RMSProp::alpha, "alpha", {kNaN, kInf, -0.1, 1.0, 1.5});
   expect_range(&RMSProp::eps, "eps", {kNaN, kInf, -1e-8, 1e-60});
   expect_range(&RMSProp::momentum, "momentum", {kNaN, kInf, -0.5, 1e39});
 }
 
-TEST(BadHyperparameter, AdamNamesIt) {
+TEST(BadHyperparameter, AdamRefusesItByName) {
   expect_shared_ranges<Adam>();
   expect_range(&Adam::beta1, "beta1", {kNaN, kInf, -0.1, 1.0, 1.5});
   expect_range(&Adam::beta2, "beta2", {kNaN, kInf, -0.1, 1.0, 1.5});
   expect_range(&Adam::eps, "eps", {kNaN, kInf, -1e-8, 1e-60});
 }
 
-TEST(BadHyperparameter, AdamWNamesIt) {
+TEST(BadHyperparameter, AdamWRefusesItByName) {
   expect_shared_ranges<AdamW>();
   expect_range(&AdamW::beta1, "beta1", {kNaN, kInf, -0.1, 1.0, 1.5});
   expect_range(&AdamW::beta2, "beta2", {kNaN, kInf, -0.1, 1.0, 1.5});
   expect_range(&AdamW::eps, "eps", {kNaN, kInf, -1e-8, 1e-60});
 }
 
-TEST(BadHyperparameter, SentenceSaysWhatCame) {
+TEST(BadHyperparameter, MessageContainsTheRangeAndTheValue) {
   Model model(std::vector<Shape>{{.numel = 1}});
   EXPECT_TRUE(refused(
       [&] {

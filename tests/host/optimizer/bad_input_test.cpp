@@ -1,4 +1,4 @@
-// bad_input_test.cpp - bad tensors, names and options are refused, and nothing has changed.
+// bad_input_test.cpp - bad tensors, names, options and environment variables are refused and change nothing.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -12,18 +12,18 @@ namespace {
 
 constexpr AdamW kRule{.lr = 0.01, .weight_decay = 0.1};
 
-/// Two good parameters that one test after another spoils, and an optimizer that has stepped.
+/// An optimizer with two good parameters that has taken two steps. Each test passes it bad input.
 class BadInput : public testing::Test {
  protected:
   void SetUp() override { train(model_, optimizer_, 2); }
 
-  /// Refused by the constructor and, as new parameters beside good ones, by add_parameters.
+  /// Expects the constructor to refuse `bad`, and add_parameters() to refuse to add it to good parameters.
   void expect_refused(const std::vector<Parameter>& bad, std::initializer_list<std::string> words) {
     EXPECT_TRUE(refused([&] { Optimizer{kRule, bad}; }, words)) << "by the constructor";
     EXPECT_TRUE(refused([&] { optimizer_.add_parameters(bad); }, words)) << "by add_parameters";
   }
 
-  /// The optimizer goes on as if it had not been asked.
+  /// Expects the optimizer to continue as if it had received no bad input.
   void TearDown() override {
     train(model_, optimizer_, 1, 3);
     Model twin(shapes_);
@@ -41,31 +41,31 @@ class BadInput : public testing::Test {
   std::span<float> all_{floats_};
 };
 
-TEST_F(BadInput, GradientOfAnotherSize) {
+TEST_F(BadInput, GradientOfAnotherSizeIsRefused) {
   expect_refused({{"good", all_.subspan(0, 5)}, {"odd", all_.subspan(10, 20), all_.subspan(40, 19)}},
                  {"\"odd\"", "20", "19"});
 }
 
-TEST_F(BadInput, NullValue) {
+TEST_F(BadInput, NullValueIsRefused) {
   expect_refused({{"good", all_.subspan(0, 5)}, {"void", Tensor{nullptr, 12}}}, {"\"void\"", "12", "null"});
 }
 
-TEST_F(BadInput, NegativeSize) {
+TEST_F(BadInput, NegativeSizeIsRefused) {
   expect_refused({{"minus", Tensor{floats_.data(), -3}}}, {"\"minus\"", "-3"});
 }
 
-TEST_F(BadInput, EmptyName) { expect_refused({{"", all_.subspan(0, 5)}}, {"name"}); }
+TEST_F(BadInput, EmptyNameIsRefused) { expect_refused({{"", all_.subspan(0, 5)}}, {"name"}); }
 
-TEST_F(BadInput, NameThatComesTwice) {
+TEST_F(BadInput, NameThatOccursTwiceIsRefused) {
   expect_refused({{"twin", all_.subspan(0, 5)}, {"twin", all_.subspan(5, 5)}}, {"\"twin\""});
 }
 
-TEST_F(BadInput, NameThatIsRegisteredAlready) {
+TEST_F(BadInput, NameThatIsRegisteredAlreadyIsRefused) {
   const std::vector<Parameter> again{{"t1", all_.subspan(0, 5)}};
   EXPECT_TRUE(refused([&] { optimizer_.add_parameters(again); }, {"\"t1\""}));
 }
 
-TEST_F(BadInput, ValuesThatOverlap) {
+TEST_F(BadInput, OverlappingValuesAreRefused) {
   expect_refused({{"left", all_.subspan(0, 10)}, {"right", all_.subspan(9, 10)}},
                  {"\"left\"", "\"right\"", "overlap"});
   expect_refused(
@@ -74,60 +74,60 @@ TEST_F(BadInput, ValuesThatOverlap) {
   expect_refused({{"same", all_.subspan(0, 10)}, {"again", all_.subspan(0, 10)}}, {"\"same\"", "\"again\""});
 }
 
-TEST_F(BadInput, GradientThatOverlapsItsOwnValue) {
+TEST_F(BadInput, GradientThatOverlapsItsOwnValueIsRefused) {
   expect_refused({{"self", all_.subspan(0, 10), all_.subspan(9, 10)}}, {"\"self\"", "overlap"});
 }
 
-TEST_F(BadInput, GradientThatOverlapsAnotherValue) {
+TEST_F(BadInput, GradientThatOverlapsAnotherValueIsRefused) {
   expect_refused({{"one", all_.subspan(0, 10), all_.subspan(25, 10)}, {"two", all_.subspan(30, 10)}},
                  {"\"one\"", "\"two\"", "overlap"});
 }
 
-TEST_F(BadInput, ValueThatOverlapsARegisteredOne) {
+TEST_F(BadInput, ValueThatOverlapsARegisteredValueIsRefused) {
   const std::vector<Parameter> over{{"over", Tensor{model_.value(0).host().data() + 69, 1}}};
   EXPECT_TRUE(refused([&] { optimizer_.add_parameters(over); }, {"\"over\"", "\"t0\"", "overlap"}));
 }
 
-TEST_F(BadInput, ValueThatOverlapsARegisteredGradient) {
+TEST_F(BadInput, ValueThatOverlapsARegisteredGradientIsRefused) {
   const std::vector<Parameter> over{{"over", Tensor{model_.grad(1).host().data(), 1}}};
   EXPECT_TRUE(refused([&] { optimizer_.add_parameters(over); }, {"\"over\"", "\"t1\"", "overlap"}));
 }
 
-TEST_F(BadInput, GroupWithoutARule) {
+TEST_F(BadInput, GroupWithoutARuleIsRefused) {
   expect_refused({{"lost", all_.subspan(0, 5), {}, 1}}, {"\"lost\"", "group 1"});
 }
 
-TEST_F(BadInput, HostMemoryThatIsSaidToBeOnAGpu) {
+TEST_F(BadInput, HostMemoryDeclaredAsGpuMemoryIsRefused) {
   const std::vector<Parameter> wrong{{"wrong", Tensor{floats_.data(), 5, Device::cuda(0)}}};
   expect_refused(wrong, {"cuda:0"});
 }
 
-TEST_F(BadInput, GradientOnAnotherDevice) {
+TEST_F(BadInput, GradientOnAnotherDeviceIsRefused) {
   expect_refused({{"split", all_.subspan(0, 5), Tensor{floats_.data() + 5, 5, Device::cuda(0)}}},
                  {"\"split\"", "cuda:0", "cpu"});
 }
 
-TEST_F(BadInput, DeviceThatIsNotThere) {
+TEST_F(BadInput, MissingDeviceIsRefused) {
   const std::vector<Parameter> far{{"far", Tensor{floats_.data(), 5, Device::cuda(99)}}};
   expect_refused(far, {"cuda:99"});
   EXPECT_TRUE(refused([] { DeviceBuffer(Device::cuda(99), 4); }, {"cuda:99"}));
   EXPECT_TRUE(refused([] { static_cast<void>(device_name(Device::cuda(99))); }, {"cuda:99"}));
 }
 
-TEST_F(BadInput, MisalignedElements) {
+TEST_F(BadInput, MisalignedElementsAreRefused) {
   auto* odd = reinterpret_cast<float*>(reinterpret_cast<char*>(floats_.data()) + 2);
   expect_refused({{"odd", Tensor{odd, 5}}}, {"\"odd\"", "aligned"});
 }
 
-TEST_F(BadInput, NoParametersAtAll) {
+TEST_F(BadInput, EmptyListOfParametersIsRefused) {
   EXPECT_TRUE(refused([] { Optimizer{kRule, std::vector<Parameter>{}}; }, {"no parameters"}));
 }
 
-TEST_F(BadInput, NoRuleAtAll) {
+TEST_F(BadInput, EmptyListOfRulesIsRefused) {
   EXPECT_TRUE(refused([&] { Optimizer{std::vector<AdamW>{}, model_.parameters()}; }, {"rule"}));
 }
 
-TEST_F(BadInput, UnknownParameterOrState) {
+TEST_F(BadInput, UnknownParameterOrStateIsRefused) {
   EXPECT_TRUE(refused([&] { static_cast<void>(optimizer_.state("t7", "exp_avg")); }, {"\"t7\""}));
   EXPECT_TRUE(refused([&] { static_cast<void>(optimizer_.state("t0", "exp_average")); },
                       {"\"exp_average\"", "exp_avg"}));
@@ -136,7 +136,7 @@ TEST_F(BadInput, UnknownParameterOrState) {
   EXPECT_TRUE(refused([&] { static_cast<void>(optimizer_.step_count("t7")); }, {"\"t7\""}));
 }
 
-TEST_F(BadInput, GradientsThatDoNotFit) {
+TEST_F(BadInput, GradientsThatDoNotFitAreRefused) {
   std::vector<Tensor> gradients = model_.gradients();
   const auto set = [&] { optimizer_.set_gradients(gradients); };
   gradients.pop_back();
@@ -146,13 +146,13 @@ TEST_F(BadInput, GradientsThatDoNotFit) {
   gradients[1] = model_.value(0).tensor();
   gradients[1].numel = 9;
   EXPECT_TRUE(refused(set, {"\"t1\"", "\"t0\"", "overlap"}));
-  // A good first gradient beside a bad second must not have been taken over.
+  // The first gradient is good, but must not be taken over, because the second one is bad.
   gradients[0] = all_.subspan(0, 70);
   gradients[1] = Tensor{floats_.data(), 9, Device::cuda(0)};
   EXPECT_TRUE(refused(set, {"\"t1\"", "cuda:0"}));
 }
 
-TEST_F(BadInput, OptionsOutOfRange) {
+TEST_F(BadInput, OptionsOutOfRangeAreRefused) {
   for (const std::int64_t chunk_size : {-64, -1, 1, 63, 65, 100}) {
     EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.chunk_size = chunk_size}); },
                         {"chunk_size", "64", std::to_string(chunk_size)}));
@@ -165,12 +165,12 @@ TEST_F(BadInput, OptionsOutOfRange) {
   }
 }
 
-TEST(BadEnvironment, InstructionSetThatIsNone) {
+TEST(BadEnvironment, UnknownInstructionSetIsRefused) {
   const Environment isa("ONEPASS_ISA", "avx1024");
   EXPECT_TRUE(refused([] { best_isa(); }, {"ONEPASS_ISA", "avx1024"}));
 }
 
-TEST(BadEnvironment, ThreadCountThatIsNone) {
+TEST(BadEnvironment, InvalidThreadCountIsRefused) {
   for (const char* text : {"0", "-1", "1025", "two", "2x", ""}) {
     const Environment threads("ONEPASS_THREADS", text);
     if (*text == '\0') continue;  // an empty variable counts as unset
@@ -178,14 +178,14 @@ TEST(BadEnvironment, ThreadCountThatIsNone) {
   }
 }
 
-TEST_F(BadInput, CacheSizeThatIsNone) {
+TEST_F(BadInput, InvalidCacheSizeIsRefused) {
   for (const char* text : {"-1", "32M", "1125899906842625"}) {
     const Environment cache("ONEPASS_CACHE_BYTES", text);
     EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters()); }, {"ONEPASS_CACHE_BYTES", text}));
   }
 }
 
-TEST(ForcedEnvironment, IsWhatIsSaid) {
+TEST(ForcedEnvironment, VariablesDetermineIsaThreadsAndCacheSize) {
   const Environment isa("ONEPASS_ISA", "baseline");
   const Environment threads("ONEPASS_THREADS", "3");
   const Environment cache("ONEPASS_CACHE_BYTES", "5000000000");
@@ -194,7 +194,7 @@ TEST(ForcedEnvironment, IsWhatIsSaid) {
   EXPECT_EQ(cpu_cache_bytes(), 5'000'000'000);
 }
 
-TEST(UnforcedEnvironment, CacheIsOneThatAMachineMayHave) {
+TEST(UnforcedEnvironment, DetectedCacheSizeIsPlausible) {
   EXPECT_GE(cpu_cache_bytes(), 1 << 18);
   EXPECT_LE(cpu_cache_bytes(), std::int64_t{1} << 32);
 }

@@ -1,4 +1,5 @@
-// bad_state_dict_test.cpp - a state dict that does not fit is refused, and nothing of it has been loaded.
+// bad_state_dict_test.cpp - a StateDict that does not fit the optimizer is refused, and no part of it is
+// loaded.
 #include <gtest/gtest.h>
 
 #include "support/model.hpp"
@@ -11,7 +12,7 @@ class BadStateDict : public testing::Test {
  protected:
   void SetUp() override {
     train(model_, optimizer_, 2);
-    // What is loaded would show: a dict from elsewhere, three steps on.
+    // The dict is from another optimizer that is three steps ahead, so any part of it that is loaded shows.
     Model other(shapes_);
     const AnyOptimizerPtr optimizer = make_optimizer(AdamW{.lr = 0.5}, other.parameters());
     train(other, *optimizer, 5, 20);
@@ -36,59 +37,59 @@ class BadStateDict : public testing::Test {
   StateDict dict_;
 };
 
-TEST_F(BadStateDict, OfAnotherRule) {
+TEST_F(BadStateDict, DictOfAnotherRuleIsRefused) {
   dict_.rule = "SGD";
   expect_refused({"AdamW", "SGD"});
 }
 
-TEST_F(BadStateDict, ThatLacksAParameter) {
+TEST_F(BadStateDict, MissingParameterIsRefused) {
   dict_.parameters.pop_back();
   expect_refused({"\"t1\""});
 }
 
-TEST_F(BadStateDict, WithAParameterTooMany) {
+TEST_F(BadStateDict, ExtraParameterIsRefused) {
   dict_.parameters.push_back(dict_.parameters[0]);
   dict_.parameters.back().name = "extra";
   expect_refused({"\"extra\""});
 }
 
-TEST_F(BadStateDict, OfAnotherParameter) {
+TEST_F(BadStateDict, UnknownParameterIsRefused) {
   dict_.parameters[1].name = "stranger";
   expect_refused({"\"stranger\""});
 }
 
-TEST_F(BadStateDict, WithOneParameterTwice) {
+TEST_F(BadStateDict, ParameterThatOccursTwiceIsRefused) {
   dict_.parameters[1] = dict_.parameters[0];
   expect_refused({"\"t0\""});
 }
 
-TEST_F(BadStateDict, OfAnotherSize) {
+TEST_F(BadStateDict, StateOfAnotherSizeIsRefused) {
   dict_.parameters[1].states[1].bytes.resize(8 * sizeof(float));
   expect_refused({"\"t1\"", "exp_avg_sq"});
 }
 
-TEST_F(BadStateDict, ThatLacksAState) {
+TEST_F(BadStateDict, MissingStateIsRefused) {
   dict_.parameters[1].states.pop_back();
   expect_refused({"\"t1\""});
 }
 
-TEST_F(BadStateDict, WithAStateTooMany) {
+TEST_F(BadStateDict, ExtraStateIsRefused) {
   dict_.parameters[0].states.push_back(dict_.parameters[0].states[0]);
   dict_.parameters[0].states.back().name = "max_exp_avg_sq";
   expect_refused({"\"t0\""});
 }
 
-TEST_F(BadStateDict, WithAnUnknownState) {
+TEST_F(BadStateDict, UnknownStateIsRefused) {
   dict_.parameters[1].states[0].name = "momentum_buffer";
   expect_refused({"\"t1\"", "exp_avg"});
 }
 
-TEST_F(BadStateDict, WithANegativeStepCount) {
+TEST_F(BadStateDict, NegativeStepCountIsRefused) {
   dict_.parameters[1].step = -1;
   expect_refused({"\"t1\"", "-1"});
 }
 
-TEST_F(BadStateDict, WithANegativeCountOfSkippedSteps) {
+TEST_F(BadStateDict, NegativeCountOfSkippedStepsIsRefused) {
   dict_.skipped_steps = -2;
   expect_refused({"-2"});
 }

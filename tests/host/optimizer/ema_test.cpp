@@ -1,4 +1,5 @@
-// ema_test.cpp - what follows a parameter: its moving average, and its 16-bit copy.
+// ema_test.cpp - the moving average (EMA) and the 16-bit copy of a parameter follow every step that changes
+// it.
 #include "onepass/ema.hpp"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ namespace {
 
 constexpr int kSteps = 6;
 
-/// Decay of step t, from the definition.
+/// The decay of step `t`, computed from its definition.
 double decay_of(const EMA& ema, int t) {
   return ema.warmup ? std::min(ema.decay, (1.0 + t) / (10.0 + t)) : ema.decay;
 }
@@ -28,18 +29,18 @@ class Average : public testing::TestWithParam<FormatCase> {};
 
 INSTANTIATE_TEST_SUITE_P(All, Average, testing::ValuesIn(format_cases()), by_name);
 
-/// The weight 1 - decay is rounded to float32 and the lerp rounds twice: four half units in the last place of
-/// the larger of the two.
+/// The weight 1 - decay is rounded to float32 and the interpolation rounds twice. The error stays below four
+/// half units in the last place of the larger operand.
 double tolerance(double before, double param) {
   return 4 * 0x1p-24 * std::max(std::fabs(before), std::fabs(param)) + 0x1p-148;
 }
 
-TEST_P(Average, IsTheFloat64AverageOfWhatWasStored) {
+TEST_P(Average, MatchesTheFloat64AverageOfTheStoredParameter) {
   for (const EMA& ema : {EMA{.decay = 0.9}, EMA{.decay = 0.999, .warmup = true}}) {
     const FormatModel model(GetParam(), Device::cpu(), with_a_large_one());
     Optimizer optimizer{Adam{.lr = 0.01},
                         model.parameters(),
-                        {.chunk_size = ema.warmup ? 0 : 64,  // runs of 2,048, or less
+                        {.chunk_size = ema.warmup ? 0 : 64,  // averages in ranges of 2,048 elements, or of 64
                          .storage = GetParam().storage,
                          .seed = 7,
                          .ema = ema}};
@@ -65,7 +66,7 @@ TEST_P(Average, IsTheFloat64AverageOfWhatWasStored) {
   }
 }
 
-TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
+TEST_P(Average, InBfloat16IsRoundedWithRandomBitsOfItsOwn) {
   const EMA ema{.decay = 0.75, .dtype = DType::bfloat16};
   const FormatModel model(GetParam(), Device::cpu(), with_a_large_one());
   Optimizer optimizer{
@@ -90,14 +91,15 @@ TEST_P(Average, InBfloat16IsTheSameRoundedWithItsOwnRandomBits) {
   }
 }
 
-TEST_P(Average, BeginsAsTheParameterIs) {
+TEST_P(Average, StartsAtTheParameter) {
   const FormatModel model(GetParam(), Device::cpu(), {100});
   Optimizer optimizer{SGD{}, model.parameters(), {.storage = GetParam().storage, .ema = EMA{}}};
   const StateDict dict = optimizer.state_dict();
   EXPECT_TRUE(equal_bits(model.value(0).floats(), decoded_state(state_of(dict.parameters[0], "ema"), 100)));
 }
 
-/// Every upper half with those lower halves where rounding turns, in this order and in one that mixes kinds.
+/// Every upper half of a float32, with the lower halves around which rounding changes direction: first in
+/// order, then shuffled, so that numbers of different kinds are neighbours.
 std::vector<float> numbers_to_round() {
   std::vector<float> numbers;
   for (std::uint32_t upper = 0; upper < 0x10000u; ++upper) {
@@ -111,7 +113,7 @@ std::vector<float> numbers_to_round() {
   return numbers;
 }
 
-TEST(Followers, CopiesHaveEveryNumberRoundedToNearest) {
+TEST(Followers, CopyRoundsEveryNumberToNearest) {
   std::vector<float> value = numbers_to_round();
   std::vector<std::uint16_t> expected(value.size()), copy(value.size());
   std::ranges::transform(value, expected.begin(), [](float x) { return storage::BFloat16::encode(x); });
@@ -129,7 +131,7 @@ TEST(Followers, CopiesHaveEveryNumberRoundedToNearest) {
   }
 }
 
-TEST(Followers, AreLeftOutWhereTheParameterIs) {
+TEST(Followers, StayUnchangedWhenTheParameterDoes) {
   std::vector<float> value(10, 1.0f), grad(10, 1.0f), other(10, 2.0f);
   std::vector<std::uint16_t> copy(10, 0x1234), other_copy(10, 0x1234);
   const Tensor low{copy.data(), DType::bfloat16, 10}, other_low{other_copy.data(), DType::bfloat16, 10};
@@ -173,7 +175,7 @@ TEST(Copies, AreTheValueRoundedToTheNearest) {
   }
 }
 
-TEST(Footprint, NamesWhatFollows) {
+TEST(Footprint, ListsTheAverageAndTheCopy) {
   std::vector<float> value(64), grad(64);
   std::vector<std::uint16_t> copy(64);
   const Parameter parameter{
@@ -188,7 +190,7 @@ TEST(Footprint, NamesWhatFollows) {
   EXPECT_EQ(traffic, (std::vector<std::string>{"param 512", "grad 256", "ema 256", "copy 128"}));
 }
 
-TEST(BadFollowers, AreRefused) {
+TEST(BadFollowers, BadAveragesAndCopiesAreRefused) {
   std::vector<float> value(10), grad(10);
   std::vector<std::uint16_t> copy(20);
   const auto make = [&](const EMA& ema, const Tensor& low, const Tensor& of) {

@@ -1,4 +1,5 @@
-// groups_test.cpp - groups of one optimizer do what separate optimizers would; hyperparameters can change.
+// groups_test.cpp - groups of one optimizer give the bits of separate optimizers, and their hyperparameters
+// can change between steps.
 #include <gtest/gtest.h>
 
 #include "support/model.hpp"
@@ -7,7 +8,7 @@
 namespace onepass::test {
 namespace {
 
-/// Two tensors a group, interleaved, so that neighbours in the table differ in their rule.
+/// Two tensors per group, interleaved so that neighbours in the optimizer's table have different rules.
 std::vector<Shape> interleaved(std::size_t groups) {
   std::vector<Shape> shapes;
   for (const std::int64_t numel : {67, 130}) {
@@ -18,7 +19,7 @@ std::vector<Shape> interleaved(std::size_t groups) {
   return shapes;
 }
 
-/// What a separate optimizer for each group gives. States that a group did not ask for are left out.
+/// The result of a separate optimizer for each group. It contains only the states that the group's rule uses.
 template <class Rule>
 Snapshot separately(const std::vector<Rule>& rules, int steps) {
   Snapshot all;
@@ -93,7 +94,7 @@ TEST(Groups, RulesCanBeReadBack) {
   EXPECT_TRUE(optimizer.rule(1).amsgrad);
 }
 
-/// One element a group, gradient 1, plain SGD: a step subtracts the group's rate.
+/// Two groups of one element with gradient 1 and plain SGD: a step subtracts the group's learning rate.
 struct TwoRates {
   std::vector<float> a{0.0f}, b{0.0f}, gradient{1.0f};
   Optimizer<SGD> optimizer{
@@ -130,8 +131,9 @@ TEST(Groups, AnyHyperparameterCanChange) {
   EXPECT_EQ(two.b[0], -2.0f);
 }
 
-// A change between steps gives what an optimizer gives that has the new rule and the old states.
-TEST(Groups, ChangedRuleGoesOnFromTheSameStates) {
+// A rule changed between steps gives the bits of an optimizer that was made with the new rule and loaded the
+// old states.
+TEST(Groups, ChangedRuleContinuesFromTheSameStates) {
   const std::vector<Shape> shapes{{.numel = 100}};
   const AdamW before{.lr = 0.1}, after{.lr = 0.01, .beta1 = 0.5, .beta2 = 0.8, .weight_decay = 0.3};
   Model changed(shapes), reloaded(shapes);
@@ -153,7 +155,7 @@ TEST(Groups, ChangedRuleGoesOnFromTheSameStates) {
   EXPECT_TRUE(equal_bits(reloaded.value(0).host(), changed.value(0).host()));
 }
 
-TEST(Groups, MomentumMayBeTurnedOffAndOnWhereTheBufferExists) {
+TEST(Groups, MomentumMayBeTurnedOffAndOnIfTheBufferExists) {
   std::vector<float> p{0.0f}, gradient{1.0f};
   Optimizer optimizer{SGD{.lr = 1.0, .momentum = 0.5},
                       std::vector<Parameter>{{"p", std::span(p), std::span(gradient)}}};
@@ -162,7 +164,7 @@ TEST(Groups, MomentumMayBeTurnedOffAndOnWhereTheBufferExists) {
   optimizer.step();
   EXPECT_EQ(p[0], -2.0f);
   optimizer.set_rule({.lr = 1.0, .momentum = 0.5});
-  optimizer.step();  // buf was the last gradient
+  optimizer.step();  // the buffer was 1, the last gradient
   EXPECT_EQ(p[0], -3.5f);
 }
 

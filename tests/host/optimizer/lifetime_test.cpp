@@ -1,4 +1,5 @@
-// lifetime_test.cpp - optimizers that move, end, run side by side, or hold thousands of tensors.
+// lifetime_test.cpp - optimizers can be moved, destroyed, used on several threads, and hold thousands of
+// tensors.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -27,7 +28,7 @@ TEST(Lifetime, OptimizersMoveAndAreNotCopied) {
   EXPECT_FALSE(std::is_copy_constructible_v<DeviceBuffer>);
 }
 
-TEST(Lifetime, MovedOptimizerGoesOn) {
+TEST(Lifetime, MovedOptimizerContinues) {
   Model model(kShapes);
   Optimizer first{AdamW{}, model.parameters()};
   model.draw_gradients(1, 200);
@@ -40,7 +41,7 @@ TEST(Lifetime, MovedOptimizerGoesOn) {
   EXPECT_TRUE(equal_bits(wanted_after(3), snapshot(model.parameters(), third)));
 }
 
-TEST(Lifetime, AssignedOptimizerTakesThePlaceOfTheOld) {
+TEST(Lifetime, MoveAssignmentReplacesTheOldOptimizer) {
   Model model(kShapes), other(std::vector<Shape>{{.numel = 5}});
   Optimizer target{AdamW{.lr = 0.5}, other.parameters()};
   target.step();
@@ -109,7 +110,7 @@ TEST(Lifetime, TwoThousandTensorsEachTakeTheirOwnStep) {
   }
 }
 
-// Buffers of a caller's own arena touch each other; that is no overlap.
+// Buffers in a caller's arena touch each other. That is not an overlap.
 TEST(Lifetime, ParametersMayLieSideBySideInOneArray) {
   std::vector<float> arena(40, 1.0f);
   const std::span<float> all(arena);

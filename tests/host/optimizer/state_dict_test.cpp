@@ -1,4 +1,4 @@
-// state_dict_test.cpp - what an optimizer remembers can be read, put back, and looked at in place.
+// state_dict_test.cpp - the states of an optimizer can be saved, loaded bit for bit, and accessed in place.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class States : public testing::TestWithParam<RuleCase> {};
 
 INSTANTIATE_TEST_SUITE_P(Rules, States, testing::ValuesIn(rule_cases()), by_name);
 
-TEST_P(States, ReadAndPutBackIntoANewOptimizerGoOnBitForBit) {
+TEST_P(States, LoadedIntoANewOptimizerContinueBitForBit) {
   constexpr int kSteps = 7;
   Model whole(kShapes);
   const AnyOptimizerPtr steady = GetParam().make(whole.parameters(), {});
@@ -34,7 +34,7 @@ TEST_P(States, ReadAndPutBackIntoANewOptimizerGoOnBitForBit) {
   }
   for (std::size_t i = 0; i < first.size(); ++i) second.value(i).write(first.value(i).host());
   const AnyOptimizerPtr resumed = GetParam().make(second.parameters(), {});
-  std::reverse(dict.parameters.begin(), dict.parameters.end());  // names matter, not places
+  std::reverse(dict.parameters.begin(), dict.parameters.end());  // matched by name, not by position
   resumed->load_state_dict(dict);
   train(second, *resumed, kSteps, kSteps + 1);
   EXPECT_TRUE(equal_bits(snapshot(whole.parameters(), *steady), snapshot(second.parameters(), *resumed)));
