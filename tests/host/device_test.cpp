@@ -1,4 +1,4 @@
-// device_test.cpp - devices and memory, as far as they need no GPU.
+// device_test.cpp - devices, instruction sets, buffers and copies work on a machine without a GPU.
 #include "onepass/device.hpp"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace onepass::test {
 namespace {
 
-TEST(Device, CpuAndCudaAreTold) {
+TEST(Device, CpuAndCudaAreToldApart) {
   EXPECT_FALSE(Device::cpu().is_cuda());
   EXPECT_TRUE(Device::cuda(2).is_cuda());
   EXPECT_EQ(Device::cuda(2).index(), 2);
@@ -30,13 +30,13 @@ TEST(Device, CpuIsNamedWithItsInstructionSet) {
   EXPECT_NE(name.find(to_string(best_isa())), std::string::npos);
 }
 
-// Must not fail or throw where there is no driver.
+// The functions must not fail or throw on a machine without a driver.
 TEST(Device, CountingGpusNeverFails) {
   EXPECT_GE(cuda_device_count(), 0);
   EXPECT_EQ(cuda_available(), cuda_device_count() > 0);
 }
 
-TEST(Isa, BaselineIsAlwaysThereAndBestIsOneOfThose) {
+TEST(Isa, BaselineAndBestAreAvailable) {
   EXPECT_TRUE(isa_available(Isa::baseline));
   EXPECT_TRUE(isa_available(best_isa()));
   EXPECT_NE(best_isa(), Isa::best);
@@ -55,7 +55,7 @@ TEST(DeviceBuffer, CpuMemoryIsAlignedToSixtyFourBytes) {
   }
 }
 
-TEST(DeviceBuffer, LargeOnesOnTheCpuLieAtDifferentPlacesOfTheirPages) {
+TEST(DeviceBuffer, LargeBuffersOnTheCpuStartAtDifferentOffsetsInTheirPages) {
   constexpr std::size_t kHugePage = 2u << 20;
   std::vector<DeviceBuffer> buffers;
   std::set<std::uintptr_t> places;
@@ -80,12 +80,12 @@ TEST(DeviceBuffer, MovingHandsTheMemoryOver) {
   EXPECT_EQ(third.bytes(), 0u);
 }
 
-TEST(DeviceBuffer, OfNoBytesIsAccepted) {
+TEST(DeviceBuffer, SizeOfZeroIsAccepted) {
   EXPECT_NO_THROW(DeviceBuffer(Device::cpu(), 0));
   EXPECT_EQ(DeviceBuffer().bytes(), 0u);
 }
 
-TEST(Copy, CpuToCpuCopiesAndZeros) {
+TEST(Copy, CpuToCpuCopiesTheBytesAndFillZeroZeroesThem) {
   const std::vector<float> source{1.0f, -2.0f, 3.0f};
   std::vector<float> target(3, 9.0f);
   copy({Device::cpu(), target.data()}, {Device::cpu(), source.data()}, 8);

@@ -1,4 +1,4 @@
-// plan_test.cpp - the table of chunks, up to sizes that no memory holds.
+// plan_test.cpp - chunks, runs and shares cover every element exactly once, up to sizes that no memory holds.
 #include "host/backend/plan.hpp"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace {
 using step::Chunk;
 using step::Extent;
 
-/// What the sweeps make of a chunk.
+/// The range of elements that the kernels and CPU loops derive from a chunk.
 Extent extent_of(const std::vector<std::int64_t>& numels, std::int64_t chunk_size, Chunk chunk) {
   std::vector<step::TensorEntry> entries(numels.size());
   for (std::size_t i = 0; i < numels.size(); ++i) entries[i].numel = numels[i];
@@ -26,7 +26,7 @@ Extent extent_of(const std::vector<std::int64_t>& numels, std::int64_t chunk_siz
   return step::extent(table, chunk);
 }
 
-/// Every element of every tensor belongs to one chunk: in order, without gap, none empty.
+/// Expects the chunks to cover every element of every tensor in order and without gaps, and none to be empty.
 void expect_chunks_cover(const std::vector<std::int64_t>& numels, std::int64_t chunk_size) {
   const std::vector<Chunk> chunks = make_chunks(numels, chunk_size);
   std::vector<std::int64_t> covered(numels.size(), 0);
@@ -51,7 +51,7 @@ TEST(Plan, ChunksCoverEveryElementOnce) {
   expect_chunks_cover({0, 1, 0, 63, 64, 65, 0, 0, 128, 200, 0}, 128);
 }
 
-TEST(Plan, ChunksCoverTensorsOfMoreThanThirtyTwoBits) {
+TEST(Plan, ChunksCoverTensorsWhoseSizeExceedsThirtyTwoBits) {
   constexpr std::int64_t kTwo31 = std::int64_t{1} << 31;
   expect_chunks_cover({kTwo31 - 1, 0, kTwo31, 5, kTwo31 + 3}, 1 << 20);
   expect_chunks_cover({2 * kTwo31 - 1, 2 * kTwo31, 2 * kTwo31 + 1}, 1 << 20);
@@ -65,7 +65,7 @@ TEST(Plan, LastChunkOfAHugeTensorStartsBeyondThirtyTwoBits) {
   EXPECT_EQ(last.count, 64);
 }
 
-TEST(Plan, MoreChunksThanThirtyTwoBitsAreRefusedBeforeTheyAreMade) {
+TEST(Plan, MoreChunksThanThirtyTwoBitsCountAreRefusedBeforeTheyAreMade) {
   const std::vector<std::int64_t> numels{1, std::int64_t{1} << 62};
   EXPECT_TRUE(refused([&] { make_chunks(numels, 64); }, {"chunk"}));
 }
@@ -92,12 +92,12 @@ TEST(Plan, ChunksAreSortedByFormatAndElseKeepTheirOrder) {
   for (const Chunk chunk : chunks) order.emplace_back(chunk.tensor, chunk.index);
   EXPECT_EQ(order, (std::vector<std::pair<std::uint32_t, std::uint32_t>>{
                        {1, 0}, {4, 0}, {0, 0}, {0, 1}, {0, 2}, {3, 0}, {3, 1}}));
-  ASSERT_EQ(runs.size(), 2);  // an empty tensor is none
+  ASSERT_EQ(runs.size(), 2);  // the empty tensor makes no run
   EXPECT_EQ(std::tuple(runs[0].format, runs[0].first, runs[0].count), std::tuple(1, 0, 2));
   EXPECT_EQ(std::tuple(runs[1].format, runs[1].first, runs[1].count), std::tuple(3, 2, 5));
 }
 
-TEST(Plan, WithoutChunksThereIsNoRun) {
+TEST(Plan, NoChunksMakeNoRuns) {
   std::vector<Chunk> chunks;
   EXPECT_TRUE(sort_by_format(chunks, std::vector<std::uint8_t>{0, 1}).empty());
 }

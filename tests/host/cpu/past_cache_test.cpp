@@ -1,4 +1,5 @@
-// past_cache_test.cpp - what a step writes and does not read: past the cache the same bits as through it.
+// past_cache_test.cpp - streams that a step writes but does not read get the same bits whether the CPU loop
+// stores them past the cache or through it.
 #include <gtest/gtest.h>
 
 #include "support/environment.hpp"
@@ -9,7 +10,7 @@
 namespace onepass::test {
 namespace {
 
-/// Formats of which something is only written: a parameter beside its master, and a 16-bit copy.
+/// Formats with a stream that a step only writes: a parameter beside its master, or a 16-bit copy.
 std::vector<FormatCase> written_formats() {
   std::vector<FormatCase> formats;
   std::ranges::copy_if(format_cases(), std::back_inserter(formats), [](const FormatCase& format) {
@@ -36,7 +37,7 @@ INSTANTIATE_TEST_SUITE_P(All, PastCache,
                                   std::string(to_string(std::get<Isa>(info.param)));
                          });
 
-/// Parameters of float32 with copies of both types, in turn; others as they are.
+/// Parameters in a format. float32 parameters get bfloat16 and float16 copies in turn.
 class Written {
  public:
   explicit Written(const FormatCase& format) : model_(format, Device::cpu(), with_a_large_one()) {
@@ -84,7 +85,7 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
   return written.bytes(optimizer->state_dict());
 }
 
-TEST_P(PastCache, ChangesNoBit) {
+TEST_P(PastCache, StoringPastTheCacheChangesNoBit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     for (const bool accumulates : {false, true}) {
       SCOPED_TRACE(rule.name + (accumulates ? ", of micro-batches" : ""));

@@ -1,4 +1,5 @@
-// read_order_test.cpp - the norm ends with what the update begins with, while it is in the cache.
+// read_order_test.cpp - the norm reads last the gradients that the update reads first, so that the update
+// finds them in the cache.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -16,7 +17,7 @@
 namespace onepass::test {
 namespace {
 
-/// Pages that nobody may touch, until somebody does: then the page is noted, and free.
+/// Memory with protected pages. The first access to a page records its number and lifts its protection.
 class WatchedPages {
  public:
   explicit WatchedPages(std::size_t bytes) : bytes_(bytes) {
@@ -44,7 +45,7 @@ class WatchedPages {
     sigaction(SIGSEGV, &before_, nullptr);
     watching = nullptr;
   }
-  /// Numbers of pages, in the order in which they were first touched.
+  /// The numbers of the pages, in the order of their first accesses.
   [[nodiscard]] const std::vector<std::size_t>& touched() const { return touched_; }
   static std::size_t page() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 
@@ -54,8 +55,8 @@ class WatchedPages {
     const std::size_t number =
         (reinterpret_cast<std::uintptr_t>(info->si_addr) - reinterpret_cast<std::uintptr_t>(self.memory_)) /
         page();
-    if (number >= self.bytes_ / page()) _exit(98);  // Another fault: nothing to go on with.
-    self.touched_.push_back(number);                // Within what was reserved.
+    if (number >= self.bytes_ / page()) _exit(98);  // Another fault, which the test cannot handle.
+    self.touched_.push_back(number);                // Allocates nothing: the constructor reserved the memory.
     mprotect(static_cast<std::byte*>(self.memory_) + number * page(), page(), PROT_READ | PROT_WRITE);
   }
 
@@ -81,7 +82,7 @@ TEST(ReadOrder, OnTheCpuTheNormEndsWhereTheUpdateBegins) {
   gradient.stop();
   const std::vector<std::size_t>& order = gradient.touched();
   ASSERT_EQ(order.size(), kNumel * sizeof(float) / WatchedPages::page());
-  // Each MiB upwards, the last one first.
+  // The norm reads each MiB upwards, and the last MiB first.
   const std::size_t pages = (1 << 20) / WatchedPages::page();
   for (std::size_t first = 0; first < order.size(); first += pages) {
     const std::size_t count = std::min(pages, order.size() - first);
@@ -92,7 +93,8 @@ TEST(ReadOrder, OnTheCpuTheNormEndsWhereTheUpdateBegins) {
   }
 }
 
-/// What warps have read after they all took `turns` turns, of leaves counted from the first element on.
+/// The leaves that all warps read after they have taken `turns` turns each, sorted. Leaves are counted from
+/// the first element on.
 std::vector<std::int64_t> read_last(std::int64_t pieces, std::int64_t warps, std::int64_t turns) {
   std::vector<std::int64_t> leaves;
   for (std::int64_t warp = 0; warp < warps; ++warp) {
@@ -105,7 +107,7 @@ std::vector<std::int64_t> read_last(std::int64_t pieces, std::int64_t warps, std
   return leaves;
 }
 
-TEST(ReadOrder, OfAGridEachTurnLiesRightBeforeTheOneBefore) {
+TEST(ReadOrder, EachTurnOfAGridReadsTheLeavesRightBeforeThoseOfTheTurnBefore) {
   constexpr std::int64_t kPieces = 1000, kWarps = 8 * 44;
   std::int64_t end = kPieces * step::kLeavesOfPiece;
   for (std::int64_t turn = 0; end > 0; ++turn) {

@@ -1,5 +1,5 @@
-// same_bits_test.cpp - what must not change a bit: instruction set, threads, order, packing, float
-// environment.
+// same_bits_test.cpp - instruction set, threads, order of tensors, packing into optimizers and the caller's
+// float environment change no bit of a step.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -59,7 +59,7 @@ TEST_P(SameBits, OrderOfTensorsDoesNotChangeABit) {
   EXPECT_TRUE(equal_bits(in_order, after_steps(GetParam(), shapes, {.chunk_size = 64})));
 }
 
-TEST_P(SameBits, OneOptimizerForAllIsOneForEach) {
+TEST_P(SameBits, OneOptimizerForAllGivesTheBitsOfOneForEach) {
   const Snapshot together = after_steps(GetParam(), mixed_shapes(), {});
   Snapshot apart;
   const std::vector<Shape> shapes = mixed_shapes();
@@ -80,8 +80,8 @@ TEST_P(SameBits, ThreadsDoNotChangeABit) {
   }
 }
 
-// Small steps stay on the caller's thread; this one is worth waking others for.
-TEST(SameBitsLarge, ThreadsDoNotChangeABitWhereTheyShareTheWork) {
+// Small steps stay on the caller's thread. This one is large enough to wake other threads.
+TEST(SameBitsLarge, ThreadsDoNotChangeABitWhenTheyShareTheWork) {
   const std::vector<Shape> shapes{{.numel = 3}, {.numel = 2500001, .grad_misalignment = 1}, {.numel = 70000}};
   for (const RuleCase& rule : rule_cases()) {
     if (rule.name != "AdamW_amsgrad_decoupled" && rule.name != "SGD_plain_coupled") continue;
@@ -112,7 +112,7 @@ unsigned train_under(unsigned mxcsr, Model& model, AnyOptimizer& optimizer, int 
   return after;
 }
 
-TEST_P(SameBits, CallersFloatEnvironmentDoesNotChangeABitAndIsPutBack) {
+TEST_P(SameBits, CallersFloatEnvironmentDoesNotChangeABitAndIsRestored) {
   const Snapshot wanted = after_steps(GetParam(), mixed_shapes(), {.threads = 1});
   for (const unsigned mode :
        {kFlushToZero | kDenormalsAreZero, unsigned{_MM_ROUND_UP}, unsigned{_MM_ROUND_TOWARD_ZERO}}) {
@@ -125,7 +125,7 @@ TEST_P(SameBits, CallersFloatEnvironmentDoesNotChangeABitAndIsPutBack) {
   }
 }
 
-// A thread starts with the register of the one that made it.
+// A thread starts with the MXCSR register of the thread that created it.
 TEST(SameBitsLarge, ThreadsDoNotInheritTheCallersFloatEnvironment) {
   const std::vector<Shape> shapes{{.numel = 2100001}};
   const Adam rule{.lr = 1e-3, .weight_decay = 0.1};

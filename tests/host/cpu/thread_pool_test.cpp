@@ -1,4 +1,5 @@
-// thread_pool_test.cpp - every part of the work is done once, whoever else wants the threads.
+// thread_pool_test.cpp - the pool does every part of the work exactly once, whatever else needs its threads,
+// and wakes workers only when that pays.
 #include "host/cpu/threads/thread_pool.hpp"
 
 #include <gtest/gtest.h>
@@ -18,9 +19,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr double kMuch = 1e9;  // nanoseconds: sleepers are woken for it
+constexpr double kMuch = 1e9;  // nanoseconds: the pool wakes sleeping workers for it
 
-/// How often each part was done.
+/// Runs a task and returns how often the pool did each part.
 std::vector<int> counts_of_one_run(ThreadPool& pool, const PoolRun& run) {
   std::vector<std::atomic<int>> counts(static_cast<std::size_t>(run.parts));
   auto task = [&](int thread, int part) {
@@ -33,7 +34,7 @@ std::vector<int> counts_of_one_run(ThreadPool& pool, const PoolRun& run) {
 
 std::vector<int> once(const PoolRun& run) { return std::vector<int>(static_cast<std::size_t>(run.parts), 1); }
 
-/// Waits until it comes true: soon, but on a busy machine nobody can say how soon.
+/// Waits until the condition is true, for 20 seconds at most. That takes long only on a busy machine.
 template <class Condition>
 bool comes_true(const Condition& condition) {
   const auto end = steady_clock::now() + std::chrono::seconds(20);
@@ -55,8 +56,8 @@ TEST(ThreadPool, EveryPartIsDoneOnce) {
   }
 }
 
-TEST(ThreadPool, WhoIsLateIsNotWaitedFor) {
-  // Worker 1 stays in the first part that it gets until all others are done: the caller has to take over.
+TEST(ThreadPool, CallerTakesOverThePartsOfAWorkerThatIsLate) {
+  // Worker 1 stays in its first part until all other parts are done, so the caller has to do those.
   ThreadPool pool;
   const PoolRun run{2, 64, kMuch};
   int seen_late = 0;
@@ -80,8 +81,8 @@ TEST(ThreadPool, WhoIsLateIsNotWaitedFor) {
   EXPECT_TRUE(seen) << "the worker never came";
 }
 
-TEST(ThreadPool, ThreadsKeepTheirParts) {
-  // Alone on its parts, the caller begins with the first half, in order, or from the end of it.
+TEST(ThreadPool, CallerBeginsWithItsOwnParts) {
+  // No worker is awake. The caller begins with its own half of the parts, upwards or from the end of it.
   for (const bool backwards : {false, true}) {
     ThreadPool pool;
     (void)counts_of_one_run(pool, {2, 2, 0.0});
@@ -95,7 +96,7 @@ TEST(ThreadPool, ThreadsKeepTheirParts) {
   }
 }
 
-TEST(ThreadPool, ALittleWorkWakesNobody) {
+TEST(ThreadPool, LittleWorkWakesNoWorker) {
   ThreadPool pool;
   (void)counts_of_one_run(pool, {3, 3, 0.0});
   ASSERT_TRUE(fall_asleep(pool));
@@ -104,12 +105,13 @@ TEST(ThreadPool, ALittleWorkWakesNobody) {
   EXPECT_EQ(pool.awake(), 0);
 }
 
-TEST(ThreadPool, MuchWorkWakesWhoIsWanted) {
+TEST(ThreadPool, MuchWorkWakesTheWorkersThatItAsksFor) {
   ThreadPool pool;
   for (int round = 0; round < 5; ++round) {
     (void)counts_of_one_run(pool, {4, 4, 0.0});
     ASSERT_TRUE(fall_asleep(pool));
-    std::atomic<int> awake{-1};  // when the caller begins; the workers wait, lest they leave it nothing
+    // Workers awake when the caller begins. They wait until then, so that they leave a part for the caller.
+    std::atomic<int> awake{-1};
     auto task = [&](int thread, int /*part*/) {
       if (thread == 0 && awake < 0) awake = pool.awake();
       while (awake < 0) std::this_thread::yield();
@@ -119,7 +121,7 @@ TEST(ThreadPool, MuchWorkWakesWhoIsWanted) {
   }
 }
 
-TEST(ThreadPool, WhoHasComeMayRunWhereItCould) {
+TEST(ThreadPool, WokenWorkerMayRunOnAllCpusOfItsCaller) {
   ThreadPool pool;
   (void)counts_of_one_run(pool, {2, 2, 0.0});
   ASSERT_TRUE(fall_asleep(pool));
@@ -138,7 +140,7 @@ TEST(ThreadPool, WhoHasComeMayRunWhereItCould) {
   EXPECT_TRUE(CPU_EQUAL(&callers, &workers)) << "of " << CPU_COUNT(&callers) << ": " << CPU_COUNT(&workers);
 }
 
-TEST(ThreadPool, ABurstOfLittleWorkWakesThem) {
+TEST(ThreadPool, BurstOfLittleWorkWakesAWorker) {
   ThreadPool pool;
   (void)counts_of_one_run(pool, {2, 2, 0.0});
   ASSERT_TRUE(fall_asleep(pool));
@@ -154,7 +156,7 @@ TEST(ThreadPool, ABurstOfLittleWorkWakesThem) {
   EXPECT_TRUE(worker_came);
 }
 
-TEST(ThreadPool, WorkersSleepAgain) {
+TEST(ThreadPool, WorkersFallAsleepAgain) {
   ThreadPool pool;
   for (int round = 0; round < 3; ++round) {
     (void)counts_of_one_run(pool, {3, 9, kMuch});
@@ -173,7 +175,7 @@ TEST(ThreadPool, TwoCallersAtOnceBothGetTheirWorkDone) {
   other.join();
 }
 
-TEST(ThreadPool, WorkFromWithinWorkIsDoneAlone) {
+TEST(ThreadPool, WorkFromWithinWorkIsDoneByItsCallerAlone) {
   ThreadPool pool;
   std::atomic<int> inner{0};
   auto task = [&](int /*thread*/, int /*part*/) {
@@ -184,7 +186,7 @@ TEST(ThreadPool, WorkFromWithinWorkIsDoneAlone) {
   EXPECT_EQ(inner, 6);
 }
 
-TEST(ThreadPool, AForkedChildDoesTheWorkAlone) {
+TEST(ThreadPool, ForkedChildDoesTheWorkAlone) {
   ThreadPool& pool = ThreadPool::shared();
   const PoolRun run{2, 8, kMuch};
   ASSERT_EQ(counts_of_one_run(pool, run), once(run));

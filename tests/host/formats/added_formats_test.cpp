@@ -1,5 +1,5 @@
-// added_formats_test.cpp - what an error says of formats that are not built: a line adds them. The loops of
-// such lines, by every instruction set, against decode, rule, encode, element by element.
+// added_formats_test.cpp - a refusal names the line that adds a format, and the CPU loops of such a line
+// give, with every instruction set, the bits of decode, rule and encode, applied element by element.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -20,10 +20,10 @@ namespace {
 
 using storage::kBlock;
 
-/// Elements after each stream that nobody may touch.
+/// Elements after each stream that no loop may touch.
 constexpr std::size_t kGuard = 40;
 
-/// One tensor of a format. Streams begin at any element, as in a caller's memory.
+/// One tensor in a format. Its streams are aligned to their elements only, as a caller's memory may be.
 template <class FormatOf, class GradCodecOf, class VariantOf>
 struct FormatTensor {
   using Format = FormatOf;
@@ -41,9 +41,9 @@ struct FormatTensor {
   explicit FormatTensor(std::int64_t count)
       : numel(count), param(guarded()), remainder(guarded()), grad(guarded()) {
     for (std::size_t i = 0; i < param.size(); ++i) Param::encode(heavy_tailed(i), param[i], remainder[i]);
-    const std::size_t groups = (guarded() + kBlock - 1) / kBlock;
+    const std::size_t blocks = (guarded() + kBlock - 1) / kBlock;
     const auto scales = static_cast<std::size_t>(step::scales_at(numel));
-    for (auto& state : states) state.resize(scales + std::max(groups * sizeof(std::uint16_t), 4 * guarded()));
+    for (auto& state : states) state.resize(scales + std::max(blocks * sizeof(std::uint16_t), 4 * guarded()));
   }
   [[nodiscard]] std::size_t guarded() const { return static_cast<std::size_t>(numel) + kGuard; }
 
@@ -60,18 +60,18 @@ struct FormatTensor {
   }
 };
 
-/// A group of a state between memory and float32, whatever its codec.
+/// Converts one block of a state between memory and float32, with any codec.
 template <class Tensor, std::size_t kState>
-class StateGroup {
+class StateBlock {
  public:
   using Codec = typename Tensor::Format::State;
   static constexpr bool kNonnegative = (kNonnegativeStates<typename Tensor::Variant> >> kState & 1u) != 0;
   using Code = std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>;
 
-  StateGroup(Tensor& tensor, std::int64_t group)
+  StateBlock(Tensor& tensor, std::int64_t block)
       : at_(tensor.states[kState].data()),
-        scale_(at_ + step::scales_at(tensor.numel) + group * 2),
-        first_(group * kBlock),
+        scale_(at_ + step::scales_at(tensor.numel) + block * 2),
+        first_(block * kBlock),
         count_(static_cast<int>(std::min<std::int64_t>(kBlock, tensor.numel - first_))) {}
 
   void load(float* values) const {
@@ -128,14 +128,15 @@ class StateGroup {
   int count_;
 };
 
-/// What a stream of a group is rounded with: the streams' halves of a group follow one another.
-inline storage::Dither dither_of(const rule::Draws& draws, std::int64_t group, int each, std::size_t stream) {
+/// The random bits with which a stream of a block is rounded. The halves of a block's streams are
+/// consecutive.
+inline storage::Dither dither_of(const rule::Draws& draws, std::int64_t block, int each, std::size_t stream) {
   const reference::Place place{draws.key, reference::kRounding, draws.step, draws.tensor};
-  const std::uint64_t of_tensor = draws.first_group + static_cast<std::uint64_t>(group);
+  const std::uint64_t of_tensor = draws.first_group + static_cast<std::uint64_t>(block);
   return storage::Dither{reference::half(place, of_tensor * static_cast<unsigned>(each) + stream)};
 }
 
-/// One step, by the codecs and the rule alone.
+/// Takes one step with the codecs and the rule alone.
 template <class Rule, class Tensor, std::size_t... kState>
 void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
                    std::index_sequence<kState...> /*states*/) {
@@ -145,26 +146,26 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
       (Format::kHasLossyStates ? Tensor::kStates : 0) + (Format::kRoundsStochastically ? 1 : 0);
   constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
   const bool rounds = Format::kRoundsStochastically && k.step.rounds_stochastically != 0;
-  for (std::int64_t group = 0; group * kBlock < tensor.numel; ++group) {
+  for (std::int64_t block = 0; block * kBlock < tensor.numel; ++block) {
     [[maybe_unused]] float states[sizeof...(kState) + 1][kBlock];
-    (..., StateGroup<Tensor, kState>(tensor, group).load(states[kState]));
-    for (int i = 0; i < kBlock && group * kBlock + i < tensor.numel; ++i) {
-      const auto at = static_cast<std::size_t>(group * kBlock + i);
+    (..., StateBlock<Tensor, kState>(tensor, block).load(states[kState]));
+    for (int i = 0; i < kBlock && block * kBlock + i < tensor.numel; ++i) {
+      const auto at = static_cast<std::size_t>(block * kBlock + i);
       float p = Param::decode(tensor.param[at], tensor.remainder[at]);
       rule::move<typename Tensor::Variant, Format::kHasLossyStates, false>(
           k, p, Tensor::GradCodec::decode(tensor.grad[at]), states[kState][i]...);
       Param::encode(p, tensor.param[at], tensor.remainder[at]);
       if constexpr (Format::kRoundsStochastically) {
-        const storage::Dither dither = dither_of(k.step.draws, group, kHalves, kHalves - 1);
+        const storage::Dither dither = dither_of(k.step.draws, block, kHalves, kHalves - 1);
         if (rounds) tensor.param[at] = Format::LowGrad::encode_stochastic(p, dither.at<16>(i));
       }
     }
-    (..., StateGroup<Tensor, kState>(tensor, group)
-              .store(states[kState], dither_of(k.step.draws, group, kHalves, kState), rounds));
+    (..., StateBlock<Tensor, kState>(tensor, block)
+              .store(states[kState], dither_of(k.step.draws, block, kHalves, kState), rounds));
   }
 }
 
-/// The same by a loop, in two calls; how they store changes no bit.
+/// Takes the same step with a CPU loop, in two calls that store differently, which changes no bit.
 template <class Rule, class Tensor>
 void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
                std::int64_t chunk_size) {
@@ -190,10 +191,10 @@ void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor
   sweep(table, count / 2, count, {cpu::Writes::through_cache, false});
 }
 
-/// How a step is done, besides the rule.
+/// Settings of a step besides the rule.
 struct Manner {
   bool rounds_stochastically;
-  double limit;  ///< Of clipping by value; infinite: none.
+  double limit;  ///< Limit for clipping by value; infinite for no clipping.
   std::int64_t chunk_size;
 };
 constexpr double kInfinite = __builtin_huge_val();
@@ -269,7 +270,7 @@ void expect_refusal(const char* line) {
                       {"This line in onepass/storage/formats.hpp adds it: " + std::string(line)}));
 }
 
-TEST(AddedFormats, TheirLinesAreWhatTheRefusalSays) {
+TEST(AddedFormats, RefusalNamesTheLineThatAddsTheFormat) {
   std::apply(
       [](const auto&... added) {
         (..., expect_refusal<typename std::remove_cvref_t<decltype(added)>::Format>(added.line));

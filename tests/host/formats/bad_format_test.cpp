@@ -1,5 +1,5 @@
-// bad_format_test.cpp - formats and types that there are not must be refused by a sentence that says which
-// there are.
+// bad_format_test.cpp - formats and types that the library does not build are refused with a message that
+// lists those that it builds.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -26,7 +26,7 @@ Parameter named(const std::string& name, const FormatModel& model, std::size_t i
   return parameter;
 }
 
-TEST(BadFormat, NamesThoseThatThereAreAndTheLineThatAddsIt) {
+TEST(BadFormat, MessageListsTheBuiltFormatsAndTheLineThatAddsThisOne) {
   const FormatModel model = model_of(DType::bfloat16);
   EXPECT_TRUE(
       refused([&] { Optimizer(SGD{}, model.parameters(), {.storage = {.master = Master::remainder8}}); },
@@ -35,14 +35,14 @@ TEST(BadFormat, NamesThoseThatThereAreAndTheLineThatAddsIt) {
                "Format<BFloat16Remainder8, BFloat16, Float32, Master::remainder8, States::float32>"}));
 }
 
-TEST(BadFormat, NamesNoLineWhereThereIsNoCodec) {
+TEST(BadFormat, MessageNamesNoLineIfThereIsNoCodec) {
   const FormatModel model = model_of(DType::float16);
   EXPECT_TRUE(
       refused([&] { Optimizer(SGD{}, model.parameters(), {.storage = {.master = Master::split}}); },
               {"float16 with master split and states float32", kThereAre, "Nothing splits a float16"}));
 }
 
-TEST(BadFormat, StorageOf16BitsNeedsAParameterThatHasThem) {
+TEST(BadFormat, StorageForSixteenBitsIsRefusedIfNoParameterHasThem) {
   const FormatModel model = model_of(DType::float32);
   for (const Storage& storage : {Storage{.master = Master::split}, Storage{.states = States::bfloat16},
                                  Storage{.master = Master::remainder8, .states = States::quantized8}}) {
@@ -57,8 +57,8 @@ TEST(BadFormat, StorageOf16BitsNeedsAParameterThatHasThem) {
       {"master none and states bfloat16"}));
 }
 
-// Beside 16-bit parameters float32 ones stay as they are, in any order, and may come later.
-TEST(BadFormat, Float32BesideSixteenBitsIsNone) {
+// Beside 16-bit parameters, float32 parameters keep float32 storage, in any order and also if added later.
+TEST(BadFormat, Float32BesideSixteenBitsIsAccepted) {
   const FormatModel wide = model_of(DType::float32), low = model_of(DType::bfloat16);
   for (const bool wide_first : {true, false}) {
     std::vector<Parameter> parameters{named("a", wide_first ? wide : low, 0),
@@ -70,7 +70,7 @@ TEST(BadFormat, Float32BesideSixteenBitsIsNone) {
   }
 }
 
-TEST(BadFormat, GradientsAreOfFloat32OrOfTheValuesType) {
+TEST(BadFormat, GradientsMustBeOfFloat32OrOfTheValuesType) {
   std::vector<Parameter> low = model_of(DType::bfloat16).parameters();
   low[0].grad.dtype = DType::float16;
   EXPECT_TRUE(refused([&] { Optimizer(SGD{}, low); },

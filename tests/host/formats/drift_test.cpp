@@ -1,4 +1,5 @@
-// drift_test.cpp - 2,000 steps in each format beside the same steps in float32.
+// drift_test.cpp - after 2,000 steps, each format is as close to the same steps in float32 as its precision
+// allows.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,8 +15,8 @@ namespace {
 constexpr int kSteps = 2000;
 constexpr int kCount = 96;
 
-/// A quadratic bowl, 0.5 * c * (x - target)^2 for each element, with noise on its gradient: what is left of
-/// the loss in the end shows both how far the parameters have come and how finely they can move.
+/// A quadratic bowl, 0.5 * c * (x - target)^2 for each element, with noise on its gradient. The loss that is
+/// left at the end shows both how far the parameters have come and how finely they can move.
 struct Bowl {
   static double curvature(int i) { return 0.1 + 0.9 * uniform(static_cast<std::uint64_t>(i)); }
   static double target(int i) { return 2.0 * uniform(static_cast<std::uint64_t>(i) + 1000) - 1.0; }
@@ -35,7 +36,7 @@ struct Bowl {
 struct Descent {
   const char* name;
   std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
-  bool averages;  ///< Adam and its like: m / sqrt(v).
+  bool averages;  ///< True for Adam and AdamW, whose update is m / sqrt(v).
 };
 
 template <class Rule>
@@ -47,7 +48,7 @@ Descent descent(const char* name, const Rule& rule) {
           std::is_same_v<Rule, Adam> || std::is_same_v<Rule, AdamW>};
 }
 
-/// Every variant of every rule, with rates that a bowl is descended with.
+/// Every variant of every rule, with a learning rate that suits the bowl.
 std::vector<Descent> descents() {
   return {descent("SGD", SGD{.lr = 0.05}),
           descent("SGD_momentum", SGD{.lr = 0.02, .momentum = 0.9, .nesterov = true}),
@@ -61,8 +62,8 @@ std::vector<Descent> descents() {
           descent("AdamW_amsgrad", AdamW{.lr = 2e-3, .weight_decay = 1e-3, .amsgrad = true})};
 }
 
-/// The parameters as the optimizer has them after all steps. The model reads them in their format, and
-/// rounds its gradients to theirs.
+/// Takes all steps and returns the parameters in the optimizer's precision. The model computes its gradients
+/// from the parameters as stored, and rounds them to the gradients' type.
 std::vector<float> descend(const Descent& rule, const FormatCase& format) {
   const FormatModel model(format, Device::cpu(), {kCount});
   const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 3});
@@ -86,43 +87,45 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(sum / static_cast<double>(a.size()));
 }
 
-/// How far from the float32 run a format may end, as the root of the mean square over all parameters, all of
-/// which lie in (-1, 1), and by what factor its loss may be larger.
+/// Limits of a format against the float32 run: the root mean square of the distance over all parameters,
+/// which lie in (-1, 1), and the factor by which the loss may be larger.
 struct Allowance {
   double distance;
   double loss;
 };
 
-/// What the model reads is off by 2^-9 at most, half of bfloat16's last place below 1. With a master the
-/// parameters settle where the mean of what is read is right: well within that, and the loss is that of
-/// float32. 8-bit states add the noise of their codes. Without a master the parameters themselves lie on
-/// bfloat16's grid, up to 2^-8 apart, and wander by a few of them: rounded at random, between two neighbours;
-/// rounded to the nearest, because the noise of their gradients moves them, as is_lost() says.
+/// The values that the model reads are off by 2^-9 at most, half of bfloat16's last place below 1. With a
+/// master, the parameters settle where the mean of the values read is right, which is well within that
+/// distance, and the loss is that of float32. 8-bit states add the noise of their codes. Without a master,
+/// the parameters themselves lie on bfloat16's grid, whose points are up to 2^-8 apart, and wander by a few
+/// points. With stochastic rounding they wander between two neighbours; with rounding to nearest, the noise
+/// of their gradients moves them, as is_lost() explains.
 Allowance allowance(const FormatCase& format) {
   if (format.storage.states == States::quantized8) return {0x1p-9, 1.1};
   if (format.storage.master != Master::none) return {0x1p-11, 1.02};
   return {0x1p-6, 2.0};
 }
 
-/// Rounded to the nearest, a step of less than half the last place is lost: 2^-9 = 0.002 from 0.5 on, 0.0005
-/// from 0.125 on. The noise, up to 0.1, moves a parameter by 0.005 of SGD's rate; by 0.0035 of RMSProp's,
-/// which divides it by its deviation 0.1 / sqrt(3); and momentum adds steps up. So they round to either side,
-/// and what the gradient is beside its noise counts in the mean. Adam's average of ten gradients leaves of
-/// the noise a deviation of sqrt(0.1 / 1.9) = 0.23, a step of 0.0005: where the gradient is no larger than
-/// its noise, most parameters move no more.
+/// Returns true if most steps are lost. Rounding to nearest loses a step of less than half the last place:
+/// 2^-9 = 0.002 for parameters from 0.5 on, 0.0005 from 0.125 on. Noise of up to 0.1 moves a parameter by
+/// 0.005 at SGD's learning rate, and by 0.0035 at RMSProp's, which divides the noise by its deviation 0.1 /
+/// sqrt(3); momentum adds such steps up. So the parameters round to either side, and the gradient without its
+/// noise counts in the mean. Adam averages ten gradients, which reduces the deviation of the noise to
+/// sqrt(0.1 / 1.9) = 0.23 of itself, and so the step to 0.0005. Where the gradient is no larger than its
+/// noise, most parameters stop moving.
 bool is_lost(const Descent& rule, const FormatCase& format) {
   return rule.averages && format.param != DType::float32 && format.storage.master == Master::none &&
          format.storage.rounding == Rounding::nearest;
 }
 
-TEST(Drift, AfterTwoThousandStepsIsWithinWhatTheFormatHolds) {
+TEST(Drift, AfterTwoThousandStepsIsWithinTheAllowanceOfTheFormat) {
   for (const Descent& rule : descents()) {
     const std::vector<float> wide = descend(rule, format_cases()[0]);
     const double wide_loss = Bowl::loss(wide);
     for (const FormatCase& format : format_cases()) {
       if (format.param == DType::float32) continue;
       const std::vector<float> low = descend(rule, format);
-      if (is_lost(rule, format)) {  // why such parameters need a master or random bits
+      if (is_lost(rule, format)) {  // such parameters need a master or stochastic rounding
         EXPECT_GE(Bowl::loss(low), 100 * wide_loss) << rule.name << " in " << format.name;
         continue;
       }

@@ -1,4 +1,5 @@
-// format_bits_test.cpp - in every format: what must not change a bit, and what a StateDict must bring back.
+// format_bits_test.cpp - in every format, instruction set, threads, chunks, sharding, accumulation and
+// resuming from a StateDict change no bit, and stochastic rounding keeps the mean.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +25,7 @@ Options options_of(const FormatCase& format) {
   return {.storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
 }
 
-/// As a caller who prunes: zeros of both signs, while masters and remainders stay.
+/// Prunes as a caller may: writes zeros of both signs, and leaves masters and remainders as they are.
 void zero_every_third(const FormatModel& model) {
   for (const Parameter& parameter : model.parameters()) {
     const std::int64_t size = size_of(parameter.value.dtype);
@@ -62,7 +63,7 @@ TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
   }
 }
 
-TEST_P(FormatBits, StateDictGoesOnBitForBit) {
+TEST_P(FormatBits, ResumingFromAStateDictGivesTheSameBits) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     expect_resumed(rule, GetParam(), Device::cpu(), kSteps);
@@ -70,7 +71,7 @@ TEST_P(FormatBits, StateDictGoesOnBitForBit) {
   }
 }
 
-TEST_P(FormatBits, ParametersThatJoinLaterStartWhereTheyAre) {
+TEST_P(FormatBits, ParametersAddedLaterStartAtTheirValues) {
   const FormatModel model(GetParam(), Device::cpu(), {100, 77});
   std::vector<Parameter> early = model.parameters();
   const std::vector<Parameter> late{early.back()};
@@ -81,7 +82,7 @@ TEST_P(FormatBits, ParametersThatJoinLaterStartWhereTheyAre) {
   model.draw(1, 30);
   optimizer.set_nonfinite(NonFinite::propagate);
   optimizer.step();
-  // A master that did not begin as the parameter would show after a step of lr 0.
+  // If a master had not started at its parameter's value, a step with lr = 0 would show it.
   EXPECT_EQ(before, model.value(1).bytes());
 }
 
@@ -100,9 +101,9 @@ TEST_P(FormatBits, GradientsAccumulateInFloat32) {
   EXPECT_EQ(all_bytes(model, optimizer.state_dict()), all_bytes(twice, plain.state_dict()));
 }
 
-/// 320 steps of a sixteenth of the last place. Each step's error has a variance of 15/256 of that place's
-/// square, so the mean of 1,024 elements deviates by 5.3e-4; neighbours' errors cancel sooner than
-/// independent ones.
+/// The test takes 320 steps of a sixteenth of the last place. Each step's error has a variance of 15/256 of
+/// that place's square, so the mean of 1,024 elements has a deviation of 5.3e-4. The errors of neighbours
+/// cancel sooner than independent ones.
 TEST(StochasticRounding, StepsSmallerThanTheLastPlaceCountInTheMean) {
   constexpr std::int64_t kCount = 1024;
   for (const Rounding rounding : {Rounding::stochastic, Rounding::nearest}) {
@@ -149,9 +150,9 @@ TEST(StochasticRounding, ShardsDrawTheBitsOfTheWhole) {
   EXPECT_EQ(whole.value(0).bytes(), shards.value(0).bytes());
 }
 
-// Without eps a step of nothing is 0 / 0. A tensor's last group is stepped in full, and what it has not is
-// such.
-TEST(Compact, WhatIsBeyondATensorHasNoPartInItsScale) {
+// Without eps, the step of an element whose gradient and states are 0 is 0 / 0. The CPU loop steps a tensor's
+// last block in full, and the elements beyond the tensor's end are such elements.
+TEST(Compact, ElementsBeyondTheTensorDoNotAffectItsScale) {
   constexpr std::int64_t kCount = 33;
   std::vector<std::uint16_t> value(kCount, storage::BFloat16::encode(1.0f));
   std::vector<float> grad(kCount, 0.5f);
@@ -163,8 +164,8 @@ TEST(Compact, WhatIsBeyondATensorHasNoPartInItsScale) {
   for (const std::uint16_t element : value) EXPECT_LT(storage::BFloat16::decode(element), 1.0f);
 }
 
-// The counter's low word overflows in the middle of the loop's group of blocks.
-TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
+// The low word of the counter overflows between two draws that the CPU loop computes together.
+TEST(StochasticRounding, DrawsAreCountedIn48Bits) {
   const FormatCase& format = format_cases()[3];
   constexpr std::int64_t kFirst = (std::int64_t{1} << 40) - 32 * 21;
   const FormatModel model(format, Device::cpu(), {1100});
@@ -176,8 +177,8 @@ TEST(StochasticRounding, BlocksAreCountedIn48Bits) {
   const std::vector<float> after = model.value(0).floats();
   const reference::Place drawn{5, reference::kRounding, 0, number_of(parameter.name)};
   for (std::size_t i = 0; i < before.size(); ++i) {
-    const std::uint64_t group = (static_cast<std::uint64_t>(kFirst) + i) / 32;
-    const std::uint32_t noise = reference::noise(reference::half(drawn, group), i % 32);
+    const std::uint64_t block = (static_cast<std::uint64_t>(kFirst) + i) / 32;
+    const std::uint32_t noise = reference::noise(reference::half(drawn, block), i % 32);
     const float moved = std::fma(-1e-3f, gradient[i], before[i]);
     const auto expected = storage::BFloat16::encode_stochastic(moved, noise);
     ASSERT_TRUE(same_bits(storage::BFloat16::decode(expected), after[i])) << i;

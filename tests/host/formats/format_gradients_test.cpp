@@ -1,4 +1,5 @@
-// format_gradients_test.cpp - in every format: what is done to gradients of 16 bits beside the step itself.
+// format_gradients_test.cpp - in every format, gradients are zeroed completely, have the norm of the same
+// numbers in float32, and skip the step if one is not finite.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -45,7 +46,7 @@ TEST_P(FormatGradients, HaveTheNormOfTheSameNumbersInFloat32) {
   }
 }
 
-TEST_P(FormatGradients, ThatAreNotFiniteSkipTheStepAndAreNamed) {
+TEST_P(FormatGradients, SkipTheStepIfNotFiniteAndAreNamed) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     expect_skipped(rule, GetParam(), Device::cpu());

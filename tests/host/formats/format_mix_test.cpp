@@ -1,4 +1,5 @@
-// format_mix_test.cpp - formats beside each other in one optimizer, in any order, and on several threads.
+// format_mix_test.cpp - an optimizer with tensors in several formats gives the bits of separate optimizers,
+// in any order of tensors and on any number of threads.
 #include <gtest/gtest.h>
 
 #include "support/formats/format_mix.hpp"
@@ -11,7 +12,7 @@ class FormatMix : public testing::TestWithParam<FormatCase> {};
 
 INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()), by_name);
 
-TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
+TEST_P(FormatMix, OneOptimizerForAllGivesTheBitsOfOneForEach) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     const MixedFormats mix(GetParam().storage, Device::cpu());
@@ -23,7 +24,7 @@ TEST_P(FormatMix, OneOptimizerForAllIsOneForEach) {
   }
 }
 
-// Random bits go by name.
+// Random bits depend on a tensor's name, not on its position.
 TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
@@ -48,8 +49,8 @@ std::vector<std::byte> after_two_steps(const RuleCase& rule, const FormatCase& f
   return all_bytes(model, optimizer->state_dict());
 }
 
-// Small steps stay on the caller's thread; of these three have 20 Ki elements each.
-TEST_P(FormatMix, ThreadsDoNotChangeABitWhereTheyShareTheWork) {
+// Small steps stay on the caller's thread. In this one, each of three threads gets over 20 Ki elements.
+TEST_P(FormatMix, ThreadsDoNotChangeABitWhenTheyShareTheWork) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     Options options{.threads = 1,

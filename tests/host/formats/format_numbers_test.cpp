@@ -1,5 +1,5 @@
-// format_numbers_test.cpp - every kind of number in every format: stored alike by all instruction sets, and
-// not lost where float32 keeps it.
+// format_numbers_test.cpp - in every format, all instruction sets store every kind of number as the same
+// bits.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -20,8 +20,8 @@ INSTANTIATE_TEST_SUITE_P(All, FormatNumbers, testing::ValuesIn(format_cases()), 
 
 constexpr std::uint32_t kUppers = 65536;
 
-/// Every upper half of a float32, over lower ones that round down, up and not at all; NaN, Inf, denormals and
-/// the largest numbers lie among the others.
+/// Every upper half of a float32, with lower halves that round down, up and not at all. NaN, Inf, denormals
+/// and the largest numbers lie among the others.
 std::vector<float> every_kind_of_number() {
   std::vector<float> numbers;
   for (const std::uint32_t lower : {0x0000u, 0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
@@ -29,17 +29,18 @@ std::vector<float> every_kind_of_number() {
       numbers.push_back(storage::float_of((i * 40503u % kUppers) << 16 | lower));
     }
   }
-  numbers.resize(numbers.size() - 5);  // an end that is cut short
+  numbers.resize(numbers.size() - 5);  // the last block is partial
   return numbers;
 }
 
-/// Every number of 16 bits, in groups of one sign and of 16 neighbouring octaves (2 of float16), so that
-/// codes of all sizes occur and few groups have a NaN. As float32 they lie beyond the middle of two bfloat16.
-std::vector<float> numbers_in_groups(DType type) {
+/// Every 16-bit number, in blocks of one sign and of 16 neighbouring octaves (2 for float16), so that codes
+/// of all sizes occur and few blocks have a NaN. As float32, each number lies just beyond the midpoint of two
+/// bfloat16 numbers.
+std::vector<float> numbers_in_blocks(DType type) {
   std::vector<float> numbers;
   for (std::uint32_t i = 0; i < kUppers; ++i) {
-    const std::uint32_t block = i / 2048, group = i / 32 % 64, element = i % 32;
-    const auto bits = static_cast<std::uint16_t>(block * 2048 + element * 64 + group);
+    const std::uint32_t octaves = i / 2048, block = i / 32 % 64, element = i % 32;
+    const auto bits = static_cast<std::uint16_t>(octaves * 2048 + element * 64 + block);
     const std::uint32_t lower = type == DType::float32 ? 0x8001 : 0;
     numbers.push_back(type == DType::float16 ? storage::Float16::decode(bits)
                                              : storage::float_of(std::uint32_t{bits} << 16 | lower));
@@ -48,11 +49,11 @@ std::vector<float> numbers_in_groups(DType type) {
   return numbers;
 }
 
-/// All streams after each step.
+/// The bytes of all streams after each step.
 using BytesOfSteps = std::array<std::vector<std::byte>, 3>;
 
-/// The first step stores the numbers, the second reads them; at the third remainders meet a parameter that is
-/// not theirs.
+/// Takes three steps. The first stores the numbers and the second reads them; in the third, remainders meet
+/// parameters that they do not belong to.
 template <class Rule>
 BytesOfSteps steps_of(const Rule& rule, const FormatCase& format, const std::vector<float>& numbers,
                       Isa isa) {
@@ -81,14 +82,14 @@ void expect_alike(const Rule& rule, const FormatCase& format, const std::vector<
   }
 }
 
-TEST_P(FormatNumbers, OfEveryKindAreStoredAlikeByAllInstructionSets) {
+TEST_P(FormatNumbers, OfEveryKindGetTheSameBitsFromAllInstructionSets) {
   FormatCase format = GetParam();
-  if (format.grad == DType::float32) return;  // nothing is encoded, or its twin has both types of gradients
+  if (format.grad == DType::float32) return;  // float32 encodes nothing; the others' twins test both types
   const SGD sgd{.lr = 1.0, .momentum = 0.5, .maximize = true};
   for (const DType grad : {DType::float32, format.param}) {
     format.grad = grad;
-    expect_alike(sgd, format, numbers_in_groups(grad));
-    expect_alike(Adam{.lr = 1.0, .amsgrad = true}, format, numbers_in_groups(grad));
+    expect_alike(sgd, format, numbers_in_blocks(grad));
+    expect_alike(Adam{.lr = 1.0, .amsgrad = true}, format, numbers_in_blocks(grad));
     if (HasFatalFailure()) return;
   }
   format.grad = DType::float32;

@@ -1,5 +1,5 @@
-// formats_test.cpp - a step in any format is: decode, the same step in float32, encode. The codecs have tests
-// of their own against float64, and so has the step in float32.
+// formats_test.cpp - a step in any format gives the bits of decoding, the same step in float32, and encoding.
+// Other tests check the codecs and the float32 step against float64.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -16,16 +16,11 @@ namespace {
 
 using storage::kBlock;
 
-/// The streams of one tensor in float32.
-struct Wide {
-  std::vector<float> param;
-  std::vector<std::vector<float>> states;
-};
 
 constexpr std::uint64_t kSeed = 7;
 
-/// Where a stream's random bits are drawn: step from 0, number of its tensor, its place among the streams
-/// that are rounded, and how many half words those take of a block.
+/// Everything that selects a stream's random bits: the step counted from 0, the number of its tensor, its
+/// index among the streams that are rounded, and the number of halves that these take for each block.
 struct StatePlace {
   std::int64_t step;
   std::uint32_t tensor;
@@ -33,7 +28,8 @@ struct StatePlace {
   std::uint32_t halves;
 };
 
-/// 1, 2 or 4: of states in less than 32 bits, and of a 16-bit parameter without a master.
+/// Number of halves for each block: one for each state of fewer than 32 bits and one for a parameter without
+/// a master, with 3 rounded up to 4.
 std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
   const Storage& how = format.storage;
   const std::size_t streams =
@@ -41,7 +37,7 @@ std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
   return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
 }
 
-/// The 16 bits that element i of a stream is rounded with.
+/// The 16 bits with which element `i` of a stream is rounded.
 std::uint32_t rounding_bits(std::size_t i, const StatePlace& place) {
   const reference::Place drawn{kSeed, reference::kRounding, static_cast<std::uint32_t>(place.step),
                                place.tensor};
@@ -88,8 +84,8 @@ std::vector<std::byte> encoded_state(const SavedState& like, const std::vector<f
   return bytes;
 }
 
-/// Centered RMSProp keeps its variance where a state has less than 32 bits: square_avg minus the square of
-/// grad_avg. `direction`: 1 for the loaded states, -1 for those to be stored.
+/// If states have fewer than 32 bits, centered RMSProp stores its variance, square_avg minus the square of
+/// grad_avg, in place of square_avg. Pass the direction 1 for loaded states and -1 for states to be stored.
 void shift_by_mean(const std::vector<SavedState>& states, std::vector<std::vector<float>>& values,
                    float direction) {
   if (states.size() < 2 || states[1].name != "grad_avg" || states[1].dtype == DType::float32) return;
@@ -137,7 +133,7 @@ EncodedParam encoded_param(const FormatCase& format, const StatePlace& place,
   return low;
 }
 
-/// NaN for NaN, else the same bits.
+/// Succeeds if both have the same bits; any NaN equals any NaN.
 testing::AssertionResult same(DType dtype, const std::vector<std::byte>& expected,
                               const std::vector<std::byte>& actual) {
   if (dtype == DType::uint8 || dtype == DType::uint16) {
@@ -161,7 +157,7 @@ SavedState float32_state(const std::string& name, const std::vector<float>& valu
   return {name, DType::float32, {bytes, bytes + values.size() * sizeof(float)}};
 }
 
-/// What an optimizer in a format remembers, in float32, and the parameters and gradients beside it.
+/// The states of an optimizer in a format, decoded to float32, with its parameters and gradients.
 struct WideModel {
   std::vector<std::vector<float>> params, grads;
   StateDict dict;
@@ -181,7 +177,7 @@ struct WideModel {
     }
   }
 
-  /// One step of the same rule in float32.
+  /// Takes one step of the same rule in float32.
   void step(const RuleCase& rule, const GradientHandling& handling) {
     std::vector<Parameter> parameters;
     for (std::size_t i = 0; i < params.size(); ++i) {
@@ -195,7 +191,7 @@ struct WideModel {
   }
 };
 
-/// Step t of the optimizer in a format, held against the wide one's.
+/// Compares the result of step `t` in a format with the encoded result of the step in float32.
 void expect_encoded(const FormatCase& format, const FormatModel& model, const StateDict& after,
                     const WideModel& wide, std::int64_t t) {
   for (std::size_t i = 0; i < model.size(); ++i) {
@@ -222,7 +218,7 @@ void expect_encoded(const FormatCase& format, const FormatModel& model, const St
   }
 }
 
-/// One optimizer in a format, and the same step in float32 beside it.
+/// Steps an optimizer in a format and checks each step against the same step in float32.
 void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
                          const GradientHandling& handling = {}) {
   constexpr int kSteps = 6;
@@ -231,7 +227,8 @@ void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
       rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
   low->set_gradient_handling(handling);
   for (std::int64_t t = 0; t < kSteps; ++t) {
-    handling.clip_norm ? model.draw_finite(t) : model.draw(t + 1, 30);  // a norm of NaN would leave nothing
+    // A norm of NaN would make every number NaN.
+    handling.clip_norm ? model.draw_finite(t) : model.draw(t + 1, 30);
     WideModel wide(format, model, low->state_dict(), low->state_names().size());
     wide.step(rule, handling);
     low->step();
@@ -250,7 +247,7 @@ TEST_P(Formats, StepIsTheFloat32StepBetweenDecodeAndEncode) {
   }
 }
 
-TEST_P(Formats, SoItIsWithAPenaltyAndGradientsClippedByValue) {
+TEST_P(Formats, StepWithL1AndClippingByValueIsTheFloat32StepToo) {
   for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
     SCOPED_TRACE(rule.name);
     expect_decoded_step(rule, GetParam(), {.clip_value = 0.25});
@@ -258,7 +255,7 @@ TEST_P(Formats, SoItIsWithAPenaltyAndGradientsClippedByValue) {
   }
 }
 
-TEST_P(Formats, SoItIsWithGradientsClippedByNorm) {
+TEST_P(Formats, StepWithClippingByNormIsTheFloat32StepToo) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     expect_decoded_step(rule, GetParam(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .loss_scale = 3.0});
@@ -274,8 +271,8 @@ double total(const std::vector<StreamBytes>& streams) {
   return bytes;
 }
 
-// The figures of docs/design.md, for AdamW.
-TEST(Footprint, BytesPerParameter) {
+// docs/design.md has these figures for AdamW.
+TEST(Footprint, AdamWTakesTheDocumentedBytesPerParameter) {
   struct Wanted {
     const char* format;
     double memory, traffic;
@@ -294,7 +291,7 @@ TEST(Footprint, BytesPerParameter) {
   }
 }
 
-/// "exp_avg 1428, ..." of 1,344 parameters.
+/// Lists the streams and their bytes, as in "param 2688, grad 2688".
 std::string listed(const std::vector<StreamBytes>& streams) {
   std::string list;
   for (const StreamBytes& stream : streams) {
@@ -314,9 +311,9 @@ TEST(Footprint, NamesEveryStreamWithItsBytes) {
   }
 }
 
-// What an optimizer says of its streams, and what it saves of them: of multiples of 64 there is no gap before
-// the scales, which memory() leaves out.
-TEST(Footprint, IsWhatAStateDictHolds) {
+// The sizes are multiples of 64, so a saved state has no gap before its scales. memory() does not count that
+// gap.
+TEST(Footprint, MemoryIsWhatAStateDictHolds) {
   for (const FormatCase& format : format_cases()) {
     const FormatModel model(format, Device::cpu(), {1024, 320});
     const Optimizer optimizer{AdamW{.amsgrad = true},

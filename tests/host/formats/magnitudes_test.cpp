@@ -1,4 +1,5 @@
-// magnitudes_test.cpp - gradients from 1e-15 to 1e15 in compact: no moment is lost that float32 keeps.
+// magnitudes_test.cpp - with gradients from 1e-15 to 1e15, the compact format loses no moment that float32
+// keeps.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,10 +14,10 @@
 namespace onepass::test {
 namespace {
 
-constexpr std::int64_t kCount = 100;  // the last group is cut short
+constexpr std::int64_t kCount = 100;  // the last block is partial
 constexpr int kStepsOfDecade = 3;
 
-/// Of like magnitude, each of one sign; every 16th is always zero.
+/// Gradients of similar magnitude. Each element keeps its sign; every 16th is always zero.
 std::vector<float> gradient_of(int decade, std::int64_t step) {
   std::vector<float> gradient(kCount);
   for (std::size_t i = 0; i < gradient.size(); ++i) {
@@ -27,7 +28,7 @@ std::vector<float> gradient_of(int decade, std::int64_t step) {
   return gradient;
 }
 
-/// A rule without weight decay: its moments have no magnitude but the gradient's.
+/// A rule without weight decay, so that the magnitude of its moments depends on nothing but the gradients.
 struct Undecayed {
   const char* name;
   std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
@@ -51,7 +52,7 @@ std::vector<Undecayed> undecayed_rules() {
           undecayed("AdamW", AdamW{.weight_decay = 0.0})};
 }
 
-/// One optimizer in compact, and beside it one in float32 that gets the gradients as that one reads them.
+/// An optimizer in compact, and one in float32 that gets the gradients as the first one reads them.
 struct Twins {
   FormatModel low, wide;
   AnyOptimizerPtr in_compact, in_float32;
@@ -69,7 +70,8 @@ struct Twins {
   }
 };
 
-/// What is stored of square_avg beside grad_avg is the variance.
+/// The value that compact stores for a float32 state: the variance for square_avg beside grad_avg, otherwise
+/// the state itself.
 double stored_of(const SavedParameter& wide, const SavedState& state, std::size_t i) {
   const double value = decoded(DType::float32, state.bytes.data(), i);
   if (state.name != "square_avg" || wide.states.size() < 2 || wide.states[1].name != "grad_avg") return value;
@@ -77,7 +79,8 @@ double stored_of(const SavedParameter& wide, const SavedState& state, std::size_
   return value - mean * mean;
 }
 
-/// Zero where float32's is zero, and nowhere else; within a factor of two, some codes' width at this range.
+/// Succeeds if moments are zero exactly where those in float32 are, and all others are within a factor of
+/// two, which is the width of some codes at this range.
 testing::AssertionResult keeps_moments(const Twins& twins) {
   const SavedParameter low = twins.in_compact->state_dict().parameters[0];
   const SavedParameter wide = twins.in_float32->state_dict().parameters[0];
@@ -97,7 +100,7 @@ testing::AssertionResult keeps_moments(const Twins& twins) {
   return testing::AssertionSuccess();
 }
 
-/// All decades from one to another, through one optimizer.
+/// Steps one optimizer through all decades from `from` to `to` and checks its moments after every step.
 void expect_kept(const Undecayed& rule, const FormatCase& format, int from, int to) {
   const Twins twins(rule, format);
   std::int64_t step = 0;
@@ -114,7 +117,7 @@ class Magnitudes : public testing::TestWithParam<Undecayed> {};
 
 INSTANTIATE_TEST_SUITE_P(Rules, Magnitudes, testing::ValuesIn(undecayed_rules()), by_name);
 
-// Second moments of 1e-15 are 1e-30, and of 1e15 they are 1e30.
+// The second moments of such gradients range from 1e-30 to 1e30.
 TEST_P(Magnitudes, GradientsFrom1em15To1e15KeepTheirMoments) {
   for (const char* const name : {"compact", "compact_grad32"}) {
     const FormatCase& format = format_case(name);
