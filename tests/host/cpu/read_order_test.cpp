@@ -93,8 +93,8 @@ TEST(ReadOrder, OnTheCpuTheNormEndsWhereTheUpdateBegins) {
   }
 }
 
-/// The leaves that all warps read after they have taken `turns` turns each, sorted. Leaves are counted from
-/// the first element on.
+/// The leaves that the warps read in turn number `turns`, counted from 0, in ascending order. Leaves are
+/// counted from the first element on.
 std::vector<std::int64_t> read_last(std::int64_t pieces, std::int64_t warps, std::int64_t turns) {
   std::vector<std::int64_t> leaves;
   for (std::int64_t warp = 0; warp < warps; ++warp) {

@@ -59,10 +59,10 @@ TEST(BadFormat, StorageForSixteenBitsIsRefusedIfNoParameterHasThem) {
 
 // Beside 16-bit parameters, float32 parameters keep float32 storage, in any order and also if added later.
 TEST(BadFormat, Float32BesideSixteenBitsIsAccepted) {
-  const FormatModel wide = model_of(DType::float32), low = model_of(DType::bfloat16);
+  const FormatModel wide = model_of(DType::float32), narrow = model_of(DType::bfloat16);
   for (const bool wide_first : {true, false}) {
-    std::vector<Parameter> parameters{named("a", wide_first ? wide : low, 0),
-                                      named("b", wide_first ? low : wide, 0)};
+    std::vector<Parameter> parameters{named("a", wide_first ? wide : narrow, 0),
+                                      named("b", wide_first ? narrow : wide, 0)};
     Optimizer optimizer{SGD{.momentum = 0.5}, parameters, {.storage = {.master = Master::split}}};
     optimizer.add_parameters(std::vector{named("c", wide, 1)});
     EXPECT_EQ(optimizer.state("c", "momentum_buffer").dtype, DType::float32);
@@ -71,9 +71,9 @@ TEST(BadFormat, Float32BesideSixteenBitsIsAccepted) {
 }
 
 TEST(BadFormat, GradientsMustBeOfFloat32OrOfTheValuesType) {
-  std::vector<Parameter> low = model_of(DType::bfloat16).parameters();
-  low[0].grad.dtype = DType::float16;
-  EXPECT_TRUE(refused([&] { Optimizer(SGD{}, low); },
+  std::vector<Parameter> narrow = model_of(DType::bfloat16).parameters();
+  narrow[0].grad.dtype = DType::float16;
+  EXPECT_TRUE(refused([&] { Optimizer(SGD{}, narrow); },
                       {"gradient of \"t0\" is of float16", "must be of float32 or of its value's bfloat16"}));
   std::vector<Parameter> wide = model_of(DType::float32).parameters();
   wide[0].grad.dtype = DType::bfloat16;

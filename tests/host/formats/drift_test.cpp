@@ -124,14 +124,14 @@ TEST(Drift, AfterTwoThousandStepsIsWithinTheAllowanceOfTheFormat) {
     const double wide_loss = Bowl::loss(wide);
     for (const FormatCase& format : format_cases()) {
       if (format.param == DType::float32) continue;
-      const std::vector<float> low = descend(rule, format);
+      const std::vector<float> narrow = descend(rule, format);
       if (is_lost(rule, format)) {  // such parameters need a master or stochastic rounding
-        EXPECT_GE(Bowl::loss(low), 100 * wide_loss) << rule.name << " in " << format.name;
+        EXPECT_GE(Bowl::loss(narrow), 100 * wide_loss) << rule.name << " in " << format.name;
         continue;
       }
       const Allowance most = allowance(format);
-      EXPECT_LE(distance(low, wide), most.distance) << rule.name << " in " << format.name;
-      EXPECT_LE(Bowl::loss(low), most.loss * wide_loss) << rule.name << " in " << format.name;
+      EXPECT_LE(distance(narrow, wide), most.distance) << rule.name << " in " << format.name;
+      EXPECT_LE(Bowl::loss(narrow), most.loss * wide_loss) << rule.name << " in " << format.name;
     }
   }
 }

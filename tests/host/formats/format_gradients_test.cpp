@@ -30,11 +30,11 @@ TEST_P(FormatGradients, AreZeroedToTheLastByteAndNoFurther) {
 TEST_P(FormatGradients, HaveTheNormOfTheSameNumbersInFloat32) {
   const std::vector<std::int64_t> sizes{1, 100, 0, 1025, 4097};
   for (const NormType type : {NormType::l1, NormType::l2, NormType::infinity}) {
-    const FormatModel low(GetParam(), Device::cpu(), sizes),
+    const FormatModel narrow(GetParam(), Device::cpu(), sizes),
         wide(format_case("float32"), Device::cpu(), sizes);
-    low.draw_finite(1);
-    for (std::size_t i = 0; i < sizes.size(); ++i) wide.grad(i).write(low.grad(i).floats());
-    Optimizer in_format{SGD{}, low.parameters(), {.storage = GetParam().storage}};
+    narrow.draw_finite(1);
+    for (std::size_t i = 0; i < sizes.size(); ++i) wide.grad(i).write(narrow.grad(i).floats());
+    Optimizer in_format{SGD{}, narrow.parameters(), {.storage = GetParam().storage}};
     Optimizer in_float32{SGD{}, wide.parameters()};
     in_format.clip_grad_norm({.norm_type = type});
     in_float32.clip_grad_norm({.norm_type = type});

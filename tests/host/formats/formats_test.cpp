@@ -16,7 +16,6 @@ namespace {
 
 using storage::kBlock;
 
-
 constexpr std::uint64_t kSeed = 7;
 
 /// Everything that selects a stream's random bits: the step counted from 0, the number of its tensor, its
@@ -103,34 +102,34 @@ struct EncodedParam {
 
 EncodedParam encoded_param(const FormatCase& format, const StatePlace& place,
                            const std::vector<float>& values) {
-  EncodedParam low{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
+  EncodedParam narrow{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
   const Storage& how = format.storage;
   const std::size_t rest = how.master == Master::float32 ? 4 : how.master == Master::split ? 2 : 1;
   if (format.param != DType::float32 && how.master != Master::none)
-    low.remainder.resize(values.size() * rest);
+    narrow.remainder.resize(values.size() * rest);
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint16_t element = 0;
     if (format.param == DType::float32 || how.master == Master::float32) {
-      encode(format.param, values[i], low.element.data(), i);
-      if (how.master == Master::float32) encode(DType::float32, values[i], low.remainder.data(), i);
+      encode(format.param, values[i], narrow.element.data(), i);
+      if (how.master == Master::float32) encode(DType::float32, values[i], narrow.remainder.data(), i);
       continue;
     }
     if (how.master == Master::split) {
       std::uint16_t remainder = 0;
       storage::SplitBFloat16::encode(values[i], element, remainder);
-      std::memcpy(low.remainder.data() + 2 * i, &remainder, 2);
+      std::memcpy(narrow.remainder.data() + 2 * i, &remainder, 2);
     } else if (how.master == Master::remainder8) {
       std::uint8_t remainder = 0;
       storage::BFloat16Remainder8::encode(values[i], element, remainder);
-      std::memcpy(low.remainder.data() + i, &remainder, 1);
+      std::memcpy(narrow.remainder.data() + i, &remainder, 1);
     } else if (how.rounding == Rounding::stochastic) {
       element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));
     } else {
       element = storage::BFloat16::encode(values[i]);
     }
-    std::memcpy(low.element.data() + 2 * i, &element, 2);
+    std::memcpy(narrow.element.data() + 2 * i, &element, 2);
   }
-  return low;
+  return narrow;
 }
 
 /// Succeeds if both have the same bits; any NaN equals any NaN.
@@ -162,10 +161,10 @@ struct WideModel {
   std::vector<std::vector<float>> params, grads;
   StateDict dict;
 
-  WideModel(const FormatCase& format, const FormatModel& model, const StateDict& low, std::size_t states)
-      : dict{.rule = low.rule, .steps = low.steps, .parameters = {}} {
+  WideModel(const FormatCase& format, const FormatModel& model, const StateDict& narrow, std::size_t states)
+      : dict{.rule = narrow.rule, .steps = narrow.steps, .parameters = {}} {
     for (std::size_t i = 0; i < model.size(); ++i) {
-      const SavedParameter& saved = low.parameters[i];
+      const SavedParameter& saved = narrow.parameters[i];
       params.push_back(decoded_param(format, model.value(i), saved));
       grads.push_back(model.grad(i).floats());
       std::vector<std::vector<float>> values = decoded_states(saved, states, params[i].size());
@@ -223,16 +222,16 @@ void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
                          const GradientHandling& handling = {}) {
   constexpr int kSteps = 6;
   const FormatModel model(format, Device::cpu(), kFormatSizes);
-  const AnyOptimizerPtr low =
+  const AnyOptimizerPtr narrow =
       rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
-  low->set_gradient_handling(handling);
+  narrow->set_gradient_handling(handling);
   for (std::int64_t t = 0; t < kSteps; ++t) {
     // A norm of NaN would make every number NaN.
     handling.clip_norm ? model.draw_finite(t) : model.draw(t + 1, 30);
-    WideModel wide(format, model, low->state_dict(), low->state_names().size());
+    WideModel wide(format, model, narrow->state_dict(), narrow->state_names().size());
     wide.step(rule, handling);
-    low->step();
-    expect_encoded(format, model, low->state_dict(), wide, t);
+    narrow->step();
+    expect_encoded(format, model, narrow->state_dict(), wide, t);
     if (testing::Test::HasFatalFailure()) return;
   }
 }

@@ -54,17 +54,17 @@ std::vector<Undecayed> undecayed_rules() {
 
 /// An optimizer in compact, and one in float32 that gets the gradients as the first one reads them.
 struct Twins {
-  FormatModel low, wide;
+  FormatModel narrow, wide;
   AnyOptimizerPtr in_compact, in_float32;
 
   Twins(const Undecayed& rule, const FormatCase& format)
-      : low(format, Device::cpu(), {kCount}), wide(format_case("float32"), Device::cpu(), {kCount}) {
-    in_compact = rule.make(low.parameters(), {.storage = format.storage, .seed = 7});
+      : narrow(format, Device::cpu(), {kCount}), wide(format_case("float32"), Device::cpu(), {kCount}) {
+    in_compact = rule.make(narrow.parameters(), {.storage = format.storage, .seed = 7});
     in_float32 = rule.make(wide.parameters(), {});
   }
   void step(const std::vector<float>& gradient) const {
-    low.grad(0).write(gradient);
-    wide.grad(0).write(low.grad(0).floats());
+    narrow.grad(0).write(gradient);
+    wide.grad(0).write(narrow.grad(0).floats());
     in_compact->step();
     in_float32->step();
   }
@@ -82,10 +82,10 @@ double stored_of(const SavedParameter& wide, const SavedState& state, std::size_
 /// Succeeds if moments are zero exactly where those in float32 are, and all others are within a factor of
 /// two, which is the width of some codes at this range.
 testing::AssertionResult keeps_moments(const Twins& twins) {
-  const SavedParameter low = twins.in_compact->state_dict().parameters[0];
+  const SavedParameter narrow = twins.in_compact->state_dict().parameters[0];
   const SavedParameter wide = twins.in_float32->state_dict().parameters[0];
   for (std::size_t s = 0; s < wide.states.size(); ++s) {
-    const std::vector<float> values = decoded_state(low.states[s], kCount);
+    const std::vector<float> values = decoded_state(narrow.states[s], kCount);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double wanted = stored_of(wide, wide.states[s], i);
       const double ratio = wanted == 0 && values[i] == 0 ? 1.0 : values[i] / wanted;
@@ -94,7 +94,7 @@ testing::AssertionResult keeps_moments(const Twins& twins) {
                                          << ", but " << wanted << " in float32";
     }
   }
-  for (const float value : decoded_param(format_case("compact"), twins.low.value(0), low)) {
+  for (const float value : decoded_param(format_case("compact"), twins.narrow.value(0), narrow)) {
     if (!std::isfinite(value)) return testing::AssertionFailure() << "a parameter is " << value;
   }
   return testing::AssertionSuccess();

@@ -120,11 +120,11 @@ TEST(Followers, CopyRoundsEveryNumberToNearest) {
   const std::vector<float> grad(value.size(), 1.0f);
   for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
     if (!isa_available(isa)) continue;
-    const Tensor low{copy.data(), DType::bfloat16, std::ssize(copy)};
+    const Tensor copy_tensor{copy.data(), DType::bfloat16, std::ssize(copy)};
     std::vector<float> stepped = value, gradient = grad;
     Optimizer optimizer{
         SGD{.lr = 0.0},
-        std::vector<Parameter>{{.name = "w", .value = stepped, .grad = gradient, .copy = low}},
+        std::vector<Parameter>{{.name = "w", .value = stepped, .grad = gradient, .copy = copy_tensor}},
         {.isa = isa}};
     optimizer.step();
     ASSERT_EQ(expected, copy) << to_string(isa);
@@ -134,11 +134,13 @@ TEST(Followers, CopyRoundsEveryNumberToNearest) {
 TEST(Followers, StayUnchangedWhenTheParameterDoes) {
   std::vector<float> value(10, 1.0f), grad(10, 1.0f), other(10, 2.0f);
   std::vector<std::uint16_t> copy(10, 0x1234), other_copy(10, 0x1234);
-  const Tensor low{copy.data(), DType::bfloat16, 10}, other_low{other_copy.data(), DType::bfloat16, 10};
-  Optimizer optimizer{SGD{.lr = 0.5},
-                      std::vector<Parameter>{{.name = "moves", .value = value, .grad = grad, .copy = low},
-                                             {.name = "stays", .value = other, .copy = other_low}},
-                      {.ema = EMA{.decay = 0.5}}};
+  const Tensor copy_tensor{copy.data(), DType::bfloat16, 10},
+      other_copy_tensor{other_copy.data(), DType::bfloat16, 10};
+  Optimizer optimizer{
+      SGD{.lr = 0.5},
+      std::vector<Parameter>{{.name = "moves", .value = value, .grad = grad, .copy = copy_tensor},
+                             {.name = "stays", .value = other, .copy = other_copy_tensor}},
+      {.ema = EMA{.decay = 0.5}}};
   float found_inf = 1.0f;
   optimizer.set_found_inf(&found_inf);
   optimizer.step();
@@ -193,12 +195,13 @@ TEST(Footprint, ListsTheAverageAndTheCopy) {
 TEST(BadFollowers, BadAveragesAndCopiesAreRefused) {
   std::vector<float> value(10), grad(10);
   std::vector<std::uint16_t> copy(20);
-  const auto make = [&](const EMA& ema, const Tensor& low, const Tensor& of) {
-    const Parameter parameter{.name = "w", .value = of, .grad = grad, .copy = low};
+  const auto make = [&](const EMA& ema, const Tensor& copy_tensor, const Tensor& of) {
+    const Parameter parameter{.name = "w", .value = of, .grad = grad, .copy = copy_tensor};
     Optimizer(SGD{}, std::vector{parameter}, {.ema = ema});
   };
-  const auto refuses = [&](const EMA& ema, const Tensor& low, std::initializer_list<std::string> parts) {
-    return refused([&] { make(ema, low, value); }, parts);
+  const auto refuses = [&](const EMA& ema, const Tensor& copy_tensor,
+                           std::initializer_list<std::string> parts) {
+    return refused([&] { make(ema, copy_tensor, value); }, parts);
   };
   const Tensor good{copy.data(), DType::bfloat16, 10};
   EXPECT_TRUE(refuses({.decay = 1.5}, good, {"SGD", "EMA.decay", "1.5"}));
