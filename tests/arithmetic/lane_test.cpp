@@ -1,4 +1,4 @@
-// lane_test.cpp - the verbs that rules are written in.
+// lane_test.cpp - the lane:: operations that rules are written in round as documented and propagate NaN.
 #include "onepass/arithmetic/lane.hpp"
 
 #include <gtest/gtest.h>
@@ -17,13 +17,13 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 
 TEST(Lane, FmaRoundsOnce) {
   const float a = 1.0f + 0x1p-12f;
-  // a * a = 1 + 2^-11 + 2^-24; rounded on its own it loses the last term.
+  // a * a = 1 + 2^-11 + 2^-24. Rounding the product on its own would lose the last term.
   EXPECT_EQ(lane::fma(a, a, -(1.0f + 0x1p-11f)), 0x1p-24f);
-  // The product would overflow.
+  // The product alone would overflow.
   EXPECT_EQ(lane::fma(0x1p127f, 2.0f, -0x1p127f), 0x1p127f);
 }
 
-TEST(Lane, MaxIsNotANumberIfEitherIs) {
+TEST(Lane, MaxIsNaNIfEitherArgumentIs) {
   EXPECT_TRUE(std::isnan(lane::max(kNaN, 1.0f)));
   EXPECT_TRUE(std::isnan(lane::max(1.0f, kNaN)));
   EXPECT_TRUE(std::isnan(lane::max(kNaN, kInf)));
@@ -33,7 +33,7 @@ TEST(Lane, MaxIsNotANumberIfEitherIs) {
   EXPECT_EQ(lane::max(-kInf, -1.0f), -1.0f);
 }
 
-TEST(Lane, SqrtIsRoundedCorrectly) {
+TEST(Lane, SqrtIsCorrectlyRounded) {
   for (std::uint64_t key = 0; key < 10000; ++key) {
     const float x = std::fabs(heavy_tailed(key));
     ASSERT_TRUE(same_bits(lane::sqrt(x), static_cast<float>(std::sqrt(static_cast<long double>(x)))))
@@ -43,7 +43,7 @@ TEST(Lane, SqrtIsRoundedCorrectly) {
   EXPECT_TRUE(std::isnan(lane::sqrt(-1.0f)));
 }
 
-TEST(Lane, LerpKeepsAConstantForAllWeights) {
+TEST(Lane, LerpBetweenEqualValuesReturnsThatValue) {
   for (std::uint64_t key = 0; key < 20000; ++key) {
     const float value = heavy_tailed(key);
     if (std::fabs(value) < std::numeric_limits<float>::min()) continue;
@@ -54,7 +54,7 @@ TEST(Lane, LerpKeepsAConstantForAllWeights) {
   }
 }
 
-// Each of the two fma rounds by half an ulp of a value between the terms.
+// Each of the two fma operations rounds a value between the terms, by at most half an ulp.
 TEST(Lane, LerpIsWithinTwoRoundingsOfTheWeightedSum) {
   for (std::uint64_t key = 0; key < 20000; ++key) {
     const float a = heavy_tailed(3 * key), b = heavy_tailed(3 * key + 1);
@@ -67,14 +67,14 @@ TEST(Lane, LerpIsWithinTwoRoundingsOfTheWeightedSum) {
   EXPECT_EQ(lane::lerp(3.0f, 5.0f, 1.0f), 5.0f);
 }
 
-TEST(Lane, LerpOfAnInfiniteAverageIsUndefined) {
+TEST(Lane, LerpFromAnInfiniteAverageIsNaN) {
   EXPECT_EQ(lane::lerp(1.0f, kInf, 0.1f), kInf);
   EXPECT_TRUE(std::isnan(lane::lerp(kInf, 1.0f, 0.1f)));
 }
 
-// Squaring doubles the relative error and adds half an ulp: base^(2^k) is off by 2^k - 1 half ulps, and the
-// product over the exponent's bits by at most the exponent itself.
-TEST(Lane, PowerIsWithinTheExponentsHalfUlps) {
+// Each squaring doubles the relative error and adds half an ulp, so base^(2^k) is off by 2^k - 1 half ulps.
+// The product over the exponent's bits is off by at most `exponent` half ulps.
+TEST(Lane, PowerIsWithinExponentTimesHalfAnUlp) {
   for (const double base : {0.5, 0.9, 0.99, 0.999, 0.9999, 0.999999, 1.0}) {
     for (const long long exponent :
          {1ll, 2ll, 3ll, 7ll, 10ll, 100ll, 1000ll, 12345ll, 1000000ll, 1ll << 33}) {
@@ -87,7 +87,7 @@ TEST(Lane, PowerIsWithinTheExponentsHalfUlps) {
   }
 }
 
-TEST(Lane, PowerOfAnyBaseToZeroIsOneAndOfAHugeExponentVanishes) {
+TEST(Lane, PowerIsExactForExponentsZeroAndOneAndForTheLargestExponent) {
   EXPECT_EQ(lane::power(0.0, 0), 1.0);
   EXPECT_EQ(lane::power(0.0, 1), 0.0);
   EXPECT_EQ(lane::power(0.9, 0), 1.0);

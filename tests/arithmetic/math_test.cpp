@@ -1,4 +1,5 @@
-// math_test.cpp - exp, log, pow, sin and cos against long double, and at the ends of their ranges.
+// math_test.cpp - exp, log, pow, sinpi and cospi keep their error bounds against long double, also at the
+// ends of their ranges.
 #include "onepass/arithmetic/math.hpp"
 
 #include <gtest/gtest.h>
@@ -22,7 +23,7 @@ constexpr double kLargest = std::numeric_limits<double>::max();
 constexpr long double kPi = 3.141592653589793238462643383279502884L;
 constexpr std::uint64_t kCount = 200000;
 
-/// The distance in units of the last place of `wanted`. Long double resolves 1/2048 of one.
+/// Distance in units of the last place of `wanted`. Long double resolves 1/2048 of such a unit.
 double ulps(double actual, long double wanted) {
   const int exponent = std::max(std::ilogb(wanted) - 52, -1074);
   return static_cast<double>(std::fabs(actual - wanted) / std::ldexp(1.0L, exponent));
@@ -30,7 +31,7 @@ double ulps(double actual, long double wanted) {
 
 double between(double low, double high, std::uint64_t key) { return low + (high - low) * uniform(key); }
 
-/// Positive, any exponent, denormals included.
+/// Returns a positive number of any exponent, denormals included.
 double any_positive(std::uint64_t key) {
   return std::ldexp(1.0 + uniform(2 * key), static_cast<int>(between(-1074, 1024, 2 * key + 1)));
 }
@@ -57,15 +58,15 @@ TEST(Math, ExpOfLargeNegativeNumbersIsWithinOneDenormal) {
   }
 }
 
-TEST(Math, ExpAtTheEnds) {
+TEST(Math, ExpIsExactAtZeroAndAtTheEndsOfItsRange) {
   EXPECT_EQ(lane::exp(0.0), 1.0);
   EXPECT_EQ(lane::exp(-0.0), 1.0);
   EXPECT_EQ(lane::exp(kSmallest), 1.0);
   EXPECT_EQ(lane::exp(-kSmallest), 1.0);
   EXPECT_EQ(lane::exp(1.0), 0x1.5bf0a8b145769p+1);
-  EXPECT_EQ(lane::exp(0x1.62e42fefa39efp+9), 0x1.fffffffffff2ap+1023);  // the last finite one
+  EXPECT_EQ(lane::exp(0x1.62e42fefa39efp+9), 0x1.fffffffffff2ap+1023);  // the largest with a finite result
   EXPECT_EQ(lane::exp(0x1.62e42fefa39f0p+9), kInf);
-  EXPECT_EQ(lane::exp(-0x1.74910d52d3051p+9), kSmallest);  // the last positive one
+  EXPECT_EQ(lane::exp(-0x1.74910d52d3051p+9), kSmallest);  // the smallest with a positive result
   EXPECT_EQ(lane::exp(-0x1.74910d52d3052p+9), 0.0);
   EXPECT_EQ(lane::exp(kLargest), kInf);
   EXPECT_EQ(lane::exp(kInf), kInf);
@@ -84,7 +85,7 @@ TEST(Math, LogIsWithinOneUlp) {
   }
 }
 
-TEST(Math, LogAtTheEnds) {
+TEST(Math, LogIsExactAtOneAndAtTheEndsOfItsRange) {
   EXPECT_TRUE(same(lane::log(1.0), 0.0));
   EXPECT_EQ(lane::log(2.0), 0x1.62e42fefa39efp-1);
   EXPECT_EQ(lane::log(kSmallest), -0x1.74385446d71c3p+9);
@@ -120,13 +121,13 @@ TEST(Math, TinyPowersAreWithinOneDenormal) {
   }
 }
 
-TEST(Math, PowAtTheEnds) {
+TEST(Math, PowHandlesZeroOneInfinityNaNAndOverflow) {
   EXPECT_EQ(lane::pow(0.25, 0.5), 0.5);
   EXPECT_EQ(lane::pow(3.0, 1.0), 3.0);
   for (const double x : {0.0, 0.5, 1.0, kInf, kNaN, -1.0}) EXPECT_EQ(lane::pow(x, 0.0), 1.0) << x;
   for (const double y : {-kInf, -2.0, 0.5, kInf, kNaN}) EXPECT_EQ(lane::pow(1.0, y), 1.0) << y;
   EXPECT_TRUE(same(lane::pow(0.0, 0.5), 0.0));
-  EXPECT_TRUE(same(lane::pow(-0.0, 3.0), 0.0));  // a base below 0 is no case of ours; -0 is 0
+  EXPECT_TRUE(same(lane::pow(-0.0, 3.0), 0.0));  // bases below 0 are unsupported; -0 counts as 0
   EXPECT_EQ(lane::pow(0.0, -0.5), kInf);
   EXPECT_EQ(lane::pow(kInf, 0.5), kInf);
   EXPECT_EQ(lane::pow(kInf, -0.5), 0.0);
@@ -145,15 +146,15 @@ TEST(Math, PowAtTheEnds) {
   EXPECT_TRUE(std::isnan(lane::pow(0.5, kNaN)));
 }
 
-/// pi times what is left of the period 2: exact to long double's last place.
+/// Returns pi times the remainder of x by the period 2, exact to the last place of long double.
 long double angle(double x) { return kPi * std::fmod(static_cast<long double>(x), 2.0L); }
 
-TEST(Math, SineAndCosineOfPiTimesAreWithinOneUlp) {
+TEST(Math, SinPiAndCosPiAreWithinOneUlp) {
   for (std::uint64_t key = 0; key < kCount; ++key) {
     for (const double x : {between(-0.25, 0.25, key), between(-2.0, 2.0, key), between(0.0, 1e5, key),
                            std::ldexp(1.0 + uniform(key), -static_cast<int>(key % 1000))}) {
       const auto [sin, cos] = lane::sincospi(x);
-      // Near their zeros the reference's pi is too short.
+      // Near the zeros of sin and cos, the reference's pi has too few digits.
       const long double wanted_sin = std::sin(angle(x)), wanted_cos = std::cos(angle(x));
       if (std::fabs(x) < 0.25 || std::fabs(wanted_sin) > 0.1) {
         ASSERT_LE(ulps(sin, wanted_sin), 0.75) << x;
@@ -167,7 +168,7 @@ TEST(Math, SineAndCosineOfPiTimesAreWithinOneUlp) {
   }
 }
 
-TEST(Math, SineAndCosineAreExactAtMultiplesOfAHalf) {
+TEST(Math, SinPiAndCosPiAreExactAtMultiplesOfOneHalf) {
   for (const double sign : {1.0, -1.0}) {
     for (const double turns : {0.0, 2.0, 4.0, 1e6, 0x1p51, 0x1p52, 0x1p60, 0x1p1000}) {
       EXPECT_TRUE(same(lane::sinpi(sign * turns), sign * 0.0)) << turns;
@@ -180,12 +181,12 @@ TEST(Math, SineAndCosineAreExactAtMultiplesOfAHalf) {
       EXPECT_EQ(lane::sinpi(sign * (turns + 1.5)), -sign) << turns;
       EXPECT_TRUE(same(lane::cospi(sign * (turns + 1.5)), 0.0)) << turns;
     }
-    EXPECT_EQ(lane::cospi(sign * (0x1p53 - 1.0)), -1.0);  // the largest odd number
+    EXPECT_EQ(lane::cospi(sign * (0x1p53 - 1.0)), -1.0);  // the largest odd double
     EXPECT_EQ(lane::cospi(sign * kLargest), 1.0);
   }
 }
 
-TEST(Math, SineNearAZeroIsPiTimesTheDistance) {
+TEST(Math, SinPiAndCosPiNearAZeroArePiTimesTheDistance) {
   for (const double small : {0x1p-40, 1e-100, 0x1p-1000, kSmallestNormal}) {
     EXPECT_LE(ulps(lane::sinpi(small), kPi * static_cast<long double>(small)), 0.75) << small;
     EXPECT_LE(ulps(lane::sinpi(-small), -kPi * static_cast<long double>(small)), 0.75) << small;
@@ -196,7 +197,7 @@ TEST(Math, SineNearAZeroIsPiTimesTheDistance) {
   EXPECT_EQ(lane::cospi(kSmallest), 1.0);
 }
 
-TEST(Math, SineAndCosineOfWhatIsNotFiniteAreNotNumbers) {
+TEST(Math, SinPiAndCosPiOfNonFiniteNumbersAreNaN) {
   for (const double x : {kInf, -kInf, kNaN}) {
     EXPECT_TRUE(std::isnan(lane::sinpi(x))) << x;
     EXPECT_TRUE(std::isnan(lane::cospi(x))) << x;

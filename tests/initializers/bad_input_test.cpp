@@ -1,4 +1,4 @@
-// bad_input_test.cpp - what cannot be drawn is refused with a sentence, and nothing is written.
+// bad_input_test.cpp - initialize() refuses invalid input with a message and writes nothing.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,7 +18,7 @@ using Words = std::initializer_list<std::string>;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-/// Refused, and 24 elements as they were.
+/// Expects a refusal that leaves all 24 elements as they were.
 void expect_refused(const Initializer& initializer, const std::vector<std::int64_t>& shape, Words words,
                     const RandomKey& key = {}) {
   std::vector<float> values(24, 3.0f);
@@ -26,7 +26,7 @@ void expect_refused(const Initializer& initializer, const std::vector<std::int64
   EXPECT_TRUE(equal_bits(std::vector<float>(24, 3.0f), values));
 }
 
-TEST(InitializeBadInput, NumbersOutOfRange) {
+TEST(InitializeBadInput, RefusesNumbersOutOfRange) {
   expect_refused(Constant{kNaN}, {24}, {"Constant.value", "nan"});
   expect_refused(Constant{1e39}, {24}, {"Constant.value", "1e+39"});
   expect_refused(Uniform{2.0, 1.0}, {24}, {"Uniform.low", "Uniform.high", "2", "1"});
@@ -44,7 +44,7 @@ TEST(InitializeBadInput, NumbersOutOfRange) {
   expect_refused(Dirac{3}, {4, 2, 3}, {"Dirac.groups", "4", "3"});
 }
 
-TEST(InitializeBadInput, TruncationsThatLeaveNothing) {
+TEST(InitializeBadInput, RefusesTruncationsThatLeaveNothing) {
   expect_refused(TruncatedNormal{.std = 0.0}, {24}, {"TruncatedNormal.std", "0"});
   expect_refused(TruncatedNormal{.std = 1e-50}, {24}, {"TruncatedNormal.std", "1e-50"});
   expect_refused(TruncatedNormal{.a = 1.0, .b = 1.0}, {24}, {"TruncatedNormal.a", "TruncatedNormal.b", "1"});
@@ -56,7 +56,7 @@ TEST(InitializeBadInput, TruncationsThatLeaveNothing) {
   EXPECT_NO_THROW(initialize(Tensor{}, {0}, TruncatedNormal{.a = 30.0, .b = 31.0}, {}));
 }
 
-TEST(InitializeBadInput, ShapesThatDoNotFit) {
+TEST(InitializeBadInput, RefusesShapesThatDoNotFit) {
   expect_refused(XavierUniform{}, {24}, {"2 dimensions", "(24)"});
   expect_refused(LecunNormal{}, {24}, {"2 dimensions", "(24)"});
   expect_refused(Orthogonal{}, {24}, {"Orthogonal", "2 dimensions", "(24)"});
@@ -69,7 +69,7 @@ TEST(InitializeBadInput, ShapesThatDoNotFit) {
   expect_refused(Normal{}, {1ll << 51}, {"2^50"});
 }
 
-TEST(InitializeBadInput, ShardsThatLieOutside) {
+TEST(InitializeBadInput, RefusesShardsOutsideTheTensor) {
   expect_refused(Normal{}, {30}, {"(30)", "24", "element 7"}, {.first = 7});
   expect_refused(Normal{}, {30}, {"(30)", "24", "element -1"}, {.first = -1});
   expect_refused(Normal{}, {30}, {"(30)"}, {.first = std::numeric_limits<std::int64_t>::max()});
@@ -77,7 +77,7 @@ TEST(InitializeBadInput, ShardsThatLieOutside) {
   EXPECT_NO_THROW(initialize(values, {30}, Normal{}, {.first = 6}));
 }
 
-TEST(InitializeBadInput, TensorsThatAreNone) {
+TEST(InitializeBadInput, RefusesNullNegativeMisalignedAndMissingDeviceTensors) {
   std::vector<float> values(3);
   EXPECT_TRUE(refused([] { initialize(Tensor{nullptr, 4}, {4}, Normal{}, {}); }, {"tensor", "null", "4"}));
   EXPECT_TRUE(refused([&] { initialize(Tensor{values.data(), -1}, {1}, Normal{}, {}); }, {"tensor", "-1"}));

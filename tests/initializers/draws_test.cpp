@@ -1,4 +1,4 @@
-// draws_test.cpp - what is drawn, element by element against formulas in long double, and as a sample.
+// draws_test.cpp - initializers follow their formulas element by element, and samples have the distribution.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,7 +29,7 @@ std::vector<float> drawn(const Initializer& initializer, const std::vector<std::
 
 constexpr reference::Place kPlace{kSeed, reference::kInitialization, 0, kTensor};
 
-/// Every element within 2 ulp of the formula, which is given its index.
+/// Expects every element within 2 ulp of formula(index).
 template <class Formula>
 void expect_elements(const Initializer& initializer, const std::vector<std::int64_t>& shape,
                      Formula formula) {
@@ -45,7 +45,7 @@ Long uniform_reference(std::size_t i, Long low, Long high) {
   return low + (reference::word(kPlace, i) >> 8) / 0x1p24L * (high - low);
 }
 
-TEST(Draws, UniformIsItsFormula) {
+TEST(Draws, UniformFollowsItsFormula) {
   expect_elements(Uniform{}, {4099}, [](std::size_t i) { return uniform_reference(i, 0, 1); });
   expect_elements(Uniform{.low = -3.0, .high = 5.5}, {4099},
                   [](std::size_t i) { return uniform_reference(i, -3.0L, 5.5L); });
@@ -54,7 +54,7 @@ TEST(Draws, UniformIsItsFormula) {
                   [&](std::size_t i) { return uniform_reference(i, -bound, bound); });
 }
 
-TEST(Draws, NormalIsItsFormula) {
+TEST(Draws, NormalFollowsItsFormula) {
   expect_elements(Normal{}, {20'003}, [](std::size_t i) { return reference::normal(kPlace, i); });
   expect_elements(Normal{.mean = 10.0, .std = 0.1}, {5001},
                   [](std::size_t i) { return 10 + static_cast<Long>(0.1) * reference::normal(kPlace, i); });
@@ -62,7 +62,7 @@ TEST(Draws, NormalIsItsFormula) {
                   [](std::size_t i) { return std::sqrt(2 / 147.0L) * reference::normal(kPlace, i); });
 }
 
-TEST(Draws, TruncatedNormalIsItsFormula) {
+TEST(Draws, TruncatedNormalFollowsItsFormula) {
   struct Case {
     double mean, std, a, b;
   };
@@ -87,7 +87,7 @@ TEST(Draws, ConstantsAreExact) {
 }
 
 TEST(Draws, UniformIncludesLowAndExcludesHigh) {
-  // Two floats between the bounds: half of all draws round up to high, and must not give it.
+  // Only two floats lie in [low, high). Half of all numbers would round to high, which must not be returned.
   const float low = 1.0f, next = 1.0f + 0x1p-23f, high = 1.0f + 0x1p-22f;
   int lows = 0;
   for (const float x : drawn(Uniform{low, high}, {10'000})) {
@@ -108,10 +108,10 @@ TEST(Draws, TruncatedNormalStaysWithinItsBounds) {
   }
 }
 
-TEST(Draws, EyeAndDiracAreOnesWhereTheyShouldBe) {
+TEST(Draws, EyeAndDiracPlaceTheirOnesAsPyTorchDoes) {
   const std::vector<float> eye = drawn(Eye{}, {3, 5});
   for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(eye[i], i / 5 == i % 5 ? 1.0f : 0.0f) << i;
-  // torch.nn.init.dirac_(torch.empty(4, 3, 3, 2), groups=2): at (g * 2 + d, d, 1, 1) for d in 0, 1.
+  // torch.nn.init.dirac_(torch.empty(4, 3, 3, 2), groups=2) puts ones at (g * 2 + d, d, 1, 1) for d in 0, 1.
   const std::vector<float> dirac = drawn(Dirac{.groups = 2}, {4, 3, 3, 2});
   for (std::size_t i = 0; i < dirac.size(); ++i) {
     const std::size_t out = i / 18, in = i / 6 % 3, row = i / 2 % 3, column = i % 2;
@@ -119,10 +119,10 @@ TEST(Draws, EyeAndDiracAreOnesWhereTheyShouldBe) {
   }
 }
 
-// Of n values with variance v and kurtosis k, the mean has the standard error sqrt(v / n), the variance
-// v sqrt((k - 1) / n), and skewness and kurtosis of a normal sample sqrt(6 / n) and sqrt(24 / n). 4.5 of them
-// are passed once in 150,000.
-TEST(Sample, OfUniform) {
+// In a sample of n values with variance v and kurtosis k, the mean has the standard error sqrt(v / n) and the
+// variance has v sqrt((k - 1) / n). Skewness and kurtosis of a normal sample have sqrt(6 / n) and
+// sqrt(24 / n). A correct sample exceeds 4.5 standard errors once in 150,000.
+TEST(Sample, UniformHasItsMeanVarianceAndDistribution) {
   const std::vector<float> sample = drawn(Uniform{-2.0, 6.0}, {kSample});
   const Moments m = moments(sample);
   const double variance = 64.0 / 12.0;
@@ -131,7 +131,7 @@ TEST(Sample, OfUniform) {
   EXPECT_LT(distance_to(sample, [](double x) { return (x + 2.0) / 8.0; }), distance_limit(sample.size()));
 }
 
-TEST(Sample, OfNormal) {
+TEST(Sample, NormalHasItsFourMomentsAndDistribution) {
   const std::vector<float> sample = drawn(Normal{3.0, 0.5}, {kSample});
   const Moments m = moments(sample);
   EXPECT_NEAR(m.mean, 3.0, 4.5 * 0.5 / std::sqrt(kSample));
@@ -142,21 +142,20 @@ TEST(Sample, OfNormal) {
   EXPECT_LT(distance_to(sample, share), distance_limit(sample.size()));
 }
 
-/// The share below x of a standard normal distribution cut off at a and b.
+/// Share below x of a standard normal distribution truncated at a and b.
 double truncated_share(double x, double a, double b) {
   const Long low = reference::share_below(a);
   return static_cast<double>((reference::share_below(x) - low) / (reference::share_below(b) - low));
 }
 
-TEST(Sample, OfTruncatedNormal) {
+TEST(Sample, TruncatedNormalHasItsDistribution) {
   const std::vector<float> sample = drawn(TruncatedNormal{.std = 2.0, .a = -4.0, .b = 1.0}, {kSample});
   EXPECT_LT(distance_to(sample, [](double x) { return truncated_share(x / 2.0, -2.0, 0.5); }),
             distance_limit(sample.size()));
 }
 
-// The standard deviation of what is drawn, in both conventions. 2.4: the kurtosis of the cut distribution,
-// rounded up.
-TEST(Sample, OfTheTwoConventionsOfTruncatedNormal) {
+// Checks the variance in both conventions. 2.4 is the kurtosis of the truncated distribution, rounded up.
+TEST(Sample, TruncatedNormalHasTheVarianceOfEachConvention) {
   const double variance = 0.87962566103423978 * 0.87962566103423978, error = std::sqrt((2.4 - 1.0) / kSample);
   const Moments uncorrected = moments(drawn(TruncatedNormal{}, {kSample}));
   EXPECT_NEAR(uncorrected.mean, 0.0, 4.5 / std::sqrt(kSample));
@@ -171,7 +170,7 @@ TEST(Sample, OfTheTwoConventionsOfTruncatedNormal) {
             distance_limit(sample.size()));
 }
 
-TEST(Sample, OfInitializersWithFansHasTheirVariance) {
+TEST(Sample, InitializersWithFansHaveTheirVariance) {
   const double error = 4.5 * std::sqrt(2.0 / 1'048'576);
   const auto variance = [](const Initializer& initializer) {
     return moments(drawn(initializer, {512, 2048})).variance;
@@ -184,7 +183,8 @@ TEST(Sample, OfInitializersWithFansHasTheirVariance) {
   EXPECT_NEAR(variance(LecunNormal{}) * 2048, 1.0, error);
 }
 
-// Neighbours come from one Philox block, and two of them from one pair: they must not know of each other.
+// Four neighbours come from one Philox draw, and two of them from one Box-Muller pair. They must be
+// uncorrelated all the same.
 TEST(Sample, NeighboursAreNotCorrelated) {
   const std::vector<float> sample = drawn(Normal{}, {kSample});
   for (const std::size_t lag : {1u, 2u, 3u, 4u, 64u, 256u}) {

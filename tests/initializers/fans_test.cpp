@@ -1,4 +1,4 @@
-// fans_test.cpp - fans and gains, and the bounds and deviations that initializers make of them.
+// fans_test.cpp - fans, gains, and the bounds and standard deviations made from them match their sources.
 #include "onepass/initializers/fans.hpp"
 
 #include <gtest/gtest.h>
@@ -19,12 +19,12 @@ using Sizes = std::vector<std::int64_t>;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-TEST(Fans, OfLinearAndConvolutionWeights) {
+TEST(Fans, LinearAndConvolutionWeightsHaveTheFansOfPyTorch) {
   struct Case {
     Sizes shape;
     std::int64_t in, out;
   };
-  // The last is a convolution of 64 channels in 4 groups: 16 inputs for each output.
+  // {64, 16, 3, 3} is a convolution of 64 channels in 4 groups: 16 inputs for each output.
   const std::vector<Case> cases{{{10, 784}, 784, 10},
                                 {{1, 1}, 1, 1},
                                 {{32, 16, 5}, 80, 160},
@@ -43,7 +43,7 @@ TEST(Fans, OfLinearAndConvolutionWeights) {
   }
 }
 
-TEST(Fans, NeedTwoDimensions) {
+TEST(Fans, ShapesNeedTwoDimensionsOfValidSizes) {
   EXPECT_TRUE(refused([] { calculate_fan_in_and_fan_out(Sizes{}); }, {"2 dimensions", "()"}));
   EXPECT_TRUE(refused([] { calculate_fan_in_and_fan_out(Sizes{7}); }, {"2 dimensions", "(7)"}));
   EXPECT_TRUE(refused([] { calculate_fan_in_and_fan_out(Sizes{3, -2}); }, {"(3, -2)", "negative"}));
@@ -51,8 +51,8 @@ TEST(Fans, NeedTwoDimensions) {
   EXPECT_TRUE(refused([] { calculate_fan(Sizes{2, 3}, static_cast<FanMode>(9)); }, {"FanMode", "9"}));
 }
 
-// torch.nn.init.calculate_gain, PyTorch 2: the numbers it returns.
-TEST(Gain, IsPyTorchsTable) {
+// Source: the numbers that torch.nn.init.calculate_gain returns in PyTorch 2.
+TEST(Gain, MatchesPyTorchsTable) {
   EXPECT_EQ(calculate_gain(Nonlinearity::linear), 1.0);
   EXPECT_EQ(calculate_gain(Nonlinearity::sigmoid), 1.0);
   EXPECT_EQ(calculate_gain(Nonlinearity::tanh), 1.6666666666666667);
@@ -63,13 +63,13 @@ TEST(Gain, IsPyTorchsTable) {
   EXPECT_EQ(calculate_gain(Nonlinearity::selu), 0.75);
 }
 
-TEST(Gain, RefusesWhatIsNoSlope) {
+TEST(Gain, RefusesNonFiniteSlopesAndUnknownNonlinearities) {
   EXPECT_TRUE(refused([] { calculate_gain(Nonlinearity::leaky_relu, kInf); }, {"param", "inf"}));
   EXPECT_TRUE(refused([] { calculate_gain(Nonlinearity::leaky_relu, std::nan("")); }, {"param", "nan"}));
   EXPECT_TRUE(refused([] { calculate_gain(static_cast<Nonlinearity>(77)); }, {"nonlinearity", "77"}));
 }
 
-/// The bound of a uniform distribution that is symmetric: the float next to the formula's.
+/// Expects a symmetric uniform distribution whose bound is at most one ulp from the formula's.
 void expect_bound(const Distribution& drawn, double bound) {
   ASSERT_EQ(drawn.kind, DistributionKind::uniform);
   EXPECT_LE(ulp_distance(static_cast<float>(drawn.interval.low), static_cast<float>(-bound)), 1);
@@ -83,7 +83,7 @@ void expect_std(const Distribution& drawn, double std) {
   EXPECT_NEAR(drawn.std, std, 4e-16 * std);  // two roundings in another order
 }
 
-TEST(Xavier, BoundAndDeviationAreGlorotsFormula) {
+TEST(Xavier, BoundAndDeviationFollowGlorotsFormula) {
   const Sizes linear{100, 300}, convolution{64, 3, 7, 7};
   expect_bound(XavierUniform{}.distribution(linear), std::sqrt(6.0 / 400));
   expect_bound(XavierUniform{.gain = 5.0 / 3}.distribution(convolution),
@@ -92,7 +92,7 @@ TEST(Xavier, BoundAndDeviationAreGlorotsFormula) {
   expect_std(XavierNormal{.gain = 0.5}.distribution(convolution), 0.5 * std::sqrt(2.0 / (147 + 3136)));
 }
 
-TEST(Kaiming, BoundAndDeviationAreHesFormula) {
+TEST(Kaiming, BoundAndDeviationFollowHesFormula) {
   const Sizes linear{100, 300}, convolution{64, 3, 7, 7};
   expect_bound(KaimingUniform{}.distribution(linear), std::sqrt(6.0 / 300));
   expect_std(KaimingNormal{}.distribution(linear), std::sqrt(2.0 / 300));
@@ -103,11 +103,11 @@ TEST(Kaiming, BoundAndDeviationAreHesFormula) {
   expect_std(KaimingNormal{.a = 0.2, .nonlinearity = Nonlinearity::relu}.distribution(linear),
              std::sqrt(2.0 / 300));
   expect_std(KaimingNormal{.nonlinearity = Nonlinearity::linear}.distribution(linear), std::sqrt(1.0 / 300));
-  // What torch.nn.Linear starts with.
+  // torch.nn.Linear initializes its weight with this distribution.
   expect_bound(KaimingUniform{.a = std::sqrt(5.0)}.distribution(linear), 1.0 / std::sqrt(300.0));
 }
 
-TEST(Lecun, BoundAndDeviationAreOneOverTheRootOfFanIn) {
+TEST(Lecun, BoundAndDeviationGiveAVarianceOfOneOverFanIn) {
   expect_bound(LecunUniform{}.distribution(Sizes{100, 300}), std::sqrt(3.0 / 300));
   const Distribution drawn = LecunNormal{}.distribution(Sizes{100, 300});
   ASSERT_EQ(drawn.kind, DistributionKind::truncated_normal);
@@ -116,8 +116,8 @@ TEST(Lecun, BoundAndDeviationAreOneOverTheRootOfFanIn) {
   EXPECT_EQ(drawn.truncation.least, -drawn.truncation.most);
 }
 
-// mpmath, 30 digits: the shares outside and inside of the bounds.
-TEST(TruncatedNormal, SharesAreThoseOfTheNormalDistribution) {
+// The expected shares outside and inside the bounds were computed with mpmath, to 30 digits.
+TEST(TruncatedNormal, SharesMatchTheNormalDistribution) {
   struct Case {
     double a, b, below, above, inside;
   };

@@ -1,4 +1,4 @@
-// orthogonal_test.cpp - right angles, and the very matrix that PyTorch's formula asks for.
+// orthogonal_test.cpp - Orthogonal gives orthonormal vectors, and exactly the matrix of PyTorch's formula.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@ using Long = long double;
 
 constexpr RandomKey kKey{.seed = 11, .tensor = 3};
 
-/// A row-major matrix and its columns, or its rows: the vectors that must be orthonormal.
+/// A row-major matrix. Its vectors, which must be orthonormal, are its columns, or its rows if it is wide.
 struct Matrix {
   std::int64_t rows, cols;
   std::vector<float> values;
@@ -37,9 +37,9 @@ const std::vector<std::pair<std::int64_t, std::int64_t>> kShapes{{1, 1},   {1, 7
                                                                  {5, 3},   {3, 5},   {16, 16}, {17, 17},
                                                                  {33, 15}, {40, 31}, {31, 40}, {130, 65}};
 
-// A rounded element is off by 2^-24 of itself. So two columns a, b of length 1 have a product that is off by
-// at most 2 * 2^-24 * sum |a_i b_i| <= 2^-23 (Cauchy and Schwarz); what the decomposition in double adds is
-// below 1e-13 here.
+// Rounding moves an element by at most 2^-24 of itself. So the product of two columns a, b of length 1 is off
+// by at most 2 * 2^-24 * sum |a_i b_i| <= 2^-23 (Cauchy-Schwarz). The decomposition in double adds less than
+// 1e-13 here.
 TEST(Orthogonal, VectorsAreOrthonormalTimesTheGain) {
   for (const auto& [rows, cols] : kShapes) {
     for (const double gain : {1.0, 1.5, -2.0}) {
@@ -57,7 +57,7 @@ TEST(Orthogonal, VectorsAreOrthonormalTimesTheGain) {
   }
 }
 
-/// Gram and Schmidt in long double, twice: the Q whose R has a positive diagonal, which is the only one.
+/// Gram-Schmidt in long double, run twice. Returns the only Q whose R has a positive diagonal.
 std::vector<std::vector<Long>> gram_schmidt(const Matrix& normals) {
   std::vector<std::vector<Long>> q;
   for (std::int64_t a = 0; a < normals.vectors(); ++a) {
@@ -78,9 +78,9 @@ std::vector<std::vector<Long>> gram_schmidt(const Matrix& normals) {
   return q;
 }
 
-// Rounded to float: 2^-25 of an element below 1. Square Gaussian matrices of these sizes have condition
-// numbers below 1e4, so the decomposition in double is right to 1e-11.
-TEST(Orthogonal, IsQTimesTheSignsOfRsDiagonalOfTheSameNormals) {
+// Rounding to float moves an element below 1 by at most 2^-25. Square Gaussian matrices of these sizes have
+// condition numbers below 1e4, so the decomposition in double is right to 1e-11.
+TEST(Orthogonal, EqualsTheQOfTheSameNormalsWithAPositiveDiagonalOfR) {
   for (const auto& [rows, cols] : kShapes) {
     const Matrix actual = drawn(rows, cols, initializers::Orthogonal{});
     const auto wanted = gram_schmidt(drawn(rows, cols, initializers::Normal{}));
@@ -102,7 +102,7 @@ TEST(Orthogonal, FlattensTheTrailingDimensions) {
   EXPECT_TRUE(equal_bits(flat, folded));
 }
 
-TEST(Orthogonal, OfNoElementsIsNothing) {
+TEST(Orthogonal, AcceptsMatricesWithoutElements) {
   EXPECT_NO_THROW(initialize(Tensor{}, {0, 5}, initializers::Orthogonal{}, kKey));
   EXPECT_NO_THROW(initialize(Tensor{}, {5, 0}, initializers::Orthogonal{}, kKey));
 }

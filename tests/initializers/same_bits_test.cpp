@@ -1,4 +1,4 @@
-// same_bits_test.cpp - a tensor is drawn alike by any threads, instruction set, split, alignment and size.
+// same_bits_test.cpp - initialize() gives the same bits for any threads, ISA, split, alignment and size.
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -33,7 +33,7 @@ class InitializeSameBits : public testing::TestWithParam<InitializerCase> {};
 
 INSTANTIATE_TEST_SUITE_P(Kinds, InitializeSameBits, testing::ValuesIn(initializer_cases()), by_name);
 
-TEST_P(InitializeSameBits, ForEveryInstructionSet) {
+TEST_P(InitializeSameBits, EveryInstructionSetGivesTheSameBits) {
   const Environment baseline("ONEPASS_ISA", "baseline");
   const std::vector<float> wanted = whole(GetParam());
   for (const Isa isa : {Isa::avx2, Isa::avx512}) {
@@ -43,8 +43,8 @@ TEST_P(InitializeSameBits, ForEveryInstructionSet) {
   }
 }
 
-// Shards of awkward sizes at awkward offsets, each in memory of another alignment, with sentinels around.
-TEST_P(InitializeSameBits, ForEverySplitAndAlignment) {
+// Every shard has an awkward size and offset, an alignment of its own, and sentinels around its memory.
+TEST_P(InitializeSameBits, EverySplitAndAlignmentGivesTheSameBits) {
   const std::vector<float> wanted = whole(GetParam());
   const auto numel = static_cast<std::int64_t>(wanted.size());
   const std::vector<std::int64_t> sizes{0, 1, 3, 4, 5, 255, 256, 257, 1023, 2, 511};
@@ -60,11 +60,11 @@ TEST_P(InitializeSameBits, ForEverySplitAndAlignment) {
         << size << " elements from " << first;
     ASSERT_TRUE(shard.intact());
     first += size;
-    if (GetParam().name == "orthogonal") first += 500;  // computed anew for each shard
+    if (GetParam().name == "orthogonal") first += 500;  // every shard computes the matrix anew
   }
 }
 
-TEST(InitializeSameBits, ForAnyThreads) {
+TEST(InitializeSameBits, EveryThreadCountGivesTheSameBits) {
   for (const InitializerCase& one : {InitializerCase{"normal", initializers::Normal{}, {700'001}},
                                      InitializerCase{"uniform", initializers::Uniform{}, {1'500'001}},
                                      InitializerCase{"orthogonal", initializers::Orthogonal{}, {150, 400}}}) {
@@ -87,7 +87,7 @@ TEST(InitializeSameBits, SmallTensorsAreTheBeginningOfLargeOnes) {
   }
 }
 
-TEST(InitializeSameBits, SeedAndTensorAndElementGiveOtherNumbers) {
+TEST(InitializeSameBits, SeedAndTensorNumberEachChangeTheNumbers) {
   const InitializerCase one{"", initializers::Normal{}, {1000}};
   const std::vector<float> first = whole(one, {.seed = 1, .tensor = 1});
   for (const RandomKey& key : {RandomKey{.seed = 2, .tensor = 1}, RandomKey{.seed = 1, .tensor = 2},
@@ -99,15 +99,15 @@ TEST(InitializeSameBits, SeedAndTensorAndElementGiveOtherNumbers) {
   }
 }
 
-// Far beyond what memory holds: 64-bit indices, and blocks of more than 32 bits.
-TEST(InitializeSameBits, ShardsBeyondThirtyTwoBitsAreDrawnFromTheirOwnBlocks) {
+// A tensor far larger than memory needs 64-bit indices, and block numbers of the counter above 32 bits.
+TEST(InitializeSameBits, ShardsBeyond32BitsAreDrawnFromTheirOwnCounters) {
   const std::vector<std::int64_t> shape{1ll << 24, 1ll << 24};
   const auto at = [&](std::int64_t first, std::int64_t size) {
     std::vector<float> values(static_cast<std::size_t>(size));
     initialize(values, shape, initializers::Normal{}, {.seed = 5, .first = first});
     return values;
   };
-  const std::int64_t far = (1ll << 34) - 6;  // the low word of the block ends within
+  const std::int64_t far = (1ll << 34) - 6;  // the low word of the block number overflows within
   const std::vector<float> together = at(far, 12);
   for (std::int64_t i = 0; i < 12; ++i) {
     EXPECT_TRUE(same_bits(together[static_cast<std::size_t>(i)], at(far + i, 1)[0])) << i;
@@ -117,7 +117,7 @@ TEST(InitializeSameBits, ShardsBeyondThirtyTwoBitsAreDrawnFromTheirOwnBlocks) {
 
 #ifdef __SSE__
 
-TEST_P(InitializeSameBits, InAnyFloatEnvironmentWhichIsPutBack) {
+TEST_P(InitializeSameBits, FloatingPointEnvironmentDoesNotChangeABitAndIsRestored) {
   const std::vector<float> wanted = whole(GetParam());
   const unsigned original = _mm_getcsr();
   const unsigned strange = (original & ~0x3fu) | 0x8040 | _MM_ROUND_UP;

@@ -1,4 +1,4 @@
-// philox_test.cpp - Philox4x32-10 against the vectors that others have published, and its counter.
+// philox_test.cpp - Philox4x32-10 reproduces published test vectors, and every counter is packed differently.
 #include "onepass/random/philox.hpp"
 
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@ void expect_words(const Words& drawn, const Words& wanted) {
   for (int w = 0; w < 4; ++w) EXPECT_EQ(drawn.word[w], wanted.word[w]) << "word " << w;
 }
 
-// Random123, tests/kat_vectors, the lines "philox4x32 10".
-TEST(Philox, GivesRandom123sKnownAnswers) {
+// Source: Random123, tests/kat_vectors, the lines "philox4x32 10".
+TEST(Philox, ReproducesRandom123sKnownAnswers) {
   expect_words(random::philox(0, Words{{0, 0, 0, 0}}), {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}});
   expect_words(random::philox(~std::uint64_t{0}, Words{{~0u, ~0u, ~0u, ~0u}}),
                {{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}});
@@ -29,10 +29,10 @@ TEST(Philox, GivesRandom123sKnownAnswers) {
                {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}});
 }
 
-// cuRAND deals blocks to 65,536 subsequences in turn. Number n of the generator is word n % 4 of block
-// n / 4 / 65536 (the counter's first two words) of subsequence n / 4 % 65536 (its last two); the offset adds
-// to n. The key is the seed.
-TEST(Philox, GivesWhatCurandsHostGeneratorGives) {
+// cuRAND takes its draws from 65,536 subsequences in turn. Number n of the generator is word n % 4 of draw
+// n / 4 / 65536 (the counter's first two words) of subsequence n / 4 % 65536 (its last two). The offset is
+// added to n. The key is the seed.
+TEST(Philox, MatchesCurandsHostGenerator) {
   constexpr std::uint64_t kSubsequences = 65536;
   for (const CurandDraw& draw : kCurandDraws) {
     const std::uint64_t n = draw.index + draw.offset;
@@ -43,14 +43,14 @@ TEST(Philox, GivesWhatCurandsHostGeneratorGives) {
   }
 }
 
-TEST(Philox, CounterIsPackedFromTheLowestWordOn) {
+TEST(Philox, CounterIsPackedLowestWordFirst) {
   const Counter counter{0x0000a1b2c3d4e5f6, Purpose::dropout, 0x11223344, 0x55667788};
   expect_words(random::pack(counter), {{0xc3d4e5f6, 0x0002a1b2, 0x11223344, 0x55667788}});
   expect_words(random::philox(7, counter), random::philox(7, random::pack(counter)));
 }
 
-// Different counters must be different Philox counters, or bits would be used twice.
-TEST(Philox, EveryPartOfTheCounterMatters) {
+// If two counters packed to the same words, the library would use the same random bits twice.
+TEST(Philox, DifferentCountersPackToDifferentWords) {
   std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>> seen;
   int count = 0;
   for (const Purpose purpose : {Purpose::rounding, Purpose::ema, Purpose::dropout, Purpose::initialization}) {

@@ -1,4 +1,4 @@
-// transforms_test.cpp - what is made of random words, against formulas in long double.
+// transforms_test.cpp - uniform, normal and truncated normal numbers match their formulas in long double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ namespace {
 
 using Long = long double;
 
-/// The ends of the range, the quadrants of an angle and their neighbours, and many words in between.
+/// Returns the ends of the range, every eighth of a turn with its neighbours, and 3,000 words in between.
 std::vector<std::uint32_t> awkward_words() {
   std::vector<std::uint32_t> words;
   for (const std::uint32_t corner :
@@ -27,13 +27,13 @@ std::vector<std::uint32_t> awkward_words() {
   return words;
 }
 
-/// Of double, at the magnitude.
+/// Distance in ulps of double at the magnitude of `wanted`.
 double ulps(double actual, Long wanted) {
   const double spacing = std::ldexp(1.0, std::ilogb(static_cast<double>(wanted)) - 52);
   return static_cast<double>(std::fabs(static_cast<Long>(actual) - wanted)) / spacing;
 }
 
-TEST(Uniform, IsTheUpperTwentyFourBits) {
+TEST(Uniform, TakesTheUpperTwentyFourBitsOfAWord) {
   EXPECT_TRUE(same_bits(random::uniform(0u), 0.0f));
   EXPECT_TRUE(same_bits(random::uniform(255u), 0.0f));
   EXPECT_TRUE(same_bits(random::uniform(256u), 0x1p-24f));
@@ -59,8 +59,8 @@ TEST(Normal, LogarithmIsWithinOneUlp) {
   EXPECT_EQ(random::log_of_share(1.0), 0.0);
 }
 
-// The branch-free forms are the general functions, where those are asked for the same.
-TEST(Normal, LogarithmIsThatOfLane) {
+// On the range that Box-Muller needs, the branch-free logarithm gives the same value as the general one.
+TEST(Normal, LogarithmEqualsLaneLog) {
   for (const std::uint32_t word : awkward_words()) {
     const double x = random::uniform_open(word);
     ASSERT_EQ(random::log_of_share(x), lane::log(x)) << x;
@@ -70,7 +70,7 @@ TEST(Normal, LogarithmIsThatOfLane) {
 TEST(Normal, SineAndCosineAreWithinOneUlp) {
   for (const std::uint32_t word : awkward_words()) {
     const double turn = random::uniform_open(word);
-    // Reduced by hand: the C library's sin of 2 pi turn knows a pi of 64 bits only.
+    // The test reduces the angle by hand, because sin(2 pi turn) of the C library would use a 64-bit pi.
     const auto quarter = std::lround(4.0 * turn);
     const Long rest =
         2 * std::numbers::pi_v<Long> * (static_cast<Long>(turn) - static_cast<Long>(quarter) / 4);
@@ -82,8 +82,9 @@ TEST(Normal, SineAndCosineAreWithinOneUlp) {
   }
 }
 
-// log 1, doubled exactly; its root 1/2 + 1/2; sine 1; the product 1/2 more. Below 4.
-TEST(Normal, PairIsWithinFourUlpOfBoxAndMuller) {
+// In ulp: the logarithm is off by 1 and doubled exactly. Its root passes on 1/2 and adds 1/2. The sine adds 1
+// and the product 1/2. The sum is below 4.
+TEST(Normal, PairIsWithinFourUlpOfBoxMuller) {
   const std::vector<std::uint32_t> words = awkward_words();
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::uint32_t a = words[i], b = words[(7 * i + 3) % words.size()];
@@ -99,7 +100,7 @@ TEST(Normal, PairIsWithinFourUlpOfBoxAndMuller) {
   }
 }
 
-TEST(Normal, NothingIsInfiniteAtTheEndsOfTheRange) {
+TEST(Normal, PairsAreFiniteAtTheEndsOfTheRange) {
   for (const std::uint32_t a : {0u, ~0u}) {
     for (const std::uint32_t b : {0u, ~0u, 0x80000000u}) {
       const random::NormalPair pair = random::normal_pair(a, b);
@@ -109,11 +110,11 @@ TEST(Normal, NothingIsInfiniteAtTheEndsOfTheRange) {
   }
 }
 
-/// The share of the standard normal distribution above x.
+/// Share of the standard normal distribution above x.
 Long upper_share(Long x) { return std::erfc(x / std::numbers::sqrt2_v<Long>) / 2; }
 
-// An error dx of the quantile shows as density(x) dx in the share, and density(x) < share(x) (x + 1): with
-// dx < 2^-50 x, relative to the share, as less than (x + 1)^2 2^-50.
+// An error dx of the quantile changes the share by density(x) dx, and density(x) < share(x) (x + 1). So with
+// dx < 2^-50 x the relative error of the share is below (x + 1)^2 2^-50.
 TEST(TruncatedNormal, QuantileIsTheInverseOfTheShare) {
   std::vector<double> shares{0.5,     0.49999, 0.075, 0x1.3333333333333p-4, 0x1.3333333333334p-4,
                              1.4e-11, 1.3e-11};

@@ -1,4 +1,4 @@
-// dropout_bad_input_test.cpp - what dropout and its state refuse, and that nothing is written then.
+// dropout_bad_input_test.cpp - dropout and RandomState refuse invalid input and then write nothing.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -27,14 +27,14 @@ class DropoutBadInput : public testing::Test {
   std::vector<float> memory_ = std::vector<float>(16, 5.0f);
 };
 
-TEST_F(DropoutBadInput, ProbabilitiesThatAreNone) {
+TEST_F(DropoutBadInput, RefusesProbabilitiesOutsideZeroToOne) {
   const DropoutCall call{.out = part(0, 4), .in = part(4, 4)};
   expect_refused({-0.1}, call, {"dropout_forward", "Dropout.p", "-0.1"});
   expect_refused({1.0000001}, call, {"Dropout.p", "1.0000001"});
   expect_refused({std::numeric_limits<double>::quiet_NaN()}, call, {"Dropout.p", "nan"});
 }
 
-TEST_F(DropoutBadInput, SizesThatDiffer) {
+TEST_F(DropoutBadInput, RefusesTensorsOfDifferentOrNegativeSizes) {
   expect_refused({0.5}, {.out = part(0, 3), .in = part(4, 4)}, {"out", "3 elements", "4"});
   expect_refused({0.5}, {.out = part(0, 4), .in = part(4, 4), .residual = part(8, 5)},
                  {"residual", "5 elements", "4"});
@@ -43,7 +43,7 @@ TEST_F(DropoutBadInput, SizesThatDiffer) {
                  {"residual", "0 elements", "4"});
 }
 
-TEST_F(DropoutBadInput, MemoryThatIsNotThere) {
+TEST_F(DropoutBadInput, RefusesNullAndMisalignedMemoryAndMissingDevices) {
   expect_refused({0.5}, {.out = Tensor{nullptr, 4}, .in = part(4, 4)}, {"out", "null"});
   expect_refused({0.5}, {.out = part(0, 4), .in = Tensor{nullptr, 4}}, {"in", "null"});
   expect_refused({0.5}, {.out = part(0, 4), .in = part(4, 4), .residual = Tensor{nullptr, 4}},
@@ -55,33 +55,33 @@ TEST_F(DropoutBadInput, MemoryThatIsNotThere) {
   EXPECT_TRUE(refused([&] { dropout_forward({0.5}, elsewhere, state_); }, {"cuda:99"}));
 }
 
-TEST_F(DropoutBadInput, PartialOverlaps) {
+TEST_F(DropoutBadInput, RefusesPartialOverlapsOfTheOutput) {
   expect_refused({0.5}, {.out = part(0, 4), .in = part(3, 4)}, {"out", "overlaps in"});
   expect_refused({0.5}, {.out = part(3, 4), .in = part(0, 4)}, {"out", "overlaps in"});
   expect_refused({0.5}, {.out = part(0, 4), .in = part(4, 4), .residual = part(1, 4)},
                  {"out", "overlaps residual"});
-  // Side by side, and two inputs that overlap, are no harm.
+  // Adjacent tensors and inputs that overlap each other are allowed.
   EXPECT_NO_THROW(
       dropout_forward({0.5}, {.out = part(0, 4), .in = part(4, 4), .residual = part(6, 4)}, state_));
 }
 
-TEST_F(DropoutBadInput, OffsetsThatLeaveNoRoom) {
+TEST_F(DropoutBadInput, RefusesOffsetsOutsideTheLargestTensor) {
   expect_refused({0.5}, {.out = part(0, 4), .in = part(4, 4), .first = -1}, {"first", "-1"});
   expect_refused({0.5}, {.out = part(0, 4), .in = part(4, 4), .first = (1ll << 50) - 3}, {"first", "2^50"});
 }
 
-TEST_F(DropoutBadInput, AStateThatHasBeenMovedFrom) {
+TEST_F(DropoutBadInput, RefusesAStateThatWasMovedFrom) {
   const RandomState taken = std::move(state_);
   expect_refused({0.5}, {.out = part(0, 4), .in = part(4, 4)}, {"RandomState", "moved from"});
 }
 
-TEST_F(DropoutBadInput, EmptyTensorsAreNone) {
+TEST_F(DropoutBadInput, AcceptsEmptyTensors) {
   EXPECT_NO_THROW(dropout_forward({0.5}, {}, state_));
   EXPECT_NO_THROW(
       dropout_forward({1.0}, {.out = part(3, 0), .in = part(3, 0), .residual = part(3, 0)}, state_));
 }
 
-TEST(RandomState, CountsAndComesBack) {
+TEST(RandomState, CountsStepsAndRestoresASavedPosition) {
   RandomState state(Device::cpu(), {.seed = 7, .offset = 3});
   EXPECT_EQ(state.saved(), (RandomPosition{7, 3}));
   state.advance();

@@ -1,4 +1,4 @@
-// dropout_test.cpp - dropout on the CPU: mask, scale, residual, edge cases, and what must not change a bit.
+// dropout_test.cpp - CPU dropout follows its formula and gives the same bits for any threads, ISA and split.
 #include "onepass/regularizers/dropout.hpp"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ constexpr RandomPosition kPosition{.seed = 0x123456789abcdef0, .offset = 41};
 
 RandomState state_at(const RandomPosition& position) { return {Device::cpu(), position}; }
 
-/// What is only read; the temporary lives as long as the call.
+/// Tensor over values that the call only reads. A temporary argument lives as long as the call.
 Tensor view(const std::vector<float>& values) {
   return {const_cast<float*>(values.data()), static_cast<std::int64_t>(values.size())};
 }
@@ -46,7 +46,7 @@ std::vector<float> forward(double p, std::vector<float> in, const RandomPosition
   return out;
 }
 
-/// The mask as the documentation says, with a Philox of the test's own.
+/// Returns true if the documented mask, computed by the test's own Philox, keeps the element.
 bool kept(double p, std::uint64_t element, const RandomPosition& position = kPosition,
           std::uint32_t site = 9) {
   const reference::Place place{position.seed, reference::kDropout,
@@ -54,8 +54,8 @@ bool kept(double p, std::uint64_t element, const RandomPosition& position = kPos
   return reference::word(place, element) >= std::llround(p * 0x1p32);
 }
 
-// 1 / (1 - p) rounded to float, and the product: one ulp of the quotient in all.
-TEST(Dropout, IsTheFormulaElementByElement) {
+// Rounding 1 / (1 - p) to float adds at most one ulp of the quotient, and rounding the product half an ulp.
+TEST(Dropout, FollowsItsFormulaForEveryElement) {
   for (const double p : {0.1, 0.5, 0.9, 1.0 / 3}) {
     const std::vector<float> in = activations(5001), out = forward(p, in);
     const auto scale = static_cast<float>(1.0 / (1.0 - p));
@@ -78,14 +78,14 @@ TEST(Dropout, ResidualIsAddedInOneRounding) {
                   state_at(kPosition));
   const auto scale = static_cast<float>(1.0 / 0.7);
   for (std::size_t i = 0; i < in.size(); ++i) {
-    // The product is exact in double, and the sum of these numbers in long double.
+    // The product is exact in double, and the sum of these numbers is exact in long double.
     const long double sum = static_cast<long double>(in[i]) * scale + residual[i];
     ASSERT_TRUE(same_bits(out[i], kept(0.3, i) ? static_cast<float>(sum) : residual[i])) << i;
   }
 }
 
-// Of n draws, the share of kept ones has the standard error sqrt(p (1 - p) / n); 4.5 of them are passed once
-// in 150,000. The seed is fixed.
+// The share of kept elements among n has the standard error sqrt(p (1 - p) / n). A correct mask exceeds 4.5
+// of them once in 150,000 seeds. The seed is fixed.
 TEST(Dropout, KeepsAShareOfOneMinusP) {
   constexpr std::int64_t kCount = 1'000'000;
   const std::vector<float> ones(kCount, 1.0f);
@@ -102,7 +102,7 @@ TEST(Dropout, KeepsAShareOfOneMinusP) {
   }
 }
 
-TEST(Dropout, ScaleIsTheFloatNextToTheQuotient) {
+TEST(Dropout, ScaleIsTheNearestFloatAndTheThresholdIsExact) {
   using regularizers::DropoutCoefficients;
   for (const double p : {0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99}) {
     EXPECT_TRUE(same_bits(DropoutCoefficients::prepare({p}).scale, static_cast<float>(1.0L / (1.0L - p))))
@@ -116,7 +116,7 @@ TEST(Dropout, ScaleIsTheFloatNextToTheQuotient) {
   EXPECT_TRUE(DropoutCoefficients::prepare({std::nextafter(1.0, 0.0)}).keeps(0xffffffffu));
 }
 
-/// What makes products go wrong, signalling NaN with a payload included.
+/// Values whose bits a product could change, including a signalling NaN with a payload.
 std::vector<float> strange() {
   return {0.0f,
           -0.0f,
@@ -131,14 +131,14 @@ std::vector<float> strange() {
           -3e38f};
 }
 
-TEST(Dropout, WithoutDroppingCopiesEveryBit) {
+TEST(Dropout, ProbabilityZeroCopiesEveryBit) {
   const std::vector<float> in = strange(), out = forward(0.0, in);
   for (std::size_t i = 0; i < in.size(); ++i) {
     EXPECT_EQ(std::bit_cast<std::uint32_t>(in[i]), std::bit_cast<std::uint32_t>(out[i])) << i;
   }
 }
 
-TEST(Dropout, OfEverythingWritesZerosOrTheResidual) {
+TEST(Dropout, ProbabilityOneWritesZerosOrTheResidual) {
   const std::vector<float> zeros(strange().size(), 0.0f);
   EXPECT_TRUE(equal_bits(zeros, forward(1.0, strange())));
   std::vector<float> out(zeros.size());
@@ -149,7 +149,7 @@ TEST(Dropout, OfEverythingWritesZerosOrTheResidual) {
   }
 }
 
-TEST(Dropout, DropsNotANumberTooAndKeepsIt) {
+TEST(Dropout, NaNIsDroppedOrKeptLikeAnyNumber) {
   const std::vector<float> out = forward(0.5, std::vector<float>(200, kNaN));
   for (std::size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), kept(0.5, i)) << i;
 }
@@ -162,7 +162,7 @@ TEST(Dropout, BackwardDropsAndScalesTheSameElements) {
   EXPECT_TRUE(equal_bits(forward(0.4, ones), gradient));
 }
 
-TEST(Dropout, InPlaceIsTheSame) {
+TEST(Dropout, InPlaceGivesTheSameBits) {
   const std::vector<float> in = activations(1003), residual = activations(1003, 1);
   const RandomState state = state_at(kPosition);
   std::vector<float> values = in;
@@ -184,7 +184,7 @@ TEST(Dropout, InPlaceIsTheSame) {
   EXPECT_TRUE(equal_bits(wanted, sum));
 }
 
-TEST(Dropout, SeedOffsetAndSiteGiveOtherMasks) {
+TEST(Dropout, SeedOffsetAndSiteEachChangeTheMask) {
   const std::vector<float> ones(4000, 1.0f), first = forward(0.5, ones);
   const auto agreement = [&](const RandomPosition& position, std::uint32_t site) {
     const std::vector<float> other = forward(0.5, ones, position, site);
@@ -197,11 +197,11 @@ TEST(Dropout, SeedOffsetAndSiteGiveOtherMasks) {
   EXPECT_NEAR(agreement(kPosition, 10), 0.5, error);
   EXPECT_NEAR(agreement({kPosition.seed + 1, kPosition.offset}, 9), 0.5, error);
   EXPECT_NEAR(agreement({kPosition.seed, kPosition.offset + 1}, 9), 0.5, error);
-  // The counter has 32 bits for the offset; the others go into the key.
+  // The counter holds the lower 32 bits of the offset. The upper bits go into the key.
   EXPECT_NEAR(agreement({kPosition.seed, kPosition.offset + (std::int64_t{1} << 32)}, 9), 0.5, error);
 }
 
-TEST(DropoutSameBits, ForEveryInstructionSetAndAnyThreads) {
+TEST(DropoutSameBits, EveryInstructionSetAndThreadCountGivesTheSameBits) {
   const std::vector<float> in = activations(1'500'003);
   std::vector<float> wanted;
   {
@@ -219,8 +219,8 @@ TEST(DropoutSameBits, ForEveryInstructionSetAndAnyThreads) {
 
 #ifdef __SSE__
 
-// Denormals in and out, and products that are rounded.
-TEST(DropoutSameBits, InAnyFloatEnvironment) {
+// Inputs and outputs include denormals, and products that have to be rounded.
+TEST(DropoutSameBits, FloatingPointEnvironmentDoesNotChangeABit) {
   const std::vector<float> in = activations(3001), wanted = forward(0.3, in);
   const unsigned original = _mm_getcsr();
   _mm_setcsr((original & ~0x3fu) | 0x8040 | _MM_ROUND_UP);  // denormals flushed, rounding up
@@ -232,8 +232,8 @@ TEST(DropoutSameBits, InAnyFloatEnvironment) {
 
 #endif
 
-// Shards of awkward sizes at awkward offsets, in memory of any alignment, give what the whole gives.
-TEST(DropoutSameBits, ForEverySplitSizeAndAlignment) {
+// Shards of awkward sizes at awkward offsets, in memory of any alignment, give the bits of the whole tensor.
+TEST(DropoutSameBits, EverySplitSizeAndAlignmentGivesTheSameBits) {
   const std::vector<float> in = activations(9001), residual = activations(9001, 1);
   std::vector<float> wanted(in.size());
   dropout_forward(Dropout{0.3}, {.out = wanted, .in = view(in), .residual = view(residual), .site = 9},

@@ -1,4 +1,4 @@
-// prepare_test.cpp - coefficients are formed in double and rounded once.
+// prepare_test.cpp - every rule's prepare() forms its coefficients in double and rounds them once.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,8 +9,8 @@
 namespace onepass::test {
 namespace {
 
-/// Half an ulp, and a hundredth more for the double arithmetic before the rounding: beta^t is off by t half
-/// ulps of double, which 1 - beta^t can amplify to 1e-10.
+/// Accepts half an ulp, and a hundredth more for the double arithmetic before the rounding: beta^t is off by
+/// t half ulps of double, which 1 - beta^t can amplify to 1e-10.
 testing::AssertionResult rounded_once(float actual, long double exact) {
   const auto error = std::fabs(static_cast<long double>(actual) - exact);
   const auto ulp = static_cast<long double>(ulp_of(static_cast<double>(std::fabs(exact))));
@@ -44,10 +44,10 @@ void expect_adam_coefficients_rounded_once() {
   }
 }
 
-TEST(Prepare, AdamsCoefficientsAreRoundedOnce) { expect_adam_coefficients_rounded_once<Adam>(); }
-TEST(Prepare, AdamWsCoefficientsAreRoundedOnce) { expect_adam_coefficients_rounded_once<AdamW>(); }
+TEST(Prepare, AdamRoundsItsCoefficientsOnce) { expect_adam_coefficients_rounded_once<Adam>(); }
+TEST(Prepare, AdamWRoundsItsCoefficientsOnce) { expect_adam_coefficients_rounded_once<AdamW>(); }
 
-TEST(Prepare, SgdsCoefficientsAreRoundedOnce) {
+TEST(Prepare, SgdRoundsItsCoefficientsOnce) {
   const SGD rule{.lr = 0.1, .momentum = 0.9, .dampening = 0.999};
   const SGD::Coefficients first = rule.prepare(1), later = rule.prepare(2);
   EXPECT_TRUE(first.starts);
@@ -57,7 +57,7 @@ TEST(Prepare, SgdsCoefficientsAreRoundedOnce) {
   EXPECT_TRUE(rounded_once(later.one_minus_dampening, 1.0L - 0.999));
 }
 
-TEST(Prepare, RmsPropsCoefficientsAreRoundedOnce) {
+TEST(Prepare, RmsPropRoundsItsCoefficientsOnce) {
   for (const double alpha : kBetas) {
     const RMSProp rule{.lr = 0.003, .alpha = alpha, .eps = 1e-7, .momentum = 0.7};
     const RMSProp::Coefficients k = rule.prepare(1);
@@ -68,7 +68,7 @@ TEST(Prepare, RmsPropsCoefficientsAreRoundedOnce) {
   }
 }
 
-TEST(Prepare, DecayIsRoundedOnce) {
+TEST(Prepare, WeightDecayIsRoundedOnce) {
   for (const double lr : {1e-3, 0.1, 0.3, 0.9}) {
     for (const double weight_decay : {0.1, 0.3, 0.7, 1.1}) {
       const rule::Around around = rule::Around::prepare(AdamW{.lr = lr, .weight_decay = weight_decay}, {});

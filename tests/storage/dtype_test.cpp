@@ -1,4 +1,4 @@
-// dtype_test.cpp - tensors of 16 bits: their bytes, and that what takes float32 alone says so.
+// dtype_test.cpp - a tensor knows its bytes, and functions that need float32 refuse every other type.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -13,13 +13,13 @@
 namespace onepass::test {
 namespace {
 
-TEST(DType, BytesOfAnElementAreThoseOfItsCodec) {
+TEST(DType, SizeOfIsTheElementSizeOfTheCodec) {
   EXPECT_EQ(size_of(DType::float32), sizeof(storage::Float32::Element));
   EXPECT_EQ(size_of(DType::bfloat16), sizeof(storage::BFloat16::Element));
   EXPECT_EQ(size_of(DType::float16), sizeof(storage::Float16::Element));
 }
 
-TEST(DType, ATensorOf16BitsHasHalfTheBytes) {
+TEST(DType, A16BitTensorHasTwoBytesPerElement) {
   std::vector<std::uint16_t> memory(10);
   const Tensor tensor(memory.data(), DType::bfloat16, 7);
   EXPECT_EQ(tensor.bytes(), 14u);
@@ -28,7 +28,7 @@ TEST(DType, ATensorOf16BitsHasHalfTheBytes) {
   EXPECT_EQ(tensor.data, memory.data());
 }
 
-TEST(DType, WhatTakesFloat32AloneRefusesTheOthers) {
+TEST(DType, FunctionsThatNeedFloat32RefuseOtherTypes) {
   std::vector<std::uint16_t> memory(8, 0x3f80);
   std::vector<float> floats(8, 1.0f);
   const Tensor half(memory.data(), DType::float16, 8), brain(memory.data(), DType::bfloat16, 8);

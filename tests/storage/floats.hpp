@@ -1,4 +1,4 @@
-// floats.hpp - float32 numbers that codecs have to get right.
+// floats.hpp - float32 inputs for the tests of codecs.
 #pragma once
 
 #include <bit>
@@ -17,7 +17,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 inline float from_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 inline std::uint32_t to_bits(float x) { return std::bit_cast<std::uint32_t>(x); }
 
-/// Of both signs: quiet, signalling, with the least and the most payload.
+/// NaNs of both signs: quiet and signalling, with the smallest and the largest payload.
 inline const std::vector<float>& nans() {
   static const std::vector<float> all = [] {
     std::vector<float> drawn;
@@ -30,12 +30,12 @@ inline const std::vector<float>& nans() {
   return all;
 }
 
-/// Every bit pattern is as likely as any other: all exponents, denormals, now and then Inf or NaN.
+/// Returns a float of random bits. All patterns are equally likely, so it is denormal, Inf or NaN at times.
 inline float any_float(std::uint64_t key) { return from_bits(static_cast<std::uint32_t>(mix(key) >> 32)); }
 
-/// Calls visit(x) for every value of a format, the half way points between neighbours, the two nearest floats
-/// on both sides of each, and some in between; both signs; the half way point to what would follow the
-/// largest.
+/// Calls visit(x) for every value of a format, the midpoint between it and the next value, two random points
+/// in between, and the two nearest floats on both sides of each of these; all with both signs. This includes
+/// the midpoint above the largest value.
 template <class Visit>
 void around_every_value(reference::Format format, Visit visit) {
   const std::uint32_t count = format.infinity();

@@ -1,4 +1,4 @@
-// master_test.cpp - parameters in two streams that hold a float32 exactly: with a master, and split.
+// master_test.cpp - WithMaster and SplitBFloat16 restore every float32 parameter exactly from two streams.
 #include <gtest/gtest.h>
 
 #include "onepass/storage/float16.hpp"
@@ -29,14 +29,15 @@ void expect_master(float x) {
   EXPECT_TRUE(same_bits(x, storage::WithMaster<Low>::decode(0x1234, master))) << shown(x);
 }
 
-TEST(WithMaster, TheMasterIsTheNumberAndTheElementItsNearest) {
+TEST(WithMaster, MasterIsTheNumberAndTheElementIsItsNearest16BitValue) {
   for (std::uint64_t key = 0; key < 10'000; ++key) {
     expect_master<storage::BFloat16>(any_float(key));
     expect_master<storage::Float16>(any_float(key));
   }
 }
 
-/// The bits that differ in any of the 65,536 floats with this upper half. No NaN but the one comes back.
+/// Bits that a round trip changes in any of the 65,536 floats with these upper 16 bits. Every NaN is expected
+/// to come back as 0x7fc00000.
 std::uint32_t wrong_bits(std::uint32_t high) {
   std::uint32_t wrong = 0;
   for (std::uint32_t low = 0; low < 65536; ++low) {
@@ -56,7 +57,7 @@ TEST(SplitBFloat16, RestoresEveryFloat) {
   }
 }
 
-TEST(SplitBFloat16, TheElementIsTheNearestAndTiesGoAwayFromZero) {
+TEST(SplitBFloat16, ElementIsTheNearestWithTiesAwayFromZero) {
   const auto check = [](float x) {
     const std::uint32_t expected = reference::pattern_of(reference::kBFloat16, x, reference::Ties::away);
     ASSERT_EQ(Split(x).element, expected) << shown(x);
@@ -67,7 +68,7 @@ TEST(SplitBFloat16, TheElementIsTheNearestAndTiesGoAwayFromZero) {
   }
 }
 
-TEST(SplitBFloat16, TheRemainderIsTheLowerHalf) {
+TEST(SplitBFloat16, RemainderIsTheLower16Bits) {
   for (std::uint64_t key = 0; key < 10'000; ++key) {
     if (const float x = any_float(key); !std::isnan(x)) {
       ASSERT_EQ(Split(x).remainder, to_bits(x) & 0xffffu) << shown(x);
@@ -75,7 +76,7 @@ TEST(SplitBFloat16, TheRemainderIsTheLowerHalf) {
   }
 }
 
-TEST(SplitBFloat16, EveryNaNBecomesOne) {
+TEST(SplitBFloat16, EveryNaNBecomesTheCanonicalNaN) {
   for (const float nan : nans()) {
     const Split split(nan);
     EXPECT_EQ(split.element, 0x7fc0) << shown(nan);
@@ -83,12 +84,12 @@ TEST(SplitBFloat16, EveryNaNBecomesOne) {
   }
 }
 
-/// A parameter that was written without its remainder.
-TEST(SplitBFloat16, AnOldRemainderMovesAParameterByHalfOfItsLastPlaceAtMost) {
+/// Models a caller that modified a parameter without resetting its remainder.
+TEST(SplitBFloat16, StaleRemainderMovesAParameterByAtMostHalfAnUlp) {
   for (std::uint32_t pattern = 0; pattern < 65536; ++pattern) {
     const double value = reference::value_of(reference::kBFloat16, pattern);
     if (!std::isfinite(value)) continue;
-    // Below a power of two the last place is half as large, and remainders were made for the larger one.
+    // Below a power of two the spacing is half as large. The bound is half of the larger spacing, above it.
     const double half = 0.5 * reference::spacing_at(reference::kBFloat16, value);
     for (const std::uint32_t remainder : {0u, 1u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
       const float x =

@@ -1,4 +1,4 @@
-// quantized8_test.cpp - states in groups of 8-bit codes: every code, the error bounds, and odd groups.
+// quantized8_test.cpp - 8-bit states keep every code and their error bounds, decay, and spread NaN and Inf.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,13 +16,13 @@ namespace {
 using storage::Nonnegative8;
 using storage::Signed8;
 
-/// Of 12 bits of noise: with the middle, codes are the nearest.
+/// Values of the 12 bits of noise. The middle one rounds to the nearest code.
 constexpr storage::Bits kMiddle = 2048, kMost = 4095;
 
-/// A group as a step stores and reads it, but with the same noise for all elements.
+/// A block as a step stores and reads it, but with the same noise for all elements.
 template <class Codec>
-struct Group {
-  explicit Group(std::span<const float> elements, storage::Bits noise = kMiddle) {
+struct Block {
+  explicit Block(std::span<const float> elements, storage::Bits noise = kMiddle) {
     storage::Bits largest = 0;
     for (const float x : elements) largest = std::max(largest, storage::magnitude_of(Codec::stage(x)));
     stored_scale = Codec::scale(largest);
@@ -39,8 +39,8 @@ struct Group {
   std::vector<float> restored;
 };
 
-/// Magnitudes over eight decades below 10^exponent.
-std::vector<float> group_below(int exponent, std::uint64_t key, bool with_signs) {
+/// Returns a block with magnitudes over the eight decades below 10^exponent.
+std::vector<float> block_below(int exponent, std::uint64_t key, bool with_signs) {
   std::vector<float> elements;
   for (std::uint64_t i = 0; i < storage::kBlock; ++i) {
     const double magnitude = std::pow(10.0, exponent - 8.0 * uniform(key * 100 + i));
@@ -50,17 +50,17 @@ std::vector<float> group_below(int exponent, std::uint64_t key, bool with_signs)
   return elements;
 }
 
-/// From the smallest denormals to the largest numbers, and none beyond.
+/// Calls visit(elements) for blocks from the smallest denormals to the largest finite numbers.
 template <class Visit>
-void for_many_groups(bool with_signs, Visit visit) {
+void for_many_blocks(bool with_signs, Visit visit) {
   for (int exponent = -44; exponent <= 38; ++exponent) {
     for (std::uint64_t key = 0; key < 200; ++key) {
-      visit(group_below(exponent, key + 1000u * static_cast<unsigned>(exponent + 50), with_signs));
+      visit(block_below(exponent, key + 1000u * static_cast<unsigned>(exponent + 50), with_signs));
     }
   }
 }
 
-TEST(GroupScale, IsTheSmallestBFloat16NotBelow) {
+TEST(GroupScale, IsTheSmallestBFloat16NotBelowTheMagnitude) {
   const auto check = [](float x) {
     const std::uint32_t scale = storage::group_scale(storage::magnitude_of(x));
     const double magnitude = std::fabs(double{x});
@@ -73,13 +73,13 @@ TEST(GroupScale, IsTheSmallestBFloat16NotBelow) {
   check(std::numeric_limits<float>::max());
 }
 
-TEST(GroupScale, OfWhatIsNotFiniteIsNaN) {
+TEST(GroupScale, IsNaNForNonFiniteMagnitudes) {
   EXPECT_EQ(storage::group_scale(storage::magnitude_of(kInf)), 0x7fc0);
   for (const float nan : nans()) EXPECT_EQ(storage::group_scale(storage::magnitude_of(nan)), 0x7fc0);
 }
 
-/// From the smallest scale that a group has on.
-TEST(Signed8, EveryCodeOfEveryScaleIsStoredAsItself) {
+/// Starts at the smallest scale that Signed8 gives a block, 2^-120.
+TEST(Signed8, EveryCodeOfEveryScaleSurvivesARoundTrip) {
   for (std::uint32_t pattern = to_bits(0x1p-120f) >> 16; pattern <= 0x7f7f; ++pattern) {
     const float scale = storage::BFloat16::decode(static_cast<std::uint16_t>(pattern));
     for (int code = -127; code <= 127; ++code) {
@@ -91,8 +91,9 @@ TEST(Signed8, EveryCodeOfEveryScaleIsStoredAsItself) {
   }
 }
 
-/// The roots of floats are between 2^-75 and 2^64. Below 2^-55 the squares are denormals, where codes merge.
-TEST(Nonnegative8, EveryCodeOfEveryScaleIsStoredAsItself) {
+/// The roots of floats are between 2^-75 and 2^64. With scales below 2^-55 the squares are denormals, where
+/// several codes decode to one number.
+TEST(Nonnegative8, EveryCodeOfEveryScaleSurvivesARoundTrip) {
   const std::uint32_t first = to_bits(0x1p-55f) >> 16, last = to_bits(0x1p64f) >> 16;
   for (std::uint32_t pattern = first; pattern < last; ++pattern) {
     const float scale = storage::BFloat16::decode(static_cast<std::uint16_t>(pattern));
@@ -105,17 +106,17 @@ TEST(Nonnegative8, EveryCodeOfEveryScaleIsStoredAsItself) {
   }
 }
 
-/// A code is within half of one of what is the nearest to number and noise together, but for three roundings
-/// of numbers up to 255 and one to 12 bits of fraction. So it is within `kCode` of the number.
+/// A code is within 0.5 of the exact sum of the companded number and the noise, except for three roundings of
+/// numbers up to 255 and one rounding to 12 bits of fraction. So the code is within `kCode` of the number.
 constexpr double kHalfCode = 0.5 + 255.0 * 3.0 * 0x1p-24 + 0x1p-13, kCode = kHalfCode + 0.5;
 
 double shift_of(storage::Bits noise) { return noise / 4096.0 - 0.5; }
 
-void expect_within_bounds(const Group<Signed8>& group, const std::vector<float>& elements, double shift) {
-  const double scale = group.scale;
+void expect_within_bounds(const Block<Signed8>& block, const std::vector<float>& elements, double shift) {
+  const double scale = block.scale;
   for (std::size_t i = 0; i < elements.size(); ++i) {
     const double x = elements[i];
-    const int code = group.codes[i];
+    const int code = block.codes[i];
     if (scale == 0.0) {
       ASSERT_LT(std::fabs(x), 0x1p-120);
       ASSERT_EQ(code, 0);
@@ -124,37 +125,37 @@ void expect_within_bounds(const Group<Signed8>& group, const std::vector<float>&
     const double expected = std::fabs(reference::signed_code(x, scale)) + shift;
     ASSERT_LE(std::fabs(std::abs(code) - expected), kHalfCode) << shown(elements[i]);
     ASSERT_TRUE(code == 0 || (code < 0) == (x < 0)) << shown(elements[i]);
-    ASSERT_NEAR(group.restored[i], reference::signed_value(code, scale), 0x1p-22 * scale);
+    ASSERT_NEAR(block.restored[i], reference::signed_value(code, scale), 0x1p-22 * scale);
     const int octave = std::ilogb(1.0 + 14.75 * std::fabs(x) / scale);
-    ASSERT_LE(std::fabs(group.restored[i] - x), kCode * scale * std::exp2(octave) / 472 + 0x1p-22 * scale)
+    ASSERT_LE(std::fabs(block.restored[i] - x), kCode * scale * std::exp2(octave) / 472 + 0x1p-22 * scale)
         << shown(elements[i]);
   }
 }
 
-void expect_within_bounds(const Group<Nonnegative8>& group, const std::vector<float>& elements,
+void expect_within_bounds(const Block<Nonnegative8>& block, const std::vector<float>& elements,
                           double shift) {
-  const double scale = group.scale;
+  const double scale = block.scale;
   for (std::size_t i = 0; i < elements.size(); ++i) {
     const double x = elements[i], y = scale > 0.0 ? std::sqrt(x) / scale : 0.0, h = kCode / 255.0;
-    const int code = group.codes[i];
+    const int code = block.codes[i];
     const double expected = reference::nonnegative_code(x, scale) + shift;
     if (x == 0.0) {
       ASSERT_EQ(code, 0);
     } else {
       ASSERT_LE(std::fabs(code - std::max(expected, 1.0)), kHalfCode) << shown(elements[i]);
     }
-    ASSERT_NEAR(group.restored[i], reference::nonnegative_value(code, scale),
-                0x1p-21 * group.restored[i] + 0x1p-149);
-    ASSERT_LE(std::fabs(group.restored[i] - x), scale * scale * h * (2.0 * y + h) + 0x1p-21 * x + 0x1p-149)
+    ASSERT_NEAR(block.restored[i], reference::nonnegative_value(code, scale),
+                0x1p-21 * block.restored[i] + 0x1p-149);
+    ASSERT_LE(std::fabs(block.restored[i] - x), scale * scale * h * (2.0 * y + h) + 0x1p-21 * x + 0x1p-149)
         << shown(elements[i]);
   }
 }
 
 template <class Codec>
 void expect_many_within_bounds(bool with_signs) {
-  for_many_groups(with_signs, [](const std::vector<float>& elements) {
+  for_many_blocks(with_signs, [](const std::vector<float>& elements) {
     for (const storage::Bits noise : {storage::Bits{0}, storage::Bits{1234}, kMiddle, kMost}) {
-      expect_within_bounds(Group<Codec>(elements, noise), elements, shift_of(noise));
+      expect_within_bounds(Block<Codec>(elements, noise), elements, shift_of(noise));
     }
   });
 }
@@ -163,9 +164,9 @@ TEST(Signed8, CodesAndErrorsAreWithinTheBounds) { expect_many_within_bounds<Sign
 
 TEST(Nonnegative8, CodesAndErrorsAreWithinTheBounds) { expect_many_within_bounds<Nonnegative8>(false); }
 
-/// Over all noise there is, what is restored is the number itself in the mean where there is a sign, and its
-/// code is elsewhere; to the last place of the noise, and another for the number's.
-TEST(Quantized8, TheMeanIsTheNumber) {
+/// Averaged over all noise, Signed8 restores the number and Nonnegative8 gives its unrounded code. The bound
+/// is one last place of the noise and one of the number.
+TEST(Quantized8, MeanOverAllNoiseIsTheNumber) {
   for (double x = 1.0; x > 0.004; x *= 0.83) {
     const auto number = static_cast<float>(x);
     double positive = 0, negative = 0, square = 0;
@@ -190,13 +191,13 @@ TEST(Dither, EveryElementsNoiseIsUniform) {
       ASSERT_LE(noise, kMost);
       ++hits[noise / 256];
     }
-    // Six standard deviations of a binomial count.
+    // The bound is six standard deviations of a binomial count.
     for (const int count : hits) EXPECT_NEAR(count, kDraws / 16, 6 * std::sqrt(kDraws / 16.0));
   }
 }
 
-/// Of three neighbours on the circle that a group's noise lies on, two are never 4 / 32 apart.
-TEST(Dither, AGroupsNoiseIsEven) {
+/// Neighbouring noise values of a block are 1 / 32 of the range apart on average, and never 2.5 / 32.
+TEST(Dither, NoiseWithinABlockIsEvenlySpaced) {
   for (std::uint64_t draw = 0; draw < 1000; ++draw) {
     std::vector<storage::Bits> noise;
     for (int i = 0; i < storage::kBlock; ++i) {
@@ -207,12 +208,12 @@ TEST(Dither, AGroupsNoiseIsEven) {
   }
 }
 
-/// 2,000 steps of beta2 = 0.999 without a gradient. To the nearest, hardly anything moves.
-TEST(Nonnegative8, SecondMomentsDecay) {
+/// Runs 2,000 steps of beta2 = 0.999 without a gradient. If codes round to nearest, the moments hardly decay.
+TEST(Nonnegative8, SecondMomentsDecayOnlyWithDither) {
   std::vector<float> dithered(storage::kBlock), nearest(storage::kBlock);
   for (std::size_t i = 0; i < dithered.size(); ++i) dithered[i] = static_cast<float>(i + 1) / 32.0f;
   nearest = dithered;
-  const std::vector<float> first = Group<Nonnegative8>(dithered).restored;
+  const std::vector<float> first = Block<Nonnegative8>(dithered).restored;
   double sum = 0, expected = 0;
   for (std::uint64_t step = 0; step < 2000; ++step) {
     storage::Bits largest = 0;
@@ -226,11 +227,12 @@ TEST(Nonnegative8, SecondMomentsDecay) {
       dithered[i] = Nonnegative8::decode(code, scale);
     }
     for (float& v : nearest) v *= 0.999f;
-    nearest = Group<Nonnegative8>(nearest).restored;
+    nearest = Block<Nonnegative8>(nearest).restored;
   }
   for (std::size_t i = 0; i < dithered.size(); ++i) {
-    // A root of c codes goes down by one with a chance of c / 2000, 2000 times; its group's scale goes down
-    // with it, so that c stays: its logarithm has the variance 1 / c. Four deviations, for the square.
+    // A root of c codes goes down by one code with a chance of c / 2000, in each of 2,000 steps. The scale of
+    // its block goes down with it, so c stays the same and the logarithm of the root has the variance 1 / c.
+    // The bound is four standard deviations of the logarithm of the square.
     const double codes = 255 * std::sqrt(static_cast<double>(i + 1) / 32);
     EXPECT_NEAR(std::log(dithered[i] / first[i]), 2000 * std::log(0.999), 4 * 2 / std::sqrt(codes)) << i;
     sum += dithered[i];
@@ -240,8 +242,8 @@ TEST(Nonnegative8, SecondMomentsDecay) {
   for (std::size_t i = 0; i < nearest.size(); ++i) EXPECT_GT(nearest[i], 0.9f * first[i]) << i;
 }
 
-/// The numbers of the documentation: relative errors at some shares of the scale.
-TEST(Quantized8, RelativeErrorsAreTheDocumentedOnes) {
+/// Checks the relative errors that quantized8.hpp documents for some fractions of the scale.
+TEST(Quantized8, RelativeErrorsStayBelowTheDocumentedOnes) {
   const auto worst = [](auto codec, double low, double high) {
     using Codec = decltype(codec);
     double largest = 0.0;
@@ -275,17 +277,17 @@ void expect_monotone(float scale, float first) {
   ASSERT_EQ(before, std::numeric_limits<typename Codec::Code>::max());
 }
 
-TEST(Quantized8, CodesAreOrderedAsTheNumbersAre) {
+TEST(Quantized8, CodesAreInTheOrderOfTheNumbers) {
   expect_monotone<Signed8>(1.0f, -1.0f);
   expect_monotone<Signed8>(0x1.84p-100f, -0x1.84p-100f);
   expect_monotone<Nonnegative8>(1.0f, 0.0f);
   expect_monotone<Nonnegative8>(0x1.84p-40f, 0.0f);
 }
 
-TEST(Quantized8, ZerosAreZeros) {
+TEST(Quantized8, ZerosStayPositiveZeros) {
   for (const float zero : {0.0f, -0.0f}) {
-    const Group<Signed8> average(std::vector<float>(32, zero));
-    const Group<Nonnegative8> square(std::vector<float>(32, zero));
+    const Block<Signed8> average(std::vector<float>(32, zero));
+    const Block<Nonnegative8> square(std::vector<float>(32, zero));
     EXPECT_EQ(average.stored_scale, 0);
     EXPECT_EQ(square.stored_scale, 0);
     for (int i = 0; i < 32; ++i) {
@@ -293,29 +295,29 @@ TEST(Quantized8, ZerosAreZeros) {
       EXPECT_TRUE(same_bits(average.restored[at], 0.0f) && average.codes[at] == 0);
       EXPECT_TRUE(same_bits(square.restored[at], 0.0f) && square.codes[at] == 0);
     }
-    // Beside others.
-    EXPECT_EQ(Group<Signed8>(std::vector<float>{zero, 2.0f}).codes[0], 0);
-    EXPECT_EQ(Group<Nonnegative8>(std::vector<float>{zero, 2.0f}).codes[0], 0);
+    // A zero beside another number has the code 0.
+    EXPECT_EQ(Block<Signed8>(std::vector<float>{zero, 2.0f}).codes[0], 0);
+    EXPECT_EQ(Block<Nonnegative8>(std::vector<float>{zero, 2.0f}).codes[0], 0);
   }
 }
 
-/// However small beside its neighbours, down to the smallest float beside the largest.
-TEST(Nonnegative8, WhatIsAboveZeroStaysAboveZero) {
+/// Holds for every ratio of two elements of a block, down to the smallest float beside the largest.
+TEST(Nonnegative8, PositiveNumbersStayPositive) {
   for (const float largest : {1e-30f, 1.0f, 1e30f, std::numeric_limits<float>::max()}) {
     for (float x = largest; x > 0.0f; x *= 0.37f) {
-      const Group<Nonnegative8> group(std::vector<float>{largest, x});
-      ASSERT_GE(group.codes[1], 1) << shown(x);
-      ASSERT_GT(group.restored[1], 0.0f) << shown(x);
+      const Block<Nonnegative8> block(std::vector<float>{largest, x});
+      ASSERT_GE(block.codes[1], 1) << shown(x);
+      ASSERT_GT(block.restored[1], 0.0f) << shown(x);
     }
   }
 }
 
-/// First moments 0.1 g and second moments 0.001 g^2, as after one step with the usual betas.
+/// Uses first moments 0.1 g and second moments 0.001 g^2, as after one step with the default betas.
 TEST(Quantized8, MomentsOfGradientsFrom1em15To1e15StayAboveZero) {
   for (double g = 1e-15; g < 2e15; g *= 1.7) {
     const auto m = static_cast<float>(0.1 * g), v = static_cast<float>(0.001 * g * g);
-    const Group<Signed8> average(std::vector<float>{m, -m, 0.01f * m});
-    const Group<Nonnegative8> square(std::vector<float>{v, 1e-4f * v});
+    const Block<Signed8> average(std::vector<float>{m, -m, 0.01f * m});
+    const Block<Nonnegative8> square(std::vector<float>{v, 1e-4f * v});
     for (int i = 0; i < 2; ++i) {
       const double expected = i == 0 ? double{m} : -double{m};
       ASSERT_NEAR(average.restored[static_cast<std::size_t>(i)], expected, 0.008 * double{m}) << g;
@@ -326,10 +328,10 @@ TEST(Quantized8, MomentsOfGradientsFrom1em15To1e15StayAboveZero) {
   }
 }
 
-/// A root's scale is 2^64 at most, and the square of that is not a float.
-TEST(Nonnegative8, HoldsTheLargestNumber) {
+/// The scale of the root is 2^64, whose square overflows float32.
+TEST(Nonnegative8, RestoresTheLargestFloatAsAFiniteNumber) {
   const std::vector<float> largest{std::numeric_limits<float>::max()};
-  EXPECT_EQ(Group<Nonnegative8>(largest, kMost).restored[0], 0x1.fffffcp127f);
+  EXPECT_EQ(Block<Nonnegative8>(largest, kMost).restored[0], 0x1.fffffcp127f);
 }
 
 template <class Codec>
@@ -337,15 +339,15 @@ void expect_all_nan(float odd) {
   std::vector<float> elements(32, 1.5f);
   elements[3] = 0.0f;
   elements[17] = odd;
-  const Group<Codec> group(elements);
-  EXPECT_GE(group.stored_scale, 0x7f80) << shown(odd);
+  const Block<Codec> block(elements);
+  EXPECT_GE(block.stored_scale, 0x7f80) << shown(odd);
   for (std::size_t i = 0; i < 32; ++i) {
-    EXPECT_EQ(group.codes[i], 0) << shown(odd);
-    EXPECT_TRUE(std::isnan(group.restored[i])) << shown(odd);
+    EXPECT_EQ(block.codes[i], 0) << shown(odd);
+    EXPECT_TRUE(std::isnan(block.restored[i])) << shown(odd);
   }
 }
 
-TEST(Quantized8, NaNOrInfMakesTheWholeGroupNaN) {
+TEST(Quantized8, NaNOrInfMakesTheWholeBlockNaN) {
   std::vector<float> odd = nans();
   odd.push_back(kInf);
   for (const float x : odd) {
@@ -353,8 +355,8 @@ TEST(Quantized8, NaNOrInfMakesTheWholeGroupNaN) {
     expect_all_nan<Nonnegative8>(x);
   }
   expect_all_nan<Signed8>(-kInf);
-  expect_all_nan<Signed8>(0x1.ff0002p127f);  // finite, and beyond the largest bfloat16
-  expect_all_nan<Nonnegative8>(-1.0f);       // which no rule makes
+  expect_all_nan<Signed8>(0x1.ff0002p127f);  // finite, but beyond the largest bfloat16
+  expect_all_nan<Nonnegative8>(-1.0f);       // no rule makes it
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// remainder8_test.cpp - 16-bit parameters with 8 more bits: every pair of bits, and the error bound.
+// remainder8_test.cpp - a 16-bit parameter and its 8-bit remainder hold the nearest 24-bit number, within the
+// documented error bound.
 #include <gtest/gtest.h>
 
 #include "onepass/storage/remainder8.hpp"
@@ -34,7 +35,8 @@ class Remainder8 : public testing::Test {
     std::uint8_t remainder = 0;
   };
 
-  /// The 24 bits of a pair, as its definition has them; below 0 where no encode() makes the pair.
+  /// Returns the 24 bits of a pair as the codec defines them, or a number below 0 for a pair that encode()
+  /// never makes.
   static std::int32_t whole(std::uint32_t element, std::uint32_t remainder) {
     const auto magnitude = static_cast<std::int32_t>((element & 0x7fffu) << 8 | remainder);
     return remainder < 128 ? magnitude : magnitude - 256;
@@ -49,7 +51,7 @@ class Remainder8 : public testing::Test {
     const double bound =
         std::max(std::ldexp(std::fabs(double{x}), -Case::kBits), std::ldexp(1.0, Case::kSmallest));
     ASSERT_LE(std::fabs(double{pair.restored()} - double{x}), bound) << shown(x);
-    // From the 24 bits, ties away from zero.
+    // The element is rounded from the 24 bits, with ties away from zero.
     ASSERT_EQ(pair.element,
               reference::pattern_of(Case::kElement, double{pair.restored()}, reference::Ties::away))
         << shown(x);
@@ -72,7 +74,7 @@ TYPED_TEST(Remainder8, EveryPairDecodesToIts24Bits) {
   }
 }
 
-TYPED_TEST(Remainder8, EveryPairThatCanBeStoredIsStoredAsItself) {
+TYPED_TEST(Remainder8, EveryPairThatEncodeMakesSurvivesARoundTrip) {
   const auto infinity = static_cast<std::int32_t>(TypeParam::kWhole.infinity());
   for (std::uint32_t element = 0; element < 65536; ++element) {
     for (std::uint32_t remainder = 0; remainder < 256; ++remainder) {
@@ -86,17 +88,17 @@ TYPED_TEST(Remainder8, EveryPairThatCanBeStoredIsStoredAsItself) {
   }
 }
 
-TYPED_TEST(Remainder8, HoldsTheNearestOf24BitsWithinTheBound) {
+TYPED_TEST(Remainder8, RestoresTheNearest24BitNumberWithinTheBound) {
   around_every_value(TypeParam::kElement, [](float x) { TestFixture::expect_nearest(x); });
   for (std::uint64_t key = 0; key < 2'000'000; ++key) {
     if (const float x = any_float(key); !std::isnan(x)) TestFixture::expect_nearest(x);
-    // Where both formats have values, and the ends of their ranges.
+    // Magnitudes from 2^-38 to 2^18 cover the range of float16, with both of its ends.
     const double magnitude = std::ldexp(1.0 + uniform(key), static_cast<int>(mix(key) % 56) - 38);
     TestFixture::expect_nearest(static_cast<float>((mix(key) & 1) != 0 ? magnitude : -magnitude));
   }
 }
 
-TYPED_TEST(Remainder8, InfinityStaysAndEveryNaNBecomesOne) {
+TYPED_TEST(Remainder8, InfinityStaysAndEveryNaNBecomesTheCanonicalNaN) {
   EXPECT_EQ(typename TestFixture::Pair(kInf).restored(), kInf);
   EXPECT_EQ(typename TestFixture::Pair(-kInf).restored(), -kInf);
   for (const float nan : nans()) {
@@ -107,8 +109,8 @@ TYPED_TEST(Remainder8, InfinityStaysAndEveryNaNBecomesOne) {
   }
 }
 
-/// A parameter that was written without its remainder.
-TYPED_TEST(Remainder8, AnOldRemainderMovesAParameterByHalfOfItsLastPlaceAtMost) {
+/// Models a caller that modified a parameter without resetting its remainder.
+TYPED_TEST(Remainder8, StaleRemainderMovesAParameterByAtMostHalfAnUlp) {
   for (std::uint32_t pattern = 0; pattern < 65536; ++pattern) {
     const double value = reference::value_of(TypeParam::kElement, pattern);
     if (!std::isfinite(value)) continue;

@@ -1,4 +1,4 @@
-// sixteen_bits_test.cpp - bfloat16 and float16: every value, and what lies between, against float64.
+// sixteen_bits_test.cpp - bfloat16 and float16 decode every pattern and round every number as float64 does.
 #include <gtest/gtest.h>
 
 #include "onepass/storage/bfloat16.hpp"
@@ -23,7 +23,7 @@ class SixteenBits : public testing::Test {
  protected:
   using Codec = typename Case::Codec;
 
-  /// What float64 makes of x.
+  /// The pattern nearest to x, computed in float64.
   static std::uint16_t nearest(float x) {
     return static_cast<std::uint16_t>(reference::pattern_of(Case::kFormat, double{x}));
   }
@@ -41,7 +41,7 @@ TYPED_TEST(SixteenBits, EveryPatternDecodesToItsValue) {
   }
 }
 
-TYPED_TEST(SixteenBits, EveryPatternIsStoredAsItself) {
+TYPED_TEST(SixteenBits, EveryPatternSurvivesARoundTrip) {
   using Codec = typename TypeParam::Codec;
   for (std::uint32_t pattern = 0; pattern < 65536; ++pattern) {
     const bool nan = (pattern & 0x7fffu) > TypeParam::kFormat.infinity();
@@ -57,7 +57,7 @@ TYPED_TEST(SixteenBits, RoundsToNearestTiesToEven) {
   }
 }
 
-TYPED_TEST(SixteenBits, LargestAndSmallest) {
+TYPED_TEST(SixteenBits, RoundsCorrectlyAtTheLargestAndTheSmallestValues) {
   using Codec = typename TypeParam::Codec;
   const auto infinity = static_cast<std::uint16_t>(TypeParam::kFormat.infinity());
   const double largest = reference::value_of(TypeParam::kFormat, infinity - 1u);
@@ -75,7 +75,7 @@ TYPED_TEST(SixteenBits, LargestAndSmallest) {
   EXPECT_EQ(Codec::encode(-std::numeric_limits<float>::denorm_min()), 0x8000);
 }
 
-TYPED_TEST(SixteenBits, EveryNaNBecomesOne) {
+TYPED_TEST(SixteenBits, EveryNaNBecomesTheCanonicalNaN) {
   using Codec = typename TypeParam::Codec;
   for (const float nan : nans()) {
     EXPECT_EQ(Codec::encode(nan), Codec::kNaN) << shown(nan);

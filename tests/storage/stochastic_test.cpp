@@ -1,4 +1,4 @@
-// stochastic_test.cpp - stochastic rounding to 16 bits is unbiased: counted over all random bits, and drawn.
+// stochastic_test.cpp - stochastic rounding to 16 bits is unbiased, over all random bits and in samples.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,7 +30,8 @@ class Stochastic : public testing::Test {
 
   static double largest() { return reference::value_of(Case::kFormat, Case::kFormat.infinity() - 1); }
 
-  /// Of the 65,536 random values, those that round a finite |x| <= largest() up; every other rounds down.
+  /// Counts which of the 65,536 random values round a finite |x| <= largest() up. Every other value must
+  /// round it down.
   static int ups(float x) {
     const double unit = reference::spacing_at(Case::kFormat, double{x});
     const double low = std::floor(std::fabs(double{x}) / unit) * unit;
@@ -45,14 +46,13 @@ class Stochastic : public testing::Test {
     return count;
   }
 
-  /// Its share of the way from one neighbour to the next, in 65,536ths; what is smaller than one of them is
-  /// rounded, ties to even.
+  /// Position of x between its two neighbours, in 65,536ths of their distance, rounded with ties to even.
   static int way(float x) {
     const double steps = std::fabs(double{x}) / reference::spacing_at(Case::kFormat, double{x});
     return static_cast<int>(std::nearbyint(65536.0 * (steps - std::floor(steps))));
   }
 
-  /// Both signs, all exponents, and the last ones below the largest.
+  /// Numbers of both signs and all exponents, the float below largest(), and float16's denormals.
   static std::vector<float> numbers() {
     std::vector<float> drawn;
     for (int exponent = -149; exponent < 128; exponent += 3) {
@@ -72,13 +72,13 @@ class Stochastic : public testing::Test {
 using Cases = testing::Types<BFloat16Case, Float16Case>;
 TYPED_TEST_SUITE(Stochastic, Cases);
 
-TYPED_TEST(Stochastic, RoundsUpAsOftenAsTheValueIsOnTheWayUp) {
+TYPED_TEST(Stochastic, RoundsUpInProportionToThePositionBetweenNeighbours) {
   for (const float x : TestFixture::numbers()) {
     EXPECT_EQ(TestFixture::ups(x), TestFixture::way(x)) << shown(x);
   }
 }
 
-TYPED_TEST(Stochastic, WhatTheFormatHoldsStays) {
+TYPED_TEST(Stochastic, ValuesOfTheFormatStay) {
   using Codec = typename TypeParam::Codec;
   for (std::uint32_t pattern = 0; pattern < 65536; ++pattern) {
     if ((pattern & 0x7fffu) > TypeParam::kFormat.infinity()) continue;
@@ -89,7 +89,7 @@ TYPED_TEST(Stochastic, WhatTheFormatHoldsStays) {
   }
 }
 
-TYPED_TEST(Stochastic, UsesTheLower16BitsAlone) {
+TYPED_TEST(Stochastic, UsesOnlyTheLower16RandomBits) {
   using Codec = typename TypeParam::Codec;
   for (std::uint64_t key = 0; key < 20'000; ++key) {
     const auto random = static_cast<std::uint32_t>(mix(key + 7));
@@ -98,7 +98,7 @@ TYPED_TEST(Stochastic, UsesTheLower16BitsAlone) {
   }
 }
 
-TYPED_TEST(Stochastic, BeyondTheLargestRoundsToNearest) {
+TYPED_TEST(Stochastic, RoundsToNearestBeyondTheLargestValue) {
   using Codec = typename TypeParam::Codec;
   const auto largest = static_cast<float>(TestFixture::largest());
   const double half = 0.5 * reference::spacing_at(TypeParam::kFormat, TestFixture::largest());
@@ -112,10 +112,10 @@ TYPED_TEST(Stochastic, BeyondTheLargestRoundsToNearest) {
   }
 }
 
-/// n draws of one x round up k times; k is binomial with p = the share of the way, and so has the deviation
-/// sqrt(n p (1 - p)). A true one is 5 deviations off once in 1.7 million. The draws are fixed: a test that
-/// passes always does.
-TYPED_TEST(Stochastic, TheMeanOfManyDrawsIsTheValue) {
+/// n roundings of one x go up k times. k is binomial with p = the position of x between its neighbours, so
+/// its standard deviation is sqrt(n p (1 - p)). A correct rounding is 5 deviations off once in 1.7 million
+/// tries. The random numbers are fixed, so the result of this test never changes.
+TYPED_TEST(Stochastic, MeanOfManyRoundingsIsTheValue) {
   using Codec = typename TypeParam::Codec;
   constexpr int kDraws = 200'000;
   for (std::uint64_t number = 0; number < 20; ++number) {

@@ -1,5 +1,6 @@
-// make_curand_philox.cpp - writes curand_philox.hpp: what cuRAND's host generator
-// CURAND_RNG_PSEUDO_PHILOX4_32_10 gives. It runs on the CPU and needs no driver. Not part of the build:
+// make_curand_philox.cpp - writes curand_philox.hpp: numbers of cuRAND's host generator
+// CURAND_RNG_PSEUDO_PHILOX4_32_10. The program runs on the CPU and needs no driver. It is not part of the
+// build. To run it:
 //   g++ -std=c++20 make_curand_philox.cpp -I$CUDA/include -L$CUDA/lib64 -lcurand && ./a.out >
 //   curand_philox.hpp
 #include <curand.h>
