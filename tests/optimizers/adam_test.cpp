@@ -1,4 +1,4 @@
-// adam_test.cpp - Adam against reference/adam.hpp, and against answers worked out by hand.
+// adam_test.cpp - Adam agrees with reference/adam.hpp and with answers worked out by hand.
 #include <cmath>
 #include <limits>
 
@@ -11,7 +11,7 @@ namespace {
 
 ONEPASS_INSTANTIATE_CONFORMANCE(Adam, adam_options());
 
-/// Betas whose powers are exact, and an eps that shows where it stands.
+/// The powers of these betas are exact, and eps is large enough to show where the formula adds it.
 constexpr Adam kExact{.lr = 0.25, .beta1 = 0.5, .beta2 = 0.75, .eps = 2.0};
 
 // m = 0.5 * 2 = 1, m_hat = 1 / 0.5 = 2; v = 0.25 * 4 = 1, v_hat = 1 / 0.25 = 4; 2 / (2 + eps) = 0.5.
@@ -30,22 +30,23 @@ TEST(Adam, SecondStepIsCorrectedByThePowersOfTheBetas) {
   EXPECT_LE(ulp_distance(one.step(0.0f), static_cast<float>(wanted)), 1);
 }
 
-TEST(Adam, FirstStepIsTheRateWhateverTheGradient) {
+TEST(Adam, FirstStepMovesTheParameterByLrForAnyGradient) {
   for (const float gradient : {1e-3f, -1.0f, 1e4f}) {
     const float moved = OneElement<Adam>({.lr = 0.5, .eps = 0.0}).step(gradient);
     EXPECT_LE(ulp_distance(moved, gradient > 0 ? -0.5f : 0.5f), 4) << gradient;
   }
 }
 
-// 1 - 0.999f is 0.00100004673: 47 parts in a million too much, in every second moment.
-TEST(Adam, BetaIsNotRoundedBeforeItIsTakenFromOne) {
+// 1 - 0.999f is 0.00100004673. If beta2 were rounded first, every second moment would be 47 parts in a
+// million too large.
+TEST(Adam, OneMinusBetaIsRoundedOnlyAfterTheSubtraction) {
   OneElement<Adam> one(Adam{});
   one.step(1.0f);
   EXPECT_LE(ulp_distance(one.state("exp_avg_sq"), static_cast<float>(1.0 - 0.999)), 1);
   EXPECT_LE(ulp_distance(one.state("exp_avg"), static_cast<float>(1.0 - 0.9)), 1);
 }
 
-// v is 1, then 0.75. Of the corrected moments, 4 and 0.75 / 0.4375, the first would be the largest.
+// v is 1, then 0.75. A maximum of the corrected moments, 4 and 0.75 / 0.4375, would be 4 instead.
 TEST(Adam, AmsGradKeepsTheLargestUncorrectedMoment) {
   Adam rule = kExact;
   rule.amsgrad = true;
@@ -58,7 +59,7 @@ TEST(Adam, AmsGradKeepsTheLargestUncorrectedMoment) {
   EXPECT_LE(ulp_distance(moved, static_cast<float>(wanted)), 1);
 }
 
-TEST(Adam, NotANumberWinsTheMaximum) {
+TEST(Adam, NaNWinsTheMaximum) {
   Adam rule = kExact;
   rule.amsgrad = true;
   OneElement<Adam> one(rule, 1.0f);
@@ -74,12 +75,12 @@ TEST(Adam, LateParameterIsCorrectedByItsOwnStepCount) {
   optimizer.step();
   optimizer.add_parameters(std::vector<Parameter>{{"late", std::span(late), std::span(late_gradient)}});
   optimizer.step();
-  EXPECT_EQ(late[0], 0.875f);  // as on anyone's first step
+  EXPECT_EQ(late[0], 0.875f);  // as on every parameter's first step
   EXPECT_EQ(optimizer.step_count("first"), 2);
   EXPECT_EQ(optimizer.step_count("late"), 1);
 }
 
-TEST(Adam, ParameterWithoutGradientDoesNotAge) {
+TEST(Adam, ParameterWithoutGradientKeepsItsStepCount) {
   std::vector<float> steady{1.0f}, resting{1.0f}, gradient{2.0f}, other_gradient{2.0f};
   Optimizer optimizer{kExact, std::vector<Parameter>{{"steady", std::span(steady), std::span(gradient)},
                                                      {"resting", std::span(resting)}}};

@@ -1,4 +1,4 @@
-// adamw_test.cpp - AdamW against reference/adamw.hpp, and against answers worked out by hand.
+// adamw_test.cpp - AdamW agrees with reference/adamw.hpp and with answers worked out by hand.
 #include "optimizers/conformance.hpp"
 #include "support/numbers/compare.hpp"
 #include "support/numbers/one_element.hpp"
@@ -10,8 +10,8 @@ ONEPASS_INSTANTIATE_CONFORMANCE(AdamW, adamw_options());
 
 constexpr AdamW kExact{.lr = 0.25, .beta1 = 0.5, .beta2 = 0.75, .eps = 2.0, .weight_decay = 0.5};
 
-// (1 - 0.25 * 0.5) * 2 - 0.25 * 2 / (2 + 2); the moments as Adam's on its first step.
-TEST(AdamW, OldParameterDecaysBesideAdamsStep) {
+// p = (1 - 0.25 * 0.5) * 2 - 0.25 * 2 / (2 + 2). The moments are those of Adam's first step.
+TEST(AdamW, DecayShrinksTheOldParameterBesideAdamsStep) {
   OneElement<AdamW> one(kExact, 2.0f);
   EXPECT_EQ(one.step(2.0f), 1.625f);
   EXPECT_EQ(one.state("exp_avg"), 1.0f);
@@ -25,7 +25,7 @@ TEST(AdamW, DecayDoesNotPassThroughTheMoments) {
   EXPECT_EQ(one.state("exp_avg_sq"), 0.0f);
 }
 
-TEST(AdamW, MaximizeTurnsTheStepAndNotTheDecay) {
+TEST(AdamW, MaximizeReversesTheStepButNotTheDecay) {
   AdamW rule = kExact;
   rule.maximize = true;
   EXPECT_EQ(OneElement<AdamW>(rule, 2.0f).step(2.0f), 1.875f);  // 1.75 + 0.125
@@ -37,7 +37,7 @@ TEST(AdamW, DecaysByDefault) {
   EXPECT_LT(OneElement<AdamW>(AdamW{}, 2.0f).step(0.0f), 2.0f);
 }
 
-TEST(AdamW, CoupledIsAdamBitForBit) {
+TEST(AdamW, CoupledDecayGivesAdamsBits) {
   AdamW coupled = kExact;
   coupled.weight_decay_mode = WeightDecay::coupled;
   OneElement<AdamW> one(coupled, 2.0f);

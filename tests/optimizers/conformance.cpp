@@ -1,4 +1,5 @@
-// conformance.cpp - every awkward size at every misalignment, 200 steps, element by element.
+// conformance.cpp - rules agree with their references, element by element, at every awkward size and
+// misalignment, for 200 steps.
 #include "optimizers/conformance.hpp"
 
 #include "optimizers/trial.hpp"
@@ -13,7 +14,7 @@ using reference::Number;
 
 constexpr std::int64_t kSteps = 200;
 
-/// Every size at every misalignment of value and gradient, empties first, in the middle and last.
+/// Every size at every misalignment of value and gradient, with empty tensors first, in between and last.
 std::vector<Shape> every_shape(std::int64_t chunk_size) {
   std::vector<Shape> shapes{{.numel = 0}};
   for (const std::int64_t numel : awkward_sizes(chunk_size)) {
@@ -27,7 +28,7 @@ std::vector<Shape> every_shape(std::int64_t chunk_size) {
   return shapes;
 }
 
-/// Every size once, the misalignments in turn: what L1 adds depends on neither.
+/// Every size once, with the misalignments of value and gradient in rotation: L1 depends on neither.
 std::vector<Shape> every_size(std::int64_t chunk_size) {
   std::vector<Shape> shapes{{.numel = 0}};
   for (const std::int64_t numel : awkward_sizes(chunk_size)) {
@@ -39,7 +40,7 @@ std::vector<Shape> every_size(std::int64_t chunk_size) {
   return shapes;
 }
 
-/// From the second step on the float32 run is where it is, not where the reference is.
+/// Makes the error of the float32 run so far an error of the next step's arguments.
 void carry(std::span<Element> elements) {
   for (Element& e : elements) {
     e.p = e.p.carried();
@@ -47,7 +48,8 @@ void carry(std::span<Element> elements) {
   }
 }
 
-/// Steps both. With `from_same_state` the reference starts each step from the library's floats.
+/// Runs kSteps steps of the library and of the reference, and compares them after each. With
+/// `from_same_state` the reference starts each step from the library's floats.
 void expect_agreement(const Subject& subject, const std::vector<Shape>& shapes, bool from_same_state,
                       double (*tolerance)(Number)) {
   Trial run(subject, shapes, Options{.chunk_size = 64});
@@ -74,7 +76,8 @@ void expect_agreement(const Subject& subject, const std::vector<Shape>& shapes, 
   EXPECT_TRUE(run.model.intact());
 }
 
-// So what is shown of chunks of 64 holds for others; 192 is no power of two, 0 is what the library chooses.
+// Shows that results for chunks of 64 hold for other sizes. 192 is not a power of two. For 0 the library
+// chooses the size.
 void expect_same_bits_for_any_chunk_size(const Subject& subject, std::vector<Shape> (*shapes)(std::int64_t)) {
   for (const std::int64_t chunk_size : {128, 192, 0}) {
     Trial small(subject, shapes(chunk_size == 0 ? 64 : chunk_size), Options{.chunk_size = 64});
@@ -94,7 +97,8 @@ TEST_P(Conformance, EveryStepIsWithinEightUlpOfItsTerms) {
   expect_agreement(GetParam(), every_shape(64), true, one_step_tolerance);
 }
 
-// The bound is the recurrence of the rounding error, beside the value: see reference/number.hpp.
+// The reference computes the bound beside the value, by the recurrence of the rounding error
+// (reference/number.hpp).
 TEST_P(Conformance, TwoHundredStepsStayWithinTheDerivedBound) {
   expect_agreement(GetParam(), every_shape(64), false, run_tolerance);
 }

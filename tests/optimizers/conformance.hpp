@@ -1,4 +1,4 @@
-// conformance.hpp - what every optimizer must show against its float64 reference, written once.
+// conformance.hpp - tests, written once for all rules, that a rule agrees with its float64 reference.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,11 +16,11 @@
 
 namespace onepass::test {
 
-/// An option of a rule beside its reference.
+/// One option of a rule, with its reference.
 struct Subject {
   std::string name;
   std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
-  /// Step t of one tensor.
+  /// Runs step t of one tensor in float64.
   std::function<void(std::int64_t t, std::span<reference::Element>, std::span<const reference::Number>)>
       reference;
 
@@ -45,19 +45,20 @@ std::vector<Subject> subjects(const std::vector<Option<Rule>>& options) {
   return all;
 }
 
-/// ONEPASS_INSTANTIATE_CONFORMANCE(Adam, adam_options()) runs all of it.
+/// Subjects without L1. ONEPASS_INSTANTIATE_CONFORMANCE(Adam, adam_options()) instantiates all suites.
 class Conformance : public testing::TestWithParam<Subject> {};
 
-/// The same for subjects with L1::proximal, of which no two results are further apart than their arguments.
+/// The same tests for subjects with L1::proximal. Its operator never moves two numbers further apart, so the
+/// bound after 200 steps still holds.
 class ProximalConformance : public testing::TestWithParam<Subject> {};
 
-/// The same with L1::subgradient, less the 200 steps: sign(p) jumps at 0, so that no bound of the distance
-/// after many steps can be derived.
+/// The same tests with L1::subgradient, except the one of 200 steps: sign(p) jumps at 0, so no bound of the
+/// distance after many steps can be derived.
 class SubgradientConformance : public testing::TestWithParam<Subject> {};
 
 inline std::string subject_name(const testing::TestParamInfo<Subject>& info) { return info.param.name; }
 
-/// All three, for every option of a rule with every decay, sign and kind of L1.
+/// Instantiates all three suites for every option of a rule, with every decay, sign and kind of L1.
 #define ONEPASS_INSTANTIATE_CONFORMANCE(Rule, options)                                                 \
   INSTANTIATE_TEST_SUITE_P(Rule, Conformance, testing::ValuesIn(subjects(options)), subject_name);     \
   INSTANTIATE_TEST_SUITE_P(Rule, ProximalConformance,                                                  \

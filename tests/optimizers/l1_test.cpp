@@ -1,4 +1,4 @@
-// l1_test.cpp - L1 penalties worked out by hand: exact zeros, signs of zero, what is not finite.
+// l1_test.cpp - L1 penalties give the answers worked out by hand: exact zeros, signs of zero, NaN and Inf.
 #include <cmath>
 #include <limits>
 
@@ -24,7 +24,7 @@ TEST(L1, IsProximalAndOffByDefault) {
 }
 
 TEST(L1, ProximalShrinksTheMovedParameter) {
-  EXPECT_EQ(moved(kProximal, 2.0f, 1.0f), 1.25f);  // 2 - 0.5 = 1.5, then 0.25 less
+  EXPECT_EQ(moved(kProximal, 2.0f, 1.0f), 1.25f);  // 2 - 0.5 = 1.5, minus 0.25
   EXPECT_EQ(moved(kProximal, -2.0f, 1.0f), -2.25f);
   EXPECT_EQ(moved(kProximal, -2.0f, -1.0f), -1.25f);
 }
@@ -35,20 +35,20 @@ TEST(L1, ProximalStopsAtZero) {
   EXPECT_TRUE(same_bits(moved(kProximal, -0.125f, 0.0f), -0.0f));
   EXPECT_TRUE(same_bits(moved(kProximal, -0.0f, 0.0f), -0.0f));
   EXPECT_TRUE(same_bits(moved(kProximal, 0.375f, 0.0f), 0.125f));
-  // Through zero and out on the other side.
+  // A large step passes zero and is shrunk on the other side.
   EXPECT_EQ(moved(kProximal, 0.5f, 4.0f), -1.25f);
 }
 
-TEST(L1, SubgradientJoinsTheGradientAndIsZeroAtZero) {
+TEST(L1, SubgradientIsAddedToTheGradientAndIsZeroAtZero) {
   EXPECT_EQ(moved(kSubgradient, 2.0f, 1.0f), 1.25f);  // 2 - 0.5 * (1 + 0.5)
   EXPECT_EQ(moved(kSubgradient, -2.0f, 1.0f), -2.25f);
   EXPECT_EQ(moved(kSubgradient, 0.0f, 1.0f), -0.5f);
   EXPECT_EQ(moved(kSubgradient, -0.0f, 1.0f), -0.5f);
-  // It does not stop: it dithers.
+  // The parameter does not stop at zero: it jumps to the other side.
   EXPECT_EQ(moved(kSubgradient, 0.125f, 0.0f), -0.125f);
 }
 
-TEST(L1, SignOfMaximizeDoesNotTurnThePenalty) {
+TEST(L1, MaximizeDoesNotReverseThePenalty) {
   SGD ascending = kSubgradient;
   ascending.maximize = true;
   EXPECT_EQ(moved(ascending, 2.0f, 1.0f), 2.25f);  // 2 - 0.5 * (-1 + 0.5)
@@ -57,12 +57,12 @@ TEST(L1, SignOfMaximizeDoesNotTurnThePenalty) {
   EXPECT_EQ(moved(ascending, 2.0f, 1.0f), 2.25f);  // 2 + 0.5 - 0.25
 }
 
-TEST(L1, WithWeightDecayItIsTheElasticNet) {
+TEST(L1, WithWeightDecayL1IsTheElasticNet) {
   SGD rule = kProximal;
   rule.weight_decay = 0.5;
-  EXPECT_EQ(moved(rule, 2.0f, 1.0f), 0.75f);  // 2 - 0.5 * (1 + 1) = 1, less 0.25
+  EXPECT_EQ(moved(rule, 2.0f, 1.0f), 0.75f);  // 2 - 0.5 * (1 + 1) = 1, minus 0.25
   rule.weight_decay_mode = WeightDecay::decoupled;
-  EXPECT_EQ(moved(rule, 2.0f, 1.0f), 0.75f);  // 0.75 * 2 - 0.5 = 1, less 0.25
+  EXPECT_EQ(moved(rule, 2.0f, 1.0f), 0.75f);  // 0.75 * 2 - 0.5 = 1, minus 0.25
   rule = kSubgradient;
   rule.weight_decay = 0.5;
   EXPECT_EQ(moved(rule, 2.0f, 1.0f), 0.75f);  // 2 - 0.5 * (1 + 1 + 0.5)
@@ -80,14 +80,14 @@ TEST(L1, SubgradientPassesThroughMomentumAndProximalDoesNot) {
   EXPECT_EQ(other.state("momentum_buffer"), 1.0f);
 }
 
-TEST(L1, ThresholdFollowsTheRate) {
+TEST(L1, ThresholdFollowsLr) {
   OneElement<SGD> one(kProximal, 4.0f);
   EXPECT_EQ(one.step(0.0f), 3.75f);
   one.optimizer().set_lr(2.0);
   EXPECT_EQ(one.step(0.0f), 2.75f);
 }
 
-TEST(L1, NotFiniteIsNotHidden) {
+TEST(L1, NonFiniteNumbersReachTheParameter) {
   for (const SGD& rule : {kProximal, kSubgradient}) {
     EXPECT_TRUE(std::isnan(moved(rule, kNaN, 1.0f)));
     EXPECT_TRUE(std::isnan(moved(rule, 1.0f, kNaN)));
@@ -97,8 +97,8 @@ TEST(L1, NotFiniteIsNotHidden) {
   }
 }
 
-// Where the loss pulls less than the penalty, a parameter becomes zero to the bit and stays so; where it
-// pulls more, it does not.
+// A parameter whose gradient is smaller than the penalty becomes exactly zero and stays zero. The last
+// parameter has a larger gradient and moves on.
 template <class Rule>
 void expect_exact_zeros(Rule rule) {
   rule.lr = 0.01;
@@ -126,7 +126,7 @@ TEST(L1, ProximalGivesExactZerosThatStay) {
   expect_exact_zeros(AdamW{});
 }
 
-TEST(L1, SubgradientGivesNoneButStaysNear) {
+TEST(L1, SubgradientGivesNoExactZeroButStaysNearZero) {
   std::vector<float> p{0.3f}, gradient{0.0f};
   Optimizer optimizer{SGD{.lr = 0.01, .l1 = 0.7, .l1_mode = L1::subgradient},
                       std::vector<Parameter>{{"p", std::span(p), std::span(gradient)}}};
@@ -139,7 +139,8 @@ TEST(L1, SubgradientGivesNoneButStaysNear) {
   EXPECT_LT(std::fabs(p[0]), 0.0071f);
 }
 
-// The CPU has a loop without clamp and L1; where neither does anything the other one changes no bit.
+// The CPU has a plain loop without clamp and L1. If neither changes a number, the general loop gives the same
+// bits.
 template <class Rule>
 void expect_same_bits_of_both_loops() {
   const std::vector<Shape> shapes{{.numel = 300}, {.numel = 70, .value_misalignment = 1}};
@@ -148,13 +149,13 @@ void expect_same_bits_of_both_loops() {
   const AnyOptimizerPtr wanted = make_optimizer(rule, plain.parameters());
   rule.l1 = 1e-50;  // 0 in float32
   const AnyOptimizerPtr actual = make_optimizer(rule, tiny.parameters());
-  actual->set_gradient_handling({.clip_value = 3e38});  // no gradient is cut: it takes the general loop
+  actual->set_gradient_handling({.clip_value = 3e38});  // clips no gradient, but selects the general loop
   for (int step = 1; step <= 4; ++step) {
     for (Model* model : {&plain, &tiny}) {
       model->draw_gradients(step, 200);
       for (std::size_t t = 0; t < model->size(); ++t) {
         for (float& g : model->grad(t).host())
-          if (std::isinf(g)) g = -0.0f;  // which clipping by value would cut
+          if (std::isinf(g)) g = -0.0f;  // clipping by value would change it
       }
     }
     wanted->step();
@@ -163,7 +164,7 @@ void expect_same_bits_of_both_loops() {
   EXPECT_TRUE(equal_bits(snapshot(plain.parameters(), *wanted), snapshot(tiny.parameters(), *actual)));
 }
 
-TEST(L1, TheLoopWithEverythingGivesTheBitsOfThePlainOne) {
+TEST(L1, GeneralLoopGivesTheBitsOfThePlainLoop) {
   expect_same_bits_of_both_loops<SGD>();
   expect_same_bits_of_both_loops<RMSProp>();
   expect_same_bits_of_both_loops<Adam>();

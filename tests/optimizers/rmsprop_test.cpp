@@ -1,4 +1,4 @@
-// rmsprop_test.cpp - RMSProp against reference/rmsprop.hpp, and against answers worked out by hand.
+// rmsprop_test.cpp - RMSProp agrees with reference/rmsprop.hpp and with answers worked out by hand.
 #include <cmath>
 #include <limits>
 
@@ -10,8 +10,8 @@ namespace {
 
 ONEPASS_INSTANTIATE_CONFORMANCE(RMSProp, rmsprop_options());
 
-// square_avg = 0.25 * 2^2 = 1, so that the root is sqrt(1 + 3) = 2 or 1 + 3 = 4.
-TEST(RMSProp, EpsilonStandsInsideTheRootUnlessAskedForOutside) {
+// square_avg = 0.25 * 2^2 = 1, so the divisor is sqrt(1 + 3) = 2 or 1 + 3 = 4.
+TEST(RMSProp, EpsilonIsInsideTheRootByDefaultAndOutsideOnRequest) {
   const RMSProp rule{.lr = 1.0, .alpha = 0.75, .eps = 3.0};
   EXPECT_EQ(OneElement<RMSProp>(rule).step(2.0f), -1.0f);
   RMSProp outside = rule;
@@ -28,7 +28,7 @@ TEST(RMSProp, CenteredDividesByTheStandardDeviation) {
   EXPECT_EQ(one.state("grad_avg"), 1.0f);
 }
 
-// A constant gradient has no variance: E[g^2] - E[g]^2 is rounding alone, of either sign.
+// A constant gradient has no variance, so E[g^2] - E[g]^2 is nothing but rounding error, of either sign.
 TEST(RMSProp, CenteredVarianceBelowZeroByRoundingCountsAsZero) {
   std::vector<float> p(1000, 0.0f), gradient(p.size());
   for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] = 0.1f + 0.001f * static_cast<float>(i);
@@ -57,8 +57,8 @@ TEST(RMSProp, MomentumAccumulatesTheNormalizedGradient) {
   EXPECT_EQ(one.step(0.0f), -1.0f);   // buf = 0.25
 }
 
-// 0 * Inf is NaN: without momentum the buffer must not be read.
-TEST(RMSProp, BufferOfAGroupWithoutMomentumDoesNotMatter) {
+// 0 * Inf is NaN, so a step without momentum must not read the buffer.
+TEST(RMSProp, BufferOfAGroupWithoutMomentumIsNotRead) {
   OneElement<RMSProp> one({.lr = 0.5, .alpha = 0.75, .eps = 3.0, .momentum = 0.5});
   one.optimizer().set_rule({.lr = 0.5, .alpha = 0.75, .eps = 3.0});
   *static_cast<float*>(one.optimizer().state("p", "momentum_buffer").data) =
@@ -66,7 +66,7 @@ TEST(RMSProp, BufferOfAGroupWithoutMomentumDoesNotMatter) {
   EXPECT_EQ(one.step(2.0f), -0.5f);
 }
 
-TEST(RMSProp, SquareAverageKeepsAlphaOfItself) {
+TEST(RMSProp, AlphaIsTheWeightOfTheOldSquareAverage) {
   OneElement<RMSProp> one({.alpha = 0.75});
   one.step(2.0f);
   EXPECT_EQ(one.state("square_avg"), 1.0f);
@@ -74,7 +74,7 @@ TEST(RMSProp, SquareAverageKeepsAlphaOfItself) {
   EXPECT_EQ(one.state("square_avg"), 0.75f);
 }
 
-TEST(RMSProp, InfiniteGradientIsNotHidden) {
+TEST(RMSProp, InfiniteGradientReachesStateAndParameter) {
   OneElement<RMSProp> one(RMSProp{}, 1.0f);
   EXPECT_TRUE(std::isnan(one.step(std::numeric_limits<float>::infinity())));  // Inf / Inf
   EXPECT_TRUE(std::isinf(one.state("square_avg")));

@@ -1,4 +1,4 @@
-// sgd_test.cpp - SGD against reference/sgd.hpp, and against answers worked out by hand.
+// sgd_test.cpp - SGD agrees with reference/sgd.hpp and with answers worked out by hand.
 #include <limits>
 
 #include "optimizers/conformance.hpp"
@@ -29,14 +29,14 @@ TEST(SGD, NesterovTakesTheGradientAndTheNewBuffer) {
   EXPECT_EQ(one.step(4.0f), -1.375f);  // buf = 0.5 * 2 + 4 = 5; 4 + 0.5 * 5 = 6.5
 }
 
-TEST(SGD, RateMultipliesTheBufferSoThatAChangeActsAtOnce) {
+TEST(SGD, LrMultipliesTheBufferSoThatAChangeActsAtOnce) {
   OneElement<SGD> one({.lr = 0.25, .momentum = 0.5}, 1.0f);
   one.step(2.0f);
   one.optimizer().set_lr(1.0);
   EXPECT_EQ(one.step(0.0f), -0.5f);  // 0.5 - 1.0 * (0.5 * 2)
 }
 
-TEST(SGD, CoupledDecayJoinsTheGradientAfterItsSignIsTurned) {
+TEST(SGD, CoupledDecayIsAddedAfterMaximizeReversesTheGradient) {
   const SGD rule{.lr = 1.0, .weight_decay = 0.5};
   EXPECT_EQ(OneElement<SGD>(rule, 2.0f).step(1.0f), 0.0f);  // 2 - (1 + 0.5 * 2)
   SGD ascending = rule;
@@ -64,8 +64,8 @@ TEST(SGD, WithoutDecayAnInfiniteParameterStaysInfinite) {
   EXPECT_EQ(one.step(1.0f), kInf);
 }
 
-// 0 * Inf is NaN: neither the first step nor a step without momentum may read the buffer.
-TEST(SGD, BufferThatIsNotNeededDoesNotMatter) {
+// 0 * Inf is NaN, so neither the first step nor a step without momentum may read the buffer.
+TEST(SGD, UnneededBufferIsNotRead) {
   OneElement<SGD> one({.lr = 0.5, .momentum = 0.5});
   float* const buffer = static_cast<float*>(one.optimizer().state("p", "momentum_buffer").data);
   *buffer = std::numeric_limits<float>::infinity();
@@ -75,7 +75,7 @@ TEST(SGD, BufferThatIsNotNeededDoesNotMatter) {
   EXPECT_EQ(one.step(2.0f), -2.0f);
 }
 
-TEST(SGD, ZeroRateLeavesTheParameterAndFillsTheBuffer) {
+TEST(SGD, ZeroLrLeavesTheParameterAndFillsTheBuffer) {
   OneElement<SGD> one({.lr = 0.0, .momentum = 0.5}, 1.0f);
   EXPECT_EQ(one.step(2.0f), 1.0f);
   EXPECT_EQ(one.state("momentum_buffer"), 2.0f);

@@ -1,4 +1,4 @@
-// to_reference.hpp - the float64 reference that stands beside each rule, with its hyperparameters.
+// to_reference.hpp - converts each rule to its float64 reference with the same hyperparameters.
 #pragma once
 
 #include "onepass/onepass.hpp"

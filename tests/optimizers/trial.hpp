@@ -1,4 +1,4 @@
-// trial.hpp - a model, its optimizer, and every float of both held against a reference.
+// trial.hpp - a model with its optimizer, and the comparison of every float of both with a reference.
 #pragma once
 
 #include <cmath>
@@ -11,8 +11,8 @@
 
 namespace onepass::test {
 
-/// NaN for NaN, an infinity for the same one (a value beyond float32 counts as one), and otherwise no further
-/// from the reference than `tolerance`.
+/// Returns true if both are NaN, both are the same infinity (a reference beyond float32 counts as infinite),
+/// or they differ by at most `tolerance`.
 inline bool agrees(float actual, reference::Number expected, double tolerance) {
   if (std::isnan(expected.value)) return std::isnan(actual);
   if (std::fabs(expected.value) > double{FLT_MAX}) {
@@ -42,7 +42,8 @@ struct Streams {
   }
 };
 
-/// 8 ulp at the magnitude itself; a run's bound adds up many steps, so that no one binade is its own.
+/// 8 ulp at the magnitude of the terms. A run has a relative tolerance instead, because its bound adds up the
+/// steps of many binades.
 inline double one_step_tolerance(reference::Number expected) {
   return reference::kUlps * ulp_of(expected.magnitude);
 }

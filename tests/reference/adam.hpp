@@ -7,7 +7,7 @@ namespace reference {
 
 /// Kingma and Ba 2015, algorithm 1: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, m^ = m / (1 - b1^t),
 /// v^ = v / (1 - b2^t), theta = theta - lr m^ / (sqrt(v^) + eps). AMSGrad as in torch.optim.Adam:
-/// x = max(x, v) of the uncorrected v, and x^ = x / (1 - b2^t) stands for v^.
+/// x = max(x, v) of the uncorrected v, and x^ = x / (1 - b2^t) replaces v^.
 /// States: exp_avg, exp_avg_sq, then max_exp_avg_sq if amsgrad.
 struct Adam {
   Shared shared;

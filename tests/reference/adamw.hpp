@@ -6,7 +6,7 @@
 namespace reference {
 
 /// Loshchilov and Hutter 2019, algorithm 2, in torch.optim.AdamW's form: theta is multiplied by
-/// 1 - lr weight_decay, then moves by Adam's step. With coupled decay it is Adam. States: as Adam.
+/// 1 - lr weight_decay, then moves by Adam's step. With coupled decay AdamW equals Adam. States: as Adam.
 struct AdamW {
   Adam adam;
 

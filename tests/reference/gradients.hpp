@@ -14,8 +14,8 @@ namespace reference {
 
 enum class Norm { l1, l2, infinity };
 
-/// All tensors as one vector, in long double: 64 bits of mantissa, exponents far beyond any square of
-/// float32.
+/// Norm of all tensors as one vector, in long double: 64 bits of mantissa, and exponents far beyond any
+/// square of a float32.
 inline long double norm(std::span<const std::vector<float>> tensors, Norm type) {
   long double result = 0.0L;
   for (const std::vector<float>& tensor : tensors) {
@@ -29,15 +29,15 @@ inline long double norm(std::span<const std::vector<float>> tensors, Norm type) 
   return type == Norm::l2 ? std::sqrt(result) : result;
 }
 
-/// torch.nn.utils.clip_grad_norm_: max_norm / (total_norm + 1e-6), clamped to at most 1. Without the small
-/// constant it is Pascanu et al. 2013, algorithm 1.
+/// The coefficient of torch.nn.utils.clip_grad_norm_: max_norm / (total_norm + 1e-6), clamped to at most 1.
+/// Without the 1e-6 it is that of Pascanu et al. 2013, algorithm 1.
 inline double clip_coefficient(double max_norm, double norm, bool with_eps) {
   if (!with_eps && norm == 0.0) return 1.0;
   const double quotient = max_norm / (norm + (with_eps ? 1e-6 : 0.0));
   return quotient > 1.0 ? 1.0 : quotient;
 }
 
-/// torch.nn.utils.clip_grad_value_.
+/// Clips one element as torch.nn.utils.clip_grad_value_ does.
 inline Number clip_value(Number g, double limit) {
   if (g.value > limit) return rounded(limit, g.excess());
   if (g.value < -limit) return rounded(-limit, g.excess());
@@ -51,21 +51,21 @@ inline Number mean(std::span<const float> micro_batches) {
   return sum / Number(static_cast<double>(micro_batches.size()));
 }
 
-/// What stands between the gradients and the rule: unscale, clip by norm, clip by value.
+/// The operations on a gradient before the rule receives it: unscale, clip by norm, clip by value.
 struct Handling {
   double loss_scale = 1.0;
   double coefficient = 1.0;
   double limit = std::numeric_limits<double>::infinity();
 
-  /// Its rounding is an error of the step's argument.
+  /// Returns the number that the rule receives. Its rounding counts as an error of the step's argument.
   [[nodiscard]] Number operator()(Number g) const {
     return clip_value(g * Number(coefficient / loss_scale), limit).carried();
   }
 };
 
-/// torch.amp.GradScaler.update(), as its documentation says: the scale is multiplied by backoff_factor after
-/// a step with gradients that were not finite, and by growth_factor after growth_interval steps in a row
-/// without them. The kernel behind it keeps a scale that would overflow.
+/// torch.amp.GradScaler.update() as documented: it multiplies the scale by backoff_factor after a step with
+/// non-finite gradients, and by growth_factor after growth_interval steps in a row without them. Its kernel
+/// leaves the scale unchanged if it would overflow.
 struct GradScaler {
   float scale = 65536.0f;
   double growth_factor = 2.0;
@@ -83,7 +83,7 @@ struct GradScaler {
     if (good_steps != growth_interval) return;
     good_steps = 0;
     const double grown = scale * growth_factor;
-    if (grown < 0x1.ffffffp127) scale = static_cast<float>(grown);  // what rounds to a finite float32
+    if (grown < 0x1.ffffffp127) scale = static_cast<float>(grown);  // it rounds to a finite float32
   }
 };
 

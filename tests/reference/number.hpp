@@ -1,4 +1,4 @@
-// number.hpp - a float64 number that knows how far a float32 computation of it may be off.
+// number.hpp - a float64 number with a bound on the error of the same computation in float32.
 #pragma once
 
 #include <algorithm>
@@ -7,25 +7,25 @@
 
 namespace reference {
 
-/// Roundings of float32, in ulp of the magnitude, that one step may make; the bound of every test.
+/// Rounding error that one step may make in float32, in ulp of the magnitude. Every test uses this bound.
 constexpr double kUlps = 8.0;
-/// One ulp of a float32 is at most this share of it.
+/// Largest ratio of one ulp of a float32 to the float32 itself.
 constexpr double kUlp = 0x1p-23;
 
-/// A value in float64 and the magnitude of the terms that it was added up from.
+/// A value in float64 and the magnitude of the terms that were added up to it.
 ///
-/// A float32 computation of a sum is off by some ulp of its largest term, not of the result: after
-/// cancellation the result is small and the error is not. So each operation carries, beside the value, the
-/// sum of its terms' absolute values. What exceeds |value|, the excess, behaves as an error does: a
+/// The float32 computation of a sum is off by some ulp of its largest term, not of its result: after
+/// cancellation the result is small, but the error is not. So each operation carries, beside the value, the
+/// sum of the absolute values of its terms. The excess, magnitude - |value|, behaves as an error does: a
 /// derivative multiplies it.
 ///
-/// A run of many steps starts each from a number that is off already: carried() makes that error the excess
-/// of the next step's argument. Magnitudes then follow the recurrence of the rounding error,
+/// In a run of many steps, each step starts from a number that is already off. carried() makes that error
+/// the excess of the next step's argument. Magnitudes then follow the recurrence of the rounding error,
 ///     error(t + 1) = |derivative| * error(t) + kUlps * kUlp * terms(t)
-/// and tolerance() bounds the distance of a float32 run after any number of steps: an average with weight w
-/// forgets (its derivative is 1 - w, so that the error settles at that of terms / w), the parameter gathers
-/// the error of every step. To first order in the error, but for the root.
-/// Below FLT_MIN floats are evenly spaced: a result's magnitude is never taken smaller.
+/// and tolerance() bounds the distance of a float32 run after any number of steps. An average with weight w
+/// forgets errors: its derivative is 1 - w, so its error settles at that of terms / w. A parameter
+/// accumulates the error of every step. The bound is of first order in the error, except for the root. Below
+/// FLT_MIN floats are evenly spaced, so the magnitude of a result is never taken smaller than FLT_MIN.
 struct Number {
   double value = 0.0;
   double magnitude = 0.0;
@@ -35,12 +35,12 @@ struct Number {
   constexpr Number(double value, double magnitude) : value(value), magnitude(magnitude) {}
 
   [[nodiscard]] double excess() const { return magnitude - std::fabs(value); }
-  /// Beside the float32 number that it stands for, for the next step.
+  /// Returns the number as an argument of the next step, whose excess is the error so far.
   [[nodiscard]] Number carried() const { return {value, std::fabs(value) + magnitude}; }
   [[nodiscard]] double tolerance() const { return kUlps * kUlp * std::max(magnitude, double{FLT_MIN}); }
 };
 
-/// A result whose arguments' excess, times the derivatives, is `excess`.
+/// Returns a result whose excess is `excess`: that of its arguments, times the derivatives.
 inline Number rounded(double value, double excess) {
   return {value, std::max(std::fabs(value) + excess, double{FLT_MIN})};
 }
@@ -62,7 +62,7 @@ inline Number operator/(Number a, Number b) {
   return rounded(quotient, (a.excess() + std::fabs(quotient) * b.excess()) / std::fabs(b.value));
 }
 
-/// The derivative of the root is infinite at 0, its error is not: |sqrt(x + e) - sqrt(x)| is at most
+/// At 0 the derivative of the root is infinite, but its error is not: |sqrt(x + e) - sqrt(x)| is at most
 /// |e| / sqrt(x), and at most sqrt(|e|).
 inline Number sqrt(Number a) {
   const double root = std::sqrt(a.value);
@@ -70,14 +70,14 @@ inline Number sqrt(Number a) {
   return rounded(root, root > 0 ? std::min(a.excess() / root, error_at_zero) : error_at_zero);
 }
 
-/// The larger one; NaN if either is.
+/// Returns the larger number, or NaN if either is NaN.
 inline Number max(Number a, Number b) {
   const bool first = a.value > b.value || std::isnan(a.value);
   return {first ? a.value : b.value, std::max(a.magnitude, b.magnitude)};
 }
 
-/// The moving average (1 - weight) * old + weight * fresh, as old + weight * (fresh - old): an infinite
-/// average is undefined from the next step on, as Inf - Inf is.
+/// Returns the moving average (1 - weight) * old + weight * fresh, as old + weight * (fresh - old). An
+/// infinite average becomes NaN in the next step, because Inf - Inf is NaN.
 inline Number average(Number old, Number fresh, double weight) {
   return {old.value + weight * (fresh.value - old.value),
           std::max((1.0 - weight) * old.magnitude + weight * fresh.magnitude, double{FLT_MIN})};

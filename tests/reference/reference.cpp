@@ -1,4 +1,4 @@
-// reference.cpp - compiles the reference on its own, without any include path of the library.
+// reference.cpp - shows that the reference compiles on its own, without any include path of the library.
 #include "reference/adam.hpp"
 #include "reference/adamw.hpp"
 #include "reference/rmsprop.hpp"

@@ -6,9 +6,9 @@
 namespace reference {
 
 /// Tieleman and Hinton 2012, lecture 6.5: v = alpha v + (1 - alpha) g^2, step lr g / sqrt(v).
-/// Centered, Graves 2013, eq. 38-41: a = alpha a + (1 - alpha) g, and v - a^2 stands for v; never below 0.
-/// The small constant: inside the root as in Graves, or added to it as in torch.optim.RMSprop.
-/// Momentum as in torch.optim.RMSprop: b = mu b + g / root, step lr b.
+/// Centered, Graves 2013, eq. 38-41: a = alpha a + (1 - alpha) g, and v - a^2, but at least 0, replaces v.
+/// eps is inside the root as in Graves, or added to the root as in torch.optim.RMSprop.
+/// Momentum is that of torch.optim.RMSprop: b = mu b + g / root, step lr b.
 /// States: square_avg, then grad_avg if centered, then momentum_buffer if momentum is not 0.
 struct RmsProp {
   Shared shared;

@@ -1,4 +1,4 @@
-// shared.hpp - what every optimizer does around its formula: maximize, two kinds of weight decay and of L1.
+// shared.hpp - the parts that all optimizers share: maximize, two kinds of weight decay, two kinds of L1.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,12 @@
 
 namespace reference {
 
-/// Weight decay as in torch.optim: coupled is the gradient of an L2 penalty (torch.optim.Adam), decoupled
-/// shrinks the parameter by lr * weight_decay (torch.optim.AdamW, Loshchilov and Hutter 2019, algorithm 2).
-/// The sign of maximize is applied before the L2 term, as in torch.optim.
-/// The L1 penalty l1 * sum |p|: its subgradient joins the gradient, 0 where p is 0; or its proximal operator
-/// with the step size lr (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on the moved p.
+/// Weight decay is that of torch.optim: coupled decay adds the gradient of an L2 penalty (torch.optim.Adam),
+/// decoupled decay shrinks the parameter by lr * weight_decay (torch.optim.AdamW, Loshchilov and Hutter 2019,
+/// algorithm 2). The sign of maximize is applied before the L2 term, as in torch.optim.
+/// The L1 penalty is l1 * sum |p|. Either its subgradient, 0 at p = 0, is added to the gradient, or its
+/// proximal operator with the step size lr (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on
+/// the moved p.
 struct Shared {
   double lr = 0.0;
   double weight_decay = 0.0;
@@ -36,7 +37,7 @@ struct Shared {
 
   static double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // NaN for NaN
 
-  /// argmin over x of threshold * |x| + (x - v)^2 / 2. No two results are further apart than their arguments.
+  /// Returns argmin over x of threshold * |x| + (x - v)^2 / 2. It never moves two numbers further apart.
   static Number soft_threshold(Number v, double threshold) {
     double value = v.value;  // NaN stays NaN
     if (std::fabs(v.value) <= threshold) value = std::copysign(0.0, v.value);
@@ -52,7 +53,7 @@ struct Element {
   Number state[3];
 };
 
-/// One step of every element of a tensor.
+/// Applies one step to every element of a tensor.
 template <class StepOfElement>
 void for_each_element(std::span<Element> elements, std::span<const Number> gradients, StepOfElement step) {
   for (std::size_t i = 0; i < elements.size(); ++i) step(elements[i], gradients[i]);

@@ -1,4 +1,4 @@
-// storage.hpp - how numbers lie in memory, in float64: formats by ldexp, groups of 8 bits by their formulas.
+// storage.hpp - how numbers are stored, in float64: binary formats by ldexp, 8-bit states by their formulas.
 #pragma once
 
 #include <algorithm>
@@ -8,23 +8,24 @@
 
 namespace reference {
 
-/// A binary format: a sign, then exponent_bits, then mantissa_bits; as IEEE 754 has them.
+/// A binary format as in IEEE 754: a sign, then exponent_bits, then mantissa_bits.
 struct Format {
   int exponent_bits, mantissa_bits;
 
   [[nodiscard]] int bias() const { return (1 << (exponent_bits - 1)) - 1; }
-  /// The pattern of Inf, and that of the sign.
+  /// Pattern of +Inf.
   [[nodiscard]] std::uint32_t infinity() const {
     return ((std::uint32_t{1} << exponent_bits) - 1) << mantissa_bits;
   }
+  /// Pattern of the sign bit alone.
   [[nodiscard]] std::uint32_t sign() const { return std::uint32_t{1} << (exponent_bits + mantissa_bits); }
 };
 
 inline constexpr Format kBFloat16{8, 7}, kFloat16{5, 10};
-/// With 8 more bits of mantissa.
+/// The same formats with 8 more bits of mantissa.
 inline constexpr Format kBFloat24{8, 15}, kFloat24{5, 18};
 
-/// What a pattern stands for.
+/// Value that a pattern represents.
 inline double value_of(Format format, std::uint32_t pattern) {
   const double sign = (pattern & format.sign()) != 0 ? -1.0 : 1.0;
   const std::uint32_t magnitude = pattern & (format.sign() - 1);
@@ -37,7 +38,7 @@ inline double value_of(Format format, std::uint32_t pattern) {
   return sign * std::ldexp(mantissa, scale);
 }
 
-/// The distance of neighbours at a finite x.
+/// Distance between neighbouring values at a finite x.
 inline double spacing_at(Format format, double x) {
   const int smallest = 1 - format.bias();
   const int exponent = x == 0.0 ? smallest : std::max(std::ilogb(x), smallest);
@@ -47,7 +48,7 @@ inline double spacing_at(Format format, double x) {
 /// Two ways to treat a value half way between two neighbours.
 enum class Ties { to_even, away };
 
-/// The pattern nearest to x, which is not NaN.
+/// Pattern nearest to x. x must not be NaN.
 inline std::uint32_t pattern_of(Format format, double x, Ties ties = Ties::to_even) {
   const std::uint32_t sign = std::signbit(x) ? format.sign() : 0;
   const double magnitude = std::fabs(x);
@@ -58,15 +59,15 @@ inline std::uint32_t pattern_of(Format format, double x, Ties ties = Ties::to_ev
   const double value = rounded * unit;
   if (value == 0.0) return sign;
   const int exponent = std::max(std::ilogb(value), 1 - format.bias());
-  // The hidden bit adds one to the exponent's field; denormals have none.
+  // The hidden bit adds one to the exponent field. Denormals have no hidden bit.
   const double field = std::ldexp(value, format.mantissa_bits - exponent);
   const auto pattern = static_cast<std::uint32_t>(exponent + format.bias() - 1) << format.mantissa_bits;
   const std::uint32_t result = pattern + static_cast<std::uint32_t>(field);
   return sign | std::min(result, format.infinity());
 }
 
-/// A signed element of a group, companded: in [-127, 127], not rounded. With y = 1 + 14.75 |x| / scale, 32
-/// codes for each factor of two, evenly between its ends.
+/// Companded code of a signed element of a block, in [-127, 127] and not rounded. With
+/// y = 1 + 14.75 |x| / scale, every factor of two of y has 32 evenly spaced codes.
 inline double signed_code(double x, double scale) {
   if (scale == 0.0) return 0.0;
   const double y = 1.0 + 14.75 * std::fabs(x) / scale;
@@ -80,7 +81,7 @@ inline double signed_value(double code, double scale) {
   return std::copysign(scale * (y - 1.0) / 14.75, code);
 }
 
-/// An element that is not below 0, with the scale of the square roots: in [0, 255], not rounded.
+/// Code of an element that is not below 0, in [0, 255] and not rounded. `scale` is that of the square roots.
 inline double nonnegative_code(double x, double scale) {
   return scale == 0.0 ? 0.0 : 255.0 * std::sqrt(x) / scale;
 }
