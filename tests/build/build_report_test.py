@@ -1,4 +1,4 @@
-"""tools/build-report, on a made-up library of two objects: which builds it makes, and what it counts."""
+"""tools/build-report builds each variant of a library, here a made-up one, and reports its time, size and objects."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# Its build takes a second of processor time at least, in a program of a program, and waits for two more.
+# Its build takes at least one second of processor time, in a child of a child process, and waits for two more.
 PROJECT = """
 cmake_minimum_required(VERSION 3.25)
 project(made_up LANGUAGES CXX)
@@ -35,7 +35,7 @@ class BuildReport(unittest.TestCase):
         self.write("work.py", WORK)
         self.write("one.cpp", "extern const char large[2000000] = {1};\n")
         self.write("two.cpp", "int two() { return 2; }\n")
-        self.write("three.cpp", "#error nobody asked for this\n")
+        self.write("three.cpp", "#error this target must not be built\n")
         self.write("path/nvcc", "#!/bin/sh\n").chmod(0o755)
 
     def write(self, name, text):
@@ -50,7 +50,7 @@ class BuildReport(unittest.TestCase):
         return subprocess.run([sys.executable, ROOT / "tools/build-report", "--source", self.folder, *arguments],
                               env=environment, capture_output=True, text=True)
 
-    def test_a_row_for_each_variant_says_what_it_takes(self):
+    def test_each_variant_has_a_row_with_its_time_size_and_objects(self):
         result = self.report()
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         rows = [re.fullmatch(ROW, line) for line in result.stdout.splitlines()[2:]]
@@ -64,7 +64,7 @@ class BuildReport(unittest.TestCase):
         for folder in (self.folder / "folders").read_text().split():
             self.assertFalse(pathlib.Path(folder).exists(), folder)
 
-    def test_a_variant_alone_and_its_commit(self):
+    def test_a_single_variant_is_reported_with_its_commit(self):
         git = ["git", "-C", self.folder, "-c", "user.name=somebody", "-c", "user.email=nobody"]
         for words in (["init", "-q"], ["add", "one.cpp"], ["commit", "-qm", "one"]):
             subprocess.run([*git, *words], check=True)
@@ -73,7 +73,7 @@ class BuildReport(unittest.TestCase):
         self.assertEqual(len(result.stdout.splitlines()), 3)
         self.assertRegex(re.fullmatch(ROW, result.stdout.splitlines()[2])[5], r"^[0-9a-f]{12}$")
 
-    def test_a_build_that_fails_has_no_row(self):
+    def test_a_failed_build_has_no_row(self):
         self.write("two.cpp", "#error this one is broken\n")
         result = self.report("--only", "cpu")
         self.assertEqual(result.returncode, 1)

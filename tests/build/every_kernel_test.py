@@ -1,5 +1,6 @@
-"""The CUDA tests launch every kernel that their binary holds: counted by the emulator, in a run of theirs that
-ONEPASS_KERNEL_LOG says was counted already, or in one of its own."""
+"""The CUDA tests launch every kernel in their binary.
+
+cuda_emulator counts the launches, either in an earlier run, whose log ONEPASS_KERNEL_LOG names, or in a new run."""
 
 import os
 import pathlib
@@ -23,14 +24,14 @@ class EveryKernel(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stdout[-4000:] + result.stderr[-4000:])
             return log.read_text()
 
-    def test_no_kernel_is_left_unlaunched(self):
+    def test_every_kernel_is_launched(self):
         launches = {}
         for line in self.counted().splitlines():
             count, kernel = line.split("\t")
             launches[kernel] = launches.get(kernel, 0) + int(count)
         self.assertEqual([kernel for kernel, count in launches.items() if count == 0], [])
-        # Ten variants of four rules, a prepare for each rule, zero_grad and the patch; fill, dropout with and
-        # without a residual, and the two that change its state.
+        # At least ten variants of four rules, a prepare for each rule, zero_grad, the patch, fill, dropout with and
+        # without a residual, and the two kernels that change the state of dropout.
         self.assertGreaterEqual(len(launches), 21, launches)
 
 

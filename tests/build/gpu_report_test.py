@@ -1,4 +1,4 @@
-"""tools/gpu-report: on made-up machines whose programs are scripts, and, with --quick, on the emulator."""
+"""tools/gpu-report reports what each part finds, on made-up machines of scripts and, with --quick, on the emulator."""
 
 import json
 import os
@@ -47,14 +47,14 @@ esac"""
 
 
 def row(**changes):
-    """Of onepass_bench's report."""
+    """Returns a row of onepass_bench's report."""
     timing = {"over_onepass": {"median": 0.95}, "host_microseconds": {"median": 7.0}}
     return dict({"rule": "adamw", "format": "f32", "layout": "flat", "parameters": 64000000, "caches": "beyond",
                  "clips": False, "bytes_per_parameter": 28.0, "timings": {"onepass": timing, "copy": timing}}, **changes)
 
 
 class Machine:
-    """A folder of programs: some in the build, some in the PATH."""
+    """A folder of scripts that stand for the programs of the build and for those on the PATH."""
 
     def __init__(self, folder, gpu="Fast GPU (80GB)"):
         self.folder = pathlib.Path(folder).resolve()
@@ -87,13 +87,13 @@ class GpuReport(unittest.TestCase):
         self.temporary = tempfile.TemporaryDirectory()
         self.addCleanup(self.temporary.cleanup)
 
-    def test_without_a_gpu_it_says_so(self):
+    def test_without_a_gpu_it_fails_and_says_so(self):
         result = Machine(self.temporary.name, gpu=None).report()
         self.assertEqual(result.returncode, 1)
         self.assertEqual(result.stderr, "gpu-report: there is no CUDA device here that can be used, so there is "
                                         "nothing to report\n")
 
-    def test_reports_what_every_part_said(self):
+    def test_the_report_holds_the_outcome_of_every_part(self):
         machine = Machine(self.temporary.name)
         result = machine.report("--only", "tests,memcheck,racecheck,bench-flat")
         self.assertEqual(result.returncode, 1, result.stderr)  # a test and racecheck fail
@@ -117,7 +117,7 @@ class GpuReport(unittest.TestCase):
         for usual in ("--size 1e4,1e6,64e6", "--caches both", "--graph"):
             self.assertIn(usual, arguments)
 
-    def test_a_benchmark_that_fails_is_no_result(self):
+    def test_a_failing_benchmark_is_reported_as_failed(self):
         machine = Machine(self.temporary.name)
         machine.write("build/bench/onepass_bench", "echo first; echo 'adamw f32: limit has changed something'; exit 1")
         self.assertEqual(machine.report("--only", "bench-flat").returncode, 1)
@@ -125,7 +125,7 @@ class GpuReport(unittest.TestCase):
         self.assertEqual(report["parts"]["bench-flat"]["verdict"], "failed")
         self.assertIn("status 1: adamw f32: limit has changed something", table)
 
-    def test_what_a_benchmark_measured_before_it_failed_stays(self):
+    def test_cases_measured_before_a_benchmark_failed_are_kept(self):
         machine = Machine(self.temporary.name)
         machine.write("build/bench/onepass_bench", BENCH.replace("> arguments", "> /dev/null").replace(
             "ROW", json.dumps(row())) + "\nexec sleep 60")
@@ -134,7 +134,7 @@ class GpuReport(unittest.TestCase):
         self.assertEqual((part["verdict"], len(part["report"]["rows"])), ("failed", 1))
         self.assertIn("1 cases, each checked before it was timed; then it took longer", part["summary"])
 
-    def test_a_sanitizer_that_cannot_run_has_found_nothing(self):
+    def test_a_sanitizer_that_cannot_run_is_skipped(self):
         machine = Machine(self.temporary.name)
         machine.write("path/compute-sanitizer", "echo 'Device not supported'; exit 1")
         self.assertEqual(machine.report("--only", "memcheck").returncode, 0)
@@ -142,7 +142,7 @@ class GpuReport(unittest.TestCase):
         self.assertEqual((part["verdict"], part["summary"]),
                          ("skipped", "memcheck does not run here: Device not supported"))
 
-    def test_a_missed_target_is_named(self):
+    def test_missed_targets_are_named(self):
         rows = [row(), row(format="bf16_split", bytes_per_parameter=26.0,
                            timings={"copy": {"over_onepass": {"median": 0.84}}}),
                 row(format="sgd", bytes_per_parameter=12.0, timings={"copy": {"over_onepass": {"median": 0.5}}}),
@@ -160,7 +160,7 @@ class GpuReport(unittest.TestCase):
             "at least 1.3 | 1.2 | adamw float32 1e6 1 | missed by adamw float32 1e6 1 (1.2) |",
             "at least 5 | 6 | adamw float32 2000x1000 1 | met |"])
 
-    def test_what_is_not_built_is_no_failure_of_it(self):
+    def test_a_part_that_is_not_built_is_skipped(self):
         machine = Machine(self.temporary.name)
         machine.write("python/torch.py", "class cuda:\n    is_available = staticmethod(lambda: True)")
         result = machine.report("--only", "torch")
@@ -168,13 +168,13 @@ class GpuReport(unittest.TestCase):
         torch = machine.written()[0]["parts"]["torch"]
         self.assertEqual((torch["verdict"], torch["summary"]), ("skipped", "libonepass_c.so is not built here"))
 
-    def test_what_takes_too_long_is_stopped(self):
+    def test_a_part_that_takes_too_long_is_stopped(self):
         machine = Machine(self.temporary.name)
         machine.write("build/tests/onepass_cuda_tests", "exec sleep 60")
         self.assertEqual(machine.report("--only", "tests", "--timeout", "0.5").returncode, 1)
         self.assertIn("took longer than was allowed", machine.written()[1])
 
-    def test_parts_of_an_earlier_report_stay(self):
+    def test_parts_of_an_earlier_report_stay_until_the_driver_changes(self):
         machine = Machine(self.temporary.name)
         machine.report("--only", "memcheck")
         machine.report("--only", "bench-flat")
@@ -188,8 +188,8 @@ class GpuReport(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assertIn("--only games: there is no such part", result.stderr)
 
-    @unittest.skipIf(EMULATOR is None, "there is no emulator in this build")
-    def test_all_of_it_on_the_emulator(self):
+    @unittest.skipIf(EMULATOR is None, "this build has no emulator")
+    def test_a_quick_report_succeeds_on_the_emulator(self):
         paths = [str(EMULATOR), os.environ.get("LD_LIBRARY_PATH", "")]
         result = subprocess.run([sys.executable, ROOT / "tools/gpu-report", "--build", BUILD, "--output",
                                  self.temporary.name, "--only", "tests,bench-flat", "--quick"], capture_output=True, text=True,

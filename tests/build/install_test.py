@@ -1,4 +1,4 @@
-"""A project of its own uses the library: installed, with and without CUDA, and as a subdirectory."""
+"""A separate project can use the library: installed, with and without CUDA, and as a subdirectory."""
 
 import pathlib
 import shutil
@@ -32,20 +32,20 @@ class Install(unittest.TestCase):
         run("cmake", "--build", self.folder / "build")
         self.assertIn("both rules have moved the weights", run(self.folder / "build" / "consumer"))
 
-    def test_an_installed_package_is_found_and_takes_a_rule_of_ones_own(self):
+    def test_a_consumer_of_the_installed_package_can_add_its_own_rule(self):
         run("cmake", "--install", BUILD, "--prefix", self.folder / "prefix")
         self.configure(f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}")
         self.build_and_run()
 
     @unittest.skipUnless((BUILD / "rules" / "adamw.cu").exists(), "built without CUDA")
-    def test_a_rule_of_ones_own_gets_kernels_where_the_project_has_cuda(self):
+    def test_the_own_rule_of_a_consumer_with_cuda_gets_kernels(self):
         run("cmake", "--install", BUILD, "--prefix", self.folder / "prefix")
         self.configure(f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}", "-DCONSUMER_LANGUAGES=CUDA",
                        "-DCMAKE_CUDA_ARCHITECTURES=80-virtual")
         self.build_and_run()
         self.assertTrue((self.folder / "build" / "rules" / "sign_sgd.cu").exists())
 
-    def test_a_source_tree_is_a_subdirectory_of_a_project_without_cuda(self):
+    def test_a_project_without_cuda_can_add_the_source_tree_as_a_subdirectory(self):
         self.configure(f"-DONEPASS_SOURCE={ROOT}")
 
 

@@ -1,6 +1,6 @@
-"""The kernels as nvcc compiles them, for the tests that look at what it made.
+"""Compiles the kernels with nvcc, for tests that inspect its output.
 
-As a program: prints the path of the nvdisasm that goes with an nvcc; fails where there is none."""
+Run as a program, it prints the path of the nvdisasm for an nvcc, or fails if there is none."""
 
 import hashlib
 import os
@@ -12,18 +12,18 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT = ROOT / "build" / "kernel_objects"
-NO_DISASSEMBLER = ("there is no nvdisasm, which reads machine code: neither beside nvcc, nor on the path, nor in this "
-                   "Python's packages, nor in build/tools (tools/setup installs it there)")
+NO_DISASSEMBLER = ("nvdisasm, which reads machine code, was not found beside nvcc, on the path, in this Python's "
+                   "packages, or in build/tools (tools/setup installs it there)")
 FLAGS = ["-std=c++20", "-O3", "-fmad=false", f"-I{ROOT}/include", f"-I{ROOT}"]
 
 
 def rules_of(build):
-    """The generated sources of the update kernels, one a rule."""
+    """Returns the generated sources of the update kernels, one for each rule."""
     return sorted((pathlib.Path(build) / "rules").glob("*.cu"))
 
 
 def compile_kernel(nvcc, source, *flags):
-    """What nvcc says, and the bytes of the file it writes."""
+    """Returns the messages of nvcc and the bytes of the file that it writes."""
     with tempfile.TemporaryDirectory() as folder:
         made = pathlib.Path(folder) / "out"
         command = [nvcc, *FLAGS, *flags, str(source), "-o", str(made)]
@@ -34,7 +34,7 @@ def compile_kernel(nvcc, source, *flags):
 
 
 def key_of(nvcc, source, flags):
-    """Of all that decides what is made: the compiler, its flags, and every file that a kernel may include."""
+    """Returns a hash of all that decides the result: the compiler, its flags, and every file a kernel may include."""
     key = hashlib.sha256(repr((subprocess.run([nvcc, "--version"], capture_output=True).stdout, flags)).encode())
     files = [path for folder in ("include", "step", "kernels") for path in (ROOT / folder).rglob("*") if path.is_file()]
     for path in [pathlib.Path(source), *sorted(files)]:
@@ -43,8 +43,9 @@ def key_of(nvcc, source, flags):
 
 
 def compile_cubin(nvcc, source, arch):
-    """The report of ptxas, and machine code that knows its lines. Kept for the next test that asks: it is a minute's work
-    for all rules."""
+    """Returns the report of ptxas, and machine code with line information.
+
+    Keeps both for the next test that asks, because compiling all rules takes a minute."""
     flags = (f"-arch={arch}", "-cubin", "-lineinfo", "-Xptxas", "-v")
     kept = KEPT / key_of(nvcc, source, flags)
     if not kept.with_suffix(".cubin").exists():
@@ -53,19 +54,21 @@ def compile_cubin(nvcc, source, arch):
         kept.with_suffix(".report").write_text(report)
         whole = kept.with_suffix(f".{os.getpid()}")
         whole.write_bytes(cubin)
-        whole.rename(kept.with_suffix(".cubin"))  # at once: another test may be looking
+        whole.rename(kept.with_suffix(".cubin"))  # atomic: another test may be reading
     return kept.with_suffix(".report").read_text(), kept.with_suffix(".cubin").read_bytes()
 
 
 def registers(report):
-    """Registers of a thread by the kernel's symbol, from what `ptxas -v` reports."""
+    """Returns the registers per thread by kernel symbol, from the report of `ptxas -v`."""
     return {name: int(count) for name, count in re.findall(
         r"Compiling entry function '(\w+)'.*?\n.*?Used (\d+) registers", report, re.S)}
 
 
 def find_disassembler(nvcc):
-    """nvdisasm of the toolkit, on the path, or of PyPI's nvidia-cuda-nvdisasm, which may be this Python's or
-    tools/setup's; None without."""
+    """Returns the path of nvdisasm, or None.
+
+    It may be that of the toolkit, one on the path, or that of PyPI's nvidia-cuda-nvdisasm, installed in this Python or
+    by tools/setup."""
     places = [pathlib.Path(nvcc).resolve().parent, *map(pathlib.Path, os.get_exec_path())]
     candidates = [place / "nvdisasm" for place in places]
     for place in [*map(pathlib.Path, sys.path), ROOT / "build/tools"]:

@@ -1,4 +1,4 @@
-"""What nvcc made of the kernels, read from its report, from the PTX and from the machine code."""
+"""The kernels that nvcc compiles have no spills, no inexact arithmetic, and accesses of whole tiles only."""
 
 import concurrent.futures
 import os
@@ -22,7 +22,7 @@ def in_parallel():
 
 
 class Kernels(unittest.TestCase):
-    def test_nothing_spills(self):
+    def test_no_kernel_spills_registers(self):
         made = [(source, arch) for source in SOURCES for arch in ("sm_80", "sm_90")]
         with in_parallel() as pool:
             for (source, arch), (report, _) in zip(made, pool.map(lambda of: kernel_objects.compile_cubin(NVCC, *of), made)):
@@ -31,7 +31,7 @@ class Kernels(unittest.TestCase):
                 for kernel in kernels:
                     self.assertEqual(kernel, ("0", "0", "0"), f"{source.name} for {arch}:\n{report}")
 
-    def test_arithmetic_and_accesses_are_what_the_source_says(self):
+    def test_ptx_has_no_calls_generic_accesses_or_unspecified_rounding(self):
         with in_parallel() as pool:
             made = list(pool.map(lambda source: kernel_objects.compile_kernel(NVCC, source, "-arch=compute_80", "-ptx")[1],
                                  SOURCES))
@@ -49,7 +49,7 @@ class Kernels(unittest.TestCase):
                 self.assertRegex(ptx, r"st\.global\.v4\.u32", source.name)
 
     @unittest.skipIf(DISASSEMBLER is None, kernel_objects.NO_DISASSEMBLER)
-    def test_update_kernels_move_whole_tiles_and_nothing_else(self):
+    def test_update_kernels_move_only_whole_tiles(self):
         kernels = update_kernels.all_kernels(NVCC, BUILD, DISASSEMBLER)
         self.assertGreaterEqual(len(kernels), len(RULES) * len(update_kernels.FORMATS))
         for kernel in kernels:
@@ -62,8 +62,8 @@ class Kernels(unittest.TestCase):
                 self.check_widths(kernel, turn.accesses, f"{where}{kind or 'gradients as parameters'}: {turn.accesses}")
 
     def check_widths(self, kernel, accesses, where):
-        """Accesses have 16 bytes. Of a tile of 8 elements the 8-bit codes have 8: a remainder and each state; and
-        each state has a scale."""
+        """Expects accesses of 16 bytes. In compact, the remainder and each state of a tile of 8 elements are 8-bit
+        codes, with accesses of 8 bytes, and each state has a narrow access for its scale."""
         scales = accesses.loads_narrow
         self.assertEqual(accesses.stores_narrow, scales, where)
         if kernel.format.name == "compact":

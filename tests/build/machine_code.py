@@ -1,6 +1,6 @@
-"""The machine code of a kernel: its loops, and the cheapest way through one of them.
+"""Reads the machine code of a kernel: its loops, and the shortest turns of each.
 
-Read from `nvdisasm -c -g`: the text of a cubin, with the lines of the source."""
+The input is the output of `nvdisasm -c -g`: the text of a cubin, with the lines of the source."""
 
 import collections
 import dataclasses
@@ -10,15 +10,16 @@ import operator
 import re
 import typing
 
-# What stands around every rule: the loops that have lines of it are those that move parameters.
+# Every rule runs inside the code of this header, so the loops with lines of it are those that move parameters.
 AROUND = "onepass/rule/around.hpp"
 MANY = 9
-# Multiplier of Philox, as an immediate of either sign: where random words are drawn.
+# A multiplier of Philox, as an immediate of either sign. It marks the code that draws random words.
 PHILOX = re.compile(r"-0x2daee0ad|0xd2511f53", re.I)
 INSTRUCTION = re.compile(r"\s*/\*([0-9a-f]{4,})\*/\s+(?:@(!?U?P\w+)\s+)?([A-Z][\w.]*)\s*([^;]*)")
 LABEL = re.compile(r"`\((\S+?)\)")
-# Compares, shifts, logic, integer additions: a processor of sm_80 to sm_90 takes 64 a cycle of them, where 128 are
-# issued and 128 of floating point are taken (CUDA programming guide, throughput of native arithmetic instructions).
+# Compares, shifts, logic and integer additions. A multiprocessor of sm_80 to sm_90 executes 64 of them per cycle, but
+# issues 128 instructions and executes 128 floating-point ones (CUDA programming guide, throughput of native arithmetic
+# instructions).
 HALF_RATE = frozenset("""FMNMX FSEL FSETP I2FP IABS IADD3 IMNMX ISETP LEA LOP3 P2R PLOP3 PRMT R2P SEL SGXT SHF VIADD
                          VIMNMX VIMNMX3""".split())
 ENDS = ("BRA", "EXIT", "RET", "BRX", "JMP")
@@ -29,7 +30,7 @@ class Instruction:
     predicate: str
     opcode: str
     operands: str
-    file: str  # of the source that it was made from
+    file: str  # source file that it was compiled from
 
     @property
     def name(self):
@@ -50,7 +51,7 @@ class Accesses(typing.NamedTuple):
 
     @property
     def bytes_loaded(self):
-        """By whole tiles: without what is narrow."""
+        """Bytes that whole tiles load: narrow accesses are left out."""
         return 16 * self.loads16 + 8 * self.loads8
 
     @property
@@ -59,7 +60,7 @@ class Accesses(typing.NamedTuple):
 
     @property
     def narrow(self):
-        """In a whole tile, the scales of quantised states; in a cut one, whatever is masked."""
+        """Number of narrow accesses: in a whole tile those of scales, in a cut tile those that are masked."""
         return self.loads_narrow + self.stores_narrow
 
     def __str__(self):
@@ -70,7 +71,7 @@ WIDE = ("loads16", "loads8", "stores16", "stores8")
 
 
 class Block:
-    """Instructions that run one after another, and the blocks that can follow."""
+    """A basic block: instructions that run one after another, and the basic blocks that can follow."""
 
     def __init__(self, label):
         self.label = label
@@ -79,7 +80,7 @@ class Block:
 
     @functools.cached_property
     def is_slow_path(self):
-        """Calls are what divisions and roots do for numbers that are denormal or not finite."""
+        """True if there is a call: divisions and roots call a function for numbers that are denormal or not finite."""
         return any(one.name in ("CALL", "WARPSYNC") for one in self.code)
 
     @functools.cached_property
@@ -92,7 +93,7 @@ class Block:
 
     @functools.cached_property
     def ways(self):
-        """Accesses, by what its predicates can be: one block may load a gradient of either type."""
+        """The possible accesses, for all values of the predicates: a block may load a gradient of either type."""
         guards = {one.predicate.lstrip("!") for one in self.code if one.predicate and access_of(one.opcode) in WIDE}
         return {self.accesses_without(off) for off in itertools.product(*((guard, "!" + guard) for guard in guards))}
 
@@ -102,7 +103,7 @@ class Block:
 
 
 def access_of(opcode):
-    """The field of Accesses that an instruction belongs to; None for all but global accesses."""
+    """Returns the field of Accesses that an instruction belongs to, or None if it is not a global access."""
     parts = opcode.split(".")
     if parts[0] not in ("LDG", "STG"):
         return None
@@ -111,7 +112,7 @@ def access_of(opcode):
 
 
 def parse(text):
-    """Blocks of each kernel, by its symbol, in the order of the code."""
+    """Returns the basic blocks of each kernel, by symbol, in the order of the code."""
     kernels = {}
     for section in re.split(r"\n//-+ \.text\.", text)[1:]:
         symbol = section.split(maxsplit=1)[0]
@@ -137,7 +138,9 @@ def blocks_of(section):
 
 
 def connect(blocks):
-    """BSYNC goes on where its BSSY says, which is what stands after it."""
+    """Links each basic block to those that can follow it.
+
+    BSYNC continues where its BSSY says, which is the instruction after the BSYNC."""
     labels = {block.label: block for block in blocks if block.label}
     for block, after in zip(blocks, blocks[1:] + [None]):
         last = block.code[-1] if block.code else None
@@ -154,7 +157,7 @@ def connect(blocks):
 
 
 def loops_of(blocks):
-    """Innermost loops: the header, and all blocks from which it is reached again."""
+    """Yields the innermost loops: the header, and all blocks from which the header is reached again."""
     loops = {}
     for source, header in back_edges(blocks[0]):
         loops.setdefault(header, {header}).update(reaching(blocks, source, header))
@@ -164,7 +167,7 @@ def loops_of(blocks):
 
 
 def back_edges(entry):
-    """Edges to a block that is still being visited, depth first."""
+    """Returns the edges to a block that the depth-first search is still visiting."""
     state, stack, found = {entry: "open"}, [(entry, iter(entry.next))], []
     while stack:
         block, rest = stack[-1]
@@ -181,7 +184,7 @@ def back_edges(entry):
 
 
 def reaching(blocks, source, header):
-    """All blocks from which `source` is reached without passing the header."""
+    """Returns all blocks from which `source` is reached without passing the header."""
     before = collections.defaultdict(list)
     for block in blocks:
         for following in block.next:
@@ -204,11 +207,11 @@ def moves_parameters(body):
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """The shortest of all turns of a loop that move the same."""
-    length: int  # instructions; those that a predicate leaves out are issued too
-    half_rate: int  # of them, those that a processor takes half as many of
+    """The shortest of all turns of a loop that move the same data."""
+    length: int  # instructions; those that a predicate turns off are issued too
+    half_rate: int  # number of these that run at half rate
     accesses: Accesses
-    drawing: int = 0  # of the instructions, those of blocks that draw random words
+    drawing: int = 0  # number of instructions in blocks that draw random words
     drawing_half_rate: int = 0
 
     @property
@@ -216,7 +219,7 @@ class Turn:
         return self.drawing > 0
 
     def and_then(self, block):
-        """With each way through a block that follows."""
+        """Yields this turn, extended by each way through the block that follows."""
         drawing, half_rate = (len(block.code), block.half_rate) if block.draws else (0, 0)
         for accesses in block.ways:
             yield Turn(self.length + len(block.code), self.half_rate + block.half_rate, self.accesses + accesses,
@@ -224,13 +227,13 @@ class Turn:
 
     @property
     def moves(self):
-        """What turns are told apart by. Many narrow accesses are a cut tile, whose number matters to nobody."""
+        """The key that distinguishes turns. MANY or more narrow accesses are a cut tile: their number is irrelevant."""
         narrow = [min(count, MANY) for count in (self.accesses.loads_narrow, self.accesses.stores_narrow)]
         return self.accesses.bytes_loaded, self.accesses.bytes_stored, *narrow, self.draws
 
 
 def turns_of(header, body):
-    """The shortest turn of a loop for all that a turn can move, without slow paths."""
+    """Returns the shortest turn of a loop for each value of Turn.moves, without slow paths."""
     reached = collections.defaultdict(dict)
     for turn in Turn(0, 0, Accesses()).and_then(header):
         keep(reached[header], turn)
@@ -253,7 +256,7 @@ def keep(best, turn):
 
 
 def in_order(header, body):
-    """The blocks of a loop, each after all that come before it."""
+    """Returns the blocks of a loop in topological order."""
     done, order = {header}, []
     stack = [(header, iter(header.next))]
     while stack:

@@ -1,4 +1,4 @@
-"""How machine code is read: a kernel of a few instructions that has what the real ones have."""
+"""machine_code.py finds the loops and turns of a small kernel that has all that real kernels have."""
 
 import textwrap
 import unittest
@@ -47,14 +47,14 @@ def read(text):
 
 
 class MachineCode(unittest.TestCase):
-    def test_the_loop_is_found_and_is_known_to_move_parameters(self):
+    def test_the_loop_is_found_and_recognised_as_moving_parameters(self):
         (header, body), = machine_code.loops_of(read(KERNEL))
         self.assertEqual(header.label, ".L_x_0")
         self.assertTrue(machine_code.moves_parameters(body))
         (header, body), = machine_code.loops_of(read(KERNEL.replace("AROUND\n", "")))
         self.assertFalse(machine_code.moves_parameters(body))
 
-    def test_turns_are_told_apart_by_what_they_move_and_draw(self):
+    def test_turns_are_distinguished_by_accesses_and_draws(self):
         (header, body), = machine_code.loops_of(read(KERNEL))
         turns = {(turn.accesses.loads16, turn.draws): turn for turn in machine_code.turns_of(header, body)}
         self.assertEqual(len(turns), 4)
@@ -65,7 +65,7 @@ class MachineCode(unittest.TestCase):
         self.assertEqual(whole.half_rate, 1)
         self.assertEqual(turns[0, False].accesses.loads_narrow, 2)
 
-    def test_a_predicate_and_its_opposite_are_two_ways(self):
+    def test_a_predicate_and_its_opposite_give_two_ways(self):
         either = """@P5 LDG.E.128 R24, desc[UR10][R68.64] ;
             /*0078*/              @!P5 LDG.E.64 R24, desc[UR10][R70.64] ;"""
         text = KERNEL.replace("  LDG.E.128 R24, desc[UR10][R68.64] ;", either)
@@ -73,7 +73,7 @@ class MachineCode(unittest.TestCase):
         loads = {turn.accesses[:2] for turn in machine_code.turns_of(header, body)}
         self.assertEqual(loads, {(1, 0), (0, 1), (0, 0)})
 
-    def test_what_calls_is_left_out(self):
+    def test_blocks_with_calls_are_left_out(self):
         (header, body), = machine_code.loops_of(read(KERNEL.replace("BRA `(.L_x_4)", "FADD R0, R0, R1")))
         self.assertEqual(machine_code.turns_of(header, body), [])
 

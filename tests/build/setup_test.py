@@ -1,4 +1,4 @@
-"""tools/setup, on made-up machines whose programs are scripts: when it installs nvdisasm, and what if it cannot."""
+"""tools/setup installs nvdisasm once where nvcc lacks it, here on made-up machines whose programs are scripts."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NVCC = 'echo "Cuda compilation tools, release 13.0, V13.0.88"'
-# pip, which writes down what it was asked for and installs an nvdisasm; all else is a real Python's, without packages.
+# A pip that records its arguments and installs an nvdisasm. Everything else runs a real Python without packages.
 PYTHON = """
 [ "$1 $2" != "-m pip" ] && exec {python} -I -S "$@"
 echo "$@" >> {folder}/asked
@@ -46,7 +46,7 @@ class Setup(unittest.TestCase):
         path.chmod(0o755)
 
     def run_setup(self):
-        """What it prints, if it succeeds as it should."""
+        """Expects tools/setup to succeed, and returns what it prints."""
         result = subprocess.run([self.folder / "tools/setup"], env={"PATH": str(self.folder / "path")}, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(result.returncode, 0, result.stdout)
@@ -56,7 +56,7 @@ class Setup(unittest.TestCase):
         path = self.folder / "asked"
         return path.read_text().splitlines() if path.exists() else []
 
-    def test_without_nvcc_there_is_nothing_to_read(self):
+    def test_without_nvcc_nothing_is_installed(self):
         self.assertEqual(self.run_setup(), "")
         self.assertEqual(self.asked(), [])
 
@@ -68,13 +68,13 @@ class Setup(unittest.TestCase):
         self.assertEqual(self.run_setup(), "")
         self.assertEqual(len(self.asked()), 1)
 
-    def test_the_toolkits_is_enough(self):
+    def test_with_the_toolkits_nvdisasm_nothing_is_installed(self):
         self.write("nvcc", NVCC)
         self.write("nvdisasm", "")
         self.assertEqual(self.run_setup(), "")
         self.assertEqual(self.asked(), [])
 
-    def test_without_pip_it_says_what_will_be_skipped(self):
+    def test_without_pip_it_says_which_tests_will_be_skipped(self):
         self.write("nvcc", NVCC)
         self.write("python3", NO_PIP)
         self.assertIn("nvidia-cuda-nvdisasm==13.* cannot be installed with pip: tests that read machine code will be "

@@ -1,4 +1,4 @@
-// show_device.cpp - prints what the tests run on: show_device cpu, or show_device cuda (nothing without one).
+// show_device.cpp - prints the device that tests run on. `show_device cuda` prints nothing without a GPU.
 #include <cstdio>
 #include <cstring>
 

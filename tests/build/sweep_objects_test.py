@@ -1,4 +1,4 @@
-"""What the compiler made of the CPU loops: vectorised, and with nothing that two instruction sets share."""
+"""The compiler vectorises every CPU loop, and objects of two instruction sets share no symbol."""
 
 import os
 import pathlib
@@ -9,21 +9,21 @@ import unittest
 
 BUILD = pathlib.Path(sys.argv.pop(1))
 
-# What each rule's every loop must hold: its root and its division, or its multiply-add, at full width.
+# Instructions that every loop of a rule must contain at full width: its root and division, or its multiply-add.
 NEEDED = {
     "sgd": [r"vfn?m(add|sub)\w*ps"],
     "rmsprop": [r"vsqrtps", r"vdivps"],
     "adam": [r"vsqrtps", r"vdivps"],
     "adamw": [r"vsqrtps", r"vdivps"],
 }
-# Of each variant, one loop with clamp and L1 and one without; those for both types of gradients, in each format.
+# Each variant has one loop with clamp and L1 and one without, each for both types of gradients, in each format.
 LOOP = re.compile(r"\S+ <void .*::(sweep_run|sweep_blocks|sweep_groups)<")
-OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; those rounded with random bits
-NARROWED = 2 * 2 * 3  # and with AVX-512 those of bfloat16 for processors that round to it themselves
+OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
+NARROWED = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
 VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2, "adamw": 2}
-# What the loops of each format must hold besides, by the beginning of its name: 16-bit numbers are rounded two to a
-# lane of 32 bits (block_codec.hpp). Groups of 8-bit states have loads and stores of their own, of whole vectors
-# (group_codec_vectors.hpp).
+# Further instructions that the loops of each format must contain, by the beginning of the loop's name. 16-bit numbers
+# are rounded two at a time in a lane of 32 bits (block_codec.hpp). Blocks of 8-bit states have loads and stores of
+# their own, of whole vectors (group_codec_vectors.hpp).
 ROUNDED = {"avx2": [r"vpcmpgtw", r"vpsubw"], "avx512": [r"vpcmp\w*uw", r"vpaddw"]}
 CODECS = {
     r"sweep_blocks<.*?Format<onepass::storage::(Alone|WithMaster)<onepass::storage::BFloat16>": ROUNDED,
@@ -33,11 +33,12 @@ CODECS = {
     r"sweep_groups<": {
         "avx2": [r"vpmovsxbw", r"vpblendw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
 }
-# A block's float32 numbers are arrays in the source and registers here, as far as there are registers: so it is with
-# AVX-512 where nobody asks for clamp or L1.
+# The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers where there are
+# enough: with AVX-512, in the loops without clamp and L1.
 IN_REGISTERS = re.compile(r"\S+ <void .*::sweep_blocks<[^,]*, true, ")
 STORED_ON_STACK = r"%zmm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p"
-# The loops that know no rule, by the beginning of their name: reductions in double, by Measure, and accumulation.
+# Loops that belong to no rule, by the beginning of their name: reductions in double (by Measure), accumulation, and
+# the moving average.
 TABLE_LOOPS = {
     r"double .*::reduce_leaf<.*\(onepass::step::Measure\)0>": r"vaddpd",
     r"double .*::reduce_leaf<.*\(onepass::step::Measure\)1>": r"vfmadd\w*pd",
@@ -71,7 +72,7 @@ class SweepObjects(unittest.TestCase):
         for isa in ("baseline", *WIDTH):
             for made in [random_object(isa), *(sweep_object(stem, isa) for stem in (*NEEDED, "table_loops"))]:
                 for line in output("nm", "-C", made).splitlines():
-                    # W, V: weak; u: unique. A sanitizer's own are the same in all objects.
+                    # W and V are weak, u is unique. The symbols of a sanitizer are the same in all objects.
                     kind = line[17:18]
                     if "asan" in line or "ubsan" in line:
                         continue

@@ -1,6 +1,6 @@
-"""Which work the update kernels of each rule and format are as machine code of one GPU.
+"""Counts the work of each update kernel, by rule and format, in the machine code for one GPU.
 
-Prints a table; tests/performance/figures.py compares the same numbers with committed ones."""
+Run as a program, it prints a table. tests/performance/figures.py compares the same numbers with committed figures."""
 
 import argparse
 import concurrent.futures
@@ -18,16 +18,16 @@ ARCH = "sm_90"
 
 
 class Format(typing.NamedTuple):
-    """What tests call it; how many elements a thread is to move at a time; bytes of an element that are stored
-    and not loaded: a parameter beside its master; turns of a chunk of 4,096 elements that one draw serves
-    (kernels/update/turns.cuh), which is all it has, or four."""
+    """A format: its name in tests; the elements that a thread must move at a time; the bytes of an element that are
+    stored but not loaded (a parameter beside its master); and the number of turns that one draw serves
+    (kernels/update/turns.cuh): four, or all turns of a chunk of 4,096 elements if they are fewer."""
     name: str
     tile: int
     only_stored: int = 0
     turns_of_draw: int = 2
 
 
-# By the codecs of parameter and states.
+# Keys are the codecs of the parameter and of the states.
 FORMATS = {
     ("Alone<Float32>", "Float32"): Format("float32", 4),
     ("Alone<BFloat16>", "Float32"): Format("bf16", 8),
@@ -44,14 +44,15 @@ UPDATE = re.compile(r"elementwise<(\w+), \w+::(\w+), Format<([^,]+), [^,]+, ([^,
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """An update kernel, and its turns that move whole, aligned tiles and have nothing but the rule to do: of one
-    turn a thread moves `elements`."""
+    """An update kernel, and those of its turns that move whole, aligned tiles and do nothing but apply the rule.
+
+    A thread moves `elements` elements in one turn."""
     rule: str
     format: Format
     registers: int
     local_instructions: int
     elements: int
-    turns: dict  # By what follows the format's name: "", "_grad32", "_stochastic"; None where there is none
+    turns: dict  # Keys are suffixes of the name: "", "_grad32", "_stochastic". A value is None if no turn is found.
 
     @property
     def name(self):
@@ -59,7 +60,7 @@ class Kernel:
 
 
 def plain_name(symbol):
-    """A symbol demangled, without namespaces and casts."""
+    """Returns a demangled symbol, without namespaces and casts."""
     text = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout.strip()
     return re.sub(r"\(\w+\)(?=\d)|\b(onepass|kernels|storage)::", "", text)
 
@@ -73,7 +74,7 @@ def kernel_of(symbol, blocks, registers):
 
 
 def parameter_turns(blocks):
-    """Of all loops that move parameters, the shortest turn for all that one can move."""
+    """Returns the shortest turn for each value of Turn.moves, from all loops that move parameters."""
     best = {}
     for header, body in machine_code.loops_of(blocks):
         if machine_code.moves_parameters(body):
@@ -83,8 +84,10 @@ def parameter_turns(blocks):
 
 
 def name_turns(made_for, turns):
-    """Turns of whole tiles are those that move most. What is loaded and not stored is the gradient, of which most is
-    moved where it is of float32: so the bytes say how many elements a turn has."""
+    """Returns the elements of a turn, and the turns of whole tiles by suffix.
+
+    Turns of whole tiles move the most bytes. The bytes that are loaded and not stored are those of the gradient, most
+    for a float32 gradient. So they give the number of elements in a turn."""
     most = max(turns, key=lambda turn: turn.moves[:2]).accesses
     elements = (most.bytes_loaded - most.bytes_stored) // (4 - made_for.only_stored)
     low = most.bytes_loaded - 2 * elements
@@ -104,7 +107,7 @@ def name_turns(made_for, turns):
 
 
 def read_kernels(nvcc, disassembler, source):
-    """The update kernels of a rule."""
+    """Returns the update kernels of a rule."""
     report, cubin = kernel_objects.compile_cubin(nvcc, source, ARCH)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
@@ -123,7 +126,7 @@ def all_kernels(nvcc, build, disassembler):
 
 
 def measure(nvcc, build, disassembler):
-    """Work of each kernel, by its name."""
+    """Returns the work of each kernel, by its name."""
     work = {}
     for kernel in all_kernels(nvcc, build, disassembler):
         for kind, turn in kernel.turns.items():
@@ -141,7 +144,7 @@ def measure(nvcc, build, disassembler):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nvcc")
-    parser.add_argument("build", help="the build folder, where the rules' kernels are generated")
+    parser.add_argument("build", help="build folder, with the generated kernels of the rules")
     arguments = parser.parse_args()
     disassembler = kernel_objects.find_disassembler(arguments.nvcc)
     if disassembler is None:

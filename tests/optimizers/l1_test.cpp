@@ -139,8 +139,7 @@ TEST(L1, SubgradientGivesNoExactZeroButStaysNearZero) {
   EXPECT_LT(std::fabs(p[0]), 0.0071f);
 }
 
-// The CPU has a plain loop without clamp and L1. If neither changes a number, the general loop gives the same
-// bits.
+// The CPU has a plain loop without clamp and L1. If neither has an effect, the general loop changes no bit.
 template <class Rule>
 void expect_same_bits_of_both_loops() {
   const std::vector<Shape> shapes{{.numel = 300}, {.numel = 70, .value_misalignment = 1}};

@@ -1,4 +1,4 @@
-// around_work.cpp - see around_work.hpp.
+// around_work.cpp - defines the launches of around_work.hpp.
 #include "performance/around_work.hpp"
 
 #include <memory>
@@ -26,10 +26,10 @@ class Floats {
   DeviceBuffer memory_;
 };
 
-/// One tensor, or as many as there are elements.
+/// One tensor of all elements, or one tensor for each element.
 enum class Tensors { one, of_one_element };
 
-/// An optimizer over made-up memory.
+/// An optimizer over parameters and gradients of zeros.
 class Model {
  public:
   Model(std::int64_t numel, const Options& options, Tensors tensors = Tensors::one)
@@ -53,7 +53,7 @@ class Model {
   Optimizer<AdamW> optimizer_;
 };
 
-/// Of so many elements in one chunk, where work is done by chunks.
+/// Prepares `call` on an optimizer whose elements are all in one chunk.
 template <class Call>
 Prepared on_model(Call call, Options options = {}) {
   options.chunk_size = 1 << 16;
@@ -63,7 +63,7 @@ Prepared on_model(Call call, Options options = {}) {
   };
 }
 
-/// The second micro-batch: the first is copied.
+/// Prepares the second micro-batch, because the first is only copied.
 Prepared accumulation() {
   return [](std::int64_t numel) -> std::function<void()> {
     const auto model =

@@ -1,4 +1,4 @@
-// around_work.hpp - launches of the kernels that stand around the update, for their work to be counted.
+// around_work.hpp - launches of the kernels around the update, so that their work can be counted.
 #pragma once
 
 #include <string>
@@ -14,7 +14,8 @@ struct NamedLaunch {
   Prepared prepared;
 };
 
-/// Zeroing, accumulation, the penalty, prepare (whose elements are tensors), initialisation and dropout.
+/// Launches of zeroing, accumulation, penalty, prepare (whose elements are tensors), initialization and
+/// dropout.
 std::vector<NamedLaunch> launches_around();
 
 }  // namespace onepass::test

@@ -1,4 +1,4 @@
-// cpu_work.cpp - steps between marks that callgrind understands: it counts the instructions of each.
+// cpu_work.cpp - runs steps between callgrind marks, so that callgrind counts the instructions of each.
 #include <valgrind/callgrind.h>
 
 #include <cstdio>
@@ -10,7 +10,7 @@
 namespace onepass::test {
 namespace {
 
-/// Callgrind writes down what the step costs, under `name`.
+/// Runs one step and makes callgrind write its cost under `name`.
 void count_step(const std::string& name, const PreparedStep& prepared) {
   CALLGRIND_ZERO_STATS;
   prepared.step();
@@ -19,10 +19,10 @@ void count_step(const std::string& name, const PreparedStep& prepared) {
 
 void run() {
   for (NamedStep& named : named_steps()) {
-    if (named.step.handling.zero_grad) continue;  // That is the C library's memset.
-    named.step.options.isa = Isa::avx2;           // Valgrind knows no AVX-512.
+    if (named.step.handling.zero_grad) continue;  // It is the C library's memset.
+    named.step.options.isa = Isa::avx2;           // Valgrind does not support AVX-512.
     named.step.options.threads = 1;
-    // Both are one chunk; what one has more than the other is the work of so many elements.
+    // Each size is one chunk, so the difference of the costs is the work of the additional elements.
     for (const std::int64_t numel : {4 * 1024, 8 * 1024}) {
       count_step(named.name + "|" + std::to_string(numel), PreparedStep(named.step, Device::cpu(), numel));
     }

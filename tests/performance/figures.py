@@ -1,6 +1,7 @@
-"""Compares counted work with committed figures: of the CUDA kernels under cuda_emulator, of their machine
-code, or of the CPU loops under callgrind. Counts have no noise, so a change is a change of the code or of the
-compiler."""
+"""Compares counted work with committed figures.
+
+The work is that of the CUDA kernels under cuda_emulator, of their machine code, or of the CPU loops under callgrind.
+Counts have no noise, so a difference comes from a change of the code or of the compiler."""
 
 import argparse
 import json
@@ -17,7 +18,7 @@ import kernel_objects
 import update_kernels
 
 ALLOWANCE = 0.03
-SKIPPED = 77  # The exit code that CTest takes for it.
+SKIPPED = 77  # CTest reports this exit code as skipped.
 UNITS = {
     "instructions": "instructions per element",
     "divisions": "divisions per element",
@@ -28,9 +29,9 @@ UNITS = {
     "chunk_instructions": "instructions per chunk",
     "chunk_sectors": "32-byte sectors of tables per chunk",
     "local_instructions": "loads and stores of local memory in the kernel",
-    "half_rate": "instructions of half rate per element",
+    "half_rate": "half-rate instructions per element",
     "registers": "registers per thread",
-    "elements": "elements of a turn",
+    "elements": "elements per turn",
     "loads16": "16-byte loads per turn",
     "loads8": "8-byte loads per turn",
     "loads_narrow": "narrow loads per turn",
@@ -41,7 +42,7 @@ UNITS = {
 
 
 class Skip(Exception):
-    """Why nothing can be compared here."""
+    """Raised if nothing can be compared here. Its text says why."""
 
 
 def run(command, environment):
@@ -52,13 +53,13 @@ def run(command, environment):
 
 
 def measure_cuda(program, emulator):
-    """Work of each kernel. Races are other tests' matter, and looking for them takes time."""
+    """Returns the work of each kernel. The emulator does not look for races: it takes time, and other tests do it."""
     environment = {**os.environ, "LD_LIBRARY_PATH": emulator, "ONEPASS_EMULATOR_RACES": "0"}
     return json.loads(run([program], environment))
 
 
 def read_callgrind(text):
-    """Instructions of an element, by name: one mark is "NAME|NUMEL", and each name has two sizes."""
+    """Returns instructions per element, by name. A mark is "NAME|NUMEL", and each name has two sizes."""
     totals = {}
     for name, numel, total in re.findall(r"Client Request: ([^\n|]*)\|(\d+)\n.*?^totals: (\d+)", text, re.S | re.M):
         totals.setdefault(name, []).append((int(numel), int(total)))
@@ -88,13 +89,13 @@ def measure_machine_code(nvcc, build):
 
 
 def compare(committed, measured):
-    """Sentences: what has grown, what has shrunk, and what has no figures or no kernel."""
+    """Returns two lists of sentences: what grew, and what shrank or has no figures or no kernel."""
     grown, other = [], []
     for name in sorted(measured.keys() | committed.keys()):
         if name not in committed:
             other.append(f"{name}: has no committed figures")
         elif name not in measured:
-            other.append(f"{name}: has committed figures, but is not measured any more")
+            other.append(f"{name}: has committed figures, but is no longer measured")
         else:
             for quantity, now in measured[name].items():
                 before = committed[name].get(quantity, 0)
@@ -117,17 +118,17 @@ def write(path, compiler, measured):
 
 def check(figures, compiler, measure, command):
     if figures["compiler"] != compiler:
-        raise Skip(f"figures are those of {figures['compiler']}, and this build's compiler is {compiler}")
+        raise Skip(f"the figures were made with {figures['compiler']}, and this build's compiler is {compiler}")
     measured = measure()
     grown, other = compare(figures["work"], measured)
     if grown:
-        print(f"A step became more work, by more than {ALLOWANCE:.0%}:", *grown, sep="\n  ")
+        print(f"Work grew by more than {ALLOWANCE:.0%}:", *grown, sep="\n  ")
     if other:
-        print("New figures are to be committed:", *other, sep="\n  ")
+        print("New figures must be committed:", *other, sep="\n  ")
     if grown or other:
-        print(f"If that is meant, this writes new figures: {command}")
+        print(f"If the change is intended, this command writes new figures: {command}")
         return 1
-    print(f"{len(measured)} kernels are the work that the figures say, within {ALLOWANCE:.0%}")
+    print(f"{len(measured)} kernels agree with the figures within {ALLOWANCE:.0%}")
     return 0
 
 
@@ -136,10 +137,11 @@ def main():
     parser.add_argument("what", choices=("cuda", "machine_code", "cpu"))
     parser.add_argument("program", help="kernel_work, nvcc or cpu_work")
     parser.add_argument("--figures", type=pathlib.Path, required=True)
-    parser.add_argument("--compiler", required=True, help="what figures depend on besides the code")
+    parser.add_argument("--compiler", required=True, help="name and version of the compiler, which figures depend on")
     parser.add_argument("--emulator", help="folder of the emulator's libcudart")
-    parser.add_argument("--build", help="folder in which the rules' kernels are generated")
-    parser.add_argument("--command", default="the same with --write", help="that writes new figures")
+    parser.add_argument("--build", help="build folder, with the generated kernels of the rules")
+    parser.add_argument("--command", default="the same with --write",
+                        help="command that writes new figures, named in the message")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     if arguments.what == "cuda":
@@ -155,7 +157,7 @@ def main():
         return check(json.loads(arguments.figures.read_text()), arguments.compiler, measure, arguments.command)
     except Skip as reason:
         print(f"skipped: {reason}")
-        return 0 if arguments.write else SKIPPED  # Other figures can still be written.
+        return 0 if arguments.write else SKIPPED  # With --write, the other figures are still written.
 
 
 if __name__ == "__main__":

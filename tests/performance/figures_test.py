@@ -1,4 +1,4 @@
-"""What a comparison with committed figures says."""
+"""figures.py compares counted work with committed figures, and hidden_work.py writes the table in the docs."""
 
 import contextlib
 import io
@@ -23,35 +23,35 @@ def of(instructions, local=0):
 
 
 class Figures(unittest.TestCase):
-    def test_within_the_allowance_all_is_well(self):
+    def test_changes_within_the_allowance_pass(self):
         for instructions in (97, 100, 103):
             self.assertEqual(outcome(of(instructions))[0], 0)
 
-    def test_what_grew_is_named_with_both_numbers(self):
+    def test_growth_fails_and_names_both_numbers(self):
         code, text = outcome(of(104))
         self.assertEqual(code, 1)
         self.assertIn("AdamW in compact: instructions per element grew from 100 to 104 (+4.0%)", text)
         self.assertIn("make figures", text)
 
-    def test_nothing_may_grow_from_zero(self):
+    def test_growth_from_zero_fails(self):
         code, text = outcome(of(100, 0.01))
         self.assertEqual(code, 1)
         self.assertIn("accesses to local memory per element grew from 0 to 0.01", text)
 
-    def test_what_shrank_asks_for_new_figures(self):
+    def test_shrinking_fails_and_asks_for_new_figures(self):
         code, text = outcome(of(90))
         self.assertEqual(code, 1)
-        self.assertIn("New figures are to be committed", text)
+        self.assertIn("New figures must be committed", text)
         self.assertIn("shrank from 100 to 90 (-10.0%)", text)
 
-    def test_kernels_come_and_go(self):
+    def test_kernels_without_figures_and_figures_without_kernels_fail(self):
         code, text = outcome({"SGD in bf16": {"instructions": 5}})
         self.assertEqual(code, 1)
         self.assertIn("SGD in bf16: has no committed figures", text)
-        self.assertIn("AdamW in compact: has committed figures, but is not measured any more", text)
+        self.assertIn("AdamW in compact: has committed figures, but is no longer measured", text)
 
-    def test_another_compiler_is_skipped_and_says_so(self):
-        with self.assertRaisesRegex(figures.Skip, "figures are those of nvcc 1, .* is nvcc 2"):
+    def test_figures_of_another_compiler_are_skipped_with_a_reason(self):
+        with self.assertRaisesRegex(figures.Skip, "the figures were made with nvcc 1, .* is nvcc 2"):
             outcome(of(500), "nvcc 2")
 
     def test_callgrind_is_read_as_the_difference_of_two_sizes(self):
@@ -60,11 +60,11 @@ class Figures(unittest.TestCase):
             for name, numel, total in (("a in b", 100, 1050), ("a in b", 300, 3050), ("c", 10, 7), ("c", 30, 12)))
         self.assertEqual(figures.read_callgrind(text), {"a in b": {"instructions": 10}, "c": {"instructions": 0.25}})
 
-    def test_the_table_in_the_docs_is_that_of_the_figures(self):
+    def test_the_table_in_the_docs_matches_the_figures(self):
         made = hidden_work.table(json.loads(hidden_work.FIGURES.read_text()))
         self.assertIn(made, hidden_work.DOCUMENT.read_text(), "python3 tests/performance/hidden_work.py writes it")
 
-    def test_bytes_are_those_of_the_accesses(self):
+    def test_bytes_are_computed_from_the_accesses(self):
         compact = {"elements": 8, "loads16": 2, "loads8": 3, "loads_narrow": 2,
                    "stores16": 1, "stores8": 3, "stores_narrow": 2}
         self.assertEqual(hidden_work.bytes_of(compact), 12.25)

@@ -1,5 +1,5 @@
-"""Writes the table of docs/performance.md that sets machine instructions beside what hides behind the bytes, from
-the committed figures."""
+"""Writes the table in docs/performance.md, from the committed figures. It compares the machine instructions of each
+kernel with the number of instructions that a GPU can issue while it moves the kernel's bytes."""
 
 import json
 import pathlib
@@ -7,9 +7,9 @@ import pathlib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "performance.md"
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures" / "machine_code.json"
-# An H100 SXM: 132 processors that issue for 128 threads a cycle at 1.7 GHz, and memory of 3.35 TB/s.
+# An H100 SXM has 132 multiprocessors that issue for 128 threads a cycle at 1.7 GHz, and memory of 3.35 TB/s.
 INSTRUCTIONS_PER_BYTE = 132 * 128 * 1.7e9 / 3.35e12
-GROUP = 32  # Elements that share the two bytes of a scale.
+BLOCK = 32  # Elements that share the two bytes of a scale.
 ROWS = (
     "SGD_Plain in float32", "SGD_Plain in bf16", "SGD_Plain in all_bf16_stochastic", "SGD_Plain in compact",
     "SGD_Momentum in compact", "RMSProp_Plain in compact",
@@ -23,7 +23,7 @@ HEAD = ["| | bytes | hidden behind them | instructions | of half rate: hidden | 
 
 def bytes_of(work):
     wide = 16 * (work["loads16"] + work["stores16"]) + 8 * (work["loads8"] + work["stores8"])
-    return wide / work["elements"] + 2 * (work["loads_narrow"] + work["stores_narrow"]) / GROUP
+    return wide / work["elements"] + 2 * (work["loads_narrow"] + work["stores_narrow"]) / BLOCK
 
 
 def row(name, work):
@@ -39,7 +39,7 @@ def table(figures):
 
 
 def with_table(text, made):
-    """The text, with its table of the same head made new."""
+    """Returns the text with its table of the same head replaced by `made`."""
     before, _, rest = text.partition(HEAD[0])
     _, _, after = rest.partition("\n\n")
     return before + made + "\n" + after

@@ -18,7 +18,7 @@ void print(const KernelWork& work) {
 
 int run() {
   if (!work_is_counted()) {
-    std::fprintf(stderr, "kernel_work: the CUDA runtime is not cuda_emulator, which alone counts\n");
+    std::fprintf(stderr, "kernel_work: the CUDA runtime is not cuda_emulator, so it counts no work\n");
     return 1;
   }
   const char* before = "{";

@@ -209,7 +209,7 @@ TEST(Dither, NoiseWithinABlockIsEvenlySpaced) {
 }
 
 /// Runs 2,000 steps of beta2 = 0.999 without a gradient. If codes round to nearest, the moments hardly decay.
-TEST(Nonnegative8, SecondMomentsDecayOnlyWithDither) {
+TEST(Nonnegative8, SecondMomentsDecay) {
   std::vector<float> dithered(storage::kBlock), nearest(storage::kBlock);
   for (std::size_t i = 0; i < dithered.size(); ++i) dithered[i] = static_cast<float>(i + 1) / 32.0f;
   nearest = dithered;

@@ -1,4 +1,4 @@
-// main.cpp - one step of a rule of the library's, and of one's own.
+// main.cpp - takes steps with a rule of the library and with a rule of this project.
 #include <onepass/onepass.hpp>
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// sign_sgd.hpp - a rule that onepass does not have: the sign of the gradient, and how often it was zero.
+// sign_sgd.hpp - a rule that onepass does not include: signSGD, with a count of zero gradients.
 #pragma once
 
 #include <array>
