@@ -33,7 +33,7 @@ CODECS = {
     r"sweep_groups<": {
         "avx2": [r"vpmovsxbw", r"vpblendw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
 }
-# The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers where there are
+# The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
 # enough: with AVX-512, in the loops without clamp and L1.
 IN_REGISTERS = re.compile(r"\S+ <void .*::sweep_blocks<[^,]*, true, ")
 STORED_ON_STACK = r"%zmm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p"

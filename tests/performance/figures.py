@@ -89,7 +89,7 @@ def measure_machine_code(nvcc, build):
 
 
 def compare(committed, measured):
-    """Returns two lists of sentences: what grew, and what shrank or has no figures or no kernel."""
+    """Returns two lists of sentences: one on all that grew, one on all that shrank or lacks figures or a kernel."""
     grown, other = [], []
     for name in sorted(measured.keys() | committed.keys()):
         if name not in committed:

@@ -5,8 +5,9 @@
 
 namespace reference {
 
-/// As torch.optim.SGD documents it: b_1 = g_1, then b_t = mu b_(t-1) + (1 - tau) g_t. Momentum replaces g_t
-/// by b_t, and Nesterov by g_t + mu b_t. theta_t = theta_(t-1) - lr g_t. States: momentum_buffer.
+/// The documented form of torch.optim.SGD: b_1 = g_1, then b_t = mu b_(t-1) + (1 - tau) g_t. Momentum
+/// replaces g_t by b_t, and Nesterov by g_t + mu b_t. theta_t = theta_(t-1) - lr g_t. States:
+/// momentum_buffer.
 struct Sgd {
   Shared shared;
   double momentum = 0.0;
