@@ -93,7 +93,7 @@ TEST(Signed8, EveryCodeOfEveryScaleSurvivesARoundTrip) {
 
 /// The roots of floats are between 2^-75 and 2^64. With scales below 2^-55 the squares are denormals, where
 /// several codes decode to one number.
-TEST(Nonnegative8, EveryCodeOfEveryScaleSurvivesARoundTrip) {
+TEST(Nonnegative8, EveryCodeOfEveryScaleFrom2ToTheMinus55SurvivesARoundTrip) {
   const std::uint32_t first = to_bits(0x1p-55f) >> 16, last = to_bits(0x1p64f) >> 16;
   for (std::uint32_t pattern = first; pattern < last; ++pattern) {
     const float scale = storage::BFloat16::decode(static_cast<std::uint16_t>(pattern));
@@ -284,7 +284,7 @@ TEST(Quantized8, CodesAreInTheOrderOfTheNumbers) {
   expect_monotone<Nonnegative8>(0x1.84p-40f, 0.0f);
 }
 
-TEST(Quantized8, ZerosStayPositiveZeros) {
+TEST(Quantized8, ZerosDecodeToPositiveZero) {
   for (const float zero : {0.0f, -0.0f}) {
     const Block<Signed8> average(std::vector<float>(32, zero));
     const Block<Nonnegative8> square(std::vector<float>(32, zero));
