@@ -1,4 +1,4 @@
-# find_package(onepass) gives onepass::onepass and onepass_add_rule().
+# Installs the library so that find_package(onepass) provides onepass::onepass and onepass_add_rule().
 
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/onepass")
@@ -8,7 +8,7 @@ install(TARGETS onepass EXPORT onepass-targets)
 install(DIRECTORY include/onepass DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT onepass-targets NAMESPACE onepass:: DESTINATION "${package_dir}")
 
-# What onepass_add_rule() needs to sweep a user's own rule; same layout as here.
+# The files from which onepass_add_rule() compiles a user's own rule, in the same layout as here.
 install(FILES cmake/OnepassRule.cmake DESTINATION "${sweep_dir}/cmake")
 install(DIRECTORY step kernels host DESTINATION "${sweep_dir}"
   FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")

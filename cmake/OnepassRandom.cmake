@@ -1,5 +1,5 @@
-# What draws random bits: initializers, dropout, the state they are drawn from. The CPU loops are compiled once
-# for each instruction set, with the flags of the sweeps.
+# onepass_add_random(<target>) adds the code that draws random bits: initializers, dropout and RandomState. The CPU
+# loops are compiled once for each instruction set, with the flags of the update loops.
 
 function(onepass_add_random target)
   target_sources(${target} PRIVATE

@@ -1,30 +1,31 @@
 # onepass_add_rule(<target> STEM <stem> TYPE <c++ type> HEADER <header>)
 #
-# Gives a target all that one rule needs: what the core knows of it, a CPU loop for each instruction set, and
-# the CUDA kernels. Each is a small generated file of its own. The library's rules and a user's own go through
-# here alike; HEADER is what #include can find from the target. Kernels are made where this project has CUDA
-# (enable_language(CUDA)) and onepass was built with it.
+# Adds everything that one rule needs to a target: its table of functions for the core, the CPU loops for each
+# instruction set, and the CUDA kernels. Each is a small generated file. The library uses this function for its own
+# rules, and users for theirs. The target must be able to #include HEADER. Kernels are generated if this project has
+# CUDA (enable_language(CUDA)) and onepass was built with CUDA.
 
 set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 
-# The loops are built with these flags in every build type: without -fno-math-errno, or at -O2, gcc does not
-# vectorise them (4 to 14 times slower). One loop with blends instead of one loop for each combination of
-# options. No contraction: the rules say fma where they mean it. And no -ffast-math, whatever the project is built with:
-# it would approximate roots, each instruction set in its own way.
-# Bits do not depend on the level, so builds that are made for their results may have a lower one.
+# The loops have these flags in every build type. Without -fno-math-errno, or at -O2, gcc does not vectorise them (4 to
+# 14 times slower). -fno-unswitch-loops gives one loop with blends instead of one loop for each combination of options.
+# There is no contraction, because the rules call fma explicitly. -fno-fast-math overrides the flags of the surrounding
+# project: -ffast-math would approximate roots, differently for each instruction set.
+# The bits do not depend on the level, so builds that only check results may use a lower one.
 set(ONEPASS_SWEEP_OPTIMIZATION -O3 CACHE STRING "Optimisation of the CPU loops, in every build type")
 mark_as_advanced(ONEPASS_SWEEP_OPTIMIZATION)
 set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
   CACHE INTERNAL "")
 
-# The arithmetic of the kernels is what the rules say: IEEE, no contraction. Where there are tests, the emulator reads
-# the PTX and names its lines, which makes a library three times as large.
+# The kernels compute with IEEE arithmetic and without contraction, as the rules are written. In builds with tests, the
+# emulator reads the PTX and reports its source lines; this makes the library three times as large.
 set(ONEPASS_KERNEL_FLAGS -fmad=false CACHE INTERNAL "")
 if(ONEPASS_BUILD_TESTS)
   set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
 endif()
 
-# One file for each instruction set, from a template that says @isa@.
+# onepass_add_per_isa(<target> <stem> <template>) adds one generated file for each instruction set. The template
+# contains @isa@.
 function(onepass_add_per_isa target stem template)
   set(flags_of_baseline)
   set(flags_of_avx2 -march=x86-64-v3)
@@ -36,7 +37,7 @@ function(onepass_add_per_isa target stem template)
   foreach(isa IN LISTS sets)
     set(source "${CMAKE_CURRENT_BINARY_DIR}/rules/${stem}_${isa}.cpp")
     configure_file("${ONEPASS_RULE_TEMPLATES}/${template}" "${source}" @ONLY)
-    # What a target has precompiled was so with other options.
+    # The target's precompiled headers were compiled with other options.
     set_source_files_properties("${source}" PROPERTIES
       COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${flags_of_${isa}}" SKIP_PRECOMPILE_HEADERS ON)
     target_sources(${target} PRIVATE "${source}")
@@ -56,7 +57,8 @@ function(onepass_add_rule target)
 
   onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/sweep.cpp.in)
   target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
-  # LOADED: in this folder and not only in one below, as where onepass is a subdirectory of a C++ project.
+  # CMAKE_CUDA_COMPILER_LOADED: CUDA is enabled in this folder. If onepass is a subdirectory of a C++ project, CUDA may
+  # be enabled only in folders below.
   if((ONEPASS_CUDA OR onepass_CUDA) AND CMAKE_CUDA_COMPILER_LOADED)
     configure_file("${ONEPASS_RULE_TEMPLATES}/kernels/update/rule.cu.in" "${generated}.cu" @ONLY)
     target_sources(${target} PRIVATE "${generated}.cu")

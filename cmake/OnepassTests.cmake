@@ -1,8 +1,9 @@
-# onepass_compile_as_tests(<target>...): what is compiled for one run. Little optimisation, and GoogleTest and the
-# standard library read once for each target: half of the time that a test took to compile.
+# onepass_compile_as_tests(<target>...) compiles test targets quickly: with little optimisation, and with GoogleTest and
+# the standard library as precompiled headers. This halves the compile time of a test.
 #
-# The library's own headers are not among those, so that a test still notices what one of them fails to include.
-# A file with options of its own, which would need another copy of what is read, says SKIP_PRECOMPILE_HEADERS.
+# The precompiled headers do not contain the library's own headers, so that a test still fails to compile if a header
+# lacks an #include. A file with its own compile options would need another precompiled copy, so it sets
+# SKIP_PRECOMPILE_HEADERS.
 
 function(onepass_compile_as_tests)
   foreach(target IN LISTS ARGN)

@@ -83,7 +83,7 @@ class BuildReport(unittest.TestCase):
     def test_an_unknown_variant_is_refused(self):
         result = self.report("--only", "gpu")
         self.assertEqual(result.returncode, 2)
-        self.assertIn("--only gpu: there is no such variant; there are cuda, cpu", result.stderr)
+        self.assertIn("--only gpu: unknown variant; the variants are cuda, cpu", result.stderr)
 
 
 if __name__ == "__main__":
