@@ -1,4 +1,4 @@
-// case.cpp - what a case is called, and what it takes.
+// case.cpp - the text and the memory of a case.
 #include "bench/case.hpp"
 
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ std::string Case::text() const {
 double Case::memory() const {
   const ElementBytes bytes = element_bytes(*format);
   const double stored = bytes.param + bytes.remainder + bytes.grad + rule->states * (bytes.state + 0.1);
-  const double scratch = format->name == "f32" ? 4.0 : 0.0;  // of the unfused step
+  const double scratch = format->name == "f32" ? 4.0 : 0.0;  // for the unfused step
   const auto parameters = static_cast<double>(layout.parameters());
   return parameters * (stored + scratch) +
          2.0 * static_cast<double>(copied_bytes(2.0 * parameters * stored, device));

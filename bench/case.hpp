@@ -1,4 +1,4 @@
-// case.hpp - what is measured: one rule in one format on one model.
+// case.hpp - one measurement: a rule in a storage format on a model.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +16,20 @@ struct Case {
   const RuleChoice* rule;
   const FormatChoice* format;
   Layout layout;
-  Isa isa;  ///< Not Isa::best. Without meaning on CUDA.
+  Isa isa;  ///< Never Isa::best. Ignored on CUDA.
   int threads;
   Device device = Device::cpu();
-  bool clips = false;  ///< The step measures the gradients' norm, too.
+  bool clips = false;  ///< The step also measures the norm of the gradients.
 
   /// "adamw f32 flat of 1000000, avx512, 2 threads, clipped"
   [[nodiscard]] std::string text() const;
-  /// Bytes that it takes in memory, with all that is measured beside it. An estimate.
+  /// Estimated bytes of memory for the model, the optimizer, both sides of the copy and the unfused step.
   [[nodiscard]] double memory() const;
 };
 
-/// Bytes of one side of the copy beside a step of `traffic` bytes: half of them, and no more than is far
-/// beyond any cache and takes many times what a launch does; a multiple of 64.
+/// Bytes of one side of the copy that is timed beside a step of `traffic` bytes: half of them, at most 256
+/// MiB (2 GiB on CUDA), rounded down to a multiple of 64. The maximum is far beyond any cache and takes many
+/// times as long as a launch.
 std::size_t copied_bytes(double traffic, Device device);
 
 }  // namespace onepass::bench

@@ -1,4 +1,4 @@
-// cpu_rivals.cpp - limit, copy and baselines on the threads of the library's pool.
+// cpu_rivals.cpp - limit, copy and baselines on the threads of onepass's own pool.
 #include <algorithm>
 #include <cstring>
 
@@ -12,7 +12,7 @@
 namespace onepass::bench {
 namespace {
 
-/// Makes pages present.
+/// Allocates memory and writes it once, so that its pages are present.
 DeviceBuffer touched(std::size_t bytes) {
   DeviceBuffer buffer(Device::cpu(), bytes);
   fill_zero({Device::cpu(), buffer.data()}, bytes);
@@ -25,15 +25,17 @@ std::vector<std::int64_t> sizes_of(std::span<const TensorStreams> streams) {
   return sizes;
 }
 
-/// Waking the workers is always worth it: calls that are not counted have done so.
+/// Expected duration of a run, long enough that the pool always wakes its workers. The uncounted calls before
+/// a sample have done so already.
 constexpr double kNanoseconds = 1e9;
 
-/// Cut as onepass's step is: no more threads than pay, and parts of 16K elements, which even the load out.
+/// Divides the work as onepass divides a step: at most one thread for every 8K elements, and parts of 16K
+/// elements, so that the load is even.
 cpu::PoolRun cut(const Case& measured) {
-  constexpr std::int64_t kElementsEach = 8 * 1024;
-  const std::int64_t blocks = measured.layout.parameters() / kElementsEach;
-  const std::int64_t threads = std::clamp<std::int64_t>(blocks, 1, measured.threads);
-  const std::int64_t each = threads == 1 ? 1 : std::max<std::int64_t>(blocks / 2 / threads, 1);
+  constexpr std::int64_t kChunk = 8 * 1024;
+  const std::int64_t chunks = measured.layout.parameters() / kChunk;
+  const std::int64_t threads = std::clamp<std::int64_t>(chunks, 1, measured.threads);
+  const std::int64_t each = threads == 1 ? 1 : std::max<std::int64_t>(chunks / 2 / threads, 1);
   return {static_cast<int>(threads), static_cast<int>(threads * each), kNanoseconds};
 }
 
@@ -90,7 +92,7 @@ class CpuRivals final : public Rivals {
     return {{name, [this, work] { (this->*work)(); }}, leaves};
   }
 
-  /// work(part) for each part of each share.
+  /// Calls work(part) for each part of each share, on the pool's threads.
   template <class Work>
   void on_parts(const Work& work) const {
     auto task = [&](int /*thread*/, int share) {
@@ -102,11 +104,11 @@ class CpuRivals final : public Rivals {
   void move_streams() {
     on_parts([this](const Part& part) {
       const std::uint32_t bits = move_(scene_.streams[part.tensor], part.begin, part.end, zero_);
-      __asm__ volatile("" ::"r"(bits));  // what was read was wanted
+      __asm__ volatile("" ::"r"(bits));  // keeps the reads
     });
   }
 
-  /// One memcpy a thread: what goes past the cache depends on how much one copies.
+  /// Calls memcpy once per thread, because memcpy writes past the cache only if it copies enough at once.
   void copy_memory() {
     const int threads = run_.threads;
     auto task = [this, threads](int /*thread*/, int share) {
@@ -142,7 +144,7 @@ class CpuRivals final : public Rivals {
 
   Scene scene_;
   cpu::PoolRun run_;
-  std::vector<std::vector<Part>> shares_;  ///< One for each part of the run.
+  std::vector<std::vector<Part>> shares_;  ///< One list for each part of the run.
   std::size_t copied_;
   DeviceBuffer copied_from_, copied_to_;
   Traffic move_;
@@ -151,8 +153,8 @@ class CpuRivals final : public Rivals {
   ScalarLoop scalar_ = nullptr;
   std::span<const UnfusedPass> passes_;
   DeviceBuffer scratch_;
-  std::vector<std::size_t> scratch_at_;  ///< Element of the scratch memory, one a tensor.
-  volatile std::uint32_t zero_ = 0;      ///< No compiler knows.
+  std::vector<std::size_t> scratch_at_;  ///< First element of each tensor in the scratch memory.
+  volatile std::uint32_t zero_ = 0;      ///< Volatile, so that the compiler does not know that it is 0.
 };
 
 }  // namespace

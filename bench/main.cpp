@@ -1,4 +1,5 @@
-// main.cpp - onepass_bench: what share of the memory's speed a step reaches, for each rule and format.
+// main.cpp - onepass_bench: measures the share of the memory bandwidth that a step reaches, for each rule and
+// format.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -23,7 +24,7 @@ std::unique_ptr<Machine> machine_of(const BenchOptions& options) {
   return cuda_machine(options.device);
 #else
   throw std::runtime_error("onepass_bench: --device " + to_string(options.device) +
-                           ", but this was built without CUDA");
+                           ": this program was built without CUDA");
 #endif
 }
 
@@ -34,7 +35,7 @@ void write(const std::string& path, const std::string& text) {
   if (!file) throw std::runtime_error("onepass_bench: cannot write " + path);
 }
 
-/// What cases may take, beside what emptying the caches takes.
+/// Bytes that cases may use: the memory limit less the memory that emptying the caches needs.
 double memory_for_cases(const BenchOptions& options, const Machine& machine) {
   const double all = options.memory > 0.0 ? options.memory : machine.free_bytes() / 2.0;
   if (!options.cold) return all;
@@ -54,7 +55,7 @@ void write_files(const BenchOptions& options, const Run& run) {
   if (!options.markdown.empty()) write(options.markdown, to_markdown(run));
 }
 
-/// Writes after each batch: what has been measured stays, whatever happens to the rest. A batch that fails is
+/// Writes the files after each batch, so that a later crash loses no measurement. A batch that fails becomes
 /// a sentence in the report.
 Run measure_all(BenchOptions options) {
   const std::unique_ptr<Machine> machine = machine_of(options);
@@ -66,7 +67,7 @@ Run measure_all(BenchOptions options) {
   for (std::size_t i = 0; i < plan.batches.size(); ++i) {
     const Batch& batch = plan.batches[i];
     const std::string first = batch.entries.front().measured.text();
-    fmt::print(stderr, "{}/{}: {} and {} more\n", i + 1, plan.batches.size(), first,
+    fmt::print(stderr, "Batch {}/{}: {} and {} more\n", i + 1, plan.batches.size(), first,
                batch.entries.size() - 1);
     try {
       Measured measured = measure(*machine, batch, options);

@@ -1,4 +1,4 @@
-// measure.cpp - verifies, samples, and relates samples to each other.
+// measure.cpp - verifies a batch, takes its samples and forms their ratios.
 #include "bench/measure.hpp"
 
 #include <algorithm>
@@ -9,14 +9,14 @@
 namespace onepass::bench {
 namespace {
 
-/// So few elements lie in a cache: a disturbance is large beside their work.
+/// Models up to this many parameters step so fast that a disturbance is large beside the step.
 constexpr std::int64_t kSmall = 2'000'000;
 constexpr int kRoundsOfSmall = 31, kRounds = 15;
-/// Last caches that streams take at most where the last one's content matters. Who passes through more has
-/// lost all but the end of it by then; the library itself then stops writing into it.
+/// A model larger than this many last-level caches finds next to nothing of itself there: one pass over it
+/// has evicted all but its end. At this size the library also stops writing into the cache.
 constexpr double kOutgrown = 4.0;
 
-/// A subject, and where its contestants' samples are.
+/// A subject, and the index of its first contestant's samples.
 struct Entered {
   std::unique_ptr<Subject> subject;
   std::int64_t compared;
@@ -24,7 +24,7 @@ struct Entered {
   std::vector<std::string> names;
 };
 
-/// A contestant's seconds for as many bytes as a step of onepass moves.
+/// Scales a contestant's seconds to the number of bytes that a step of onepass moves.
 std::vector<double> by_equal_bytes(const Entered& entered, const std::string& name,
                                    std::vector<double> seconds) {
   const Subject& subject = *entered.subject;
@@ -106,8 +106,8 @@ SamplingRules sampling(const BenchOptions& options, const Case& one, Caches foun
           .burst = options.burst};
 }
 
-/// For each time that all samples are taken: what they find. Where every model outgrows the caches there is
-/// one time, and nothing to empty.
+/// Returns the state of the caches for each pass over all samples. If every model outgrows the caches, a
+/// single pass is enough and nothing is emptied.
 std::vector<Caches> passes(const Machine& machine, const std::vector<Entered>& entries,
                            const BenchOptions& options) {
   if (options.rest > 0.0) return {Caches::rested};

@@ -1,4 +1,4 @@
-// measure.hpp - from a batch to the rows of the report.
+// measure.hpp - measures a batch and makes the rows of the report.
 #pragma once
 
 #include <vector>
@@ -11,13 +11,13 @@
 namespace onepass::bench {
 
 struct Measured {
-  std::vector<Row> rows;  ///< Of the entries that are reported.
+  std::vector<Row> rows;  ///< One for each reported entry and state of the caches.
   int samples = 0;
   int disturbed = 0;
 };
 
-/// Builds the batch, verifies it, and takes its samples interleaved. Throws what Subject's constructor and
-/// verify() throw.
+/// Builds the batch, verifies it, and takes its samples interleaved. Throws the exceptions of Subject's
+/// constructor and of Subject::verify().
 Measured measure(Machine& machine, const Batch& batch, const BenchOptions& options);
 
 }  // namespace onepass::bench

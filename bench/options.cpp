@@ -10,7 +10,7 @@
 namespace onepass::bench {
 namespace {
 
-/// As they stand on the command line.
+/// Options as written on the command line.
 struct Texts {
   std::vector<std::string> rules, formats, layouts, sizes, isas;
   std::string device = "cpu", caches = "hot";
@@ -27,7 +27,7 @@ std::string names(std::span<const Choice> choices) {
   return all;
 }
 
-/// All if none is asked for.
+/// Returns the choices that `texts` names, or all choices if it is empty.
 template <class Choice>
 std::vector<const Choice*> chosen(const char* option, const std::vector<std::string>& texts,
                                   std::span<const Choice> choices) {
@@ -37,7 +37,8 @@ std::vector<const Choice*> chosen(const char* option, const std::vector<std::str
   }
   for (const std::string& text : texts) {
     if (std::ranges::find(choices, text, &Choice::name) == choices.end()) {
-      throw CLI::ValidationError(option, fmt::format("there is no {}; there are {}", text, names(choices)));
+      throw CLI::ValidationError(option,
+                                 fmt::format("unknown value {}; choose from {}", text, names(choices)));
     }
   }
   return found;
@@ -53,7 +54,7 @@ std::int64_t read_size(const std::string& text) {
     used = 0;
   }
   if (used != text.size() || used == 0 || size < 1.0 || size > 1e12 || size != std::floor(size)) {
-    throw CLI::ValidationError("--size", fmt::format("{} is no whole number from 1 to 1e12", text));
+    throw CLI::ValidationError("--size", fmt::format("{} is not a whole number from 1 to 1e12", text));
   }
   return static_cast<std::int64_t>(size);
 }
@@ -76,7 +77,8 @@ std::vector<Isa> read_isas(const std::vector<std::string>& texts) {
     const std::vector<Isa> there = available();
     const auto found = std::ranges::find_if(
         there, [&](Isa isa) { return onepass::to_string(isa) == std::string_view(text); });
-    if (found == there.end()) throw CLI::ValidationError("--isa", "this machine or build has no " + text);
+    if (found == there.end())
+      throw CLI::ValidationError("--isa", "this machine or build does not support " + text);
     isas.push_back(*found);
   }
   return isas;
@@ -95,46 +97,51 @@ void add_filters(CLI::App& app, Texts& texts, BenchOptions& options) {
   const auto list = [&](const char* name, auto& target, const std::string& help) {
     app.add_option(name, target, help)->delimiter(',');
   };
-  list("--rule", texts.rules, "Of " + names(rule_choices()) + ". Default: all");
-  list("--format", texts.formats, "Of " + names(format_choices()) + ". Default: all");
-  list(
-      "--layout", texts.layouts,
-      "Of flat, resnet50, gpt2, llama8b (as many layers as fit), llama8b_2layers, or tensors x elements as "
-      "in 2000x1000. Default: flat, the models, 2000x1000 and 1000x1000; flat alone where there is a --size");
-  list("--size", texts.sizes, "Parameters of the flat layout. Default: 1e4,1e6,1e8,1e9");
-  list("--threads", options.threads, "Default: 1,2");
-  list("--isa", texts.isas, "Of best, avx512_bf16, avx512, avx2, baseline. Default: best");
-  app.add_option("--device", texts.device, "cpu or cuda:N. Default: cpu");
+  list("--rule", texts.rules, "Rules to measure: " + names(rule_choices()) + ". Default: all");
+  list("--format", texts.formats,
+       "Storage formats to measure: " + names(format_choices()) + ". Default: all");
+  list("--layout", texts.layouts,
+       "Tensor layouts: flat, resnet50, gpt2, llama8b (as many layers as fit), llama8b_2layers, or tensors x "
+       "elements as in 2000x1000. Default: flat, the models, 2000x1000 and 1000x1000; only flat with --size");
+  list("--size", texts.sizes, "Numbers of parameters of the flat layout. Default: 1e4,1e6,1e8,1e9");
+  list("--threads", options.threads, "Numbers of CPU threads. Default: 1,2");
+  list("--isa", texts.isas, "Instruction sets: best, avx512_bf16, avx512, avx2, baseline. Default: best");
+  app.add_option("--device", texts.device, "Device to measure: cpu or cuda:N. Default: cpu");
 }
 
 void add_sampling(CLI::App& app, Texts& texts, BenchOptions& options) {
-  app.add_option("--caches", texts.caches,
-                 "hot: as the step before leaves them. cold: emptied before each sample, which then is one "
-                 "step, where the streams take at most four times the last cache. both. Default: hot")
+  app.add_option(
+         "--caches", texts.caches,
+         "State of the caches before a sample. hot: as the previous step leaves them. cold: emptied; "
+         "a sample is then one step. Models of more than four times the last-level cache are measured "
+         "without emptying. both: hot and cold. Default: hot")
       ->check(CLI::IsMember({"hot", "cold", "both"}));
   auto* const rest = app.add_option("--rest", texts.rest_milliseconds,
-                                    "Milliseconds that all rest before each sample, until threads sleep. A "
-                                    "sample then is --burst steps in a row, and caches are as they are")
+                                    "Milliseconds of rest before each sample, so that the threads fall "
+                                    "asleep. A sample is then --burst steps in a row; caches are not emptied")
                          ->check(CLI::Range(0.2, 1e4))
                          ->excludes("--caches");
-  app.add_option("--burst", options.burst, "Steps of a sample after a --rest. Default: 1")
+  app.add_option("--burst", options.burst, "Steps in a sample after a --rest. Default: 1")
       ->check(CLI::Range(1, 1000000))
       ->needs(rest);
-  app.add_option("--rounds", options.rounds, "Samples of each. Default: 31 up to 2e6 parameters, else 15")
+  app.add_option("--rounds", options.rounds,
+                 "Samples of each contestant. Default: 31 up to 2e6 parameters, else 15")
       ->check(CLI::Range(1, 100000));
   app.add_option("--patience", options.patience,
-                 "Seconds to wait for a quiet machine before a sample. Default: 0.02")
+                 "Longest wait for a quiet machine before a sample, in seconds. Default: 0.02")
       ->check(CLI::Range(0.0, 3600.0));
   app.add_option("--memory", texts.gibibytes,
-                 "GiB to use at most, on the device. Default: half of what is free")
+                 "Most GiB of device memory to use. Default: half of the free memory")
       ->check(CLI::Range(0.01, 1e5));
-  app.add_flag("--clip", options.clips,
-               "Steps measure the gradients' norm, too, and clip nothing. Limit and copy: by equal bytes");
-  app.add_flag("--graph", options.graph, "Times a captured step, too, on CUDA");
-  app.add_flag("--no-baselines", texts.no_baselines, "Neither the scalar loop nor the unfused step");
-  app.add_flag("--quick", texts.quick, "Checks every rule, format and instruction set, and times little");
-  app.add_option("--json", options.json, "Writes all that was measured to a file");
-  app.add_option("--markdown", options.markdown, "Writes the table to a file instead of the standard output");
+  app.add_flag(
+      "--clip", options.clips,
+      "Steps also measure the norm of the gradients, without clipping any. The times of limit and copy "
+      "are scaled to equal bytes");
+  app.add_flag("--graph", options.graph, "Also times a captured step, on CUDA");
+  app.add_flag("--no-baselines", texts.no_baselines, "Skips the scalar loop and the unfused step");
+  app.add_flag("--quick", texts.quick, "Checks every rule, format and instruction set; times are rough");
+  app.add_option("--json", options.json, "File for all measured values");
+  app.add_option("--markdown", options.markdown, "File for the table. Default: the standard output");
 }
 
 std::vector<std::string> usual_layouts(const Texts& texts) {
@@ -157,7 +164,7 @@ void complete(BenchOptions& options, const Texts& texts) {
   }
   if (options.threads.empty()) options.threads = {1, 2};
   if (std::ranges::any_of(options.threads, [](int threads) { return threads < 1 || threads > 1024; })) {
-    throw CLI::ValidationError("--threads", "is a number from 1 to 1024, or several");
+    throw CLI::ValidationError("--threads", "each value must be from 1 to 1024");
   }
   options.isas = texts.quick && texts.isas.empty() ? available() : read_isas(or_else(texts.isas, {"best"}));
   options.device = read_device(texts.device);
@@ -177,9 +184,9 @@ void complete(BenchOptions& options, const Texts& texts) {
 
 std::optional<BenchOptions> read_options(int argc, char** argv, const std::string& commit, int& status) {
   CLI::App app{
-      "Times a step of onepass against a loop that only moves the same bytes, a copy, and what one writes "
-      "without a fused kernel. Checks all of them first."};
-  app.set_version_flag("--version", commit, "The commit that this was built from");
+      "Times a step of onepass against a loop that only moves the same bytes, a copy, a scalar loop and an "
+      "unfused step. Checks the results of all of them first."};
+  app.set_version_flag("--version", commit, "Prints the commit that this program was built from");
   Texts texts;
   BenchOptions options;
   for (int i = 0; i < argc; ++i)

@@ -1,4 +1,4 @@
-// plan.cpp - multiplies the filters out and packs the cases into batches.
+// plan.cpp - combines the filters into cases and packs the cases into batches.
 #include "bench/plan.hpp"
 
 #include <fmt/format.h>
@@ -10,16 +10,17 @@
 namespace onepass::bench {
 namespace {
 
-/// As many layers as fit with room for every rule in every format, beside the format that it is compared
-/// with. What takes the most is AMSGrad with a master, 20.3 bytes a parameter, beside float32, 24.3 bytes
-/// (Case::memory), and both sides of two copies.
+/// Returns the most layers for which every rule fits in every format beside the format that it is compared
+/// with. The largest pair is AMSGrad with a master (20.3 bytes per parameter) beside float32 (24.3 bytes, see
+/// Case::memory), plus both sides of two copies.
 std::int64_t llama_layers(double memory, Device device) {
   const double copies = 4.0 * static_cast<double>(copied_bytes(1e15, device));
   const double fit = (memory - copies) / (45.0 * static_cast<double>(kLlamaLayerParameters));
   return static_cast<std::int64_t>(std::clamp(fit, 1.0, static_cast<double>(kLlamaLayers)));
 }
 
-/// "llama8b": as many layers as fit. "llama8b_2layers": two, as reports call it. Nothing for another name.
+/// Reads "llama8b" (as many layers as fit) or a name from a report like "llama8b_2layers" (two layers).
+/// Returns nothing for any other name.
 std::optional<Layout> read_llama(const std::string& text, const BenchOptions& options) {
   if (text == "llama8b") return llama8b(llama_layers(options.memory, options.device));
   for (std::int64_t layers = 1; layers <= kLlamaLayers; ++layers) {
@@ -37,7 +38,8 @@ Layout read_many(const std::string& text) {
       count > 10'000'000 || each > 1'000'000'000'000 / count) {
     throw std::invalid_argument(
         "onepass_bench: --layout: " + text +
-        " is none of flat, resnet50, gpt2, llama8b, llama8b_2layers, nor tensors x elements as in 2000x1000");
+        " is unknown; choose from flat, resnet50, gpt2, llama8b, llama8b_2layers, or give tensors x elements "
+        "as in 2000x1000");
   }
   return many(count, each);
 }
@@ -70,16 +72,16 @@ class Packer {
       flush();
       more = with_partner(one);
     }
-    if (memory_of(more) > options_.memory) more = {{{one, true}}};  // rather than not at all
+    if (memory_of(more) > options_.memory) more = {{{one, true}}};  // measure it alone
     if (memory_of(more) > options_.memory) {
-      plan_.left_out.push_back(fmt::format("{} takes {:.1f} GiB and {:.1f} may be used (--memory)",
+      plan_.left_out.push_back(fmt::format("{} needs {:.1f} GiB, but only {:.1f} may be used (--memory)",
                                            one.text(), memory_of(more) / 0x1p30, options_.memory / 0x1p30));
       return;
     }
     batch_.entries.insert(batch_.entries.end(), more.entries.begin(), more.entries.end());
   }
 
-  /// The case, after the one that it is compared with if the batch lacks that.
+  /// Returns the case, preceded by the case that it is compared with if the batch does not contain that yet.
   [[nodiscard]] Batch with_partner(const Case& one) const {
     const auto is_partner = [&](const FormatChoice* format) { return format->name == one.format->partner; };
     const auto partner = std::ranges::find_if(options_.formats, is_partner);
@@ -128,7 +130,7 @@ std::vector<Layout> layouts_of(const BenchOptions& options) {
 Plan make_plan(const BenchOptions& options) {
   Plan plan;
   Packer packer(options, plan);
-  // On CUDA neither makes a difference.
+  // Neither instruction set nor number of threads changes anything on CUDA.
   const bool cuda = options.device.is_cuda();
   const std::vector<Isa> isas = cuda ? std::vector{Isa::baseline} : options.isas;
   const std::vector<int> threads = cuda ? std::vector{1} : options.threads;

@@ -1,4 +1,4 @@
-// rivals.hpp - what is timed beside onepass, on the same memory.
+// rivals.hpp - the loops that are timed beside onepass, on the same memory.
 #pragma once
 
 #include <memory>
@@ -12,17 +12,17 @@
 namespace onepass::bench {
 
 inline constexpr const char* kOnepass = "onepass";
-inline constexpr const char* kGraph = "graph";      ///< onepass's step, captured once and replayed.
-inline constexpr const char* kLimit = "limit";      ///< Moves the same streams.
-inline constexpr const char* kCopy = "copy";        ///< Copies memory, as many bytes in all.
-inline constexpr const char* kScalar = "scalar";    ///< The loop by hand, not vectorised; float32 only.
-inline constexpr const char* kUnfused = "unfused";  ///< BLAS and passes; float32 only.
+inline constexpr const char* kGraph = "graph";    ///< A step of onepass, captured once and replayed.
+inline constexpr const char* kLimit = "limit";    ///< Moves the same streams and computes nothing.
+inline constexpr const char* kCopy = "copy";      ///< Copies as many bytes as a step moves.
+inline constexpr const char* kScalar = "scalar";  ///< The rule as a plain loop, not vectorised; float32 only.
+inline constexpr const char* kUnfused = "unfused";  ///< BLAS calls and elementwise passes; float32 only.
 
-/// What a rival leaves behind.
+/// The content of the memory after a rival has run.
 enum class Leaves : unsigned char {
-  memory_as_it_was,  ///< But for what is only written.
-  the_step,          ///< To the bit.
-  the_step_rounded,  ///< In another order, so with other roundings.
+  memory_as_it_was,  ///< Unchanged, except for streams that a step writes without reading.
+  the_step,          ///< The result of a step, bit for bit.
+  the_step_rounded,  ///< The result of a step up to rounding: the operations are in another order.
 };
 
 struct Rival {
@@ -30,27 +30,27 @@ struct Rival {
   Leaves leaves;
 };
 
-/// Step of the optimizer whose coefficients baselines use: their states are then no longer zero.
+/// The step number whose coefficients the baselines use. By then the states are no longer zero.
 inline constexpr int kBaselineStep = 3;
 
-/// What rivals work on.
+/// The case and the memory that rivals work on.
 struct Scene {
   const Case& measured;
-  std::span<const TensorStreams> streams;  ///< One a tensor.
-  double traffic;                          ///< Bytes of a step, by which the copy is sized.
+  std::span<const TensorStreams> streams;  ///< One for each tensor.
+  double traffic;                          ///< Bytes that a step moves; the size of the copy follows from it.
 };
 
-/// Owns what its rivals need; they refer to it and to the scene's streams.
+/// Owns the memory that its rivals need. The rivals refer to it and to the scene's streams.
 class Rivals {
  public:
   virtual ~Rivals() = default;
   [[nodiscard]] virtual std::vector<Rival> all() = 0;
 };
 
-/// Limit, copy and, in float32, the baselines, on the threads that onepass steps on.
+/// Limit, copy and, in float32, the baselines, on the threads of onepass's own pool.
 std::unique_ptr<Rivals> cpu_rivals(const Scene& scene);
 #ifdef ONEPASS_BENCH_CUDA
-/// Limit, copy and, in float32, the unfused step of cuBLAS calls and Thrust transforms.
+/// Limit, copy and, in float32, the unfused step made of cuBLAS calls and Thrust transforms.
 std::unique_ptr<Rivals> cuda_rivals(const Scene& scene);
 #endif
 

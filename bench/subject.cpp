@@ -1,4 +1,4 @@
-// subject.cpp - builds a case, checks it, and hands out what is to be timed.
+// subject.cpp - builds a case, checks it, and hands out the contestants to time.
 #include "bench/subject.hpp"
 
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 namespace onepass::bench {
 namespace {
 
-constexpr std::uint64_t kSeed = 7;  ///< Of stochastic rounding.
+constexpr std::uint64_t kSeed = 7;  ///< Seed of stochastic rounding.
 
 std::unique_ptr<Stepper> make_stepper(const Case& measured, const Model& model) {
   const Options options{.threads = measured.device.is_cuda() ? 0 : measured.threads,
@@ -28,8 +28,8 @@ std::unique_ptr<Rivals> make_rivals(const Scene& scene) {
   return cpu_rivals(scene);
 }
 
-[[noreturn]] void fail(const Case& measured, const std::string& who, const std::string& what) {
-  throw std::runtime_error(fmt::format("onepass_bench: {}: {} {}", measured.text(), who, what));
+[[noreturn]] void fail(const Case& measured, const std::string& contestant, const std::string& what) {
+  throw std::runtime_error(fmt::format("onepass_bench: {}: {} {}", measured.text(), contestant, what));
 }
 
 }  // namespace
@@ -77,12 +77,13 @@ void Subject::expect_step(const Contestant& contestant, int t, Leaves leaves) {
     const std::string where = fmt::format("in elements {} to {} of tensor {}, at step {}", window.begin,
                                           window.end, window.tensor, t);
     if (leaves != Leaves::the_step_rounded) {
-      fail(case_, contestant.name, "has other bits than the step by hand " + where);
+      fail(case_, contestant.name, "differs in bits from the step by hand " + where);
     }
     const double off = deviation(step, window, before[i], expected, after[i]);
     if (!(off <= 1.0)) {
       fail(case_, contestant.name,
-           fmt::format("is {:.3g} times what rounding explains away from the step by hand {}", off, where));
+           fmt::format("differs from the step by hand by {:.3g} times the allowed rounding error {}", off,
+                       where));
     }
   }
 }
@@ -93,7 +94,7 @@ void Subject::expect_unchanged(const Contestant& contestant) {
   std::vector<Bytes> after = taken();
   for (std::size_t i = 0; i < windows_.size(); ++i) {
     if (!element_bytes(*case_.format).reads_param) before[i].param = after[i].param;
-    if (before[i] != after[i]) fail(case_, contestant.name, "has changed what it should leave as it was");
+    if (before[i] != after[i]) fail(case_, contestant.name, "changed memory that it must leave unchanged");
   }
 }
 

@@ -1,4 +1,4 @@
-// subject.hpp - one case with its memory: a model, an optimizer over it, and all that moves the same memory.
+// subject.hpp - one case with its memory: a model, an optimizer over it, and the rivals that work on both.
 #pragma once
 
 #include <cstdint>
@@ -15,31 +15,31 @@
 
 namespace onepass::bench {
 
-/// All contestants work in place on the model and the optimizer's states, so that all have the same memory.
+/// All contestants work in place on the model and on the optimizer's states, so they share the same memory.
 class Subject {
  public:
-  /// Throws InvalidArgument as Optimizer does, std::bad_alloc if it does not fit.
+  /// Throws InvalidArgument if Optimizer does, std::bad_alloc if the case does not fit the memory.
   explicit Subject(Case measured);
   Subject(const Subject&) = delete;  // rivals and contestants refer to it
   Subject& operator=(const Subject&) = delete;
 
   [[nodiscard]] const Case& measured() const { return case_; }
   [[nodiscard]] double traffic() const { return stepper_->traffic(); }
-  /// Bytes that the limit moves: a step's without the norm.
+  /// Bytes that the limit moves: the bytes of a step that measures no norm.
   [[nodiscard]] double moved() const { return moved_; }
   [[nodiscard]] double memory() const { return stepper_->memory(); }
 
-  /// From now on a step that `machine` has captured is one of the contestants, where it captures.
+  /// Adds a captured step to the contestants if `machine` can capture.
   void capture(Machine& machine);
 
-  /// Takes two steps of onepass, one of its captured step and one of each rival, and compares with the step
-  /// by hand: to the bit; with Leaves::the_step_rounded within its rounding. Returns how many elements of a
-  /// step were compared. Throws std::runtime_error that says what differed. To be called before anything is
-  /// timed.
+  /// Takes two steps of onepass, one captured step and one of each rival, and compares each with the step by
+  /// hand: bit for bit, or within rounding for Leaves::the_step_rounded. Returns the number of elements that
+  /// were compared in each step. Throws std::runtime_error that names the difference. Call this before
+  /// timing.
   std::int64_t verify();
 
-  /// onepass, its captured step, limit and copy; with `baselines` also those, where there are any. They refer
-  /// to the subject.
+  /// Returns onepass, its captured step, limit and copy, and with `baselines` the baselines that the format
+  /// has. The contestants refer to this subject, which must outlive them.
   [[nodiscard]] std::vector<Contestant> contestants(bool baselines);
 
  private:
@@ -55,7 +55,7 @@ class Subject {
   std::vector<TensorStreams> streams_;
   std::vector<Part> windows_;
   std::unique_ptr<Rivals> rivals_;
-  std::function<void()> replay_;  ///< Of a step; empty without.
+  std::function<void()> replay_;  ///< Replays the captured step; empty if none was captured.
 };
 
 }  // namespace onepass::bench

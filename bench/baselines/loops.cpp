@@ -1,4 +1,4 @@
-// loops.cpp - the baselines' loops of an instruction set.
+// loops.cpp - selects the baselines' loops for an instruction set.
 #include "bench/baselines/loops.hpp"
 
 #include "host/cpu/isa.hpp"

@@ -1,4 +1,4 @@
-// loops.hpp - what one has without a fused kernel, besides BLAS: a scalar loop for each rule, and the passes
+// loops.hpp - the baselines without a fused kernel: a scalar loop for each rule, and the elementwise passes
 // that BLAS does not have.
 #pragma once
 
@@ -9,14 +9,14 @@
 
 namespace onepass::bench {
 
-/// The float32 streams of one tensor, from some element on.
+/// The float32 streams of one tensor, starting at some element.
 struct FloatStreams {
   float* param;
   const float* grad;
   float* states[plain::kMaxStates];
 };
 
-/// A whole step, one element after the other, in one pass: the plain scalar loop.
+/// The plain scalar loop: a whole step in one pass, one element after the other.
 using ScalarLoop = void (*)(const plain::Numbers& k, const FloatStreams& at, std::int64_t count);
 
 /// Passes over `count` elements.
@@ -34,13 +34,13 @@ struct Passes {
 };
 
 struct Loops {
-  const ScalarLoop* scalar;  ///< In the order of rule_choices().
+  const ScalarLoop* scalar;  ///< One for each rule, in the order of rule_choices().
   const Passes* passes;
 };
 template <Isa kIsa>
 Loops baseline_loops();
 
-/// For an instruction set that this machine has (not Isa::best).
+/// Returns the loops for `isa`, which must be available on this machine and not Isa::best.
 Loops baseline_loops(Isa isa);
 
 }  // namespace onepass::bench

@@ -1,10 +1,10 @@
 // loops_impl.hpp - the loops of the baselines. Compiled once for each instruction set: the passes are
-// vectorised as the library's loops are, the scalar loops are not.
+// vectorised like the library's loops, the scalar loops are not.
 #pragma once
 
 #include "bench/baselines/loops.hpp"
 
-// Internal linkage: no two instruction sets may share a symbol.
+// Internal linkage, because the builds for different instruction sets must not share a symbol.
 namespace onepass::bench {
 namespace {
 
@@ -17,7 +17,7 @@ void scalar_loop(const plain::Numbers& numbers, const FloatStreams& streams, std
     for (int s = 0; s < Rule::kStates; ++s) states[s] = at.states[s][i];
     Rule::move(k, at.param[i], at.grad[i], states);
     for (int s = 0; s < Rule::kStates; ++s) at.states[s][i] = states[s];
-    __asm__ volatile("");  // the compiler leaves a loop with this in it scalar
+    __asm__ volatile("");  // keeps the compiler from vectorising the loop
   }
 }
 

@@ -1,4 +1,4 @@
-// unfused.cpp - the passes of each rule. Every call of BLAS or loop is one read and write of its streams.
+// unfused.cpp - the passes of each rule. Every BLAS call and every loop reads and writes its streams once.
 #include "bench/baselines/unfused.hpp"
 
 #include <cblas.h>
@@ -16,14 +16,14 @@ using Part = UnfusedPart;
 class OpenBlas final : public Blas {
  public:
   void scale(std::int64_t count, float factor, float* x) const override {
-    in_pieces(count, [&](std::int64_t at, int size) { cblas_sscal(size, factor, x + at, 1); });
+    in_ranges(count, [&](std::int64_t at, int size) { cblas_sscal(size, factor, x + at, 1); });
   }
   void add(std::int64_t count, float factor, const float* x, float* y) const override {
-    in_pieces(count, [&](std::int64_t at, int size) { cblas_saxpy(size, factor, x + at, 1, y + at, 1); });
+    in_ranges(count, [&](std::int64_t at, int size) { cblas_saxpy(size, factor, x + at, 1, y + at, 1); });
   }
 };
 
-// Moments: kState is which.
+// Passes that update the moments; kState is the index of the state.
 template <int kState>
 void keep_momentum(const Context& on, const Part& part) {
   on.blas.scale(part.count, on.k.starts ? 0.0f : on.k.momentum, part.at.states[kState]);
@@ -54,7 +54,7 @@ void take_maximum(const Context& on, const Part& part) {
   on.passes.maximum(part.at.states[2], part.at.states[1], part.count);
 }
 
-// Steps, into the scratch memory or into the parameter.
+// Passes that compute the update in scratch memory or apply it to the parameter.
 void over_root(const Context& on, const Part& part) {
   on.passes.over_root(part.scratch, part.at.grad, part.at.states[0], on.k.eps, part.count);
 }

@@ -1,4 +1,4 @@
-// unfused.hpp - a step as one writes it without a fused kernel: BLAS level 1 and elementwise passes.
+// unfused.hpp - a step without a fused kernel: BLAS level 1 calls and elementwise passes.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,14 @@
 
 namespace onepass::bench {
 
-/// What a pass works on: a part of a tensor, and scratch memory of the same length.
+/// The arguments of a pass: a part of a tensor, and scratch memory of the same length.
 struct UnfusedPart {
   FloatStreams at;
   float* scratch;
   std::int64_t count;
 };
 
-/// What BLAS has, on the device where the streams are.
+/// The BLAS functions that the passes use, on the device of the streams.
 class Blas {
  public:
   virtual ~Blas() = default;
@@ -25,16 +25,17 @@ class Blas {
   virtual void add(std::int64_t count, float factor, const float* x, float* y) const = 0;  ///< y += factor x
 
  protected:
-  /// BLAS counts in int: work(first element, count) for pieces that fit one.
+  /// BLAS counts elements in int, so this calls work(first element, count) for ranges of at most 2^30
+  /// elements.
   template <class Work>
-  static void in_pieces(std::int64_t count, const Work& work) {
+  static void in_ranges(std::int64_t count, const Work& work) {
     constexpr std::int64_t kMost = std::int64_t{1} << 30;
     for (std::int64_t at = 0; at < count; at += kMost) {
       work(at, static_cast<int>(std::min(kMost, count - at)));
     }
   }
 };
-/// OpenBLAS, on the thread that calls.
+/// OpenBLAS on the calling thread.
 const Blas& open_blas();
 
 struct UnfusedContext {
@@ -45,11 +46,12 @@ struct UnfusedContext {
 
 using UnfusedPass = void (*)(const UnfusedContext& context, const UnfusedPart& part);
 
-/// The passes of a step of the rule called `rule`, each over the whole model before the next begins; the same
-/// on every device. Throws std::logic_error if there is no such rule.
+/// Returns the passes of a step of the rule called `rule`. Each pass must finish the whole model before the
+/// next begins. They are the same on every device. Throws std::logic_error for an unknown rule.
 std::span<const UnfusedPass> unfused_passes(std::string_view rule);
 
-/// Gives OpenBLAS's calls the thread that makes them: the caller divides the work. Once, before any pass.
+/// Makes OpenBLAS run on the calling thread only, because the caller divides the work. Call it once before
+/// any pass.
 void leave_blas_single_threaded();
 
 }  // namespace onepass::bench

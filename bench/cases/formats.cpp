@@ -1,4 +1,4 @@
-// formats.cpp - the storage formats that are measured.
+// formats.cpp - the table of measured storage formats.
 #include "bench/cases/formats.hpp"
 
 #include <array>
@@ -46,7 +46,7 @@ std::size_t format_index(const FormatChoice& format) {
   const storage::FormatName name{format.param, format.storage.master, format.storage.states};
   const std::size_t index = index_of(name, std::make_index_sequence<storage::kFormatCount>{});
   if (index == storage::kFormatCount) {
-    throw std::logic_error("onepass_bench: storage::Formats has no " + std::string(format.name));
+    throw std::logic_error("onepass_bench: storage::Formats has no format " + std::string(format.name));
   }
   return index;
 }

@@ -1,4 +1,4 @@
-// formats.hpp - the storage formats that are measured, by name.
+// formats.hpp - the measured storage formats, by name.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +15,14 @@ struct FormatChoice {
   DType param;
   DType grad;
   Storage storage;
-  std::string_view partner;  ///< The format whose time this one's is compared with; empty for none.
+  std::string_view partner;  ///< The format to compare times with; empty for none.
 };
 
-/// All of storage::Formats, with gradients of both types and both ways of rounding where they make a loop of
-/// their own.
+/// Returns all of storage::Formats, with both types of gradients and both roundings if these have their own
+/// loops.
 std::span<const FormatChoice> format_choices();
 
-/// Index into storage::Formats.
+/// Returns the index of the format in storage::Formats.
 std::size_t format_index(const FormatChoice& format);
 
 }  // namespace onepass::bench

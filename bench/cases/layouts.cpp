@@ -1,4 +1,4 @@
-// layouts.cpp - the sizes of a model's tensors.
+// layouts.cpp - builds the lists of tensor sizes.
 #include "bench/cases/layouts.hpp"
 
 #include <numeric>
@@ -10,18 +10,19 @@ using Sizes = std::vector<std::int64_t>;
 
 void add(Sizes& sizes, std::initializer_list<std::int64_t> more) { sizes.insert(sizes.end(), more); }
 
-/// A convolution without bias and the batch normalisation after it.
+/// Adds a convolution without bias and the batch normalisation that follows it.
 void add_convolution(Sizes& sizes, std::int64_t in, std::int64_t out, std::int64_t kernel) {
   add(sizes, {out * in * kernel * kernel, out, out});
 }
 
-/// Bottlenecks of one width: 1 x 1, 3 x 3, 1 x 1 to four times the width, and a projection in the first.
-std::int64_t add_stage(Sizes& sizes, std::int64_t in, std::int64_t width, int blocks) {
-  for (int block = 0; block < blocks; ++block) {
+/// Adds a stage of bottlenecks of one width: 1 x 1, 3 x 3, 1 x 1 to four times the width. The first
+/// bottleneck also has a projection. Returns the number of output channels.
+std::int64_t add_stage(Sizes& sizes, std::int64_t in, std::int64_t width, int bottlenecks) {
+  for (int bottleneck = 0; bottleneck < bottlenecks; ++bottleneck) {
     add_convolution(sizes, in, width, 1);
     add_convolution(sizes, width, width, 3);
     add_convolution(sizes, width, 4 * width, 1);
-    if (block == 0) add_convolution(sizes, in, 4 * width, 1);
+    if (bottleneck == 0) add_convolution(sizes, in, 4 * width, 1);
     in = 4 * width;
   }
   return in;

@@ -1,4 +1,4 @@
-// layouts.hpp - the sizes of a model's tensors.
+// layouts.hpp - the tensor sizes of the measured models.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace onepass::bench {
 
 struct Layout {
   std::string name;                   ///< "flat", "resnet50", ...
-  std::vector<std::int64_t> tensors;  ///< Elements of each.
+  std::vector<std::int64_t> tensors;  ///< Number of elements of each tensor.
 
   [[nodiscard]] std::int64_t parameters() const;
 };
@@ -22,7 +22,7 @@ Layout many(std::int64_t count, std::int64_t each);
 Layout resnet50();
 /// GPT-2 with 124M parameters, its output tied to its input embedding: 148 tensors, 124,439,808 parameters.
 Layout gpt2();
-/// Decoder layers of Llama 3 8B: 9 tensors and 218,112,000 parameters each, of which the model has 32.
+/// Decoder layers of Llama 3 8B: 9 tensors and 218,112,000 parameters each. The model has 32 layers.
 Layout llama8b(std::int64_t layers);
 inline constexpr std::int64_t kLlamaLayers = 32;
 inline constexpr std::int64_t kLlamaLayerParameters = 218112000;

@@ -1,4 +1,4 @@
-// plain_rules.cpp - the coefficients of the rules written by hand.
+// plain_rules.cpp - the coefficients of the hand-written rules.
 #include "bench/cases/plain_rules.hpp"
 
 #include <cmath>
@@ -6,7 +6,7 @@
 namespace onepass::bench::plain {
 namespace {
 
-/// base^t by products: libm's pow may be off by a bit.
+/// Returns base^t by repeated multiplication, because libm's pow may be off by a bit.
 double power(double base, int t) {
   double product = 1.0;
   for (int i = 0; i < t; ++i) product *= base;

@@ -1,32 +1,32 @@
-// plain_rules.hpp - the rules as one would write them by hand: what results are checked against, and the
-// plain scalar loop among the baselines. Knows nothing of the library's rules.
+// plain_rules.hpp - the rules written by hand. Results are checked against them, and the scalar baseline runs
+// them. They use nothing of the library's rules.
 #pragma once
 
 #include <cstddef>
 
-// Compiled for several instruction sets: everything is inlined, and nothing has a symbol to share.
+// Compiled for several instruction sets: every function is inlined, so that no symbol is shared between them.
 #define BENCH_INLINE inline __attribute__((always_inline))
 
 namespace onepass::bench::plain {
 
-/// The hyperparameters of all benchmarks; cases/rules.cpp gives the library's rules the same.
+/// The hyperparameters of all benchmarks; cases/rules.cpp gives the library's rules the same values.
 inline constexpr double kLr = 1e-3, kMomentum = 0.9, kAlpha = 0.99, kBeta1 = 0.9, kBeta2 = 0.999, kEps = 1e-8,
                         kDecay = 1e-2;
 inline constexpr int kMaxStates = 3;
 
-/// What one step multiplies with: formed in double, rounded once.
+/// The coefficients of one step, computed in double and rounded once.
 struct Numbers {
-  float lr;  ///< Adam: over 1 - beta1^t.
+  float lr;  ///< For Adam: lr / (1 - beta1^t).
   float momentum;
-  float first;   ///< 1 - the share kept of the first average of the formula, 1 - beta1 or 1 - alpha.
+  float first;   ///< Weight of the new value in the first average: 1 - beta1 or 1 - alpha.
   float second;  ///< 1 - beta2
   float root;    ///< 1 / sqrt(1 - beta2^t)
   float eps;
   float decay;  ///< 1 - lr * weight decay
-  bool starts;  ///< The first step.
+  bool starts;  ///< True in the first step.
 };
 
-/// Coefficients of step `t`, from 1 on.
+/// Coefficients of step `t`, counted from 1.
 Numbers sgd_numbers(int t);
 Numbers rmsprop_numbers(int t);
 Numbers adam_numbers(int t);

@@ -1,4 +1,4 @@
-// rules.cpp - the rules that are measured, each with what it is by hand.
+// rules.cpp - the table of measured rules, each beside its hand-written version.
 #include "bench/cases/rules.hpp"
 
 #include <array>

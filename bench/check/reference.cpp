@@ -1,4 +1,4 @@
-// reference.cpp - codecs around a step by hand.
+// reference.cpp - decodes a window, steps it by hand and encodes it again.
 #include "bench/check/reference.hpp"
 
 #include <algorithm>
@@ -60,7 +60,7 @@ void encode_split(Bytes& bytes, std::size_t i, float value) {
   put(bytes.remainder, i, remainder);
 }
 
-/// FNV-1a of the name, by which random bits are drawn.
+/// Returns the FNV-1a hash of a tensor's name, which is part of the counter of its random bits.
 std::uint32_t number_of(const std::string& name) {
   std::uint32_t hash = 2166136261u;
   for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619u;
@@ -68,28 +68,30 @@ std::uint32_t number_of(const std::string& name) {
 }
 
 random::Words words_of(const ReferenceStep& step, const Part& window, random::Purpose purpose,
-                       std::uint64_t block) {
-  return random::philox(step.seed, random::Counter{block, purpose, static_cast<std::uint32_t>(step.t - 1),
+                       std::uint64_t draw) {
+  return random::philox(step.seed, random::Counter{draw, purpose, static_cast<std::uint32_t>(step.t - 1),
                                                    number_of(tensor_name(window.tensor))});
 }
 
-/// The half words that a group takes: of states that are rounded, then of the parameter where it is.
-std::size_t group_halves(const ReferenceStep& step) {
+/// Returns the number of halves of random words that a block uses: one for each state that is not float32,
+/// then one for the parameter if it has no master. Three streams use four.
+std::size_t block_halves(const ReferenceStep& step) {
   const Storage& how = step.format.storage;
   const std::size_t states = how.states == States::float32 ? 0 : static_cast<std::size_t>(step.rule.states);
   const std::size_t streams = states + (how.master == Master::none ? 1 : 0);
   return streams <= 2 ? streams : 4;
 }
 
-/// The half word of an element's group for one stream: a state's, or, the last one, the parameter's.
+/// Returns the half for the element's block and a stream. Streams are numbered by state; the last is the
+/// parameter.
 std::uint16_t half_of(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
-  const std::uint64_t group = (static_cast<std::uint64_t>(window.begin) + i) / kBlock;
-  const std::size_t half = group * group_halves(step) + stream, word = half / 2;
+  const std::uint64_t block = (static_cast<std::uint64_t>(window.begin) + i) / kBlock;
+  const std::size_t half = block * block_halves(step) + stream, word = half / 2;
   const std::uint32_t both = words_of(step, window, random::Purpose::rounding, word / 4).word[word % 4];
   return static_cast<std::uint16_t>(half % 2 == 0 ? both : both >> 16);
 }
 
-/// The 16 bits that an element is rounded with.
+/// Returns the 16 random bits that round an element.
 std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::size_t i, std::size_t stream) {
   const std::uint64_t element = (static_cast<std::uint64_t>(window.begin) + i) % kBlock;
   return (half_of(step, window, i, stream) + static_cast<std::uint32_t>(element) * 0x9E37u) & 0xffffu;
@@ -102,13 +104,13 @@ void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, s
   if (how.master == Master::float32) put(bytes.remainder, i, value);
   if (how.rounding == Rounding::stochastic) {
     put(bytes.param, i,
-        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, group_halves(step) - 1)));
+        storage::BFloat16::encode_stochastic(value, random_bits(step, window, i, block_halves(step) - 1)));
   } else {
     encode(step.format.param, bytes.param, i, value);
   }
 }
 
-/// The states of a window in float32.
+/// The values of one state in a window, in float32.
 using Floats = std::vector<float>;
 
 template <class Codec>
@@ -173,12 +175,13 @@ void encode_state(const ReferenceStep& step, const Part& window, const Floats& v
   }
 }
 
-/// Whether the first state is kept as the variance, without the square of the second, in less than 32 bits.
+/// Returns true if the first state is stored as the variance, that is less the square of the second state.
+/// Formats with states of less than 32 bits do so.
 bool keeps_variance(const ReferenceStep& step) {
   return step.rule.keeps_variance && step.format.storage.states != States::float32;
 }
 
-/// By how much of 2^-20 of `terms` two numbers differ.
+/// Returns the difference of two numbers in units of 2^-20 `terms`.
 double units(float expected, float actual, double terms) {
   const double off = std::fabs(static_cast<double>(expected) - static_cast<double>(actual));
   if (off == 0.0) return 0.0;

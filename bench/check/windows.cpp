@@ -1,4 +1,4 @@
-// windows.cpp - chooses windows and copies what is in them.
+// windows.cpp - chooses windows and copies their bytes.
 #include "bench/check/windows.hpp"
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 namespace onepass::bench {
 namespace {
 
-constexpr std::int64_t kAll = 1 << 18;      ///< A model of so many elements is looked at whole.
-constexpr std::int64_t kWidth = 256;        ///< Of a window.
-constexpr std::int64_t kBorder = 8 * 1024;  ///< Where the second chunk of a tensor begins on the CPU.
+constexpr std::int64_t kAll = 1 << 18;      ///< Models up to this many elements are compared whole.
+constexpr std::int64_t kWidth = 256;        ///< Elements of a window.
+constexpr std::int64_t kBorder = 8 * 1024;  ///< First element of a tensor's second chunk on the CPU.
 constexpr std::size_t kTensors = 64, kRandom = 64;
 
 std::vector<Part> around_borders(std::span<const std::int64_t> tensors) {
@@ -64,9 +64,9 @@ Bytes take(const TensorStreams& streams, const Part& window, const ElementBytes&
   for (std::size_t s = 0; s < taken.states.size(); ++s) {
     taken.states[s] = part(streams.states[s], bytes.state);
     if (streams.scales[s] == nullptr) continue;
-    const std::int64_t groups = (window.end - window.begin + storage::kBlock - 1) / storage::kBlock;
+    const std::int64_t blocks = (window.end - window.begin + storage::kBlock - 1) / storage::kBlock;
     taken.scales[s] = copied(streams.scales[s] + window.begin / storage::kBlock * 2,
-                             static_cast<std::size_t>(groups) * 2, device);
+                             static_cast<std::size_t>(blocks) * 2, device);
   }
   return taken;
 }

@@ -1,4 +1,4 @@
-// windows.hpp - the elements that are looked at before anything is timed.
+// windows.hpp - the elements that are compared with a step by hand before timing.
 #pragma once
 
 #include <array>
@@ -12,8 +12,9 @@
 
 namespace onepass::bench {
 
-/// All elements of small models; of large ones head, tail and a border between two chunks of up to 64
-/// tensors, and 64 places at random. Each begins at a multiple of 64.
+/// Returns all elements of a small model. For a large model returns the head, the tail and a border between
+/// two chunks of up to 127 evenly spaced tensors, and 64 random places. Each window begins at a multiple
+/// of 64.
 std::vector<Part> choose_windows(std::span<const std::int64_t> tensors);
 
 /// The bytes of all streams of a window, on the host.
@@ -24,7 +25,7 @@ struct Bytes {
   bool operator==(const Bytes&) const = default;
 };
 
-/// Waits for the device.
+/// Waits for the device and copies the bytes of a window to the host.
 Bytes take(const TensorStreams& streams, const Part& window, const ElementBytes& bytes, Device device);
 
 }  // namespace onepass::bench

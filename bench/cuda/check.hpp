@@ -1,4 +1,4 @@
-// check.hpp - turns a CUDA call that failed into an exception.
+// check.hpp - turns the error of a failed CUDA call into an exception.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -9,7 +9,7 @@
 
 namespace onepass::bench {
 
-/// Throws CudaError that names `call`.
+/// Throws a CudaError that names `call` unless `error` is cudaSuccess.
 inline void check(cudaError_t error, const char* call) {
   if (error != cudaSuccess) {
     throw CudaError(std::string("onepass_bench: ") + call + ": " + cudaGetErrorString(error));

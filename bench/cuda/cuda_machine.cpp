@@ -1,4 +1,4 @@
-// cuda_machine.cpp - one GPU: time by events on a stream, and by the host's clock.
+// cuda_machine.cpp - one GPU, timed by events on a CUDA stream and by the host's clock.
 #include <cuda_runtime.h>
 
 #include <chrono>
@@ -29,11 +29,11 @@ class Event {
   cudaEvent_t event_{};
 };
 
-/// A step that was captured, to be replayed on the default stream.
+/// A captured step that is replayed on the default stream.
 class Graph {
  public:
   explicit Graph(const std::function<void(Stream)>& step) {
-    cudaStream_t stream{};  // the default one cannot be captured
+    cudaStream_t stream{};  // the default stream cannot be captured
     check(cudaStreamCreate(&stream), "cudaStreamCreate");
     cudaGraph_t graph{};
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
@@ -59,14 +59,14 @@ double l2_bytes(Device device) {
   return static_cast<double>(bytes);
 }
 
-/// Makes it the thread's device: events and the default stream are those of the device that is current when
-/// they are made or named.
+/// Makes `device` the thread's current device, because events and the default stream belong to the device
+/// that is current when they are made or used.
 Device made_current(Device device) {
   check(cudaSetDevice(device.index()), "cudaSetDevice");
   return device;
 }
 
-/// All work is queued on the default stream.
+/// Queues all work on the default stream.
 class CudaMachine final : public Machine {
  public:
   explicit CudaMachine(Device device) : name_(device_name(device)), device_(made_current(device)) {}
@@ -80,10 +80,10 @@ class CudaMachine final : public Machine {
   double cache_bytes() const override { return l2_bytes(device_); }
   double emptying_bytes(int /*threads*/) const override { return kEmptying * l2_bytes(device_); }
 
-  /// Still runs when it returns: the sample is queued behind it, as a step is behind the backward pass, and
-  /// the time that the host takes to launch it is not the GPU's.
+  /// Queues the work without waiting for it. The sample is queued behind it, like a step behind the backward
+  /// pass, so the GPU's time does not contain the time that the host needs to launch the sample.
   void warm_up(const std::function<void()>& work) override { work(); }
-  /// Queued before a sample's first event, so that the sample's launches are on their way while it runs.
+  /// Queues a memset before the first event of a sample. The host launches the sample while the memset runs.
   void empty_caches(int threads) override {
     const auto bytes = static_cast<std::size_t>(emptying_bytes(threads));
     if (emptying_.data() == nullptr) emptying_ = DeviceBuffer(device_, bytes);
@@ -106,13 +106,14 @@ class CudaMachine final : public Machine {
   }
 
  private:
-  /// L2s that are written over to empty one (why: cache_emptier.hpp). It may keep what is used often.
+  /// Bytes written to empty L2, as a multiple of its size: L2 may keep lines that are used often. Why caches
+  /// are emptied: cache_emptier.hpp.
   static constexpr double kEmptying = 4.0;
 
   std::string name_;
-  Device device_;  ///< Before the events.
+  Device device_;  ///< Declared before the events: its initialiser makes the device current.
   Event start_, end_;
-  DeviceBuffer emptying_;  ///< Where it was needed.
+  DeviceBuffer emptying_;  ///< Allocated when first needed.
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// limit.cu - pieces of streams, one a block.
+// limit.cu - cuts the streams into pieces of 16 KiB and moves each with one thread block.
 #include <algorithm>
 #include <vector>
 
@@ -9,9 +9,9 @@ namespace onepass::bench {
 namespace {
 
 constexpr int kThreads = 256;
-/// Accesses of a thread that are under way at once.
+/// Accesses that each thread has in flight at once.
 constexpr int kDepth = 4;
-/// Of a piece: one round of its block.
+/// Most bytes of a piece: one access of 16 bytes for each thread and each of its kDepth accesses in flight.
 constexpr std::int64_t kPieceBytes = kThreads * kDepth * sizeof(uint4);
 
 enum class Move : std::uint32_t { read, write, update };
@@ -22,10 +22,10 @@ struct Piece {
   Move move;
 };
 
-__device__ __forceinline__ void turn(uint4& word, std::uint32_t bits) {
+__device__ __forceinline__ void flip(uint4& word, std::uint32_t bits) {
   word = make_uint4(word.x ^ bits, word.y ^ bits, word.z ^ bits, word.w ^ bits);
 }
-__device__ __forceinline__ void turn(std::uint8_t& word, std::uint32_t bits) {
+__device__ __forceinline__ void flip(std::uint8_t& word, std::uint32_t bits) {
   word = static_cast<std::uint8_t>(word ^ bits);
 }
 __device__ __forceinline__ std::uint32_t bits_of(const uint4& word) {
@@ -33,7 +33,7 @@ __device__ __forceinline__ std::uint32_t bits_of(const uint4& word) {
 }
 __device__ __forceinline__ std::uint32_t bits_of(std::uint8_t word) { return word; }
 
-/// Returns the bits of what was only read.
+/// Reads, writes or updates `count` words. Returns all bits of the words if they were only read, or-ed.
 template <Move kMove, class Word>
 __device__ __forceinline__ std::uint32_t move_words(Word* data, std::uint32_t count, std::uint32_t zero) {
   std::uint32_t seen = 0;
@@ -50,7 +50,7 @@ __device__ __forceinline__ std::uint32_t move_words(Word* data, std::uint32_t co
       if (kMove == Move::read) {
         seen |= bits_of(words[i]);
       } else if (at < count) {
-        turn(words[i], zero);
+        flip(words[i], zero);
         data[at] = words[i];
       }
     }
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads)
     move<Move::write>(piece, zero);
   } else {
     const std::uint32_t bits = move<Move::read>(piece, zero) & zero;
-    if (bits != 0) atomicOr(seen, bits);  // never, but what was read must be wanted
+    if (bits != 0) atomicOr(seen, bits);  // never true for the limit, but keeps the reads
   }
 }
 
@@ -97,16 +97,16 @@ std::vector<Stream> streams_of(const TensorStreams& tensor, const ElementBytes& 
   for (int s = 0; s < TensorStreams::kMaxStates; ++s) {
     if (tensor.states[s] != nullptr) all.push_back(of(tensor.states[s], bytes.state, Move::update));
     constexpr std::int64_t kBlock = 32, kScale = 2;
-    const std::int64_t groups = (tensor.numel + kBlock - 1) / kBlock;
-    if (tensor.scales[s] != nullptr) all.push_back({tensor.scales[s], groups * kScale, Move::update});
+    const std::int64_t blocks = (tensor.numel + kBlock - 1) / kBlock;
+    if (tensor.scales[s] != nullptr) all.push_back({tensor.scales[s], blocks * kScale, Move::update});
   }
   return all;
 }
 
-/// In the order of the elements that they hold.
+/// Appends the pieces of all streams of a tensor, in the order of the elements that they hold.
 void add_pieces(const TensorStreams& tensor, const ElementBytes& bytes, std::vector<Piece>& pieces) {
   struct Placed {
-    double place;  ///< Share of the stream before it.
+    double place;  ///< Share of the stream that lies before the piece.
     Piece piece;
   };
   std::vector<Placed> placed;

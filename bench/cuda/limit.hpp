@@ -8,19 +8,19 @@
 
 namespace onepass::bench {
 
-/// Reads each byte that a step reads and writes each that it writes, of all tensors in one launch, 16 bytes
-/// at a time where the address allows it. Streams of one tensor advance together, as in the step.
+/// Reads each byte that a step reads and writes each byte that it writes, for all tensors in one launch and
+/// 16 bytes at a time if the address is aligned. The streams of a tensor advance together, as in a step.
 class CudaLimit {
  public:
-  /// Streams that lie on `device`, of the element sizes `bytes`.
+  /// The streams lie on `device` and have the element sizes `bytes`.
   CudaLimit(Device device, const ElementBytes& bytes, std::span<const TensorStreams> streams);
 
-  /// What is read and written is xor-ed with `zero`, what is only written becomes `zero`, and bits of
-  /// gradients that are not 0 in `zero` are or-ed into seen(). With 0, the limit, memory stays as it is, and
-  /// the compiler does not know. Asynchronous on the default stream.
+  /// Runs the kernel asynchronously on the default stream. It xors streams that a step reads and writes with
+  /// `zero`, sets streams that a step only writes to `zero`, and ors `gradient bits & zero` into seen(). The
+  /// limit passes 0, which the compiler does not know: streams that are read keep their content.
   void run(std::uint32_t zero) const;
 
-  /// Waits for the device.
+  /// Waits for the device and returns the gradient bits that runs have seen.
   [[nodiscard]] std::uint32_t seen() const;
   /// Bytes that a run reads and writes.
   [[nodiscard]] double traffic() const { return traffic_; }

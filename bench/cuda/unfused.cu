@@ -1,4 +1,4 @@
-// unfused.cu - cuBLAS calls and Thrust transforms, as one writes them without a fused kernel.
+// unfused.cu - cuBLAS calls and Thrust transforms: the passes of a step without a fused kernel.
 #include <cublas_v2.h>
 #include <thrust/execution_policy.h>
 #include <thrust/iterator/zip_iterator.h>
@@ -25,12 +25,12 @@ class CuBlas final : public Blas {
   CuBlas& operator=(const CuBlas&) = delete;
 
   void scale(std::int64_t count, float factor, float* x) const override {
-    in_pieces(count, [&](std::int64_t at, int size) {
+    in_ranges(count, [&](std::int64_t at, int size) {
       check(cublasSscal(handle_, size, &factor, x + at, 1), "cublasSscal");
     });
   }
   void add(std::int64_t count, float factor, const float* x, float* y) const override {
-    in_pieces(count, [&](std::int64_t at, int size) {
+    in_ranges(count, [&](std::int64_t at, int size) {
       check(cublasSaxpy(handle_, size, &factor, x + at, 1, y + at, 1), "cublasSaxpy");
     });
   }

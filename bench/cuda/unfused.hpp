@@ -1,4 +1,4 @@
-// unfused.hpp - what the passes of an unfused step are made of on a GPU: cuBLAS and Thrust.
+// unfused.hpp - cuBLAS and Thrust functions for the passes of an unfused step on a GPU.
 #pragma once
 
 #include <memory>
@@ -7,11 +7,11 @@
 
 namespace onepass::bench {
 
-/// scal and axpy of cuBLAS on the default stream of the current device, asynchronous. Throws CudaError where
-/// cuBLAS does.
+/// Returns cuBLAS's scal and axpy, asynchronous on the default stream of the current device. Throws CudaError
+/// if cuBLAS fails.
 std::unique_ptr<Blas> cu_blas();
 
-/// thrust::transform for what BLAS does not have, as asynchronous.
+/// Returns passes made of thrust::transform for the operations that BLAS does not have, also asynchronous.
 const Passes& thrust_passes();
 
 }  // namespace onepass::bench

@@ -13,12 +13,13 @@ namespace onepass::bench {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
-/// Equal offsets of a page would evict each other: an odd number of lines and pages apart.
+/// Streams at equal offsets within a page would evict each other from a cache, so gradients begin an odd
+/// number of pages and cache lines after the start of their memory.
 constexpr std::size_t kGradSkew = 3 * 4096 + 5 * kCacheLine;
 
 std::size_t padded(std::size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
 
-/// Uniform in (-1, 1), a function of the element and the seed (splitmix64).
+/// Returns a number uniform in (-1, 1) that depends only on element and seed (splitmix64).
 float uniform(std::uint64_t element, std::uint64_t seed) {
   std::uint64_t x = (element + 1) * 0x9E3779B97F4A7C15u + seed;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -39,11 +40,12 @@ void store(DType dtype, float value, std::byte* to) {
   }
 }
 
-/// The numbers of all tensors behind one another, which begin anew after a prime number of them: a large
-/// model is copied and not computed, which would take longer than all that is measured of it on a GPU.
+/// Fills tensors one after the other with random numbers that repeat after a prime number of elements. The
+/// repetitions are copied: computing all numbers of a large model would take longer than its whole
+/// measurement on a GPU.
 class Numbers {
  public:
-  /// `most`: no more are asked for.
+  /// `most` is the number of elements that will be filled in all.
   Numbers(DType dtype, std::uint64_t seed, std::int64_t most) {
     constexpr std::int64_t kPeriod = 1'048'573;
     const auto count = static_cast<std::size_t>(std::min(kPeriod, most));
@@ -65,7 +67,7 @@ class Numbers {
 
  private:
   std::vector<std::byte> bytes_;
-  std::size_t next_ = 0;  ///< Byte that the next tensor begins with.
+  std::size_t next_ = 0;  ///< Offset in bytes_ where the next tensor begins.
 };
 
 struct Arena {
@@ -114,7 +116,7 @@ ElementBytes element_bytes(const FormatChoice& format) {
           .grad = size(format.grad),
           .state = kState[static_cast<std::size_t>(format.storage.states)],
           .remainder = kRemainder[static_cast<std::size_t>(format.storage.master)],
-          .grouped = format.storage.states == States::quantized8,
+          .has_scales = format.storage.states == States::quantized8,
           .reads_param = format.storage.master != Master::float32};
 }
 
@@ -132,7 +134,7 @@ std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& fo
     if (bytes.remainder > 0) one.remainder = at(parameter, bytes.remainder == 4 ? "master" : "remainder");
     for (std::size_t s = 0; s < stepper.state_names().size(); ++s) {
       one.states[s] = at(parameter, stepper.state_names()[s]);
-      if (bytes.grouped) one.scales[s] = one.states[s] + step::scales_at(one.numel);
+      if (bytes.has_scales) one.scales[s] = one.states[s] + step::scales_at(one.numel);
     }
     streams.push_back(one);
   }

@@ -1,4 +1,4 @@
-// model.hpp - parameters and gradients of a layout in a format, in the memory of a device.
+// model.hpp - the parameters and gradients of a layout in a storage format, in the memory of a device.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@
 
 namespace onepass::bench {
 
-/// Parameters and gradients are uniform in (-1, 1), the same ones for every format up to rounding, and repeat
-/// themselves after a million. Tensors lie behind one another, each at a multiple of 64 bytes; gradients
-/// start at another offset of their page than parameters.
+/// Parameters and gradients are uniform in (-1, 1) and, up to rounding, the same in every format. They repeat
+/// after about a million elements. Tensors lie one after the other, each at a multiple of 64 bytes. Gradients
+/// begin at another offset within a page than parameters.
 class Model {
  public:
   Model(const Layout& layout, const FormatChoice& format, Device device);
@@ -23,23 +23,24 @@ class Model {
   [[nodiscard]] std::vector<Parameter> parameters() const;
 
  private:
-  std::vector<Tensor> params_, grads_;  // before the memory: allocation fills them
+  std::vector<Tensor> params_, grads_;  // declared before the memory, because allocating it fills them
   DeviceBuffer param_memory_, grad_memory_;
 };
 
-/// "t17"
+/// Returns a name like "t17".
 std::string tensor_name(std::size_t tensor);
 
-/// Bytes of an element of each stream.
+/// Bytes per element of each stream.
 struct ElementBytes {
   int param, grad, state;
-  int remainder;     ///< 0 without.
-  bool grouped;      ///< States have scales, too.
-  bool reads_param;  ///< False beside a float32 master.
+  int remainder;     ///< Bytes of the master or remainder; 0 if the format has neither.
+  bool has_scales;   ///< States have a scale for each block.
+  bool reads_param;  ///< False with a float32 master: a step then writes the parameter without reading it.
 };
 ElementBytes element_bytes(const FormatChoice& format);
 
-/// Where everything lies, one entry a tensor. `stepper` is an optimizer over the model's parameters.
+/// Returns the addresses of all streams, one entry per tensor. `stepper` is an optimizer over the model's
+/// parameters.
 std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& format, Stepper& stepper);
 
 }  // namespace onepass::bench

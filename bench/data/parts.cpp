@@ -1,4 +1,4 @@
-// parts.cpp - cuts a model into equal shares.
+// parts.cpp - divides a model into equal shares.
 #include "bench/data/parts.hpp"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ std::vector<std::vector<Part>> divide(std::span<const std::int64_t> tensors, int
       const std::int64_t quota = next == threads ? total : total / threads * next;
       const std::int64_t wanted = std::max<std::int64_t>(quota - before, 0) / kGrain * kGrain;
       const std::int64_t end = next == threads ? tensors[t] : std::min(wanted, tensors[t]);
-      if (end <= begin) {  // the thread has enough
+      if (end <= begin) {  // the share of this thread is full
         ++thread;
         continue;
       }

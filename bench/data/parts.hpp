@@ -14,7 +14,8 @@ struct Part {
   std::int64_t end;
 };
 
-/// One list of parts a thread: equal numbers of elements, cut at multiples of 64 of a tensor.
+/// Returns one list of parts per thread. All lists have about equally many elements; tensors are cut at
+/// multiples of 64 elements.
 std::vector<std::vector<Part>> divide(std::span<const std::int64_t> tensors, int threads);
 
 }  // namespace onepass::bench

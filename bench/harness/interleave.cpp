@@ -1,4 +1,4 @@
-// interleave.cpp - rounds, samples, and how they are taken.
+// interleave.cpp - takes the samples of each round.
 #include "bench/harness/interleave.hpp"
 
 #include <algorithm>
@@ -40,7 +40,8 @@ Take take_hot(Machine& machine, const Contestant& contestant, int repeats, int b
   return {best, involuntary_switches() - before > kToleratedSwitches};
 }
 
-/// One call: a second would find what the first has left. It is short, so any switch disturbs it.
+/// Times one call, because a second call would find what the first has left in the caches. The call is short,
+/// so any context switch disturbs it.
 Take take_cold(Machine& machine, const Contestant& contestant, int threads) {
   machine.empty_caches(threads);
   const long before = involuntary_switches();
@@ -48,7 +49,7 @@ Take take_cold(Machine& machine, const Contestant& contestant, int threads) {
   return {elapsed, involuntary_switches() != before};
 }
 
-/// The mean of a burst, of which the first call finds the threads asleep.
+/// Returns the mean of a burst. Its first call finds the threads asleep.
 Take take_rested(Machine& machine, const Contestant& contestant, const SamplingRules& rules) {
   std::this_thread::sleep_for(std::chrono::duration<double>(rules.rest));
   const long before = involuntary_switches();

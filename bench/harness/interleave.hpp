@@ -10,7 +10,7 @@
 
 namespace onepass::bench {
 
-/// Something whose time is taken. Each call does the whole of its work once.
+/// A function to time. Each call does its whole work once.
 struct Contestant {
   std::string name;
   std::function<void()> run;
@@ -18,29 +18,29 @@ struct Contestant {
 
 struct SamplingRules {
   int rounds = 15;
-  double seconds = 1e-3;   ///< That a sample takes at least: shorter work is repeated.
-  double patience = 0.02;  ///< Seconds to wait at most, before a sample, for others to be quiet.
-  int best_of = 1;         ///< How often a hot sample is taken: the shortest counts.
-  std::uint64_t seed = 1;  ///< Of the order within a round.
-  bool cold = false;       ///< Caches are emptied before each sample, and a sample is one call.
-  int threads = 1;         ///< Whose caches those are.
-  double rest = 0.0;       ///< Seconds that all sleep before each sample, and it is a burst; 0: they do not.
-  int burst = 1;           ///< Calls of a sample after a rest.
+  double seconds = 1e-3;   ///< Shortest duration of a sample: shorter work is repeated.
+  double patience = 0.02;  ///< Longest wait for a quiet machine before a sample, in seconds.
+  int best_of = 1;         ///< A hot sample is the shortest of this many.
+  std::uint64_t seed = 1;  ///< Seed of the order within each round.
+  bool cold = false;       ///< Empties the caches before each sample, which is then one call.
+  int threads = 1;         ///< Number of threads that the contestants run on; their caches are emptied.
+  double rest = 0.0;       ///< Seconds of sleep before each sample, which is then a burst; 0: no sleep.
+  int burst = 1;           ///< Calls in a sample after a rest.
 };
 
-/// One contestant's times, a sample a round, in seconds a call.
+/// The times of one contestant, one sample per round, in seconds per call.
 struct Samples {
   std::vector<double> seconds;
   std::vector<double> host_seconds;
 };
 
 struct Interleaved {
-  std::vector<Samples> contestants;  ///< In the order that they came in.
-  int disturbed = 0;                 ///< Samples that were taken while others were using the processors.
+  std::vector<Samples> contestants;  ///< Same order as the contestants given.
+  int disturbed = 0;                 ///< Samples taken while other tasks used the processors.
 };
 
-/// Each round takes one sample of each contestant, in an order drawn anew. One that lost its processor more
-/// than twice, a cold one that lost it at all, is taken again, three times at most.
+/// Takes one sample of each contestant in each round, in a new random order. A sample during which the
+/// process lost a processor more than twice (a cold one: at all) is taken again, at most three times.
 Interleaved interleave(Machine& machine, const std::vector<Contestant>& contestants,
                        const SamplingRules& rules);
 

@@ -1,4 +1,4 @@
-// quiet.cpp - what Linux says of other tasks.
+// quiet.cpp - reads from Linux whether other tasks are running.
 #include "bench/harness/quiet.hpp"
 
 #include <sys/resource.h>
@@ -11,7 +11,8 @@
 namespace onepass::bench {
 namespace {
 
-/// The fourth word of /proc/loadavg is "running/all"; who reads it is running. Where it cannot be read, one.
+/// Returns the number of runnable tasks, this one included. The fourth word of /proc/loadavg is
+/// "running/all". Returns 1 if the file cannot be read.
 int running_tasks() {
   std::ifstream file("/proc/loadavg");
   std::string word;

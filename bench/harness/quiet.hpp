@@ -1,12 +1,13 @@
-// quiet.hpp - whether somebody else is using the processors.
+// quiet.hpp - detects other tasks that use the processors.
 #pragma once
 
 namespace onepass::bench {
 
-/// Waits until no other task of the machine is runnable, `patience` seconds at most. False if one still was.
+/// Waits until no other task of the machine is runnable, at most `patience` seconds. Returns false if another
+/// task was still runnable then.
 bool wait_until_quiet(double patience);
 
-/// How often threads of this process have had to give up a processor so far.
+/// Returns how often threads of this process have been preempted so far.
 long involuntary_switches();
 
 }  // namespace onepass::bench

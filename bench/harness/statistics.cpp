@@ -20,14 +20,14 @@ double quantile(const std::vector<double>& sorted, double share) {
 }  // namespace
 
 Spread spread_of(std::vector<double> samples) {
-  if (samples.empty()) throw std::invalid_argument("onepass_bench: a median needs a sample");
+  if (samples.empty()) throw std::invalid_argument("onepass_bench: a median needs at least one sample");
   std::ranges::sort(samples);
   return {quantile(samples, 0.5), quantile(samples, 0.25), quantile(samples, 0.75)};
 }
 
 Spread paired_ratio(std::span<const double> numerator, std::span<const double> denominator) {
   if (numerator.size() != denominator.size()) {
-    throw std::invalid_argument("onepass_bench: a paired ratio needs equal rounds, but these are " +
+    throw std::invalid_argument("onepass_bench: a paired ratio needs equal numbers of rounds, not " +
                                 std::to_string(numerator.size()) + " and " +
                                 std::to_string(denominator.size()));
   }

@@ -6,19 +6,19 @@
 
 namespace onepass::bench {
 
-/// The middle of some samples, and the quartiles around it.
+/// Median and quartiles of samples.
 struct Spread {
   double median = 0.0;
   double low = 0.0;
   double high = 0.0;
 };
 
-/// Quantiles by linear interpolation between the order statistics. Throws std::invalid_argument without
-/// samples.
+/// Returns the quantiles, interpolated linearly between order statistics. Throws std::invalid_argument if
+/// there are no samples.
 Spread spread_of(std::vector<double> samples);
 
-/// Of numerator[round] / denominator[round]: what disturbs a round disturbs both. Throws
-/// std::invalid_argument unless both have the same rounds.
+/// Returns median and quartiles of numerator[round] / denominator[round]. A disturbance that slows a whole
+/// round cancels. Throws std::invalid_argument unless both have the same number of rounds.
 Spread paired_ratio(std::span<const double> numerator, std::span<const double> denominator);
 
 }  // namespace onepass::bench

@@ -1,4 +1,4 @@
-// traffic.cpp - which loop is the limit of what.
+// traffic.cpp - selects the limit's loop for an instruction set and a kind of streams.
 #include "bench/limit/traffic.hpp"
 
 #include "host/cpu/isa.hpp"

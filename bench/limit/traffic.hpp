@@ -9,40 +9,41 @@
 
 namespace onepass::bench {
 
-/// The memory of one tensor and of what belongs to it.
+/// The addresses of one tensor's streams.
 struct TensorStreams {
   static constexpr int kMaxStates = 3;
 
   std::byte* param = nullptr;
-  std::byte* remainder = nullptr;  ///< Master or remainder; null without.
+  std::byte* remainder = nullptr;  ///< Master or remainder; null if the format has neither.
   std::byte* grad = nullptr;
   std::byte* states[kMaxStates] = {};
-  std::byte* scales[kMaxStates] = {};  ///< Of quantised states; null without.
+  std::byte* scales[kMaxStates] = {};  ///< Scales of 8-bit states; null for other states.
   std::int64_t numel = 0;
 };
 
-/// Reads each byte that a step reads and writes each byte that it writes, elements [begin, end) of a tensor,
-/// begin and end multiples of 32 unless end is the tensor's. What is read and written is xor-ed with `zero`,
-/// which is 0 where this is the limit: memory stays as it is, and no compiler knows. What is only written (a
-/// parameter beside its float32 master) becomes `zero`. Returns all gradients' bits, or-ed.
+/// Reads each byte that a step reads and writes each byte that it writes, for elements [begin, end) of a
+/// tensor. `begin` and `end` are multiples of 32, unless `end` is the size of the tensor. Streams that are
+/// read and written are xor-ed with `zero`; a stream that is only written (a parameter with a float32 master)
+/// becomes `zero`. The limit passes 0, which the compiler does not know, so the memory keeps its content.
+/// Returns the bits of all gradients, or-ed.
 using Traffic = std::uint32_t (*)(const TensorStreams& streams, std::int64_t begin, std::int64_t end,
                                   std::uint32_t zero);
 
-/// What a loop's streams are like.
+/// The properties of the streams that select a loop.
 struct TrafficKind {
   std::size_t format;  ///< Index into storage::Formats.
-  bool low_grad;       ///< Gradients of the parameter's type, else float32.
+  bool low_grad;       ///< True if gradients have the parameter's 16-bit type, false if they are float32.
   int states;          ///< 0 to 3.
 };
 
-/// A table of loops: by format, by type of the gradients, by number of states.
+/// A table of loops, indexed by format, then type of the gradients, then number of states.
 struct TrafficTable {
   const Traffic* loops;
 };
 template <Isa kIsa>
 TrafficTable traffic_table();
 
-/// The loop for an instruction set that this machine has (not Isa::best).
+/// Returns the loop for `isa`, which must be available on this machine and not Isa::best.
 Traffic traffic(Isa isa, const TrafficKind& kind);
 
 }  // namespace onepass::bench

@@ -9,15 +9,15 @@
 #include "bench/limit/traffic.hpp"
 #include "onepass/storage/formats.hpp"
 
-// Internal linkage: no two instruction sets may share a symbol.
+// Internal linkage, because the builds for different instruction sets must not share a symbol.
 namespace onepass::bench {
 namespace {
 
-/// Elements that one turn of the loop moves: a cache line of float32.
+/// Elements that one iteration of the loop moves: a cache line of float32.
 constexpr int kUnit = 16;
 using storage::kBlock;
 
-/// Bytes of the widest vector: gcc 12 takes a wider one apart into single words.
+/// Bytes of the widest vector of the instruction set. GCC 12 splits wider vectors into single words.
 #if defined(__AVX512F__)
 constexpr int kWidest = 64;
 #elif defined(__AVX2__)
@@ -30,7 +30,7 @@ template <int kBytes>
 struct Wide {
   using Vector __attribute__((vector_size(kBytes))) = std::uint32_t;
 
-  /// From and to any address: a tensor need not be aligned.
+  /// Loads from any address, because a tensor need not be aligned.
   static inline __attribute__((always_inline)) void load(Vector& to, const std::byte* from) {
     __builtin_memcpy(&to, from, sizeof to);
   }
@@ -39,7 +39,7 @@ struct Wide {
   }
 };
 
-/// One stream of kBytes an element; nothing if that is 0.
+/// A stream of kBytes per element. Moves nothing if kBytes is 0.
 template <int kBytes, bool kRead = true>
 struct Stream {
   static inline __attribute__((always_inline)) void move(std::byte* data, std::int64_t unit,
@@ -57,7 +57,7 @@ struct Stream {
       }
     }
   }
-  /// What is left of a tensor whose size is no multiple of a unit.
+  /// Moves the last elements of a tensor whose size is not a multiple of kUnit.
   static void move_tail(std::byte* data, std::int64_t begin, std::int64_t end, std::uint32_t zero) {
     for (std::int64_t i = begin * kBytes; i < end * kBytes; ++i) {
       data[i] = (kRead ? data[i] : std::byte{0}) ^ static_cast<std::byte>(zero);
@@ -65,7 +65,7 @@ struct Stream {
   }
 };
 
-/// The streams of a format.
+/// The streams of a storage format.
 template <class Format, bool kLowGrad>
 struct Kind {
   static constexpr bool kHasMaster = Format::kName.master == Master::float32;
@@ -92,7 +92,7 @@ std::uint32_t move(const TensorStreams& streams, std::int64_t begin, std::int64_
                    std::integer_sequence<int, kState...>) {
   constexpr int kSize = Kind::kGrad * kUnit, kPart = kSize < kWidest ? kSize : kWidest;
   using Gradients = Wide<kPart>;
-  const TensorStreams at = streams;  // a copy, so that no store can change a pointer
+  const TensorStreams at = streams;  // a copy, because a store through std::byte* might alias the pointers
   typename Gradients::Vector seen{};
   std::int64_t unit = begin / kUnit;
   for (; (unit + 1) * kUnit <= end; ++unit) {
@@ -128,7 +128,7 @@ std::uint32_t traffic_of(const TensorStreams& streams, std::int64_t begin, std::
 
 constexpr std::size_t kStateCounts = TensorStreams::kMaxStates + 1;
 
-/// In the order of TrafficTable.
+/// Makes the table of loops in the order of TrafficTable.
 template <std::size_t... kIndex>
 constexpr auto table_of(std::index_sequence<kIndex...>) {
   struct All {

@@ -1,4 +1,4 @@
-// cache_emptier.cpp - every thread reads and writes twice as much as a cache holds.
+// cache_emptier.cpp - every thread reads and writes twice as much memory as the last-level cache holds.
 #include "bench/machine/cache_emptier.hpp"
 
 #include <algorithm>
@@ -11,19 +11,21 @@
 namespace onepass::bench {
 namespace {
 
-/// Where the last cache is small, or said to be: several times a private one.
+/// Least bytes per thread, for a last-level cache that is small or reported as small: several times a private
+/// cache.
 constexpr std::int64_t kLeast = 16 << 20;
-/// A worker that is late finds its part done by another, and has then walked through nothing.
+/// Another worker may take the part of a worker that is late, which then has walked through nothing: run()
+/// tries again, up to this many times in all.
 constexpr int kTries = 4;
 constexpr std::size_t kCacheLine = 64;
-/// Sleepers are woken, however short the work.
+/// Expected duration of a run, long enough that the pool always wakes its workers.
 constexpr double kNanoseconds = 1e9;
 
 std::size_t bytes_each() { return static_cast<std::size_t>(std::max(2 * cpu_cache_bytes(), kLeast)); }
 
-/// Writes, for what is only read may pass a cache by. Reads once more, so that what a step then drives out
-/// need not be written back in the step's time: measured, that took 7% of it with one thread, and more with
-/// two.
+/// Writes every cache line, because lines that are only read may bypass a cache. Then reads them once more,
+/// so that a step need not write back the lines that it evicts: without that, writing back took 7% of the
+/// step's time with one thread and more with two.
 void walk(const DeviceBuffer& memory, std::size_t bytes) {
   auto* const words = memory.as<volatile std::uint64_t>();
   constexpr std::size_t kStride = kCacheLine / sizeof(std::uint64_t);

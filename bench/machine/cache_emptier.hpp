@@ -1,4 +1,4 @@
-// cache_emptier.hpp - takes a model out of the processors' caches.
+// cache_emptier.hpp - removes a model from the processors' caches.
 #pragma once
 
 #include <vector>
@@ -7,24 +7,25 @@
 
 namespace onepass::bench {
 
-/// A benchmark that repeats a step finds the model in a cache wherever it fits one. A training step does not:
-/// between two steps the forward and backward pass have gone through far more memory. So before a cold sample
-/// each thread walks memory of its own that takes the whole of the last cache twice, which also is many times
-/// what the thread's private caches hold. Each, because caches may be private to it or shared with some.
+/// A benchmark that repeats a step finds the model in a cache if it fits. A training step does not: between
+/// two steps the forward and backward passes have gone through far more memory. So before a cold sample each
+/// thread walks through its own memory of twice the size of the last-level cache, which is also many times
+/// the size of its private caches. Every thread does this, because a cache may be private to it or shared
+/// with some threads.
 class CacheEmptier {
  public:
-  /// Of the threads that a step on `threads` threads runs on: those of the library's pool.
+  /// Empties the caches of the threads that run a step on `threads` threads: those of onepass's own pool.
   explicit CacheEmptier(int threads);
 
   [[nodiscard]] int threads() const { return static_cast<int>(walks_.size()); }
-  /// Returns when nothing is left, with the threads still awake.
+  /// Empties the caches. The threads are still awake when it returns.
   void run();
 
-  /// Bytes of memory that one for so many threads takes.
+  /// Bytes of memory that an emptier for `threads` threads uses.
   [[nodiscard]] static double bytes(int threads);
 
  private:
-  std::vector<DeviceBuffer> walks_;  ///< One a thread.
+  std::vector<DeviceBuffer> walks_;  ///< The memory that each thread walks through.
 };
 
 }  // namespace onepass::bench

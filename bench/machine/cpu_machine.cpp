@@ -1,4 +1,4 @@
-// cpu_machine.cpp - the host's processors and its clock.
+// cpu_machine.cpp - the host's processors, timed by its steady clock.
 #include <chrono>
 #include <fstream>
 #include <optional>
@@ -19,7 +19,7 @@ std::string processor_name() {
   return "unknown processor";
 }
 
-/// Names of server parts leave the generation out; family and model do not.
+/// Returns family and model, because the names of server processors do not tell the generation.
 std::string family_and_model() {
   std::ifstream file("/proc/cpuinfo");
   std::string family, model;
@@ -31,7 +31,7 @@ std::string family_and_model() {
   return family.empty() ? "" : " (family " + family + ", model " + model + ")";
 }
 
-/// What Linux calls available, and a guess where it says nothing.
+/// Returns the memory that Linux reports as available, or a guess of 8 GiB if it reports nothing.
 double available_memory() {
   std::ifstream file("/proc/meminfo");
   std::string name;
@@ -67,7 +67,7 @@ class CpuMachine final : public Machine {
   }
 
  private:
-  std::optional<CacheEmptier> emptier_ = std::nullopt;  ///< Where one was needed.
+  std::optional<CacheEmptier> emptier_ = std::nullopt;  ///< Made when first needed.
 };
 
 }  // namespace

@@ -1,18 +1,18 @@
-"""gpu_targets.py - what a GPU's figures are held against, and the worst of what they came to."""
+"""gpu_targets.py - targets for the figures of a GPU, and the table of the worst figures."""
 
 import typing
 
-LARGE = 64_000_000  # parameters from which the memory decides
+LARGE = 64_000_000  # parameters from which memory bandwidth decides the time
 MANY_TENSORS = "2000x1000"
 
 
 class Target(typing.NamedTuple):
-    """A figure of some rows that is to be at least, or at most, what was aimed at."""
+    """A bound for a figure of some rows."""
     text: str
     aimed_at: float
     at_most: bool
-    applies: typing.Callable  # whether a row counts
-    figure: typing.Callable  # its figure; None where it has none
+    applies: typing.Callable  # takes a row; true if the target applies to it
+    figure: typing.Callable  # takes a row; returns its figure, or None if it has no such figure
 
 
 def of_copy(row):
@@ -54,7 +54,7 @@ def where(row):
 
 
 def line(target, rows):
-    """Which row is the worst, and all that miss the target."""
+    """Returns a line with the worst row and all rows that miss the target."""
     found = [(target.figure(row), row) for row in rows if target.applies(row)]
     found = sorted(((figure, where(row)) for figure, row in found if figure is not None), reverse=target.at_most)
     bound = f"at {'most' if target.at_most else 'least'} {target.aimed_at:g}"
@@ -66,6 +66,7 @@ def line(target, rows):
 
 
 def table(bench_rows, torch_rows):
-    """Lines of Markdown."""
+    """Returns the lines of a Markdown table."""
     lines = ["| what | aimed at | worst | where | verdict |", "|---|---|---|---|---|"]
-    return lines + [line(target, rows) for targets, rows in ((BENCH, bench_rows), (TORCH, torch_rows)) for target in targets]
+    both = ((BENCH, bench_rows), (TORCH, torch_rows))
+    return lines + [line(target, rows) for targets, rows in both for target in targets]

@@ -1,4 +1,4 @@
-// json.cpp - the report that bench/plot reads.
+// json.cpp - writes the report as JSON; bench/plot reads it.
 #include <nlohmann/json.hpp>
 
 #include "bench/report/report.hpp"

@@ -1,4 +1,4 @@
-// markdown.cpp - the report as a table.
+// markdown.cpp - writes the report as a Markdown table.
 #include <fmt/format.h>
 
 #include <array>
@@ -9,7 +9,7 @@
 namespace onepass::bench {
 namespace {
 
-/// "0.97 (0.96-0.98)": median and quartiles of a ratio.
+/// Median and quartiles of a ratio, as in "0.97 (0.96-0.98)".
 std::string text(const Spread& spread) {
   return fmt::format("{:.2f} ({:.2f}-{:.2f})", spread.median, spread.low, spread.high);
 }
@@ -24,7 +24,7 @@ std::string where(const Case& one) {
                               : fmt::format("{}, {}", onepass::to_string(one.isa), one.threads);
 }
 
-/// "0.98 (0.97-0.99), 4.1 us" of the host's.
+/// Time over onepass's and host time of a captured step, as in "0.98 (0.97-0.99), 4.1 us".
 std::string graph(const Row& row) {
   const Timing* const timing = row.timing(kGraph);
   return timing == nullptr
@@ -65,18 +65,22 @@ std::string to_markdown(const Run& run) {
   std::string all = fmt::format(
       "Machine: {}. Compiler: {}. Commit: {}. Date: {}.\n"
       "Command: `{}`.\n"
-      "Samples that others were in the way of: {:.0f}%.\n\n"
-      "Share: of the time that the limit takes, a loop that only moves the step's bytes, and of a copy's. "
-      "Scalar, unfused: their time over onepass's. Medians of ratios within a round, and their "
-      "quartiles. Caches: hot, as the step before left them; cold, emptied before each sample; beyond, not "
-      "emptied, for streams of more than four times the last cache; rested, as left, by threads that "
-      "sleep since. Graph: a captured step's time over onepass's, and the host's.\n\n",
+      "Samples disturbed by other tasks: {:.0f}%.\n\n"
+      "Share of limit: the time of a loop that only moves the step's bytes, over onepass's time. Share of "
+      "copy: "
+      "the same for a copy of as many bytes. Scalar, unfused: their time over onepass's. Ratios are medians "
+      "of "
+      "ratios within a round, with quartiles. Caches: hot, as the previous step left them; cold, emptied "
+      "before "
+      "each sample; beyond, not emptied, for streams of more than four times the last-level cache; rested, "
+      "not "
+      "emptied, and the threads slept before each sample. Graph: the time of a captured step over onepass's, "
+      "and "
+      "its host time.\n\n",
       run.machine, run.compiler, run.commit, run.date, run.command, 100.0 * run.disturbed);
   all +=
       "| rule | format | layout | parameters | on | caches | bytes each | ns each | GB/s | share of limit | "
-      "share of "
-      "copy | "
-      "time over another format's | scalar | unfused | host us | launches | graph |\n"
+      "share of copy | time over another format's | scalar | unfused | host us | launches | graph |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Row& row : run.rows) all += line(row);
   for (const std::string& sentence : run.left_out) all += "\nLeft out: " + sentence + "\n";

@@ -1,4 +1,4 @@
-// report.hpp - what was measured, for programs and for people.
+// report.hpp - writes a run as JSON for programs and as Markdown for people.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// row.hpp - what was measured of one case, and the run that it was measured in.
+// row.hpp - the results of one case, and the run that they belong to.
 #pragma once
 
 #include <cstdint>
@@ -13,45 +13,45 @@
 namespace onepass::bench {
 
 struct Timing {
-  std::string name;             ///< A contestant's.
-  Spread nanoseconds;           ///< A parameter; of a copy, too: a parameter's share of the step's bytes.
-  double gigabytes_per_second;  ///< 1e9 bytes; of the unfused step those that a fused one would move.
-  /// Its time over onepass's, paired by round: 1 is as fast, 2 twice as slow. Of copy and limit: by equal
-  /// bytes.
+  std::string name;             ///< Name of the contestant.
+  Spread nanoseconds;           ///< Per parameter. Copy and limit are scaled to the bytes of a step.
+  double gigabytes_per_second;  ///< In 1e9 bytes. For the unfused step: the bytes that a fused step moves.
+  /// Time over onepass's, paired by round: 1 is as fast, 2 is twice as slow. Copy and limit are scaled to the
+  /// bytes of a step.
   Spread over_onepass;
-  Spread host_microseconds;  ///< Until a call has returned.
+  Spread host_microseconds;  ///< Until a call returns.
 };
 
-/// What a step found.
+/// State of the caches at the start of a step.
 enum class Caches : unsigned char {
-  hot,     ///< In the caches what fits of what the step before had left.
-  cold,    ///< Nothing: they were emptied.
-  beyond,  ///< Next to nothing: the streams take several times the last cache, which was not emptied.
-  rested,  ///< As without, but nobody has worked for a while: the threads sleep.
+  hot,     ///< As the previous step left them.
+  cold,    ///< Emptied.
+  beyond,  ///< Not emptied, but the streams take over four times the last-level cache: almost no hits.
+  rested,  ///< Not emptied; the threads have slept for a while.
 };
 std::string_view to_string(Caches caches);
 
 struct Row {
   Case measured;
   Caches caches = Caches::hot;
-  double traffic = 0.0;       ///< Bytes that a step has to move.
+  double traffic = 0.0;       ///< Bytes that a step moves.
   double memory = 0.0;        ///< Bytes of parameters, gradients, states.
-  std::int64_t compared = 0;  ///< Elements whose step was compared with the step by hand.
+  std::int64_t compared = 0;  ///< Number of elements that were compared with the step by hand.
   int rounds = 0;
   int launches = 0;
   std::vector<Timing> timings = {};
-  std::string partner = {};                           ///< A format, or empty.
-  std::optional<Spread> over_partner = std::nullopt;  ///< Time over its, paired by round.
+  std::string partner = {};                           ///< The format to compare times with, or empty.
+  std::optional<Spread> over_partner = std::nullopt;  ///< Time over the partner's, paired by round.
 
   [[nodiscard]] const Timing* timing(const std::string& name) const;
 };
 
 struct Run {
   std::string machine, compiler, commit, date, command;
-  double disturbed = 0.0;  ///< Share of samples that others were in the way of.
+  double disturbed = 0.0;  ///< Share of samples that other tasks disturbed.
   std::vector<Row> rows = {};
   std::vector<std::string> left_out = {};  ///< A sentence for each case that did not fit.
-  std::vector<std::string> failed = {};    ///< A sentence for each batch that could not be measured.
+  std::vector<std::string> failed = {};    ///< A sentence for each batch that failed.
 };
 
 }  // namespace onepass::bench

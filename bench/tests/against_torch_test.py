@@ -1,4 +1,4 @@
-"""against_torch.py: its pieces, and all of it on small layouts where PyTorch can be imported."""
+"""Tests of against_torch.py: its parts, and with PyTorch a whole run on small layouts."""
 
 import json
 import os
@@ -35,16 +35,16 @@ class Pieces(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, f"no layout {name}"):
                 torch_layouts.layout(name)
 
-    def test_median_and_quartiles(self):
+    def test_spread_is_median_and_quartiles(self):
         self.assertEqual(against_torch.spread_of([5.0, 1.0, 2.0, 4.0, 3.0]), {"median": 3.0, "low": 2.0, "high": 4.0})
         self.assertEqual(against_torch.spread_of([7.0]), {"median": 7.0, "low": 7.0, "high": 7.0})
 
-    def test_ratios_are_of_samples_of_one_round(self):
+    def test_ratios_pair_samples_of_the_same_round(self):
         class Named:
             def __init__(self, name):
                 self.name = name
 
-        # The second round was twice as slow for all.
+        # All contestants are twice as slow in the second round.
         samples = [[2e-6, 4e-6], [3e-6, 6e-6]], [[1e-6, 1e-6], [2e-6, 2e-6]]
         row = against_torch.row_of({"parameters": 1000}, [Named("onepass"), Named("fused")], samples)
         fused = row["contestants"]["fused"]
@@ -53,10 +53,10 @@ class Pieces(unittest.TestCase):
         self.assertAlmostEqual(fused["ns_per_parameter"]["median"], 4.5)
         self.assertAlmostEqual(fused["host_microseconds"]["median"], 2.0)
 
-    def test_steps_on_a_gpu_are_queued_behind_one_that_is_not_counted(self):
+    def test_gpu_steps_are_queued_behind_an_uncounted_step(self):
         log = []
 
-        class MadeUp:
+        class FakeEvent:
             def __init__(self, enable_timing):
                 assert enable_timing
 
@@ -69,19 +69,19 @@ class Pieces(unittest.TestCase):
             def elapsed_time(self, end):
                 return 6.0  # milliseconds
 
-        cuda = types.SimpleNamespace(Event=MadeUp)
+        cuda = types.SimpleNamespace(Event=FakeEvent)
         seconds, host = against_torch.CudaClock(cuda).time(lambda: log.append("step"), 3)
         self.assertEqual(log, ["step", "record", "step", "step", "step", "record", "wait"])
         self.assertAlmostEqual(seconds, 2e-3)
         self.assertLess(host, 1.0)
 
-    def test_what_failed_and_what_was_left_out_are_in_the_report(self):
+    def test_report_names_failed_and_left_out_cases(self):
         run = dict(machine="a", torch="2", commit="c", date="d", command="e", rows=[], left_out=["too large"],
                    failed=["adamw: other bits"])
         self.assertIn("Left out: too large", against_torch.markdown(run))
         self.assertIn("Failed: adamw: other bits", against_torch.markdown(run))
 
-    def test_says_so_without_pytorch(self):
+    def test_exits_with_a_message_without_pytorch(self):
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "torch.py").write_text("raise ImportError\n")
             result = subprocess.run([sys.executable, BENCH / "against_torch.py", "--library", LIBRARY],
@@ -98,9 +98,9 @@ class WithTorch(unittest.TestCase):
         library = torch_rivals.onepass_c.Library(LIBRARY)
         return torch_rivals.check(torch_rivals.onepass_contestant(library, rule, model, 1, **changes), rule, model)
 
-    def test_a_wrong_step_is_noticed(self):
+    def test_check_rejects_a_wrong_step(self):
         small = {"lr": 1.00002, "beta1": 1.0002, "beta2": 1.0001, "eps": 2000.0, "weight_decay": 2.0}
-        # In bfloat16 a step has 2 to 3 digits.
+        # A step in bfloat16 is exact to 2 or 3 digits only, so the errors are larger.
         large = {"lr": 1.3, "eps": 1e7}
         for dtype, factors in (("float32", small), ("bfloat16", large)):
             self.assertEqual(self.checked("adamw", dtype), 3 * 4096 + 307)
@@ -111,7 +111,7 @@ class WithTorch(unittest.TestCase):
         with self.assertRaises(torch_rivals.Mismatch):
             self.checked("rmsprop", "float32", eps_outside_root=0, eps=1e-6)
 
-    def test_all_of_it_on_small_layouts(self):
+    def test_quick_run_reports_every_case(self):
         with tempfile.TemporaryDirectory() as folder:
             report, table = pathlib.Path(folder) / "run.json", pathlib.Path(folder) / "run.md"
             result = subprocess.run([sys.executable, "-W", "ignore", BENCH / "against_torch.py", "--library", LIBRARY,
@@ -124,9 +124,9 @@ class WithTorch(unittest.TestCase):
         self.assertEqual(sum(line.startswith("| ") for line in lines), 1 + len(run["rows"]))
         self.assertEqual(set(run["rows"][0]["contestants"]), {"onepass", *against_torch.WAYS})
 
-    def test_what_there_is_not_is_refused(self):
-        for arguments, sentence in ((["--rule", "lion"], "--rule lion: there is none"),
-                                    (["--layout", "bert"], "no layout bert"), (["--threads", "0"], "from 1 on"),
+    def test_unknown_options_are_refused(self):
+        for arguments, sentence in ((["--rule", "lion"], "--rule lion: unknown"),
+                                    (["--layout", "bert"], "no layout bert"), (["--threads", "0"], "at least 1"),
                                     (["--device", "cuda:9"], "--device cuda:9")):
             result = subprocess.run([sys.executable, "-W", "ignore", BENCH / "against_torch.py", "--library", LIBRARY,
                                      *arguments], capture_output=True, text=True)

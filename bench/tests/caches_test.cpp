@@ -1,4 +1,4 @@
-// caches_test.cpp - hot and cold: what is emptied when, and that it is empty then.
+// caches_test.cpp - hot and cold samples: when caches are emptied, and that they are empty afterwards.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,10 +14,10 @@
 namespace onepass::bench {
 namespace {
 
-/// A walk of which each address waits for the one before, through memory that fits a private cache: no
-/// neighbour takes the hot one away, and nobody fetches ahead for the cold one. The shortest of many times is
-/// undisturbed.
-TEST(Caches, WorkOnEmptiedOnesTakesLonger) {
+/// Follows a chain of addresses through memory that fits a private cache. Other processors cannot evict the
+/// hot lines, and the hardware cannot prefetch the cold ones because each address depends on the one before.
+/// The shortest of many times is undisturbed.
+TEST(Caches, WorkTakesLongerOnEmptiedCaches) {
   struct alignas(64) Line {
     std::size_t next;
   };
@@ -49,7 +49,7 @@ Batch batch_of(std::initializer_list<const char*> formats) {
   return batch;
 }
 
-/// "sgd" takes 8 bytes a parameter in f32 and 4 in bf16.
+/// Returns the reported states of the caches. "sgd" needs 8 bytes per parameter in f32 and 4 in bf16.
 std::string labels(double cache, bool hot, bool cold, FakeMachine& machine) {
   machine.cache = cache;
   BenchOptions options;
@@ -64,7 +64,7 @@ std::string labels(double cache, bool hot, bool cold, FakeMachine& machine) {
   return all;
 }
 
-TEST(Caches, RowsSayWhatWasDone) {
+TEST(Caches, RowsSayWhetherCachesWereHotColdOrOutgrown) {
   FakeMachine machine;
   EXPECT_EQ(labels(2000, true, false, machine), "hot hot");
   EXPECT_EQ(labels(1999, true, false, machine), "beyond hot");
@@ -75,16 +75,16 @@ TEST(Caches, RowsSayWhatWasDone) {
   EXPECT_EQ(labels(2000, true, true, machine), "hot hot cold cold");
 }
 
-TEST(Caches, AreNotEmptiedOfWhatOutgrowsThem) {
+TEST(Caches, CachesAreNotEmptiedIfEveryModelOutgrowsThem) {
   FakeMachine machine;
-  EXPECT_EQ(labels(1999, true, true, machine), "beyond hot cold cold");  // one of the two fits
+  EXPECT_EQ(labels(1999, true, true, machine), "beyond hot cold cold");  // only bf16 fits
   machine.log.clear();
   EXPECT_EQ(labels(999, true, true, machine), "beyond beyond");
   EXPECT_EQ(labels(999, false, true, machine), "beyond beyond");
   EXPECT_EQ(machine.log.find('e'), std::string::npos);
 }
 
-TEST(Caches, AreAsTheyWereAfterARest) {
+TEST(Caches, CachesAreNotEmptiedBeforeARestedSample) {
   FakeMachine machine;
   machine.cache = 1e6;
   BenchOptions options;
@@ -99,7 +99,7 @@ TEST(Caches, AreAsTheyWereAfterARest) {
   EXPECT_EQ(machine.asked.back().repeats, 7);
 }
 
-TEST(Caches, AreNamedInTheReports) {
+TEST(Caches, ReportsNameTheStateOfTheCaches) {
   FakeMachine machine;
   machine.cache = 1e6;
   BenchOptions options;
@@ -112,7 +112,7 @@ TEST(Caches, AreNamedInTheReports) {
   const std::string table = to_markdown(run);
   EXPECT_NE(table.find("| baseline, 2 | hot |"), std::string::npos) << table;
   EXPECT_NE(table.find("| baseline, 2 | cold |"), std::string::npos) << table;
-  // As many cells in the head as below it and in each row.
+  // The head, the line below it and each row have equally many cells.
   std::vector<std::ptrdiff_t> cells;
   for (std::size_t at = table.find("| rule"); at < table.size(); at = table.find('\n', at) + 1) {
     cells.push_back(std::ranges::count(table.substr(at, table.find('\n', at) - at), '|'));

@@ -1,4 +1,4 @@
-// check_test.cpp - what is checked before timing is found where it is wrong.
+// check_test.cpp - the checks before timing find wrong steps.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -31,24 +31,24 @@ TEST(Verify, ComparesAllOfASmallModel) {
   EXPECT_EQ(Subject(measured).verify(), 3003);
 }
 
-// Adam where AdamW is asked for: a step without its decay.
-TEST(Verify, FindsAnotherRule) {
+// The optimizer steps by Adam instead of AdamW, that is without the decay.
+TEST(Verify, FindsAStepOfAnotherRule) {
   RuleChoice wrong = rule("adamw");
   wrong.make = rule("adam").make;
   for (const char* const name : {"f32", "bf16_split", "compact"}) {
     const std::string what = failure({&wrong, &format(name), flat(5000), best_isa(), 1});
-    EXPECT_NE(what.find("onepass has other bits"), std::string::npos) << what;
+    EXPECT_NE(what.find("onepass differs in bits"), std::string::npos) << what;
   }
 }
 
 TEST(Verify, FindsAWrongBaseline) {
   RuleChoice wrong = rule("adam");
-  wrong.name = "adamw";  // whose scalar loop decays
+  wrong.name = "adamw";  // its scalar loop decays the parameter
   const std::string what = failure({&wrong, &format("f32"), flat(5000), best_isa(), 1});
-  EXPECT_NE(what.find("scalar has other bits"), std::string::npos) << what;
+  EXPECT_NE(what.find("scalar differs in bits"), std::string::npos) << what;
 }
 
-TEST(Verify, FindsStepsThatAreRoundedOtherwise) {
+TEST(Verify, FindsStepsWithAnotherRounding) {
   FormatChoice wrong = format("bf16");
   wrong.storage.rounding = Rounding::stochastic;
   const Part window{0, 0, 64};
@@ -70,7 +70,7 @@ Bytes changed(Bytes bytes, float factor) {
   return bytes;
 }
 
-TEST(Deviation, IsInUnitsOfRounding) {
+TEST(Deviation, DeviationIsCountedInUnitsOfRounding) {
   const Model model(flat(64), format("f32"), Device::cpu());
   const auto stepper = rule("adam").make(model.parameters(), {});
   const auto streams = streams_of(model, format("f32"), *stepper);
@@ -83,7 +83,7 @@ TEST(Deviation, IsInUnitsOfRounding) {
   EXPECT_GT(deviation(step, window, before, after, changed(after, 1.0f + 0x1p-17f)), 1.0);
 }
 
-TEST(Windows, OfALargeModelLieAtHeadTailAndBorders) {
+TEST(Windows, WindowsOfALargeModelCoverHeadTailAndBorders) {
   const std::vector<std::int64_t> sizes{300000, 70};
   const std::vector<Part> windows = choose_windows(sizes);
   const auto covers = [&](std::size_t tensor, std::int64_t element) {

@@ -1,4 +1,4 @@
-// cuda_limit_test.cpp - the limit on a GPU moves every byte that a step moves, and no other.
+// cuda_limit_test.cpp - the limit on a GPU moves exactly the bytes that a step moves.
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -19,10 +19,10 @@ class CudaLimitTest : public testing::Test {
   }
 };
 
-/// Streams of two tensors in one block of memory, with a margin behind each.
+/// Streams of two tensors in one allocation, with a margin behind each stream.
 class Memory {
  public:
-  /// The second tensor's streams begin `skew` bytes beside a multiple of 16.
+  /// The second tensor's streams begin `skew` bytes after a multiple of 16.
   Memory(const FormatChoice& format, int states, std::size_t skew = 0)
       : bytes_(element_bytes(format)), states_(states), content_(kBytes, kOld), device_(kGpu, kBytes) {
     for (const std::int64_t numel : {std::int64_t{20001}, std::int64_t{100}}) {
@@ -34,7 +34,7 @@ class Memory {
       if (bytes_.remainder > 0) one.remainder = place(numel * bytes_.remainder, shift, ~kOld);
       for (int s = 0; s < states_; ++s) {
         one.states[s] = place(numel * bytes_.state, shift, ~kOld);
-        if (bytes_.grouped) one.scales[s] = place((numel + 31) / 32 * 2, shift, ~kOld);
+        if (bytes_.has_scales) one.scales[s] = place((numel + 31) / 32 * 2, shift, ~kOld);
       }
       streams_.push_back(one);
     }
@@ -50,11 +50,12 @@ class Memory {
     return bytes;
   }
   [[nodiscard]] const std::vector<std::byte>& before() const { return content_; }
-  /// After a run of ones: all bits turned of what is written, and gradients and margins as they were.
+  /// The memory after a run with ones: written streams have all bits flipped (or set, if they are only
+  /// written), gradients and margins are unchanged.
   [[nodiscard]] const std::vector<std::byte>& turned() const { return expected_; }
   [[nodiscard]] bool reads_param() const { return bytes_.reads_param; }
 
-  /// All gradients' bytes 0 but one.
+  /// Sets all bytes of the gradients to 0 except one.
   void set_gradients(std::size_t tensor, std::int64_t byte) {
     for (const TensorStreams& one : streams_) {
       std::fill_n(content_.begin() + offset(one.grad), one.numel * bytes_.grad, std::byte{0});
@@ -94,10 +95,10 @@ class Memory {
   std::vector<TensorStreams> streams_;
 };
 
-TEST_F(CudaLimitTest, OfZeroLeavesWhatItReadsAsItWas) {
+TEST_F(CudaLimitTest, RunWithZeroLeavesMemoryThatItReadsUnchanged) {
   for (const FormatChoice& format : format_choices()) {
     const Memory memory(format, 2);
-    if (!memory.reads_param()) continue;  // becomes 0
+    if (!memory.reads_param()) continue;  // the parameter becomes 0
     const CudaLimit limit = memory.limit();
     limit.run(0);
     EXPECT_TRUE(memory.now() == memory.before()) << format.name;
@@ -130,8 +131,8 @@ TEST_F(CudaLimitTest, ReadsTheGradients) {
   }
 }
 
-// What the limit moves is what the library says that a step has to.
-TEST_F(CudaLimitTest, MovesTheBytesOfAStep) {
+// Compares with the library's own count of the bytes of a step.
+TEST_F(CudaLimitTest, MovesAsManyBytesAsAStep) {
   for (const RuleChoice& rule : rule_choices()) {
     for (const FormatChoice& format : format_choices()) {
       const Model model(many(3, 3200), format, kGpu);

@@ -1,4 +1,4 @@
-// fake_machine.hpp - a machine whose times are made up.
+// fake_machine.hpp - a machine with made-up times.
 #pragma once
 
 #include <functional>
@@ -9,7 +9,7 @@
 
 namespace onepass::bench {
 
-/// Each call of a contestant's work takes what the contestant says. Notes what it is asked for.
+/// Reports the time that a contestant sets in `seconds`, and records all calls.
 class FakeMachine final : public Machine {
  public:
   std::string name() const override { return "fake"; }
@@ -40,8 +40,8 @@ class FakeMachine final : public Machine {
     int repeats;
   };
   std::vector<Asked> asked;
-  std::string log;  ///< w: warmed up, e: emptied, t: timed.
-  int emptied = 0;  ///< Threads that caches were last emptied for.
+  std::string log;  ///< One letter per call: w warms up, e empties the caches, t times.
+  int emptied = 0;  ///< Number of threads in the last call of empty_caches().
   double cache = 0.0;
   int current = 0;
   double seconds = 1e-6;

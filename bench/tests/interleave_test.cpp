@@ -1,4 +1,4 @@
-// interleave_test.cpp - rounds have every contestant once, in an order of their own.
+// interleave_test.cpp - each round samples every contestant once, in a random order.
 #include "bench/harness/interleave.hpp"
 
 #include <gtest/gtest.h>
@@ -36,11 +36,11 @@ TEST(Interleave, GivesEachContestantItsTimes) {
   }
 }
 
-TEST(Interleave, RepeatsWhatIsShort) {
+TEST(Interleave, RepeatsShortWorkUntilTheSampleIsLongEnough) {
   FakeMachine fake;
   interleave(fake, contestants(fake), {.rounds = 1, .seconds = 1e-3, .patience = 0.0});
   for (const FakeMachine::Asked& one : fake.asked) {
-    if (one.repeats <= 4) continue;  // the first look at how long it takes
+    if (one.repeats <= 4) continue;  // a call that only measures how long the work takes
     EXPECT_EQ(one.repeats, one.contestant == 0 ? 10 : 5);
   }
   EXPECT_TRUE(
@@ -52,7 +52,8 @@ TEST(Interleave, EmptiesTheCachesBeforeEachColdSampleOfOneCall) {
   const auto all = contestants(fake);
   const Interleaved sampled = interleave(
       fake, all, {.rounds = 3, .seconds = 1e-3, .patience = 0.0, .best_of = 5, .cold = true, .threads = 2});
-  // A sample that lost its processor is taken again, with caches emptied again.
+  // A sample that lost its processor is taken again after emptying the caches again, so the log may be
+  // longer.
   ASSERT_GE(fake.log.size(), 2u * 3 * all.size());
   for (std::size_t i = 0; i < fake.log.size(); ++i) EXPECT_EQ(fake.log[i], i % 2 == 0 ? 'e' : 't') << i;
   for (const FakeMachine::Asked& one : fake.asked) EXPECT_EQ(one.repeats, 1);
@@ -64,7 +65,8 @@ TEST(Interleave, WarmsUpBeforeEachHotSample) {
   FakeMachine fake;
   interleave(fake, contestants(fake), {.rounds = 3, .seconds = 1e-3, .patience = 0.0});
   EXPECT_EQ(fake.log.find('e'), std::string::npos);
-  const std::size_t first = fake.log.size() - 2 * fake.log.size() / 4;  // past the looks at how long it takes
+  const std::size_t first =
+      fake.log.size() - 2 * fake.log.size() / 4;  // skips the calls that measure how long the work takes
   EXPECT_NE(fake.log.find("wtwtwt", first), std::string::npos) << fake.log;
 }
 
@@ -74,7 +76,7 @@ TEST(Interleave, RestsBeforeEachBurst) {
   interleave(fake, contestants(fake), {.rounds = 3, .patience = 0.0, .rest = 1e-3, .burst = 12});
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   EXPECT_GE(took.count(), 1e-3 * static_cast<double>(fake.asked.size()));
-  EXPECT_GE(fake.asked.size(), 3u * 4);  // more where one lost its processor
+  EXPECT_GE(fake.asked.size(), 3u * 4);  // more if a sample lost its processor
   EXPECT_EQ(fake.log, std::string(fake.asked.size(), 't'));
   for (const FakeMachine::Asked& one : fake.asked) EXPECT_EQ(one.repeats, 12);
 }

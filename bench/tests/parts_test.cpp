@@ -1,4 +1,4 @@
-// parts_test.cpp - threads' shares are equal, and each element is in one.
+// parts_test.cpp - the shares of the threads are equal, and each element is in exactly one share.
 #include "bench/data/parts.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// plan_test.cpp - each case is reported once, beside the format that it is compared with.
+// plan_test.cpp - each case is reported once, in a batch with the format that it is compared with.
 #include "bench/plan.hpp"
 
 #include <gtest/gtest.h>
@@ -53,7 +53,7 @@ TEST(Plan, ReportsEachCaseOnceWithItsPartnerBesideIt) {
   EXPECT_TRUE(plan.left_out.empty());
 }
 
-TEST(Plan, LeavesOutWhatDoesNotFit) {
+TEST(Plan, LeavesOutCasesThatDoNotFit) {
   const Plan plan = make_plan(all_of(5e8));
   EXPECT_EQ(plan.left_out.size(), 7u * 10 * 2);
   EXPECT_NE(plan.left_out.front().find("GiB"), std::string::npos);
@@ -79,8 +79,8 @@ TEST(Plan, TakesAsManyLlamaLayersAsAreAskedFor) {
   EXPECT_EQ(layouts_of(options).at(1).parameters(), 2 * kLlamaLayerParameters);
 }
 
-// Half of 24 GiB: float32 has no room, and what is compared with it is alone.
-TEST(Plan, LeavesOutABillionParametersWhereTheyDoNotFit) {
+// In half of 24 GiB float32 has no room, and the formats that would be compared with it are measured alone.
+TEST(Plan, LeavesOutABillionParametersIfTheyDoNotFit) {
   BenchOptions options = all_of(12 * 0x1p30);
   options.layouts = {"flat"};
   options.sizes = {1'000'000'000};
@@ -97,7 +97,7 @@ TEST(Plan, LeavesOutABillionParametersWhereTheyDoNotFit) {
   EXPECT_TRUE(make_plan(options).left_out.empty());
 }
 
-TEST(Plan, RefusesALayoutThatItDoesNotKnow) {
+TEST(Plan, RefusesAnUnknownLayout) {
   for (const char* const name :
        {"resnet", "llama8b_0layers", "llama8b_33layers", "llama8b_2layer", "x10", "10x", "0x10", "10x20x"}) {
     BenchOptions options = all_of(1e9);

@@ -1,4 +1,4 @@
-// traffic_test.cpp - the limit moves every byte that a step moves, and no other.
+// traffic_test.cpp - the limit moves exactly the bytes that a step moves.
 #include "bench/limit/traffic.hpp"
 
 #include <gtest/gtest.h>
@@ -12,10 +12,10 @@
 namespace onepass::bench {
 namespace {
 
-constexpr std::int64_t kNumel = 1000;  // no multiple of 16, nor of 32
+constexpr std::int64_t kNumel = 1000;  // a multiple of neither 16 nor 32
 constexpr std::byte kOld{0x5a};
 
-/// Streams of a format with a margin behind each.
+/// The streams of a storage format, with a margin behind each.
 class Memory {
  public:
   Memory(const FormatChoice& format, int states) : bytes_(element_bytes(format)), states_(states) {
@@ -25,18 +25,18 @@ class Memory {
     if (bytes_.remainder > 0) streams.remainder = stream(bytes_.remainder);
     for (int s = 0; s < states; ++s) {
       streams.states[s] = stream(bytes_.state);
-      if (bytes_.grouped) streams.scales[s] = stream(1);
+      if (bytes_.has_scales) streams.scales[s] = stream(1);
     }
   }
 
-  /// What a stream holds where it was moved, and elsewhere.
+  /// Expects streams to hold `moved` in elements [begin, end) and the old bytes elsewhere.
   void expect(std::byte moved, std::int64_t begin, std::int64_t end) const {
     expect(streams.param, bytes_.param, bytes_.reads_param ? moved : moved ^ kOld, {begin, end});
     expect(streams.grad, bytes_.grad, kOld, {begin, end});
     if (bytes_.remainder > 0) expect(streams.remainder, bytes_.remainder, moved, {begin, end});
     for (int s = 0; s < states_; ++s) {
       expect(streams.states[s], bytes_.state, moved, {begin, end});
-      if (bytes_.grouped) expect(streams.scales[s], 2, moved, {begin / 32, (end + 31) / 32});
+      if (bytes_.has_scales) expect(streams.scales[s], 2, moved, {begin / 32, (end + 31) / 32});
     }
   }
 
@@ -88,15 +88,15 @@ void for_each_kind(const Check& check) {
   }
 }
 
-TEST(Traffic, OfZeroLeavesMemoryAsItWas) {
+TEST(Traffic, MovingWithZeroLeavesMemoryUnchanged) {
   for_each_kind([](Traffic move, const Memory& memory) {
     move(memory.streams, 0, kNumel, 0);
     memory.expect(kOld, 0, kNumel);
   });
 }
 
-// Ones instead of the zero turn every bit that is written.
-TEST(Traffic, WritesEveryByteOfItsPart) {
+// Ones instead of zero flip every bit that is written.
+TEST(Traffic, WritesEveryByteOfItsRangeAndNoOther) {
   for (const auto& [begin, end] : {std::pair{0, 1000}, {64, 1000}, {128, 960}, {0, 1000}}) {
     for_each_kind([begin = begin, end = end](Traffic move, const Memory& memory) {
       move(memory.streams, begin, end, 0xffffffffu);
@@ -122,15 +122,15 @@ TEST(Traffic, ReadsEveryByteOfTheGradients) {
   }
 }
 
-// What the limit moves is what the library says that a step has to.
-TEST(Traffic, MovesTheBytesOfAStep) {
+// Compares the bytes that the limit moves with the library's own count of the bytes of a step.
+TEST(Traffic, MovesAsManyBytesAsAStep) {
   const Layout layout = flat(6400);
   for (const RuleChoice& rule : rule_choices()) {
     for (const FormatChoice& format : format_choices()) {
       const Model model(layout, format, Device::cpu());
       const auto stepper = rule.make(model.parameters(), {.storage = format.storage});
       const ElementBytes bytes = element_bytes(format);
-      const double scale = bytes.grouped ? 2.0 / 32 : 0.0;
+      const double scale = bytes.has_scales ? 2.0 / 32 : 0.0;
       const double each = (bytes.reads_param ? 2 : 1) * bytes.param + bytes.grad + 2 * bytes.remainder +
                           rule.states * 2 * (bytes.state + scale);
       EXPECT_EQ(stepper->traffic(), each * 6400) << rule.name << " " << format.name;

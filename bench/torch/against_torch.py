@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""against_torch.py - a step of onepass against torch.optim's for-loop, foreach and fused, on the same tensors.
+"""against_torch.py - times a step of onepass against torch.optim's for-loop, foreach and fused, on the same tensors.
 
-Everything works on PyTorch's own memory and threads are as many for both; each has its own states. All are checked
-to take the same step before they are timed. Rounds give one sample of each contestant, in an order drawn anew, and
-ratios are of samples of one round. docs/benchmarks.md says more.
+All contestants work on PyTorch's own memory with the same number of threads; each has its own states. Before timing the
+program checks that all take the same step. Each round takes one sample of each contestant in a new random order, and
+ratios are formed from samples of the same round. docs/benchmarks.md says more.
 """
 
 import argparse
@@ -19,12 +19,12 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NO_TORCH = 77  # what ctest takes for "skipped"
+NO_TORCH = 77  # exit status without PyTorch
 WAYS = ("for-loop", "foreach", "fused")
 
 
 def spread_of(values):
-    """Median and quartiles."""
+    """Returns median and quartiles."""
     if len(values) == 1:
         return {"median": values[0], "low": values[0], "high": values[0]}
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -33,7 +33,7 @@ def spread_of(values):
 
 class CpuClock:
     def time(self, step, repeats):
-        """Seconds of a step, and of its call: the same."""
+        """Returns the seconds of a step and of its call, which are equal on the CPU."""
         start = time.perf_counter()
         for _ in range(repeats):
             step()
@@ -41,20 +41,20 @@ class CpuClock:
         return each, each
 
     def rest(self):
-        """Until the other contestant's threads have stopped spinning."""
+        """Waits until the threads of the previous contestant have stopped spinning."""
         time.sleep(0.005)
 
 
 class CudaClock:
-    """Of the current device."""
+    """Times steps on the current CUDA device."""
 
     def __init__(self, cuda):
         self.cuda = cuda
         self.start, self.end = (cuda.Event(enable_timing=True) for _ in range(2))
 
     def time(self, step, repeats):
-        """Seconds of a step on the GPU, and of its call. The steps are queued behind one that is not counted, as they are
-        behind the backward pass: what Python takes to launch them is in the first only where it is longer."""
+        """Returns the seconds of a step on the GPU and of its call. The steps are queued behind an uncounted step, like
+        a step behind the backward pass, so the GPU's time contains Python's launch time only if that is longer."""
         step()
         self.start.record()
         begin = time.perf_counter()
@@ -70,14 +70,14 @@ class CudaClock:
 
 
 def repeats_of(clock, contestant, seconds):
-    """How many steps fill a sample."""
+    """Returns the number of steps that fill a sample."""
     clock.time(contestant.step, 1)
     each = min(clock.time(contestant.step, 1)[0] for _ in range(3))
     return max(1, round(seconds / max(each, 1e-7)))
 
 
 def sample(clock, contestants, options):
-    """For each contestant its seconds and host seconds, one of each a round."""
+    """Returns each contestant's seconds and host seconds, one of each per round."""
     repeats = [repeats_of(clock, one, options.seconds) for one in contestants]
     seconds, host = ([[] for _ in contestants] for _ in range(2))
     order = list(range(len(contestants)))
@@ -85,7 +85,7 @@ def sample(clock, contestants, options):
         random.shuffle(order)
         for i in order:
             clock.rest()
-            for _ in range(2):  # wakes threads, and brings caches where the work leaves them
+            for _ in range(2):  # wakes the threads and leaves the caches as the work does
                 contestants[i].step()
             taken = [clock.time(contestants[i].step, repeats[i]) for _ in range(options.best_of)]
             seconds[i].append(min(one[0] for one in taken))
@@ -94,7 +94,7 @@ def sample(clock, contestants, options):
 
 
 def row_of(case, contestants, samples):
-    """What is reported of a case."""
+    """Returns the report of a case."""
     seconds, host = samples
     own = [one.name for one in contestants].index("onepass")
     row = dict(case, contestants={})
@@ -108,7 +108,7 @@ def row_of(case, contestants, samples):
 
 @contextlib.contextmanager
 def clock_of(torch, device):
-    """The clock of a device, which is the current one until it is left; its memory is then free for the next case."""
+    """Yields the clock of a device and makes the device current. Frees PyTorch's cached memory afterwards."""
     if device == "cpu":
         yield CpuClock()
         return
@@ -137,14 +137,15 @@ def measure_by(clock, torch, rivals, library, case, sizes, options):
 
 
 def needed(rivals, rule, dtype, parameters):
-    """Bytes of a case: parameters, gradients, and each contestant's states; foreach's temporaries; the making."""
+    """Returns the bytes of a case: parameters, gradients, the states of each contestant, foreach's temporaries and the
+    temporaries of building the model."""
     bytes_each = 4 if dtype == "float32" else 2
     contestants = 1 + len(rivals.RULES[rule].ways())
     return parameters * (bytes_each * (2 + contestants * rivals.RULES[rule].states + 2) + 8)
 
 
 def available(torch, device):
-    """Bytes of which a case may take half."""
+    """Returns the free bytes of the device's memory. A case may use half of them by default."""
     if device != "cpu":
         return torch.cuda.mem_get_info(device)[0]
     for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
@@ -154,7 +155,7 @@ def available(torch, device):
 
 
 def cases(rivals, torch, options):
-    """Every case that fits, and a sentence for each that does not."""
+    """Returns every case that fits the memory, and a sentence for each case that does not."""
     import torch_layouts
 
     fits, left_out = [], []
@@ -200,7 +201,7 @@ def markdown(run):
 
 
 def write(run, options):
-    """After each case: what has been measured stays, whatever happens to the rest."""
+    """Writes the files. Called after each case, so that a later crash loses no measurement."""
     if options.json:
         options.json.write_text(json.dumps(run, indent=1) + "\n")
     if options.markdown:
@@ -226,29 +227,30 @@ def read_options():
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].split(" - ")[1])
     add = parser.add_argument
-    add("--library", default=ROOT / "build/release/c/libonepass_c.so", type=pathlib.Path, help="onepass_c")
+    add("--library", default=ROOT / "build/release/c/libonepass_c.so", type=pathlib.Path,
+        help="the shared library onepass_c")
     add("--rule", type=listed(), default=["adamw", "adam", "momentum", "sgd", "rmsprop"])
     add("--dtype", type=listed(), default=["float32", "bfloat16"])
     add("--layout", type=listed(), default=["1e4", "1e6", "1e8", "resnet50", "gpt2", "1000x1000"])
-    add("--device", type=listed(), help="of cpu, cuda:0 and so on; default: cpu, and cuda:0 if there is one")
+    add("--device", type=listed(), help="cpu, cuda:0 and so on; default: cpu, and cuda:0 if it exists")
     add("--threads", type=listed(int), default=[1, 2])
     add("--rounds", type=int, default=15)
-    add("--best-of", type=int, default=5)
-    add("--seconds", type=float, default=1e-3, help="of a sample")
-    add("--memory", type=float, help="GiB that a case may take; default: half of what is free")
-    add("--quick", action="store_true", help="checks every rule and type on small layouts, and times little")
-    add("--json", type=pathlib.Path)
-    add("--markdown", type=pathlib.Path, help="default: the standard output")
+    add("--best-of", type=int, default=5, help="a sample is the shortest of this many")
+    add("--seconds", type=float, default=1e-3, help="shortest duration of a sample: shorter steps are repeated")
+    add("--memory", type=float, help="GiB that a case may use; default: half of the free memory")
+    add("--quick", action="store_true", help="checks every rule and type on small layouts; times are rough")
+    add("--json", type=pathlib.Path, help="file for all measured values")
+    add("--markdown", type=pathlib.Path, help="file for the table; default: the standard output")
     options = parser.parse_args()
     if options.quick:
         options.layout, options.rounds, options.best_of, options.seconds = ["20001", "50x100"], 2, 1, 1e-6
     if not options.library.exists():
-        parser.error(f"there is no {options.library}: build the target onepass_c, or name it with --library")
+        parser.error(f"{options.library} does not exist: build the target onepass_c, or pass --library")
     return parser, options
 
 
 def checked(parser, options, rivals, torch):
-    """Leaves with a sentence where something is asked for that there is not."""
+    """Returns cases(). Exits with a message if an option names an unknown rule, type, device or layout."""
     if options.device is None:
         options.device = ["cpu"] + (["cuda:0"] if torch.cuda.is_available() else [])
     known = {"rule": list(rivals.RULES), "dtype": list(rivals.DTYPES)}
@@ -256,9 +258,9 @@ def checked(parser, options, rivals, torch):
     for option, names in known.items():
         for name in getattr(options, option):
             if name not in names:
-                parser.error(f"--{option} {name}: there is none; there are {', '.join(names)}")
+                parser.error(f"--{option} {name}: unknown; choose from {', '.join(names)}")
     if min(options.threads) < 1 or options.rounds < 1 or options.best_of < 1:
-        parser.error("--threads, --rounds and --best-of are numbers from 1 on")
+        parser.error("--threads, --rounds and --best-of must be at least 1")
     try:
         return cases(rivals, torch, options)
     except ValueError as error:
@@ -270,7 +272,7 @@ def main():
     try:
         import torch
     except ImportError:
-        print("PyTorch cannot be imported here: there is nothing to compare with", file=sys.stderr)
+        print("PyTorch cannot be imported, so there is nothing to compare with", file=sys.stderr)
         return NO_TORCH
     import torch_rivals
 
@@ -286,7 +288,7 @@ def main():
         print(f"{number}/{len(todo)}: {what}", file=sys.stderr)
         try:
             run["rows"].append(measure(torch, torch_rivals, library, case, sizes, options))
-        except (torch_rivals.Mismatch, torch_rivals.onepass_c.Error, RuntimeError) as wrong:  # no memory, too
+        except (torch_rivals.Mismatch, torch_rivals.onepass_c.Error, RuntimeError) as wrong:  # also out of memory
             run["failed"].append(f"{what}: {wrong}")
             print(f"against_torch: {run['failed'][-1]}", file=sys.stderr)
         write(run, options)

@@ -1,8 +1,8 @@
-"""torch_layouts.py - the sizes of models' tensors, as bench/cases/layouts.cpp has them."""
+"""torch_layouts.py - the tensor sizes of the measured models, equal to those of bench/cases/layouts.cpp."""
 
 
 def resnet50():
-    """torchvision's ResNet-50 with 1,000 classes: convolutions without bias, each with its batch normalisation."""
+    """torchvision's ResNet-50 with 1,000 classes: convolutions without bias, each followed by batch normalisation."""
     sizes = []
 
     def convolution(inputs, outputs, kernel):
@@ -10,12 +10,12 @@ def resnet50():
 
     convolution(3, 64, 7)
     inputs = 64
-    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
-        for block in range(blocks):
+    for width, bottlenecks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for bottleneck in range(bottlenecks):
             convolution(inputs, width, 1)
             convolution(width, width, 3)
             convolution(width, 4 * width, 1)
-            if block == 0:
+            if bottleneck == 0:
                 convolution(inputs, 4 * width, 1)
             inputs = 4 * width
     return sizes + [inputs * 1000, 1000]
@@ -30,13 +30,14 @@ def gpt2():
 
 
 def llama8b(layers):
-    """Decoder layers of Llama 3 8B, of which the model has 32."""
+    """Decoder layers of Llama 3 8B. The model has 32 of them."""
     width, keys, hidden = 4096, 1024, 14336
     return layers * ([width * width, keys * width, keys * width, width * width] + 3 * [hidden * width] + [width, width])
 
 
 def layout(name):
-    """The sizes that "1e6", "resnet50", "gpt2", "llama8b_2layers" or "1000x1000" stands for. Raises ValueError for another name."""
+    """Returns the tensor sizes of a layout: "1e6", "resnet50", "gpt2", "llama8b_2layers" or "1000x1000". Raises
+    ValueError for an unknown name."""
     if name == "resnet50":
         return resnet50()
     if name == "gpt2":
@@ -53,6 +54,6 @@ def layout(name):
     except (ValueError, OverflowError):
         sizes = []
     if not sizes or min(sizes) < 1:
-        raise ValueError(f"there is no layout {name}; there are resnet50, gpt2, llama8b_1layer to "
-                         "llama8b_32layers, a size as 1e6, and tensors x elements as 1000x1000")
+        raise ValueError(f"there is no layout {name}; choose from resnet50, gpt2, llama8b_1layer to "
+                         "llama8b_32layers, a size as in 1e6, or tensors x elements as in 1000x1000")
     return sizes

@@ -1,4 +1,4 @@
-"""torch_rivals.py - PyTorch's optimizers and onepass over the same tensors, and the check that they do the same."""
+"""torch_rivals.py - PyTorch's optimizers and onepass over the same tensors, and the check that their steps agree."""
 
 import dataclasses
 import math
@@ -13,12 +13,12 @@ import onepass_c
 
 ONEPASS = "onepass"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-UNIT = {"float32": 2.0**-24, "bfloat16": 2.0**-8}  # relative error of rounding to the nearest
+UNIT = {"float32": 2.0**-24, "bfloat16": 2.0**-8}  # relative error of rounding to nearest
 
 
 @dataclasses.dataclass
 class Rule:
-    """A rule by PyTorch's name and by onepass's, with the same numbers."""
+    """A rule with its PyTorch optimizer, its onepass name and the hyperparameters of both."""
 
     make: object
     library: str
@@ -31,11 +31,11 @@ class Rule:
         if "betas" in self.numbers:
             numbers["beta1"], numbers["beta2"] = self.numbers["betas"]
         if self.library == "rmsprop":
-            numbers["eps_outside_root"] = 1  # where PyTorch has it
+            numbers["eps_outside_root"] = 1  # as in PyTorch
         return numbers
 
     def ways(self):
-        """PyTorch's ways of doing a step, by name."""
+        """Returns the arguments that select each of PyTorch's implementations, by name."""
         ways = {"for-loop": dict(foreach=False), "foreach": dict(foreach=True)}
         return ways | ({"fused": dict(fused=True)} if self.fused else {})
 
@@ -51,7 +51,7 @@ RULES = {
 
 
 class Model:
-    """Parameters and gradients of PyTorch's, each tensor allocated as PyTorch does."""
+    """PyTorch parameters and gradients, each tensor allocated by PyTorch."""
 
     def __init__(self, sizes, dtype, device):
         self.device, self.dtype = torch.device(device), dtype
@@ -62,7 +62,7 @@ class Model:
 
         self.parameters = []
         for size in sizes:
-            # As large as some steps, so that a wrong step is not lost in the rounding of the parameter.
+            # Parameters are as large as some steps, so that rounding the parameter does not hide a wrong step.
             value = uniform(size).mul_(0.02).sub_(0.01).to(DTYPES[dtype])
             one = torch.nn.Parameter(value)
             sign = uniform(size).round_().mul_(2.0).sub_(1.0)
@@ -83,11 +83,11 @@ class Model:
 class Contestant:
     name: str
     step: object
-    owner: object  # keeps what `step` needs
+    owner: object  # the optimizer, kept alive for `step`
 
 
 def onepass_contestant(library, rule, model, threads, **changes):
-    """onepass over the model's memory, its states of the parameters' type, as PyTorch's are."""
+    """Returns onepass over the model's memory. Its states have the type of the parameters, like PyTorch's."""
     numbers = rule.onepass_numbers() | changes
     if model.dtype == "bfloat16" and rule.states > 0:
         numbers["states"] = onepass_c.STATES["bfloat16"]
@@ -108,20 +108,20 @@ def torch_contestants(rule, model):
     return made
 
 
-FACTORS = (1.0, 0.5, 4.0)  # of the gradients before each step that is checked: exact, and all moments matter
+FACTORS = (1.0, 0.5, 4.0)  # scale the gradients before each checked step: exactly, and so that all moments matter
 RESTORED = 0.5
-# A step's relative error, in units of a rounding. No sum in it cancels, for gradients keep their sign and nothing
-# is coupled to them. The average of gradients: 4 a step (weight, product, difference, sum), of squares 5 a step,
-# which the root halves, and 1 for the root; 4 for bias corrections, 6 for the sum with eps, quotient and product.
-# At three steps: 12 + 7.5 + 1 + 4 + 6.
+# The relative error of a step, in units of one rounding. No sum in a step cancels, because gradients keep their sign
+# and no coupled weight decay is added to them. The average of gradients has 4 roundings per step (weight, product,
+# difference, sum). The average of squares has 5 per step, which the root halves, and the root has 1. The bias
+# corrections have 4; the sum with eps, quotient and product have 6. For three steps: 12 + 7.5 + 1 + 4 + 6.
 STEP_ROUNDINGS = 32
-# Decay and difference.
+# The relative error of the parameter: one rounding for the decay and one for the difference.
 PARAMETER_ROUNDINGS = 2
 WINDOW = 4096
 
 
 def windows(sizes):
-    """Where each tensor is compared: whole if it is small, else head, tail and a place at random."""
+    """Returns the compared ranges of each tensor: all of a small tensor, else head, tail and a random place."""
     chosen = random.Random(7)
     ranges = []
     for tensor, size in enumerate(sizes):
@@ -134,7 +134,7 @@ def windows(sizes):
 
 
 def taken(tensors, ranges):
-    """A copy of the windows, one after the other, in double on the CPU."""
+    """Returns a copy of the windows, one after the other, in double on the CPU."""
     pieces = [tensors[tensor].detach()[begin:end] for tensor, begin, end in ranges]
     return torch.cat(pieces).to("cpu", torch.float64)
 
@@ -144,8 +144,8 @@ class Mismatch(Exception):
 
 
 def check(contestant, rule, model):
-    """Takes the contestant's first steps, and compares with PyTorch's for-loop in double. Returns how many elements
-    were compared. Raises Mismatch unless each is within what rounding explains."""
+    """Takes the contestant's first steps and compares them with PyTorch's for-loop in double. Returns the number of
+    compared elements. Raises Mismatch if one differs by more than the allowed rounding error."""
     ranges = windows([one.numel() for one in model.parameters])
     reference = torch.nn.Parameter(taken(model.parameters, ranges))
     exact = rule.make([reference], **rule.numbers, foreach=False)
@@ -164,5 +164,5 @@ def check(contestant, rule, model):
     model.scale_gradients(RESTORED)
     off = ((taken(model.parameters, ranges) - reference.detach()).abs() / allowed).max().item()
     if not (off <= 1.0 and math.isfinite(off)):
-        raise Mismatch(f"{contestant.name} is {off:.3g} times what rounding explains away from the step in double")
+        raise Mismatch(f"{contestant.name} differs from the step in double by {off:.3g} times the allowed rounding error")
     return reference.numel()
