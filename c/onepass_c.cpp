@@ -1,4 +1,5 @@
-// onepass_c.cpp - the optimizers from C: numbers become rules and tensors, exceptions become numbers.
+// onepass_c.cpp - the optimizers for C: turns numbers into rules and tensors, and exceptions into status
+// codes.
 #include "c/onepass_c.h"
 
 #include <new>
@@ -22,14 +23,15 @@ namespace {
 
 thread_local std::string last_error;
 
-/// Runs what may throw, and says with a number what came of it.
+/// Runs `work`, which may throw. Returns its status code and stores the message of an exception in
+/// last_error.
 template <class Work>
 int guarded(const Work& work) noexcept {
   const auto failed = [](int status, const char* what) {
     try {
       last_error = what;
     } catch (...) {
-      last_error.clear();  // no memory for the sentence
+      last_error.clear();  // no memory for the message
     }
     return status;
   };
@@ -45,7 +47,7 @@ int guarded(const Work& work) noexcept {
   } catch (const std::exception& error) {
     return failed(ONEPASS_OTHER_ERROR, error.what());
   } catch (...) {
-    return failed(ONEPASS_OTHER_ERROR, "onepass: an error without a name");
+    return failed(ONEPASS_OTHER_ERROR, "onepass: unknown error");
   }
 }
 
@@ -62,7 +64,8 @@ void require(const void* pointer, const char* name) {
   if (pointer == nullptr) throw InvalidArgument(std::string("onepass: ").append(name).append(" is null"));
 }
 
-/// A number of the caller's as one of `count` enumerators, which have the order of the C names.
+/// Converts the caller's number to an enumerator. Throws unless it is from 0 to `last`. The C names have the
+/// order of the enumerators.
 template <class Enum>
 Enum enumerator(const char* what, std::int32_t value, Enum last, const char* allowed) {
   if (value < 0 || value > static_cast<std::int32_t>(last)) refuse(what, value, allowed);
@@ -99,7 +102,7 @@ RMSProp rmsprop(const onepass_config& c) {
           .maximize = flag("maximize", c.maximize)};
 }
 
-/// Adam or AdamW.
+/// Makes a rule of type Adam or AdamW.
 template <class Rule>
 Rule adam(const onepass_config& c) {
   return {.lr = c.lr,

@@ -1,4 +1,5 @@
-"""onepass_c.py - onepass_c.h for Python: an optimizer over memory that the caller owns, through ctypes."""
+"""onepass_c.py - a ctypes wrapper of onepass_c.h: optimizers over memory that the caller owns. The header documents
+units, ranges, memory and threads."""
 
 import ctypes
 
@@ -11,7 +12,7 @@ ROUNDINGS = {"nearest": 0, "stochastic": 1}
 
 
 class Config(ctypes.Structure):
-    """onepass_config, member by member."""
+    """onepass_config, with the same members in the same order."""
 
     _fields_ = [(name, ctypes.c_double) for name in
                 ("lr", "weight_decay", "beta1", "beta2", "alpha", "eps", "momentum", "dampening")]
@@ -22,18 +23,18 @@ class Config(ctypes.Structure):
 
 
 class Tensor(ctypes.Structure):
-    """onepass_tensor: addresses, elements, DTYPES."""
+    """onepass_tensor: two addresses, the number of elements and two values of DTYPES."""
 
     _fields_ = [("value", ctypes.c_void_p), ("grad", ctypes.c_void_p), ("numel", ctypes.c_int64),
                 ("dtype", ctypes.c_int32), ("grad_dtype", ctypes.c_int32)]
 
 
 class Error(Exception):
-    """What onepass said when a call failed."""
+    """A call failed; the text is onepass's message."""
 
 
 class Library:
-    """The shared library onepass_c."""
+    """The shared library onepass_c, loaded from `path`."""
 
     def __init__(self, path):
         self.calls = ctypes.CDLL(str(path))
@@ -46,24 +47,25 @@ class Library:
         self.calls.onepass_destroy.restype = None
 
     def check(self, status):
-        """Raises Error unless the call went well."""
+        """Raises Error unless `status` is ONEPASS_OK."""
         if status != 0:
             raise Error(self.calls.onepass_last_error().decode())
 
     def config(self, name, /, **changes):
-        """The defaults of RULES[name], with changes by name."""
+        """Returns the defaults of RULES[name] with some members changed. Raises Error for an unknown member."""
         config = Config()
         self.check(self.calls.onepass_defaults(RULES[name], ctypes.byref(config)))
         known = {member for member, _ in Config._fields_}
         for member, value in changes.items():
             if member not in known:
-                raise Error(f"onepass: there is no {member}; there are {', '.join(sorted(known))}")
+                raise Error(f"onepass: there is no {member}; the members are {', '.join(sorted(known))}")
             setattr(config, member, value)
         return config
 
 
 class Optimizer:
-    """An optimizer over a list of Tensor, whose memory must outlive it. `device`: CPU, or a CUDA device's number."""
+    """An optimizer over a list of Tensor, whose memory must outlive it. `device` is CPU or the number of a CUDA
+    device. Raises Error for invalid arguments. Call close() or use it in a `with` statement."""
 
     def __init__(self, library, config, tensors, device=CPU):
         self.library = library
@@ -73,13 +75,14 @@ class Optimizer:
                                                    ctypes.byref(self.handle)))
 
     def step(self, stream=None):
-        """One step, on a cudaStream_t where there is one."""
+        """Takes one step. On CUDA it is queued on `stream`, a cudaStream_t as an int or None for the default stream, and
+        the call does not wait for it."""
         status = self.library.calls.onepass_step(self.handle, stream)
         if status != 0:
             self.library.check(status)
 
     def close(self):
-        """Waits for the last step and gives the states' memory back."""
+        """Waits for the last step and frees the states."""
         self.library.calls.onepass_destroy(self.handle)
         self.handle = ctypes.c_void_p()
 

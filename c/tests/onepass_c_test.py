@@ -1,4 +1,4 @@
-"""The C interface, called from Python: steps against formulas in double, and what it refuses."""
+"""Tests of the C interface, called from Python: steps agree with formulas in double, invalid arguments are refused."""
 
 import array
 import math
@@ -62,7 +62,7 @@ def adamw(p, gradients, k):
     return adam(p, gradients, k, decoupled=True)
 
 
-# Every number differs from its default, so that none can take another's place.
+# Numbers other than 0 and 1 differ from their defaults and from each other, so that a mix-up of members shows.
 CASES = [
     (sgd, dict(lr=0.03, weight_decay=0.02, momentum=0.8, dampening=0.3)),
     (sgd, dict(lr=0.03, weight_decay=0.0, momentum=0.7, dampening=0.0, nesterov=1)),
@@ -75,7 +75,7 @@ CASES = [
 
 
 class Model:
-    """Tensors in memory of Python's."""
+    """Tensors in memory that Python owns."""
 
     def __init__(self, sizes=(2, 3)):
         self.values, self.grads = [], []
@@ -105,7 +105,7 @@ class CInterface(unittest.TestCase):
             onepass_c.Optimizer(LIBRARY, config, tensors, device)
         self.assertRegex(str(caught.exception), sentence)
 
-    def test_steps_are_the_rules(self):
+    def test_steps_match_the_formulas(self):
         for rule, numbers in CASES:
             model = Model()
             config = LIBRARY.config(rule.__name__, threads=1, **numbers)
@@ -117,7 +117,7 @@ class CInterface(unittest.TestCase):
                 expected = rule(START[i], [step[i] for step in GRADIENTS], numbers)
                 self.assertAlmostEqual(value, expected, delta=4e-6, msg=f"{rule.__name__} {numbers}, element {i}")
 
-    def test_defaults_are_those_of_the_headers(self):
+    def test_defaults_match_the_headers(self):
         root = pathlib.Path(__file__).resolve().parents[2] / "include/onepass/optimizers"
         for name in onepass_c.RULES:
             config = LIBRARY.config(name)
@@ -128,7 +128,7 @@ class CInterface(unittest.TestCase):
                 if member != "l1":
                     self.assertEqual(getattr(config, member), float(value), f"{name} {member}")
 
-    def test_sixteen_bits_and_a_gradient_that_is_not_there(self):
+    def test_bfloat16_parameters_step_and_tensors_without_gradient_stay(self):
         bits = array.array("H", [0x3F80, 0xC000])  # 1 and -2 in bfloat16
         grad = array.array("f", [1.0, 1.0])
         still = array.array("f", [7.0])
@@ -140,7 +140,7 @@ class CInterface(unittest.TestCase):
         self.assertEqual(values, [0.5, -2.5])
         self.assertEqual(still[0], 7.0)
 
-    def test_refuses_with_a_sentence(self):
+    def test_invalid_arguments_are_refused_with_a_message(self):
         tensors = Model().tensors()
         self.refused("lr", LIBRARY.config("adam", lr=-1.0), tensors)
         self.refused(r"amsgrad is 2; it must be 0 or 1", LIBRARY.config("adam", amsgrad=2), tensors)
@@ -158,7 +158,7 @@ class CInterface(unittest.TestCase):
         self.assertEqual(LIBRARY.calls.onepass_last_error(), b"onepass: optimizer is null")
         LIBRARY.calls.onepass_destroy(None)
 
-    def test_errors_belong_to_their_thread(self):
+    def test_last_error_belongs_to_its_thread(self):
         LIBRARY.calls.onepass_step(None, None)
         seen = []
         other = threading.Thread(target=lambda: seen.append(LIBRARY.calls.onepass_last_error()))
@@ -166,7 +166,7 @@ class CInterface(unittest.TestCase):
         other.join()
         self.assertEqual(seen, [b""])
 
-    def test_exports_its_functions_alone(self):
+    def test_library_exports_only_its_functions(self):
         listed = subprocess.run(["nm", "-D", "--defined-only", PATH], capture_output=True, text=True, check=True).stdout
         names = {line.split()[-1] for line in listed.splitlines() if " A " not in line}
         self.assertEqual(names, {"onepass_defaults", "onepass_create", "onepass_step", "onepass_destroy",
