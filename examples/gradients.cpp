@@ -1,4 +1,4 @@
-// gradients.cpp - what happens to gradients before the step: clipping, loss scaling, accumulation.
+// gradients.cpp - handling of gradients: clipping, loss scaling, accumulation.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +10,7 @@ namespace {
 
 using Floats = std::vector<float>;
 
-/// The gradient of half the squared distance to (3, 4), times what the loss is multiplied by.
+/// Computes the gradient of half the squared distance to (3, 4), times `scale`.
 void backward(const Floats& point, Floats& grad, float scale = 1.0f) {
   grad = {scale * (point[0] - 3.0f), scale * (point[1] - 4.0f)};
 }

@@ -1,4 +1,4 @@
-// groups.cpp - parameter groups, and a checkpoint that training goes on from to the bit.
+// groups.cpp - parameter groups, and a checkpoint from which training resumes bit for bit.
 #include <cstdio>
 #include <cstdlib>
 #include <onepass/onepass.hpp>
@@ -8,7 +8,7 @@ namespace {
 
 using Weights = std::vector<float>;
 
-/// A made-up gradient of weights, another one at each step.
+/// Computes a made-up gradient that differs from step to step.
 void gradient(const Weights& weights, int step, Weights& grad) {
   grad = weights;
   grad[static_cast<std::size_t>(step) % grad.size()] -= 1.0f;
@@ -56,10 +56,11 @@ int main() {
   train(model, optimizer, 10, 20);
 
   Model again = weights;
-  auto resumed = optimizer_of(again);  // with its hyperparameters, which the dict has not
+  auto resumed = optimizer_of(again);  // sets the hyperparameters, which the dict does not contain
   resumed.load_state_dict(states);
   train(again, resumed, 10, 20);
   const bool same = again.matrix == model.matrix && again.bias == model.bias;
-  std::printf("20 steps, and 10 of them resumed: %s\n", same ? "the same bits" : "other bits");
+  std::printf("20 steps at once, and 10 steps resumed after 10: %s\n",
+              same ? "the same bits" : "DIFFERENT BITS");
   return same ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,4 +1,4 @@
-// quickstart.cpp - the smallest use of onepass: a line fitted to points, on the CPU.
+// quickstart.cpp - the smallest use of onepass: fits a line to points on the CPU.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -7,7 +7,7 @@
 
 namespace {
 
-/// The gradient of half the mean squared error at four points of y = 2 x + 1.
+/// Computes the gradient of half the mean squared error at four points of y = 2 x + 1.
 void gradient(const std::vector<float>& line, std::vector<float>& grad) {
   grad.assign(2, 0.0f);
   for (const float x : {0.0f, 1.0f, 2.0f, 3.0f}) {

@@ -1,4 +1,5 @@
-// schedules.cpp - learning-rate schedules: composed, asked for any step, and one that listens to a metric.
+// schedules.cpp - learning-rate schedules: composing them, their rate at any step, and one that follows a
+// metric.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

@@ -1,4 +1,5 @@
-// storage.cpp - 16-bit parameters: masters, 8-bit states, a moving average, a copy in 16 bits.
+// storage.cpp - 16-bit parameters: masters, 8-bit states, stochastic rounding; a moving average and a 16-bit
+// copy.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -13,7 +14,7 @@ using onepass::storage::BFloat16;
 
 constexpr std::int64_t kCount = 1024;
 
-/// The gradient of half the squared distance to 1, where the model reads its weights.
+/// Computes the gradient of half the squared distance to 1 from the 16-bit weights.
 void backward(const std::vector<std::uint16_t>& weights, std::vector<std::uint16_t>& grads) {
   for (std::size_t i = 0; i < weights.size(); ++i) {
     grads[i] = BFloat16::encode(BFloat16::decode(weights[i]) - 1.0f);

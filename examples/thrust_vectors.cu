@@ -1,4 +1,5 @@
-// thrust_vectors.cu - parameters in thrust::device_vector; the same steps on the CPU give the same bits.
+// thrust_vectors.cu - trains parameters in a thrust::device_vector; the same steps on the CPU give the same
+// bits.
 #include <thrust/device_vector.h>
 #include <thrust/host_vector.h>
 
@@ -14,7 +15,7 @@ constexpr std::size_t kCount = 10007;
 constexpr int kSteps = 20;
 constexpr onepass::AdamW kRule{.lr = 1e-2, .weight_decay = 0.1};
 
-/// Made-up numbers of both signs, the same in every run.
+/// Returns made-up numbers of both signs, the same in every run.
 thrust::host_vector<float> wave(std::size_t period, float height) {
   thrust::host_vector<float> values(kCount);
   for (std::size_t i = 0; i < kCount; ++i) {
@@ -35,7 +36,7 @@ thrust::host_vector<float> train_on_gpu(const thrust::host_vector<float>& start,
   std::vector<onepass::Parameter> parameters{{.name = "weights", .value = view(weights), .grad = view(grad)}};
   onepass::Optimizer optimizer{kRule, parameters};
   for (int step = 0; step < kSteps; ++step) optimizer.step();
-  return weights;  // copied back on the default stream, and so after the steps
+  return weights;  // the copy to the host waits for the steps: both are on the default stream
 }
 
 std::vector<float> train_on_cpu(const thrust::host_vector<float>& start,
@@ -52,7 +53,7 @@ std::vector<float> train_on_cpu(const thrust::host_vector<float>& start,
 
 int main() {
   if (!onepass::cuda_available()) {
-    std::printf("there is no CUDA device here: nothing to show\n");
+    std::printf("there is no CUDA device here, so there is nothing to show\n");
     return EXIT_SUCCESS;
   }
   const thrust::host_vector<float> start = wave(101, 2.0f);

@@ -1,4 +1,4 @@
-// errors.hpp - the two ways in which onepass-train gives up.
+// errors.hpp - the two errors that end onepass-train.
 #pragma once
 
 #include <stdexcept>
@@ -11,7 +11,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A file, the data or the machine stands in the way. what() is one sentence; exit code 1.
+/// A problem with a file, the data or the machine. what() is one sentence; exit code 1.
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -1,4 +1,4 @@
-// options.cpp - reads the command line; every value is checked here, with a sentence of our own.
+// options.cpp - reads the command line and checks every value, with our own error messages.
 #include "options.hpp"
 
 #include <fmt/format.h>
@@ -19,13 +19,13 @@ DeviceChoice read_device(const std::string& text) {
   return static_cast<DeviceChoice>(read_choice("--device", text, choices));
 }
 
-/// An option and what stands for its value in --help.
+/// An option and the placeholder of its value in --help.
 struct Named {
   std::string option;
   std::string value;
 };
 
-/// Adds an option whose text goes to `read`.
+/// Adds an option whose value is passed to `read`.
 template <class Read>
 void add(CLI::App& app, const Named& named, Read read, const std::string& help) {
   app.add_option_function<std::string>(named.option, read, help)
@@ -38,7 +38,7 @@ std::string help_of(const Setting& setting) {
   return usual.empty() ? setting.help : fmt::format("{}. Default: {}", setting.help, usual);
 }
 
-/// An option for each setting. Values are read once, to be refused here rather than later.
+/// Adds an option for each setting. Reads every value once, so that a bad value is refused during parsing.
 void add_settings(CLI::App& app, Changes& changes) {
   for (const Setting& setting : setting_table()) {
     add(
@@ -58,22 +58,22 @@ void add_length(CLI::App& app, CommandLine& options) {
       [&](const std::string& text) {
         options.epochs = read_whole("--epochs", text, {1, 1000000});
       },
-      "How many times to go through the images. Default: 5");
+      "Number of passes over the training images. Default: 5");
   add(
       app, {"--steps", "N"}, [&](const std::string& text) { options.steps = read_whole("--steps", text); },
-      "Stop after so many steps, if that is sooner");
+      "Stop after this many steps, if that is sooner");
 }
 
 void add_machine(CLI::App& app, CommandLine& options) {
   add(
       app, {"--device", "NAME"}, [&](const std::string& text) { options.device = read_device(text); },
-      "auto, cpu or cuda. Default: auto, cuda where there is a GPU");
+      "auto, cpu or cuda. Default: auto, which is cuda if there is a GPU");
   add(
       app, {"--threads", "N"},
       [&](const std::string& text) {
         options.threads = static_cast<int>(read_whole("--threads", text, {1, 1024}));
       },
-      "Of the CPU. Default: all");
+      "Number of CPU threads. Default: all");
 }
 
 void add_files(CLI::App& app, CommandLine& options) {
@@ -81,17 +81,18 @@ void add_files(CLI::App& app, CommandLine& options) {
     add(
         app, named, [&target](const std::string& text) { target = text; }, help);
   };
-  path({"--data", "FOLDER"}, options.data, fmt::format("Folder of the IDX files. Default: {}", kDefaultData));
+  path({"--data", "FOLDER"}, options.data,
+       fmt::format("Folder with the IDX files. Default: {}", kDefaultData));
   path({"--csv", "FILE"}, options.csv, "Write loss and learning rate of each step to this file");
   path({"--plot", "FILE"}, options.plot, "Draw loss, accuracy and learning rate into this file, as SVG");
-  path({"--save", "FILE"}, options.save, "At the end write the run to this file");
+  path({"--save", "FILE"}, options.save, "Write the run to this file at the end");
   path({"--resume", "FILE"}, options.resume,
-       "Continue a saved run for another --epochs; what is not given is as in the file");
+       "Continue a saved run for another --epochs; settings that are not given come from the file");
 }
 
-/// Calls `parse` and turns what CLI11 throws into a sentence.
+/// Calls `parse` and turns CLI11's errors into UsageError with our own messages.
 template <class Parse>
-void in_our_words(const CLI::App& app, Parse parse) {
+void with_own_messages(const CLI::App& app, Parse parse) {
   try {
     parse();
   } catch (const CLI::CallForHelp&) {
@@ -104,7 +105,7 @@ void in_our_words(const CLI::App& app, Parse parse) {
   }
 }
 
-/// "LABEL: --option value ...", or the name of an optimizer.
+/// Reads a configuration of --compare: "LABEL: --option value ...", or the name of an optimizer.
 Configuration read_configuration(const std::string& text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string::npos) {
@@ -123,7 +124,7 @@ Configuration read_configuration(const std::string& text) {
   std::vector<std::string> words = split_words(std::string_view(text).substr(colon + 1));
   std::ranges::reverse(words);  // CLI11 takes them from the end
   try {
-    in_our_words(app, [&] { app.parse(words); });
+    with_own_messages(app, [&] { app.parse(words); });
   } catch (const UsageError& error) {
     throw UsageError(fmt::format("--compare, in '{}': {}", configuration.label, error.what()));
   }
@@ -149,7 +150,7 @@ std::vector<Configuration> read_configurations(const std::vector<std::string>& t
   return configurations;
 }
 
-/// What --compare would ignore is refused.
+/// Refuses options that --compare would ignore.
 void check_together(const CommandLine& options) {
   if (options.configurations.empty()) return;
   if (!options.save.empty()) throw UsageError("--save cannot be used with --compare");
@@ -162,7 +163,7 @@ void check_together(const CommandLine& options) {
   }
 }
 
-/// Everything that an option can be set to by name.
+/// Returns the text of --list: the choices of every option that takes a name.
 std::string list_choices() {
   std::string text;
   const auto out = std::back_inserter(text);
@@ -194,17 +195,16 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   app.add_option_function<std::vector<std::string>>(
          "--compare",
          [&](const std::vector<std::string>& texts) { options.configurations = read_configurations(texts); },
-         "Several runs, with the same first weights and batches unless told otherwise: optimizers by name, "
-         "or "
-         "'LABEL: --option value ...', which may change any of the options above from --optimizer to --seed. "
-         "Default: sgd momentum rmsprop adam adamw")
+         "Train several runs, with the same initial weights and batches unless they say otherwise: names of "
+         "optimizers, or 'LABEL: --option value ...', which may change any of the options above from "
+         "--optimizer to --seed. Default: sgd momentum rmsprop adam adamw")
       ->type_name("RUN")
       ->expected(0, CLI::detail::expected_max_vector_size);
   add_machine(app, options);
   add_files(app, options);
-  app.add_flag("--list", list, "Print what the options that take a name can be set to");
+  app.add_flag("--list", list, "Print the choices of every option that takes a name");
   try {
-    in_our_words(app, [&] { app.parse(argc, argv); });
+    with_own_messages(app, [&] { app.parse(argc, argv); });
   } catch (const CLI::CallForHelp&) {
     parsed.text = app.help();
     return parsed;

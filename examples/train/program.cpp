@@ -1,4 +1,4 @@
-// program.cpp - the runs of one command, from the data to the table and the files.
+// program.cpp - carries out the runs of one command: loads the data, trains, writes the table and the files.
 #include "program.hpp"
 
 #include <fmt/format.h>
@@ -33,14 +33,14 @@ std::unique_ptr<Backend> make_backend(onepass::Device device, int threads) {
   return make_cpu_backend(threads);
 }
 
-/// What the run goes by, for people.
+/// Describes the device, as in "CPU (avx2), 2 threads".
 std::string describe(onepass::Device device, int threads) {
   if (device.is_cuda()) return onepass::device_name(device);
   return fmt::format("CPU ({}), {} thread{}", onepass::to_string(onepass::best_isa()), threads,
                      threads == 1 ? "" : "s");
 }
 
-/// Tells of a folder that is not there before the training and not after it.
+/// Refuses output files in folders that do not exist, before the training rather than after it.
 void check_outputs(const CommandLine& options) {
   for (const std::filesystem::path* path : {&options.csv, &options.plot, &options.save}) {
     const std::filesystem::path folder = path->parent_path();
@@ -57,7 +57,7 @@ std::int64_t steps_to_take(const CommandLine& options, std::int64_t steps_per_ep
   return options.epochs ? std::min(*options.steps, epochs) : *options.steps;
 }
 
-/// With the schedule laid out for this run, unless it says otherwise.
+/// Resolves settings and sets the length of the schedule to this run's, unless it was given.
 Settings plan(const CommandLine& options, const Settings& settings, std::int64_t images) {
   Settings planned = resolve(settings, images);
   if (!is_constant(planned) && !planned.schedule_steps) {
@@ -66,7 +66,7 @@ Settings plan(const CommandLine& options, const Settings& settings, std::int64_t
   return planned;
 }
 
-/// What a run's picture should say of it, each part only where it is the same for all runs.
+/// Returns the parts of a picture's subtitle. A part is shown only if it is the same for all runs.
 std::vector<std::string> facts(const Trainer& trainer) {
   const Settings& settings = trainer.settings();
   return {fmt::format("perceptron {}", write_widths(trainer.network().shape().widths, "-")),
@@ -78,7 +78,7 @@ std::vector<std::string> facts(const Trainer& trainer) {
                                            : fmt::format("batches of {}", settings.batch_size)};
 }
 
-/// As on the command line: "--optimizer sgd --lr 0.1".
+/// Writes changes as on the command line: "--optimizer sgd --lr 0.1".
 std::string text_of(const Changes& changes) {
   std::vector<std::string> words;
   for (const Change& change : changes)
@@ -86,7 +86,7 @@ std::string text_of(const Changes& changes) {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
-/// Everything that the runs of one command share.
+/// The runs of one command, with the data and the backend that they share.
 class Program {
  public:
   explicit Program(const CommandLine& options)
@@ -121,7 +121,7 @@ class Program {
       throw Failure(fmt::format("{} with --lr {} has {}; try a smaller rate, --clip or --warmup",
                                 runs_.front().label, runs_.front().lr, train::describe(*history.divergence)));
     }
-    // 17 digits tell any two doubles apart, so that two runs can be compared.
+    // 17 digits distinguish any two doubles, so two runs can be compared by this line.
     fmt::print("loss of the last step: {:.17g}\n", history.losses.back());
     if (options_.save.empty()) return;
     save_checkpoint(trainer.checkpoint(), options_.save);
@@ -177,7 +177,7 @@ class Program {
     facts_.push_back(facts(trainer));
   }
 
-  /// The table, the CSV file and the picture.
+  /// Writes the table, the CSV file and the picture.
   void report() const {
     fmt::print("\n{}", table(runs_, device_.is_cuda() ? "by CUDA events" : "by the wall clock"));
     if (!options_.csv.empty()) write_csv(runs_, options_.csv);
@@ -202,7 +202,7 @@ class Program {
   std::unique_ptr<Backend> backend_;
   DeviceDataset images_;
   std::vector<Run> runs_;
-  std::vector<std::vector<std::string>> facts_;  ///< Of each run.
+  std::vector<std::vector<std::string>> facts_;  ///< The facts() of each run.
   std::size_t label_width_ = 17;
 };
 

@@ -1,11 +1,11 @@
-// program.hpp - what onepass-train does once it knows what is asked for.
+// program.hpp - runs the trainings that the command line asks for.
 #pragma once
 
 #include "options.hpp"
 
 namespace train {
 
-/// Trains, and writes tables and files. Throws UsageError or Failure.
+/// Trains, prints the table and writes the files. Throws UsageError or Failure.
 void run_program(const CommandLine& options);
 
 }  // namespace train

@@ -19,7 +19,7 @@ std::filesystem::path find(const std::filesystem::path& folder, const char* stem
     if (std::filesystem::is_regular_file(path)) return path;
   }
   throw Failure(fmt::format(
-      "there is no {}.gz in {}: install the data with 'apt-get install dataset-fashion-mnist', or name the "
+      "there is no {}.gz in {}: install the data with 'apt-get install dataset-fashion-mnist', or pass the "
       "folder that holds it with --data",
       stem, folder.string()));
 }
@@ -28,11 +28,11 @@ Images load_images(const std::filesystem::path& images_path, const std::filesyst
   IdxArray pixels = read_idx(images_path);
   IdxArray labels = read_idx(labels_path);
   if (pixels.shape.size() != 3 || pixels.values.empty()) {
-    throw Failure(
-        fmt::format("{} should hold images, in three dimensions, none of them 0", images_path.string()));
+    throw Failure(fmt::format("{} should hold images in three dimensions, and at least one pixel",
+                              images_path.string()));
   }
   if (labels.shape.size() != 1) {
-    throw Failure(fmt::format("{} should hold labels, in one dimension", labels_path.string()));
+    throw Failure(fmt::format("{} should hold labels in one dimension", labels_path.string()));
   }
   if (pixels.shape[0] != labels.shape[0]) {
     throw Failure(fmt::format("{} holds {} images, but {} holds {} labels", images_path.string(),
@@ -52,7 +52,7 @@ Images load_images(const std::filesystem::path& images_path, const std::filesyst
 }  // namespace
 
 Normalisation normalise(const Images& images) {
-  // Counting the 256 values first makes the sums exact, and so the same everywhere.
+  // Counting the 256 pixel values first gives the same sums whatever the order of the images.
   std::array<std::int64_t, 256> times{};
   for (const std::uint8_t pixel : images.pixels) ++times[pixel];
   double sum = 0.0;

@@ -17,7 +17,7 @@ struct Images {
   std::int64_t size = 0;
 };
 
-/// scale * pixel + shift has mean 0 and variance 1 over the images that it was made from.
+/// A linear map: scale * pixel + shift has mean 0 and variance 1 over the images that it was computed from.
 struct Normalisation {
   float scale = 1.0f;
   float shift = 0.0f;
@@ -26,16 +26,17 @@ struct Normalisation {
 struct Dataset {
   Images training;
   Images test;
-  Normalisation normalisation;  ///< Of the training images.
+  Normalisation normalisation;  ///< Computed from the training images.
 };
 
-/// Where the Debian package dataset-fashion-mnist puts its files.
+/// The folder of the Debian package dataset-fashion-mnist.
 inline constexpr const char* kDefaultData = "/usr/share/datasets/fashion-mnist";
 
 /// Reads {train,t10k}-{images-idx3,labels-idx1}-ubyte from `folder`, each with or without ".gz".
-/// Throws Failure if one is missing, damaged, or does not fit the others.
+/// Throws Failure if a file is missing, damaged, or does not fit the others.
 Dataset load_dataset(const std::filesystem::path& folder);
 
+/// Returns the normalisation of images. If all pixels are equal, only their mean is subtracted.
 Normalisation normalise(const Images& images);
 
 }  // namespace train

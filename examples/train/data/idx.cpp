@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kFixedHeader = 4;
 constexpr std::uint8_t kUnsignedByte = 0x08;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 31;  // far above any data set of this kind
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 31;  // far more than any data set of this kind
 
 std::uint32_t big_endian(const std::uint8_t* bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 |
@@ -27,20 +27,20 @@ struct CloseGz {
 };
 using GzFile = std::unique_ptr<gzFile_s, CloseGz>;
 
-/// gzopen also reads files that are not compressed, unchanged.
+/// Reads a gzipped or a plain file: gzopen reads uncompressed files unchanged.
 std::vector<std::uint8_t> read_all(const std::filesystem::path& path) {
   errno = 0;
   GzFile file{gzopen(path.c_str(), "rb")};
   if (!file) throw Failure(fmt::format("{} cannot be opened: {}", path.string(), std::strerror(errno)));
 
   std::vector<std::uint8_t> bytes;
-  std::vector<std::uint8_t> block(1 << 20);
+  std::vector<std::uint8_t> buffer(1 << 20);
   int got = 0;
-  while ((got = gzread(file.get(), block.data(), static_cast<unsigned>(block.size()))) > 0) {
-    bytes.insert(bytes.end(), block.begin(), block.begin() + got);
+  while ((got = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()))) > 0) {
+    bytes.insert(bytes.end(), buffer.begin(), buffer.begin() + got);
     if (bytes.size() > kMostBytes) throw Failure(fmt::format("{} is larger than 2 GiB", path.string()));
   }
-  // A compressed file that ends early reads as a short one: only the error code tells.
+  // A compressed file that is cut off reads like a short file; only the error code distinguishes them.
   int code = Z_OK;
   const char* reason = gzerror(file.get(), &code);
   if (got < 0 || code != Z_OK) {

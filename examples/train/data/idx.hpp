@@ -15,9 +15,9 @@ struct IdxArray {
   std::vector<std::uint8_t> values;
 };
 
-/// Decodes an IDX file: two zero bytes, the type (0x08, unsigned byte, is the only one known here), the
-/// number of dimensions, each dimension as four bytes, the largest first, and the values.
-/// Throws Failure, naming `name`, if the header is another or the file is too short or too long for it.
+/// Decodes an IDX file: two zero bytes, the type (only 0x08, unsigned byte, is supported), the number of
+/// dimensions, each dimension as four bytes in big-endian order, and the values.
+/// Throws a Failure that names `name` if the header is invalid or does not match the size of the file.
 IdxArray parse_idx(std::span<const std::uint8_t> file, const std::string& name);
 
 /// Reads a file, gzipped or plain, and decodes it. Throws Failure.

@@ -8,16 +8,17 @@
 
 namespace train {
 
-/// SplitMix64 (Steele, Lea and Flood 2014). Each (seed, index) starts a sequence of its own, so that the
-/// order of epoch 7 is known without drawing the six before it, and a saved run need keep no generator. What
-/// the library fills, weights and masks, it draws itself, by Philox.
+/// SplitMix64 (Steele, Lea and Flood 2014). Each (seed, index) starts its own sequence, so the order of epoch
+/// 7 is known without drawing the six orders before it, and a saved run need not store a generator. Weights
+/// and dropout masks do not come from here: onepass draws them by Philox.
 class Random {
  public:
   Random(std::uint64_t seed, std::uint64_t index) : state_(mix(mix(seed) + index)) {}
 
   std::uint64_t next() { return mix(state_ += kGolden); }
 
-  /// Uniform in [0, bound), bound > 0. Draws again where a draw falls outside: no modulo bias.
+  /// Returns a number uniform in [0, bound), bound > 0. Rejects numbers outside instead of taking a
+  /// remainder, so there is no modulo bias.
   std::uint64_t below(std::uint64_t bound) {
     const std::uint64_t mask = std::bit_ceil(bound) - 1;
     std::uint64_t drawn = next() & mask;
@@ -37,7 +38,7 @@ class Random {
   std::uint64_t state_;
 };
 
-/// Every order equally likely (Fisher and Yates).
+/// Shuffles items so that every order is equally likely (Fisher and Yates).
 template <class T>
 void shuffle(std::span<T> items, Random& random) {
   for (std::size_t left = items.size(); left > 1; --left) {

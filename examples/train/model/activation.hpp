@@ -1,4 +1,4 @@
-// activation.hpp - what stands between the layers, and its arithmetic: one text for the CPU and the GPU.
+// activation.hpp - the activation functions and their gradients, in one source for the CPU and the GPU.
 #pragma once
 
 #include <array>
@@ -12,21 +12,21 @@ namespace train {
 
 enum class Activation : std::uint8_t { none, relu, tanh, sigmoid };
 
-/// A name on the command line and what it stands for.
+/// An activation and its name on the command line.
 struct ActivationKind {
   std::string_view name;
   std::string_view formula;
   Activation activation;
 };
 
-/// Those that may stand behind a hidden layer, in the order of --help.
+/// The activations that may follow a hidden layer, in the order of --help.
 inline constexpr std::array kActivations{
     ActivationKind{"relu", "max(x, 0)", Activation::relu},
     ActivationKind{"tanh", "tanh(x)", Activation::tanh},
     ActivationKind{"sigmoid", "1 / (1 + exp(-x))", Activation::sigmoid},
 };
 
-/// Only + - * / in double and one rounding at the end, so that both devices give the same bits.
+/// These functions use only + - * / in double and round once at the end, so both devices give the same bits.
 namespace activation {
 
 ONEPASS_LANE double from_bits(std::int64_t bits) {
@@ -45,14 +45,15 @@ ONEPASS_LANE std::int64_t to_bits(double value) {
 #endif
 }
 
-/// exp(x) for x <= 0, to 2e-15; below -700, where a float would be 0, exp(-700). NaN stays NaN.
-/// x = k ln 2 + r with |r| <= ln 2 / 2; exp(r) by its Taylor polynomial, whose rest is below 0.35^13 / 13!
-/// = 2e-16, written out so that loops around it vectorise; 2^k by its bits.
+/// Returns exp(x) for x <= 0 with an error of at most 2e-15. Returns exp(-700) for x below -700, where a
+/// float would be 0. NaN stays NaN. Method: x = k ln 2 + r with |r| <= ln 2 / 2. The Taylor polynomial gives
+/// exp(r) with a remainder below 0.35^13 / 13! = 2e-16; it is unrolled so that loops around it vectorise. The
+/// exponent bits give 2^k.
 ONEPASS_LANE double exp_of_negative(double x) {
   constexpr double kLog2E = 0x1.71547652b82fep+0;
-  constexpr double kLn2High = 0x1.62e42fee00000p-1;  // 33 bits: k times it is exact
+  constexpr double kLn2High = 0x1.62e42fee00000p-1;  // 33 bits, so that k times it is exact
   constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
-  constexpr double kRounder = 0x1.8p+52;  // adding it leaves k in the lowest bits
+  constexpr double kRounder = 0x1.8p+52;  // after adding it the lowest bits hold k
   x = x < -700.0 ? -700.0 : x;
   const double rounded = x * kLog2E + kRounder;
   const double k = rounded - kRounder;
@@ -69,15 +70,15 @@ ONEPASS_LANE double exp_of_negative(double x) {
   sum = sum * r + 0.5;
   sum = sum * r + 1.0;
   sum = sum * r + 1.0;
-  // Unsigned: a NaN's bits may be shifted out, and its sum stays a NaN whatever it is multiplied by.
+  // Unsigned, because the bits of a NaN may be shifted out. A NaN in `sum` stays NaN whatever the factor.
   const auto exponent = static_cast<std::uint64_t>(to_bits(rounded)) + 1023u;
   return sum * from_bits(static_cast<std::int64_t>(exponent << 52));
 }
 
-/// Of a sum and its bias. NaN stays NaN.
+/// Returns max(x, 0). NaN stays NaN.
 ONEPASS_LANE float relu(float x) { return x < 0.0f ? 0.0f : x; }
 
-/// Within 0.51 ulp. Small x are their own tanh: x^3 / 3 is less than half an ulp of x.
+/// Returns tanh(x) within 0.51 ulp. For small x it returns x, because x^3 / 3 is less than half an ulp of x.
 ONEPASS_LANE float tanh(float x) {
   const double size = x < 0.0f ? -static_cast<double>(x) : static_cast<double>(x);
   const double e = exp_of_negative(-2.0 * size);
@@ -85,7 +86,7 @@ ONEPASS_LANE float tanh(float x) {
   return size < 0x1p-12 ? x : (x < 0.0f ? -value : value);
 }
 
-/// Within 0.51 ulp, both tails included: exp is only taken of what is not positive.
+/// Returns 1 / (1 + exp(-x)) within 0.51 ulp in both tails: exp_of_negative() is only called for x <= 0.
 ONEPASS_LANE float sigmoid(float x) {
   const double size = x < 0.0f ? -static_cast<double>(x) : static_cast<double>(x);
   const double e = exp_of_negative(-size);
@@ -100,7 +101,7 @@ ONEPASS_LANE float forward(float x) {
   return x;
 }
 
-/// The gradient by x, from the gradient by y = forward(x) and y itself.
+/// Returns the gradient with respect to x, given the gradient `delta` with respect to y = forward(x), and y.
 template <Activation kActivation>
 ONEPASS_LANE float backward(float delta, float y) {
   if constexpr (kActivation == Activation::relu) return y == 0.0f ? 0.0f : delta;

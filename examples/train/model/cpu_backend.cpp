@@ -1,4 +1,4 @@
-// cpu_backend.cpp - the network's arithmetic on the CPU: OpenBLAS and plain loops.
+// cpu_backend.cpp - the network's operations on the CPU: OpenBLAS and plain loops.
 #include <cblas.h>
 
 #include <algorithm>

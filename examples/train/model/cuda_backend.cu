@@ -1,4 +1,4 @@
-// cuda_backend.cu - the network's arithmetic on a GPU: cuBLAS and a few kernels.
+// cuda_backend.cu - the network's operations on a GPU: cuBLAS and a few kernels.
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
@@ -24,7 +24,7 @@ void check(cublasStatus_t status, const char* what) {
   throw Failure(std::string(what) + " failed: " + cublasGetStatusString(status));
 }
 
-unsigned blocks(std::int64_t items, std::int64_t per_block) {
+unsigned thread_blocks(std::int64_t items, std::int64_t per_block) {
   return static_cast<unsigned>((items + per_block - 1) / per_block);
 }
 
@@ -37,7 +37,7 @@ using Stream = std::unique_ptr<CUstream_st, Destroy>;
 using Event = std::unique_ptr<CUevent_st, Destroy>;
 using Blas = std::unique_ptr<cublasContext, Destroy>;
 
-/// A stream of its own, on the device that this makes current.
+/// Makes `device` current and creates a CUDA stream on it.
 Stream make_stream(int device) {
   check(cudaSetDevice(device), "cudaSetDevice");
   cudaStream_t stream = nullptr;
@@ -59,7 +59,7 @@ Blas make_blas(cudaStream_t stream) {
   return blas;
 }
 
-/// Adds up the time between pairs of events. Waits for the device once in kPairs intervals.
+/// Sums the time between pairs of events. Waits for the device only once every kPairs intervals.
 class EventClock {
  public:
   EventClock() {
@@ -117,11 +117,11 @@ class CudaBackend final : public Backend {
               std::uint8_t* labels) override {
     const kernels::Gathered from{images.pixels.as<std::uint8_t>(), images.labels.as<std::uint8_t>(), order,
                                  images.normalisation};
-    kernels::gather<<<blocks(x.rows, 1), kernels::kBlock, 0, stream_.get()>>>(from, x, labels);
+    kernels::gather<<<thread_blocks(x.rows, 1), kernels::kThreads, 0, stream_.get()>>>(from, x, labels);
     check(cudaGetLastError(), "the launch of gather");
   }
 
-  /// cuBLAS counts by columns: there, what lies here is the transpose of everything, and c^T = b^T a^T.
+  /// cuBLAS is column-major, so it sees the transpose of every matrix here; it computes c^T = b^T a^T.
   void multiply(Factor a, Factor b, Matrix c) override {
     const float one = 1.0f;
     const float zero = 0.0f;
@@ -135,53 +135,53 @@ class CudaBackend final : public Backend {
 
   void add_bias(Matrix y, const float* bias, Activation activation) override {
     with_activation(activation, [&]<Activation kActivation> {
-      const unsigned grid = blocks(y.rows * y.columns, kernels::kBlock);
-      kernels::add_bias<kActivation><<<grid, kernels::kBlock, 0, stream_.get()>>>(y, bias);
+      const unsigned grid = thread_blocks(y.rows * y.columns, kernels::kThreads);
+      kernels::add_bias<kActivation><<<grid, kernels::kThreads, 0, stream_.get()>>>(y, bias);
     });
     check(cudaGetLastError(), "the launch of add_bias");
   }
 
   void activation_backward(Matrix delta, const float* output, Activation activation) override {
     with_activation(activation, [&]<Activation kActivation> {
-      const unsigned grid = blocks(delta.rows * delta.columns, kernels::kBlock);
-      kernels::activation_backward<kActivation><<<grid, kernels::kBlock, 0, stream_.get()>>>(delta, output);
+      const unsigned grid = thread_blocks(delta.rows * delta.columns, kernels::kThreads);
+      kernels::activation_backward<kActivation><<<grid, kernels::kThreads, 0, stream_.get()>>>(delta, output);
     });
     check(cudaGetLastError(), "the launch of activation_backward");
   }
 
   void column_sums(Matrix matrix, float* sums) override {
-    const unsigned grid = blocks(matrix.columns, kernels::kWarp);
-    kernels::column_sums<<<grid, kernels::kWideBlock, 0, stream_.get()>>>(matrix, sums);
+    const unsigned grid = thread_blocks(matrix.columns, kernels::kWarp);
+    kernels::column_sums<<<grid, kernels::kManyThreads, 0, stream_.get()>>>(matrix, sums);
     check(cudaGetLastError(), "the launch of column_sums");
   }
 
   void softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor,
                              float* row_loss) override {
-    const unsigned grid = blocks(logits.rows * kernels::kWarp, kernels::kBlock);
-    kernels::softmax_cross_entropy<<<grid, kernels::kBlock, 0, stream_.get()>>>(logits, labels, divisor,
-                                                                                row_loss);
+    const unsigned grid = thread_blocks(logits.rows * kernels::kWarp, kernels::kThreads);
+    kernels::softmax_cross_entropy<<<grid, kernels::kThreads, 0, stream_.get()>>>(logits, labels, divisor,
+                                                                                  row_loss);
     check(cudaGetLastError(), "the launch of softmax_cross_entropy");
   }
 
   void widen(const std::uint16_t* stored, std::int64_t count, float* wide) override {
-    const unsigned grid = blocks(count, kernels::kBlock);
-    kernels::widen<<<grid, kernels::kBlock, 0, stream_.get()>>>(stored, count, wide);
+    const unsigned grid = thread_blocks(count, kernels::kThreads);
+    kernels::widen<<<grid, kernels::kThreads, 0, stream_.get()>>>(stored, count, wide);
     check(cudaGetLastError(), "the launch of widen");
   }
 
   void narrow(const float* wide, std::int64_t count, std::uint16_t* stored) override {
-    const unsigned grid = blocks(count, kernels::kBlock);
-    kernels::narrow<<<grid, kernels::kBlock, 0, stream_.get()>>>(wide, count, stored);
+    const unsigned grid = thread_blocks(count, kernels::kThreads);
+    kernels::narrow<<<grid, kernels::kThreads, 0, stream_.get()>>>(wide, count, stored);
     check(cudaGetLastError(), "the launch of narrow");
   }
 
   void mean(const float* values, std::int64_t count, double* mean) override {
-    kernels::mean<<<1, kernels::kWideBlock, 0, stream_.get()>>>(values, count, mean);
+    kernels::mean<<<1, kernels::kManyThreads, 0, stream_.get()>>>(values, count, mean);
     check(cudaGetLastError(), "the launch of mean");
   }
 
   void count_correct(Matrix logits, const std::uint8_t* labels, std::int64_t* correct) override {
-    kernels::count_correct<<<1, kernels::kWideBlock, 0, stream_.get()>>>(logits, labels, correct);
+    kernels::count_correct<<<1, kernels::kManyThreads, 0, stream_.get()>>>(logits, labels, correct);
     check(cudaGetLastError(), "the launch of count_correct");
   }
 

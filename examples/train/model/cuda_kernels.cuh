@@ -1,4 +1,4 @@
-// cuda_kernels.cuh - the network's arithmetic on the GPU, matrix products apart.
+// cuda_kernels.cuh - kernels for the network's operations on the GPU, except matrix products.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace train::kernels {
 
-constexpr int kBlock = 256;
+constexpr int kThreads = 256;  // of a thread block
 constexpr int kWarp = 32;
-constexpr int kWideBlock = 1024;  // where one block does everything, in an order that never changes
+constexpr int kManyThreads = 1024;  // of a thread block that adds many numbers, in a fixed order
 constexpr unsigned kWholeWarp = 0xffffffffu;
 
 /// Labelled images and the order in which to take them.
@@ -21,37 +21,37 @@ struct Gathered {
   Normalisation normalisation;
 };
 
-/// Grid: one block a row of x. No shared memory.
-__global__ void __launch_bounds__(kBlock) gather(Gathered from, Matrix x, std::uint8_t* labels) {
+/// Grid: one thread block for each row of x. No shared memory.
+__global__ void __launch_bounds__(kThreads) gather(Gathered from, Matrix x, std::uint8_t* labels) {
   const std::int64_t row = blockIdx.x;
   const std::int64_t image = from.order[row];
-  for (std::int64_t i = threadIdx.x; i < x.columns; i += kBlock) {
+  for (std::int64_t i = threadIdx.x; i < x.columns; i += kThreads) {
     const auto pixel = static_cast<float>(from.pixels[image * x.columns + i]);
     x.data[row * x.columns + i] = from.normalisation.scale * pixel + from.normalisation.shift;
   }
   if (threadIdx.x == 0) labels[row] = from.classes[image];
 }
 
-/// Grid: one thread an element. No shared memory.
+/// Grid: one thread for each element. No shared memory.
 template <Activation kActivation>
-__global__ void __launch_bounds__(kBlock) add_bias(Matrix y, const float* bias) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+__global__ void __launch_bounds__(kThreads) add_bias(Matrix y, const float* bias) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= y.rows * y.columns) return;
   y.data[i] = activation::forward<kActivation>(y.data[i] + bias[i % y.columns]);
 }
 
-/// Grid: one thread an element. No shared memory.
+/// Grid: one thread for each element. No shared memory.
 template <Activation kActivation>
-__global__ void __launch_bounds__(kBlock) activation_backward(Matrix delta, const float* output) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+__global__ void __launch_bounds__(kThreads) activation_backward(Matrix delta, const float* output) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= delta.rows * delta.columns) return;
   delta.data[i] = activation::backward<kActivation>(delta.data[i], output[i]);
 }
 
-/// Grid: one block for each 32 columns. Warp w adds rows w, w + 32, ...; the first warp adds the 32 sums in
-/// their order. No atomics, so that the order of the additions is fixed.
-__global__ void __launch_bounds__(kWideBlock) column_sums(Matrix matrix, float* sums) {
-  constexpr int kRowsAtOnce = kWideBlock / kWarp;
+/// Grid: one thread block for each 32 columns. Warp w adds rows w, w + 32, ...; then the first warp adds the
+/// 32 sums in order. The kernel uses no atomics, so the order of the additions is fixed.
+__global__ void __launch_bounds__(kManyThreads) column_sums(Matrix matrix, float* sums) {
+  constexpr int kRowsAtOnce = kManyThreads / kWarp;
   __shared__ float partial[kRowsAtOnce][kWarp];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -83,12 +83,12 @@ __device__ __forceinline__ float warp_sum(float value) {
   return value;
 }
 
-/// Grid: one warp a row, the lanes along it; whole warps leave at the end. No shared memory.
-/// A NaN among the logits passes by fmaxf, and reaches the loss through the sum.
-__global__ void __launch_bounds__(kBlock)
+/// Grid: one warp for each row; its lanes lie along the row, and only whole warps return early. No shared
+/// memory. fmaxf ignores a NaN among the logits, but the NaN reaches the loss through the sum.
+__global__ void __launch_bounds__(kThreads)
     softmax_cross_entropy(Matrix logits, const std::uint8_t* labels, float divisor, float* row_loss) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x) / kWarp;
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kWarp;
   if (row >= logits.rows) return;
   float* z = logits.data + row * logits.columns;
   const int label = labels[row];
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kBlock)
   for (std::int64_t i = lane; i < logits.columns; i += kWarp) largest = fmaxf(largest, z[i]);
   largest = warp_max(largest);
   const float label_logit = z[label];
-  __syncwarp(kWholeWarp);  // every lane has read the label's logit before its lane overwrites it
+  __syncwarp(kWholeWarp);  // every lane must read the label's logit before a lane overwrites it
 
   float sum = 0.0f;
   for (std::int64_t i = lane; i < logits.columns; i += kWarp) sum += z[i] = expf(z[i] - largest);
@@ -108,46 +108,47 @@ __global__ void __launch_bounds__(kBlock)
   if (lane == 0) row_loss[row] = logf(sum) - (label_logit - largest);
 }
 
-/// Grid: one thread an element. No shared memory.
-__global__ void __launch_bounds__(kBlock)
+/// Grid: one thread for each element. No shared memory.
+__global__ void __launch_bounds__(kThreads)
     widen(const std::uint16_t* stored, std::int64_t count, float* wide) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i < count) wide[i] = onepass::storage::BFloat16::decode(stored[i]);
 }
 
-/// Grid: one thread an element. No shared memory.
-__global__ void __launch_bounds__(kBlock)
+/// Grid: one thread for each element. No shared memory.
+__global__ void __launch_bounds__(kThreads)
     narrow(const float* wide, std::int64_t count, std::uint16_t* stored) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i < count) stored[i] = onepass::storage::BFloat16::encode(wide[i]);
 }
 
-/// The sum of every thread's value, in thread 0. All threads of a block of kWideBlock take part.
+/// Returns the sum of all threads' values in thread 0. Call it from all threads of a thread block of
+/// kManyThreads.
 template <class T>
-__device__ __forceinline__ T block_sum(T value) {
-  __shared__ T partial[kWideBlock];
+__device__ __forceinline__ T thread_block_sum(T value) {
+  __shared__ T partial[kManyThreads];
   partial[threadIdx.x] = value;
   __syncthreads();
-  for (unsigned half = kWideBlock / 2; half > 0; half /= 2) {
+  for (unsigned half = kManyThreads / 2; half > 0; half /= 2) {
     if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
     __syncthreads();
   }
   return partial[0];
 }
 
-/// Grid: one block.
-__global__ void __launch_bounds__(kWideBlock) mean(const float* values, std::int64_t count, double* mean) {
+/// Grid: one thread block.
+__global__ void __launch_bounds__(kManyThreads) mean(const float* values, std::int64_t count, double* mean) {
   double sum = 0.0;
-  for (std::int64_t i = threadIdx.x; i < count; i += kWideBlock) sum += values[i];
-  sum = block_sum(sum);
+  for (std::int64_t i = threadIdx.x; i < count; i += kManyThreads) sum += values[i];
+  sum = thread_block_sum(sum);
   if (threadIdx.x == 0) *mean = sum / static_cast<double>(count);
 }
 
-/// Grid: one block; a thread looks at whole rows.
-__global__ void __launch_bounds__(kWideBlock)
+/// Grid: one thread block. Each thread handles whole rows.
+__global__ void __launch_bounds__(kManyThreads)
     count_correct(Matrix logits, const std::uint8_t* labels, std::int64_t* correct) {
   std::int64_t found = 0;
-  for (std::int64_t row = threadIdx.x; row < logits.rows; row += kWideBlock) {
+  for (std::int64_t row = threadIdx.x; row < logits.rows; row += kManyThreads) {
     const float* z = logits.data + row * logits.columns;
     std::int64_t best = 0;
     for (std::int64_t i = 1; i < logits.columns; ++i) {
@@ -155,7 +156,7 @@ __global__ void __launch_bounds__(kWideBlock)
     }
     found += best == labels[row] ? 1 : 0;
   }
-  found = block_sum(found);
+  found = thread_block_sum(found);
   if (threadIdx.x == 0) *correct = found;
 }
 

@@ -12,7 +12,7 @@ namespace {
 using namespace onepass::initializers;
 using onepass::Initializer;
 
-constexpr double kNaive = 0.01;  // as in Krizhevsky et al. 2012, whatever the layer's size
+constexpr double kNaive = 0.01;  // as in Krizhevsky et al. 2012, for layers of any size
 
 Nonlinearity nonlinearity(Activation activation) {
   switch (activation) {

@@ -1,4 +1,4 @@
-// initialisation.hpp - how the first weights are drawn: the table of --init.
+// initialisation.hpp - the table of --init: distributions of the initial weights.
 #pragma once
 
 #include <span>
@@ -9,17 +9,17 @@
 
 namespace train {
 
-/// A name on the command line and what it stands for. The activation matters to `orthogonal` alone: the
-/// others are their papers', so that a wrong choice shows.
+/// An initialisation and its name on the command line. Only `orthogonal` depends on the activation. The
+/// others follow their papers regardless of it, so that the effect of a wrong choice is visible.
 struct Initialisation {
   std::string_view name;
   std::string_view meaning;
   onepass::Initializer (*make)(Activation);
 };
 
-/// All of them, in the order of --help.
+/// Returns all initialisations in the order of --help.
 std::span<const Initialisation> initialisations();
-/// nullptr if there is none of this name.
+/// Returns nullptr for an unknown name.
 const Initialisation* find_initialisation(std::string_view name);
 
 }  // namespace train

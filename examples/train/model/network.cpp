@@ -1,4 +1,4 @@
-// network.cpp - forward and backward of the perceptron, in the backend's verbs.
+// network.cpp - the forward and backward pass of the perceptron, made of backend operations.
 #include "model/network.hpp"
 
 #include <fmt/format.h>
@@ -14,9 +14,9 @@ namespace {
 
 using onepass::storage::BFloat16;
 
-constexpr float kLastLayerGain = 0.1f;  // training starts near ln 10, the loss of a guess, and not above it
+constexpr float kLastLayerGain = 0.1f;  // training then starts near ln 10, the loss of a guess
 
-/// Numbers of any dtype on the host.
+/// Copies a tensor of any dtype to the host.
 template <class Element>
 std::vector<Element> fetch(const Backend& backend, const onepass::Tensor& tensor) {
   std::vector<Element> fetched(static_cast<std::size_t>(tensor.numel));
@@ -104,7 +104,7 @@ void Network::initialise(std::uint64_t seed, const onepass::Initializer& initial
 void Network::compute(std::size_t i, Matrix x, Matrix y) {
   const Layer& layer = layers_[i];
   const bool last = i + 1 == layers_.size();
-  backend_.multiply({x}, turned(weights(layer)), y);
+  backend_.multiply({x}, transpose(weights(layer)), y);
   backend_.add_bias(y, widened(layer.bias), last ? Activation::none : shape_.activation);
 }
 
@@ -142,18 +142,19 @@ Matrix Network::forward(const Part& part) {
 
 void Network::backward(const Part& part, double* mean_loss) {
   const std::int64_t rows = part.rows;
-  Matrix delta = layers_.back().out(rows);  // the logits, which become their own gradient
+  Matrix delta =
+      layers_.back().out(rows);  // the logits, which softmax_cross_entropy replaces by their gradient
   const auto divisor = static_cast<float>(static_cast<double>(rows) / part.share);
   backend_.softmax_cross_entropy(delta, labels(), divisor, row_loss_.as<float>());
   backend_.mean(row_loss_.as<float>(), rows, mean_loss);
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const Layer& layer = layers_[i];
     const Matrix x = i == 0 ? input(rows) : layers_[i - 1].passed_on(rows);
-    backend_.multiply(turned(delta), {x}, {place_for(layer.weight_grad), layer.outputs, layer.inputs});
+    backend_.multiply(transpose(delta), {x}, {place_for(layer.weight_grad), layer.outputs, layer.inputs});
     round(layer.weight_grad);
     backend_.column_sums(delta, place_for(layer.bias_grad));
     round(layer.bias_grad);
-    if (i == 0) break;  // nobody asks for the gradient of the images
+    if (i == 0) break;  // the gradient of the images is not needed
     const Matrix delta_x{layers_[i - 1].delta.as<float>(), rows, layer.inputs};
     backend_.multiply({delta}, {weights(layer)}, delta_x);
     if (random_) {

@@ -8,7 +8,7 @@
 namespace train {
 namespace {
 
-/// From the line between two ends, which do not go on for ever.
+/// Returns the distance of a point from the line segment between `from` and `to`.
 double distance_to_line(Point point, Point from, Point to) {
   const double x = to.x - from.x;
   const double y = to.y - from.y;
@@ -75,7 +75,7 @@ std::vector<Point> straighten(const std::vector<Point>& points, double distance)
 std::vector<std::size_t> find_coinciding(const std::vector<std::vector<Point>>& curves, double distance) {
   const auto coincide = [&](const std::vector<Point>& one, const std::vector<Point>& other) {
     if (one.size() != other.size() || one.empty()) return false;
-    // Equal lengths count alike, however densely the points lie there.
+    // Distances are weighted by the length of the curve, so dense points do not count more.
     double length = 0.0;
     double area = 0.0;
     for (std::size_t i = 0; i + 1 < one.size(); ++i) {

@@ -1,4 +1,4 @@
-// curve.hpp - lists of points, before and after they are put on paper.
+// curve.hpp - smoothing, thinning and comparison of curves.
 #pragma once
 
 #include <cstddef>
@@ -11,19 +11,22 @@ struct Point {
   double y = 0.0;
 };
 
-/// Element i becomes the mean of the last quarter of elements 0 to i: on a logarithmic axis an equal length
-/// everywhere, short at the start, where curves fall, and long at the end, where they are noisy.
+/// Replaces element i by the mean of the last quarter of elements 0 to i. This window has equal length
+/// everywhere on a logarithmic axis: few elements at the start, where curves fall, and many at the end, where
+/// they are noisy.
 std::vector<double> smooth(const std::vector<double>& values);
 
-/// Leaves out points that lie closer than `distance` to the last one kept; keeps the first and the last.
+/// Drops points that are closer than `distance` to the previous point kept. Keeps the first and the last
+/// point.
 std::vector<Point> thin(const std::vector<Point>& points, double distance);
 
-/// Leaves out points that lie within `distance` of the straight line between their neighbours that are kept
-/// (Douglas and Peucker 1973); keeps the first and the last.
+/// Drops points that are within `distance` of the straight line between the neighbours that are kept (Douglas
+/// and Peucker 1973). Keeps the first and the last point.
 std::vector<Point> straighten(const std::vector<Point>& points, double distance);
 
-/// For each curve the first one that it lies on: as many points and, on average along the first,
-/// at most `distance` apart. Its own number where there is none.
+/// Returns for each curve the index of the first curve that it coincides with, or its own index. Curves
+/// coincide if they have equally many points and their distance, averaged along the first curve, is at most
+/// `distance`.
 std::vector<std::size_t> find_coinciding(const std::vector<std::vector<Point>>& curves, double distance);
 
 }  // namespace train

@@ -1,4 +1,4 @@
-// figure.cpp - what the picture of some runs shows.
+// figure.cpp - builds the figure of a list of runs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,13 +10,13 @@
 namespace train {
 namespace {
 
-constexpr double kLogFrom = 4.0;        // span from which a logarithmic axis shows more
-constexpr double kHighestLoss = 4.0;    // times the first one; what rises further leaves the picture
-constexpr double kLowestRate = 1e-2;    // of the smallest peak, where the axis is logarithmic
-constexpr std::size_t kMostMarks = 30;  // points of a curve that are marked
-constexpr double kFewestEpochs = 2.0;   // below it, the x axis counts steps
+constexpr double kLogFrom = 4.0;        // ratio of highest to lowest value above which an axis is logarithmic
+constexpr double kHighestLoss = 4.0;    // multiple of the first loss at which the panel is cut off
+constexpr double kLowestRate = 1e-2;    // share of the smallest peak at which a logarithmic axis starts
+constexpr std::size_t kMostMarks = 30;  // longest curve whose points are marked
+constexpr double kFewestEpochs = 2.0;   // shorter runs have an x axis in steps
 
-/// What the x axes count.
+/// The unit and the end of the x axes.
 struct Time {
   bool in_steps = false;
   double end = 0.0;
@@ -31,8 +31,8 @@ std::int64_t last_step(const Run& run) {
   return run.history.first_step + static_cast<std::int64_t>(run.history.losses.size());
 }
 
-/// Steps where all runs have epochs of one length and end early, else epochs: then equal times are equal
-/// numbers of images.
+/// Returns steps if all runs are short and have epochs of equal length, else epochs. Then equal times are
+/// equal numbers of images.
 Time time_of(const std::vector<Run>& runs) {
   Time time;
   for (const Run& run : runs) time.end = std::max(time.end, time.at(run, last_step(run)));
@@ -48,7 +48,7 @@ Axis::Spacing spacing(double low, double high) {
   return low > 0.0 && high > kLogFrom * low ? Axis::Spacing::logarithmic : Axis::Spacing::linear;
 }
 
-/// The values of each step of a run as a curve.
+/// Makes a curve of the values of each step of a run.
 Curve over_steps(const Run& run, std::size_t key, const Time& time, const std::vector<double>& values) {
   Curve curve{.key = key, .breaks_off = run.history.divergence.has_value(), .points = {}};
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -125,7 +125,7 @@ Panel rate_panel(const std::vector<Run>& runs, const Time& time) {
     largest_peak = std::max(largest_peak, most);
     low = std::min(low, least);
   }
-  // A schedule's shape is seen on a linear axis; rates of different size are told apart on a logarithmic one.
+  // A linear axis shows the shape of a schedule; a logarithmic axis separates rates of different size.
   panel.y.spacing = spacing(smallest_peak, largest_peak);
   if (panel.y.spacing == Axis::Spacing::logarithmic) panel.y.low = std::max(low, kLowestRate * smallest_peak);
   if (panel.y.spacing == Axis::Spacing::linear) panel.y.low = 0.0;

@@ -1,4 +1,4 @@
-// plot.cpp - the SVG text of a chart.
+// plot.cpp - writes a figure as SVG.
 #include "report/plot.hpp"
 
 #include <fmt/format.h>
@@ -15,23 +15,25 @@ namespace train {
 namespace {
 
 constexpr double kWidth = 960;
-constexpr double kEdge = 30;  // left and right of everything
+constexpr double kEdge = 30;  // free space at the left and right edge of the picture
 constexpr double kKeysTop = 100;
 constexpr double kKeyLine = 26;
-constexpr double kTickRoom = 54;  // left of a panel, for the numbers at its y axis
+constexpr double kTickRoom = 54;  // room left of a panel for the numbers of its y axis
 constexpr double kTitleRoom = 34;
-constexpr double kLabelRoom = 62;  // under a panel
+constexpr double kLabelRoom = 62;  // room below a panel
 constexpr double kLargePanel = 340;
 constexpr double kSmallPanel = 210;
 constexpr double kGap = 32;           // between panels side by side
-constexpr double kMargin = 0.05;      // share of the y axis left free on both sides
+constexpr double kMargin = 0.05;      // share of the y axis that stays free at both ends
 constexpr double kCloseEnough = 1.5;  // pixels between the points of a curve
-constexpr double kStraight = 0.4;     // pixels between a curve and the lines that it is drawn with
-constexpr double kHidden = 2.0;       // pixels between two curves of which one hides the other
+constexpr double kStraight = 0.4;     // pixels that a curve may deviate from its drawn lines
+constexpr double kHidden = 2.0;       // mean distance in pixels below which one curve hides another
 constexpr double kDash = 9.0;
-constexpr double kOutside = 8.0;  // pixels beyond the panel to which what lies further is drawn, unseen
+constexpr double kOutside =
+    8.0;  // farthest distance in pixels from the panel at which points are drawn (clipped)
 
-// Told apart by people with any kind of colour vision (after Okabe and Ito 2008, darkened for thin lines).
+// People with any kind of colour vision can distinguish these colours (after Okabe and Ito 2008, darkened for
+// thin lines).
 constexpr std::array kColours{"#7a828e", "#d98200", "#0a9373", "#1f77c8",
                               "#c2377e", "#6f4fc4", "#8a6d3b", "#222222"};
 constexpr const char* kPaper = "#fcfcfb";
@@ -55,7 +57,7 @@ struct Box {
   double left, right, top, bottom;
 };
 
-/// A panel and its place.
+/// A panel with its place in the picture and its scales.
 struct Placed {
   const Panel& panel;
   Box box;
@@ -67,7 +69,8 @@ struct Placed {
   }
 };
 
-/// `margin`: the share of the axis left free on both sides. `pixels`: where it goes from and to.
+/// Makes the scale of an axis from pixels.low to pixels.high. `margin` is the share of the axis that stays
+/// free at both ends.
 Scale make_scale(const Axis& axis, Range range, double margin, Range pixels) {
   const bool logarithmic = axis.spacing == Axis::Spacing::logarithmic;
   range = {axis.low.value_or(range.low), axis.high.value_or(range.high)};
@@ -129,7 +132,7 @@ void draw_frame(Out out, const Figure& figure, double height) {
   draw_text(out, {kEdge, 67}, {}, figure.subtitle);
 }
 
-/// How many keys fit side by side: letters of 15 pixels are about 8.5 wide.
+/// Returns how many keys fit side by side. Letters of size 15 are about 8.5 pixels wide.
 std::size_t key_columns(const Figure& figure) {
   std::size_t longest = 1;
   for (const Key& key : figure.keys) longest = std::max(longest, key.label.size() + key.note.size());
@@ -175,7 +178,8 @@ void draw_axes(Out out, const Placed& placed) {
   draw_text(out, {(box.left + box.right) / 2, box.bottom + 44}, {.anchor = "middle"}, placed.panel.x.label);
 }
 
-/// How curve i shares its line with those that it hides or that hide it. `first`: of find_coinciding().
+/// Returns the dash pattern by which curve i shares its line with the curves that coincide with it. `first`
+/// is the result of find_coinciding().
 std::string dashes(const std::vector<std::size_t>& first, std::size_t i) {
   const auto all = std::count(first.begin(), first.end(), first[i]);
   const auto before = std::count(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(i), first[i]);
@@ -238,7 +242,7 @@ void draw_curves(Out out, const Placed& placed, std::size_t number) {
   }
 }
 
-/// The first panel has the whole width, the others share it.
+/// Places the first panel over the whole width and the others side by side below it.
 std::vector<Placed> place_panels(const Figure& figure) {
   std::vector<Placed> placed;
   const double first_top = kKeysTop + keys_height(figure) + kTitleRoom - 10;

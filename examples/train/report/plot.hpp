@@ -1,4 +1,4 @@
-// plot.hpp - line charts as self-contained SVG: one wide panel, and smaller ones under it.
+// plot.hpp - line charts as self-contained SVG: one wide panel and smaller panels below it.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +14,11 @@ namespace train {
 struct Curve {
   enum class Style { line, dotted };
 
-  std::size_t key = 0;  ///< Which of the figure's keys names and colours it.
+  std::size_t key = 0;  ///< Index of the figure's key that names and colours the curve.
   Style style = Style::line;
-  bool marked = false;        ///< Each point has a mark.
+  bool marked = false;        ///< Draws a mark at each point.
   bool breaks_off = false;    ///< Marks the last point with a cross.
-  std::vector<Point> points;  ///< x ascends; finite.
+  std::vector<Point> points;  ///< Finite points in ascending order of x.
 };
 
 struct Axis {
@@ -26,34 +26,35 @@ struct Axis {
 
   std::string label = {};
   Spacing spacing = Spacing::linear;
-  std::optional<double> low = {}, high = {};  ///< Ends; what lies beyond is cut off. Else the points'.
+  std::optional<double> low = {},
+                        high = {};  ///< Ends; curves are cut off there. Empty: the range of the points.
 };
 
-/// The y axis has no label: the title stands over it.
+/// A chart. The title stands above the y axis, which therefore has no label.
 struct Panel {
   std::string title;
   Axis x, y;
-  std::vector<Curve> curves;  ///< The later ones lie on top.
+  std::vector<Curve> curves;  ///< Later curves are drawn on top.
 };
 
-/// What a colour stands for.
+/// An entry of the legend.
 struct Key {
   std::string label;
-  std::string note;  ///< Stands behind the label, paler.
+  std::string note;  ///< Follows the label in a paler colour.
 };
 
 struct Figure {
   std::string title;
   std::string subtitle;
-  std::vector<Key> keys;  ///< Each has a colour of its own, up to eight.
+  std::vector<Key> keys;  ///< Up to eight keys have different colours.
   std::vector<Panel> panels;
 };
 
-/// The picture, 960 wide: the keys, the first panel, and the others side by side under it. Where curves hide
-/// each other, they share the line in dashes.
+/// Renders a picture that is 960 pixels wide: the keys, the first panel, and the other panels side by side
+/// below it. Curves that would hide each other are drawn as alternating dashes.
 std::string render_svg(const Figure& figure);
 
-/// Replaces what XML gives a meaning: & < > " '
+/// Escapes the characters & < > " ' for XML.
 std::string escape_xml(std::string_view text);
 
 }  // namespace train

@@ -18,7 +18,7 @@ constexpr auto kInterval = std::chrono::milliseconds(100);
 constexpr std::int64_t kBarWidth = 24;
 constexpr const char* kClearLine = "\r\x1b[K";
 
-/// A terminal that can rewrite a line.
+/// Returns true if the standard output is a terminal that can rewrite a line.
 bool is_live() {
   const char* terminal = std::getenv("TERM");
   return isatty(STDOUT_FILENO) == 1 && (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);

@@ -1,4 +1,4 @@
-// progress.hpp - what is seen while a run goes on.
+// progress.hpp - prints the progress of a run.
 #pragma once
 
 #include <chrono>
@@ -9,17 +9,16 @@
 
 namespace train {
 
-/// What a run will do.
+/// The title and the steps of a run.
 struct Plan {
-  std::string title;             ///< Put before every line.
-  std::size_t title_width = 17;  ///< Room for the longest of the runs.
+  std::string title;             ///< Starts every line.
+  std::size_t title_width = 17;  ///< Width of the longest title of all runs.
   std::int64_t first_step = 0;
   std::int64_t last_step = 0;
   std::int64_t steps_per_epoch = 0;
 };
 
-/// On a terminal: a line that is rewritten ten times a second, and a line that stays for each epoch.
-/// Elsewhere: the lines of the epochs only.
+/// Prints a line for each epoch. On a terminal it also shows a progress line, rewritten ten times a second.
 class Progress {
  public:
   explicit Progress(Plan plan);

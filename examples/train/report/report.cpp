@@ -29,7 +29,7 @@ double share(Zeros zeros) {
   return static_cast<double>(zeros.zero) / static_cast<double>(std::max(zeros.all, std::int64_t{1}));
 }
 
-/// What the table says of a run behind its label.
+/// Returns a run's line in the table, without its label and rate.
 std::string results(const Run& run) {
   const History& history = run.history;
   if (history.divergence) return describe(*history.divergence);
@@ -43,7 +43,7 @@ std::string results(const Run& run) {
       history.total_seconds);
 }
 
-/// A label as a field of a CSV file (RFC 4180).
+/// Quotes a label as a field of a CSV file (RFC 4180).
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -55,7 +55,7 @@ std::string quoted(const std::string& text) {
 
 std::string loss_text(double loss) {
   constexpr double kLarge = 1e3;
-  if (std::isnan(loss)) return "nan";  // whatever its sign
+  if (std::isnan(loss)) return "nan";  // without a sign
   return loss < kLarge ? fmt::format("{:.4f}", loss) : fmt::format("{:.3g}", loss);
 }
 
@@ -90,8 +90,8 @@ std::string table(const std::vector<Run>& runs, const std::string& clock) {
     text += fmt::format("{:<{}} {:>8.3g} {}\n", run.label, width, run.lr, results(run));
   }
   text += fmt::format(
-      "train: the first training images, as many as there are test images; time in onepass {}, in all by "
-      "the wall clock, tests included\n",
+      "train: measured on the first training images, as many as there are test images. Time in onepass is "
+      "measured {}, the time of the run by the wall clock, tests included.\n",
       clock);
   return text;
 }

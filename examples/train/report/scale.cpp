@@ -1,4 +1,4 @@
-// scale.cpp - where a value lies along an axis, and which values are marked there.
+// scale.cpp - maps values to pixels along an axis, and chooses its ticks.
 #include "report/scale.hpp"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace train {
 namespace {
 
-constexpr double kTickTolerance = 1e-9;  // of rounding, so that a tick at the very end is not lost
+constexpr double kTickTolerance = 1e-9;  // for rounding errors, so that a tick at the very end is not lost
 
 }  // namespace
 
@@ -36,7 +36,7 @@ std::vector<double> Scale::linear_ticks() const {
   const double tolerance = kTickTolerance * (high_ - low_);
   std::vector<double> ticks;
   for (double i = std::ceil((low_ - tolerance) / step); i * step <= high_ + tolerance; ++i) {
-    ticks.push_back(i == 0.0 ? 0.0 : i * step);  // and not -0
+    ticks.push_back(i == 0.0 ? 0.0 : i * step);  // avoids -0
   }
   return ticks;
 }

@@ -1,4 +1,4 @@
-// scale.hpp - where a value lies along an axis, and which values are marked there.
+// scale.hpp - maps values to pixels along an axis, and chooses its ticks.
 #pragma once
 
 #include <vector>
@@ -10,11 +10,12 @@ class Scale {
  public:
   Scale(double low, double high, bool logarithmic, double from, double to);
 
-  /// What has no logarithm lies far below.
+  /// Returns the pixel of a value. On a logarithmic scale values that are not positive lie far below the
+  /// axis.
   [[nodiscard]] double operator()(double value) const;
-  /// Round values in [low, high]: multiples of 1, 2 or 5 times a power of ten; on a logarithmic scale those
-  /// of 1, 2 and 5, of 1, 2, 3, 4, 5, 6 and 8 where that gives fewer than five, or powers of ten alone where
-  /// it gives more than fourteen.
+  /// Returns round values in [low, high]. A linear scale has multiples of 1, 2 or 5 times a power of ten. A
+  /// logarithmic scale has 1, 2 and 5 times powers of ten; 1, 2, 3, 4, 5, 6 and 8 times powers of ten if
+  /// those are fewer than five; or only powers of ten if they are more than fourteen.
   [[nodiscard]] std::vector<double> ticks() const;
 
  private:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# onepass-train as its users meet it, on the real images. Usage: cli_test.sh PROGRAM CLAIM
-# Exit code 77: skipped, and the last line says why.
+# Tests the program onepass-train on the real images. Usage: cli_test.sh PROGRAM CLAIM
+# Exit code 77 means skipped; the last line then gives the reason.
 set -euo pipefail
 program=$1
 claim=$2
@@ -22,14 +22,14 @@ need_data() {
 train() { "$program" --device "${device:-cpu}" --hidden 16 "$@"; }
 last_loss() { grep '^loss of the last step'; }
 
-# refused CODE TEXT OPTION...: one line on stderr that holds TEXT, and the exit code.
+# refused CODE TEXT OPTION...: expects the exit code CODE and one line on stderr that contains TEXT.
 refused() {
   local code=$1 text=$2 got=0
   shift 2
   "$program" --device cpu "$@" >"$work/out" 2>"$work/err" || got=$?
-  [ "$got" -eq "$code" ] || fail "$* left with $got and not with $code: $(cat "$work/err")"
-  [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$* said other than one line: $(cat "$work/err")"
-  grep -qF -- "$text" "$work/err" || fail "$* said: $(cat "$work/err")"
+  [ "$got" -eq "$code" ] || fail "$* exited with $got instead of $code: $(cat "$work/err")"
+  [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$* did not print exactly one line: $(cat "$work/err")"
+  grep -qF -- "$text" "$work/err" || fail "$* printed: $(cat "$work/err")"
   [ ! -s "$work/out" ] || fail "$* wrote to standard output: $(cat "$work/out")"
 }
 
@@ -90,7 +90,7 @@ case $claim in
     train --compare --steps 5 --csv "$work/loss.csv" --plot "$work/loss.svg" >"$work/out"
     [ "$(grep -c ' us .* s$' "$work/out")" -eq 5 ] || fail "not five lines in the table: $(cat "$work/out")"
     [ "$(wc -l <"$work/loss.csv")" -eq 26 ] || fail "not five times five losses in the CSV file"
-    # Loss, accuracy on test and training images, learning rate.
+    # Each run has four curves: loss, accuracy on test and on training images, learning rate.
     [ "$(grep -c '<polyline' "$work/loss.svg")" -eq 20 ] || fail "not five times four curves in the picture"
     [ "$(grep -c '<clipPath' "$work/loss.svg")" -eq 3 ] || fail "not three panels in the picture"
     ;;
@@ -102,11 +102,12 @@ case $claim in
     grep -q 'diverged at step' "$work/loss.svg" || fail "the picture hides the divergence"
     [ "$(grep -c 'class="breaks-off"' "$work/loss.svg")" -eq 2 ] || fail "no crosses in the picture"
     grep -q '^wild,.*,nan,' "$work/loss.csv" || fail "the CSV file hides the divergence"
-    # The configurations are the runs that the same options give on their own.
+    # Each configuration gives the same run as its options without --compare.
     train --steps 20 --optimizer sgd --activation tanh --lr 0.1 --csv "$work/alone.csv" >/dev/null
     diff <(grep '^tanh,' "$work/loss.csv" | cut -d, -f2-) <(grep '^SGD,' "$work/alone.csv" | cut -d, -f2-)
-    # A single run that diverges says so, and fails.
-    ! train --steps 20 --optimizer sgd --lr 1e30 --save "$work/run" >/dev/null 2>"$work/err" || fail "it did not fail"
+    # A single run that diverges prints an error and fails.
+    ! train --steps 20 --optimizer sgd --lr 1e30 --save "$work/run" >/dev/null 2>"$work/err" ||
+      fail "a run that diverged did not fail"
     grep -q 'has diverged at step' "$work/err" || fail "$(cat "$work/err")"
     [ ! -e "$work/run" ] || fail "a run that diverged was saved"
     ;;
@@ -127,13 +128,13 @@ case $claim in
     cmp "$work/both.loss" "$work/second.loss"
     cmp "$work/both" "$work/second"
     diff <(tail -n 20 "$work/both.csv" | cut -d, -f3-5) <(tail -n 20 "$work/second.csv" | cut -d, -f3-5)
-    # The schedule is as long as the run where nothing is said: a straight line, a fifth less in each of five steps.
+    # By default the schedule is as long as the run: here a straight line that falls by a fifth in each of five steps.
     train --schedule linear --lr 1 --steps 5 --csv "$work/line.csv" >/dev/null
     awk -F, 'NR > 1 { d = $4 - (1 - (NR - 2) / 5); if (d * d > 1e-24) exit 1 }' "$work/line.csv" ||
       fail "not a straight line: $(cat "$work/line.csv")"
     refused 2 "the saved run had --dropout 0.2, but this one has 0.3" --resume "$work/first" --dropout 0.3
     refused 2 "--accumulate must not be more than" --batch-size full --accumulate 2
-    # Exact zeros, by one way of L1 and not by the other.
+    # Proximal L1 gives weights of exactly zero; the subgradient does not.
     train --optimizer sgd --steps 300 --csv "$work/l1.csv" \
       --compare "proximal: --l1 3e-3" "subgradient: --l1 3e-3 --l1-mode subgradient" >"$work/out"
     ! grep -q '^proximal .* 0\.00 %' "$work/out" || fail "no zero weights: $(cat "$work/out")"
@@ -141,8 +142,8 @@ case $claim in
     ;;
   precision)
     need_data
-    # Over four seeds, master, split, compact and stochastic were at most 0.17 points of test accuracy away from
-    # float32, and bf16 8 to 12 points below it at 1e-4: the rate falls to 0, so that little is left to chance.
+    # Over four seeds master, split, compact and stochastic differed from float32 by at most 0.17 points of test
+    # accuracy, and at a rate of 1e-4 bf16 was 8 to 12 points lower. The rate falls to 0, so the results vary little.
     for rate in 1e-3 1e-4; do
       "$program" --device cpu --threads 1 --hidden 64 --batch-size 256 --epochs 2 --schedule linear --lr $rate \
         --csv "$work/accuracy.csv" --compare "float32:" "bf16: --precision bf16" \
@@ -160,7 +161,7 @@ case $claim in
           exit bad > 0 || runs != 6 || accuracy["float32"] < 70
         }' "$work/accuracy.csv" || fail "at a rate of $rate: $(cat "$work/out")"
     done
-    # What docs/training.md says.
+    # docs/training.md documents this number of bytes.
     train --steps 30 --precision compact --save "$work/both" >"$work/out"
     grep -q '^memory  *7.125 bytes a parameter' "$work/out" || fail "not 7.125 bytes: $(cat "$work/out")"
     train --steps 20 --precision compact --save "$work/first" >/dev/null

@@ -19,7 +19,7 @@ using Bytes = std::vector<std::uint8_t>;
 using testing::Folder;
 using testing::sentence;
 
-/// An IDX file of unsigned bytes 0, 1, 2, ...
+/// Makes an IDX file of unsigned bytes 0, 1, 2, ...
 Bytes idx(const std::vector<std::uint32_t>& shape) {
   Bytes file{0, 0, 8, static_cast<std::uint8_t>(shape.size())};
   std::size_t count = 1;
@@ -57,7 +57,7 @@ TEST(Idx, ReadsGzippedAndPlainFilesAlike) {
   }
 }
 
-TEST(Idx, EveryShorterFileIsRefused) {
+TEST(Idx, EveryFileThatIsTooShortIsRefused) {
   const Bytes whole = idx({3, 2});
   EXPECT_EQ(parse_idx(whole, "f").values.size(), 6u);
   for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -65,14 +65,14 @@ TEST(Idx, EveryShorterFileIsRefused) {
   }
 }
 
-TEST(Idx, ALongerFileIsRefused) {
+TEST(Idx, AFileThatIsTooLongIsRefused) {
   Bytes longer = idx({3, 2});
   longer.push_back(0);
   EXPECT_EQ(sentence<Failure>([&] { parse_idx(longer, "f"); }),
             "f should hold 6 values after its header, but holds 7");
 }
 
-TEST(Idx, AnotherHeaderIsRefused) {
+TEST(Idx, AnInvalidHeaderIsRefused) {
   Bytes floats = idx({3});
   floats[2] = 0x0d;
   expect_has(sentence<Failure>([&] { parse_idx(floats, "f"); }), "IDX type 0x0d");
@@ -82,13 +82,13 @@ TEST(Idx, AnotherHeaderIsRefused) {
   EXPECT_THROW(parse_idx(scalar, "f"), Failure);
 }
 
-TEST(Idx, HugeExtentsAreRefusedAndNotAllocated) {
+TEST(Idx, HugeExtentsAreRefusedBeforeAllocation) {
   Bytes huge{0, 0, 8, 3};
   huge.resize(16, 0xff);
   expect_has(sentence<Failure>([&] { parse_idx(huge, "f"); }), "more than 2 GiB");
 }
 
-TEST(Idx, ACutOffGzipFileIsToldFromAShortOne) {
+TEST(Idx, ACutOffGzipFileIsReportedAsCutOff) {
   const Folder folder;
   write_gz(folder / "whole.gz", idx({100, 28, 28}));
   const auto size = std::filesystem::file_size(folder / "whole.gz");
@@ -114,20 +114,20 @@ class DatasetFiles : public ::testing::Test {
   Folder folder_;
 };
 
-TEST_F(DatasetFiles, AreReadWhereverTheyArePacked) {
+TEST_F(DatasetFiles, GzippedAndPlainFilesCanBeMixed) {
   const Dataset dataset = load_dataset(folder_ / "");
   EXPECT_EQ(dataset.training.count, 5);
   EXPECT_EQ(dataset.training.size, 6);
   EXPECT_EQ(dataset.test.labels, (Bytes{0, 1, 2, 3}));
 }
 
-TEST_F(DatasetFiles, AMissingOneIsNamedWithTheWayToGetIt) {
+TEST_F(DatasetFiles, AMissingFileIsNamedWithTheCommandThatInstallsIt) {
   std::filesystem::remove(folder_ / "t10k-labels-idx1-ubyte");
   expect_has(refusal(), "t10k-labels-idx1-ubyte");
   expect_has(refusal(), "apt-get install dataset-fashion-mnist");
 }
 
-TEST_F(DatasetFiles, ThatDoNotFitEachOtherAreRefused) {
+TEST_F(DatasetFiles, FilesThatDoNotFitEachOtherAreRefused) {
   write_plain(folder_ / "t10k-labels-idx1-ubyte", idx({3}));
   expect_has(refusal(), "4 images");
   write_plain(folder_ / "t10k-labels-idx1-ubyte", idx({4, 1}));
@@ -151,7 +151,7 @@ TEST(Normalisation, GivesMeanZeroAndVarianceOne) {
   EXPECT_NEAR(scale * 255 + shift, 1.0, 1e-6);
 }
 
-TEST(Normalisation, OfOneColourIsFinite) {
+TEST(Normalisation, ScaleIsOneIfAllPixelsAreEqual) {
   const Images images{.pixels = {7, 7}, .labels = {0}, .count = 1, .size = 2};
   EXPECT_EQ(normalise(images).scale, 1.0f);
   EXPECT_EQ(normalise(images).shift, -7.0f);
@@ -174,7 +174,7 @@ TEST(Random, BelowReachesEveryNumberAboutEquallyOften) {
   Random random(1, 0);
   std::vector<int> times(7);
   for (int i = 0; i < 7000; ++i) ++times[random.below(7)];
-  // Standard deviation sqrt(7000 * 1/7 * 6/7) = 29.3; five of them.
+  // The tolerance is five standard deviations of sqrt(7000 * 1/7 * 6/7) = 29.3.
   for (const int count : times) EXPECT_NEAR(count, 1000, 147);
 }
 

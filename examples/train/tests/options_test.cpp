@@ -1,4 +1,4 @@
-// options_test.cpp - the command line: what is understood, and the sentence for what is not.
+// options_test.cpp - the command line: options that are read, and error messages for the others.
 #include "options.hpp"
 
 #include "model/initialisation.hpp"
@@ -19,14 +19,14 @@ std::string refusal(const std::vector<const char*>& arguments) {
   return testing::sentence<UsageError>([&] { parse(arguments); });
 }
 
-/// What the settings are with the options over the defaults.
+/// Returns the defaults, changed by the options.
 Settings settings_of(const CommandLine& options) {
   Settings settings;
   apply(options.changes, settings);
   return settings;
 }
 
-TEST(Options, NothingGivenIsNothingChosen) {
+TEST(Options, EmptyCommandLineLeavesTheDefaults) {
   const CommandLine options = parse({}).options;
   EXPECT_TRUE(options.changes.empty());
   EXPECT_TRUE(options.configurations.empty());
@@ -34,7 +34,7 @@ TEST(Options, NothingGivenIsNothingChosen) {
   EXPECT_EQ(options.data, kDefaultData);
 }
 
-TEST(Options, AreUnderstood) {
+TEST(Options, OptionsOfNetworkAndRunAreRead) {
   const CommandLine options =
       parse({"--optimizer", "amsgrad", "--hidden",  "30,20",        "--batch-size", "full",           "--lr",
              "1e-3",        "--seed",  "0",         "--activation", "tanh",         "--weight-decay", "0.25",
@@ -56,7 +56,7 @@ TEST(Options, AreUnderstood) {
   EXPECT_EQ(options.csv, "a.csv");
 }
 
-TEST(Options, WhatStandsAroundTheStepIsUnderstood) {
+TEST(Options, OptionsAroundTheStepAreRead) {
   const Settings settings =
       settings_of(parse({"--schedule", "one-cycle", "--schedule-steps", "300", "--warmup", "20", "--init",
                          "xavier-normal", "--l1", "1e-4", "--l1-mode", "subgradient", "--dropout", "0.25",
@@ -74,7 +74,7 @@ TEST(Options, WhatStandsAroundTheStepIsUnderstood) {
   EXPECT_EQ(settings_of(parse({"--warmup", "0", "--dropout", "0", "--l1", "0"}).options).warmup, 0);
 }
 
-TEST(Options, PrecisionAndRoundingAreUnderstood) {
+TEST(Options, PrecisionAndRoundingAreRead) {
   for (const char* precision : {"f32", "bf16", "bf16-master", "bf16-split", "compact"}) {
     EXPECT_EQ(settings_of(parse({"--precision", precision}).options).precision, precision);
   }
@@ -86,13 +86,13 @@ TEST(Options, PrecisionAndRoundingAreUnderstood) {
   EXPECT_EQ(refusal({"--rounding", "up"}), "--rounding must be nearest or stochastic, but is 'up'");
 }
 
-TEST(Options, LayersAlikeCanBeCounted) {
+TEST(Options, EqualLayersCanBeGivenByWidthAndCount) {
   EXPECT_EQ(settings_of(parse({"--hidden", "9,64x3,5"}).options).hidden,
             (std::vector<std::int64_t>{9, 64, 64, 64, 5}));
   EXPECT_EQ(write_widths({9, 64, 64, 64, 5}), "9,64x3,5");
 }
 
-TEST(Options, ListNamesEveryChoiceThatIsUnderstood) {
+TEST(Options, ListNamesEveryChoice) {
   const std::string text = parse({"--list"}).text;
   std::size_t named = 0;
   for (const Setting& setting : setting_table()) {
@@ -110,7 +110,7 @@ TEST(Options, ListNamesEveryChoiceThatIsUnderstood) {
                        schedule_kinds().size() + kActivations.size() + initialisations().size());
 }
 
-TEST(Options, HelpIsATextAndNamesEveryOptimizer) {
+TEST(Options, HelpNamesOptionsAndChoices) {
   const std::string text = parse({"--help"}).text;
   for (const char* name :
        {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume", "--batch-size", "sigmoid",
@@ -120,7 +120,7 @@ TEST(Options, HelpIsATextAndNamesEveryOptimizer) {
   }
 }
 
-TEST(Options, BadValuesAreNamedWithWhatWouldBeGood) {
+TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
   EXPECT_EQ(refusal({"--epochs", "0"}), "--epochs must be a whole number from 1 to 1000000, but is '0'");
   EXPECT_EQ(refusal({"--epochs", "2.5"}), "--epochs must be a whole number from 1 to 1000000, but is '2.5'");
   EXPECT_EQ(refusal({"--batch-size", "half"}),
@@ -152,7 +152,7 @@ TEST(Options, BadValuesAreNamedWithWhatWouldBeGood) {
   EXPECT_EQ(refusal({"--optimizer", "lion"}).rfind("--optimizer must be sgd, momentum", 0), 0u);
 }
 
-TEST(Options, UnknownIncompleteAndRepeatedOnesAreRefused) {
+TEST(Options, UnknownIncompleteAndRepeatedOptionsAreRefused) {
   EXPECT_EQ(refusal({"--learning-rate", "1"}), "--learning-rate is not an option; see --help");
   EXPECT_EQ(refusal({"what"}), "what is not an option; see --help");
   EXPECT_NE(refusal({"--epochs"}).find("--epochs"), std::string::npos);
@@ -186,7 +186,7 @@ TEST(Options, CompareTakesLabelledOptionsOverTheCommonOnes) {
   EXPECT_TRUE(options.configurations[0].changes.empty());
 }
 
-TEST(Options, CompareRefusesWhatItWouldIgnore) {
+TEST(Options, CompareRefusesOptionsThatItWouldIgnore) {
   EXPECT_EQ(refusal({"--compare", "--optimizer", "sgd"}),
             "--optimizer has no effect here: every configuration of --compare has its own");
   EXPECT_EQ(refusal({"--lr", "1", "--compare", "a: --lr 1", "b: --lr 2"}),

@@ -1,4 +1,4 @@
-// support.hpp - made-up images and a folder that goes away again.
+// support.hpp - made-up images, temporary folders and error messages.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,7 +15,8 @@
 
 namespace train::testing {
 
-/// The sentence that `call` throws as an Error; fails the test if it throws nothing or something else.
+/// Returns the message of the Error that `call` throws. Fails the test if it throws nothing or another
+/// exception.
 template <class Error, class Call>
 std::string sentence(Call&& call) {
   try {
@@ -30,10 +31,10 @@ std::string sentence(Call&& call) {
   return {};
 }
 
-/// In [0, 1).
+/// Returns a number uniform in [0, 1).
 inline double uniform(Random& random) { return static_cast<double>(random.below(1u << 24)) * 0x1p-24; }
 
-/// Images of `size` pixels whose class can be told from one bright pixel among dim noise. size >= kClasses.
+/// Makes images of `size` >= kClasses pixels. The position of a bright pixel among dim noise gives the class.
 inline Images made_up_images(std::int64_t count, std::int64_t size, std::uint64_t seed) {
   Random random(seed, 0);
   Images images{.pixels = {}, .labels = {}, .count = count, .size = size};
@@ -55,7 +56,7 @@ inline Dataset made_up_dataset(std::int64_t training, std::int64_t test, std::in
   return dataset;
 }
 
-/// A folder of its own for each test, removed at the end.
+/// A temporary folder that the destructor removes.
 class Folder {
  public:
   Folder() {

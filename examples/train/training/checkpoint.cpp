@@ -27,7 +27,7 @@
 namespace train {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "a big-endian machine would have to turn bytes");
+static_assert(std::endian::native == std::endian::little, "a big-endian machine would have to swap bytes");
 
 constexpr char kMagic[9] = "onepass1";
 constexpr std::size_t kMagicSize = 8;
@@ -69,7 +69,7 @@ class Writer {
   void raw(std::span<const std::byte> more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
 };
 
-/// Takes values from the front of a buffer; throws Failure where there are too few bytes left.
+/// Reads values from the front of a buffer; throws Failure if too few bytes are left.
 class Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& name) : left_(bytes), name_(name) {}
@@ -89,7 +89,8 @@ class Reader {
       values.resize(count(sizeof(T)));
       raw(values.data(), values.size());
     } else {
-      // An element takes at least one byte, so that a damaged count cannot ask for all memory at once.
+      // Every element takes at least one byte, so this check stops a damaged count from allocating all
+      // memory.
       values.resize(count(1));
       for (T& value : values) visit(*this, value);
     }
@@ -119,7 +120,7 @@ class Reader {
   const std::string& name_;
 };
 
-// One list of members for both directions.
+// These functions list the members once for both directions, Writer and Reader.
 template <class Archive, class T>
 requires std::is_same_v<std::remove_const_t<T>, SavedSetting>
 void visit(Archive& archive, T& setting) {
@@ -168,7 +169,7 @@ void visit(Writer& archive, const onepass::Schedule& schedule) {
   archive(std::vector(schedule.numbers().begin(), schedule.numbers().end()));
 }
 
-/// The schedule checks what it is made of.
+/// Reads a schedule. Its constructor checks the values.
 void visit(Reader& archive, onepass::Schedule& schedule) {
   std::vector<onepass::schedule::Piece> pieces;
   std::vector<double> numbers;

@@ -1,4 +1,4 @@
-// checkpoint.hpp - a training run in a file, to be continued bit for bit.
+// checkpoint.hpp - saves a training run to a file, from which it continues bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -13,32 +13,33 @@
 
 namespace train {
 
-/// A setting as text: the name of its option and its value. A program with more settings reads older files.
+/// A setting as text: the name of its option and its value. As text, so that a program with new settings
+/// still reads older files.
 struct SavedSetting {
   std::string option;
   std::string text;
 };
 
-/// First weights and orders are drawn from the seed and the position alone, so dropout's is the only state of
-/// a generator.
+/// The content of a saved run. Dropout has the only random state: initial weights and the order of the images
+/// depend on the seed and the position alone.
 struct Checkpoint {
   std::vector<SavedSetting> settings;
-  std::int64_t images = 0;  ///< In the training set.
+  std::int64_t images = 0;  ///< Number of training images.
   std::int64_t step = 0;    ///< Steps taken.
   std::vector<NamedValues> parameters;
   onepass::StateDict optimizer;
   onepass::RandomPosition dropout;
 };
 
-/// Every setting that is not empty.
+/// Returns every setting that has a value.
 std::vector<SavedSetting> save_settings(const Settings& settings);
-/// Throws Failure where this program has no such setting or cannot read its value.
+/// Throws Failure for an unknown setting or a value that this program cannot read.
 Settings load_settings(const std::vector<SavedSetting>& saved);
 
-/// Writes to a file beside `path` and renames it, so that `path` is never half written. Throws Failure.
+/// Writes to another file beside `path` and renames it, so that `path` is never half written. Throws Failure.
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path);
 
-/// Throws Failure if the file is missing, another kind, another version, cut off or damaged.
+/// Throws Failure if the file is missing, of another kind or version, cut off or damaged.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
 }  // namespace train

@@ -1,4 +1,4 @@
-// optimizer.cpp - the table of optimizers, and the calls that pass through to the chosen one.
+// optimizer.cpp - the table of optimizers, and the calls that are passed on to the chosen one.
 #include "training/optimizer.hpp"
 
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ const std::array kKinds{
     OptimizerKind{"adamw", "AdamW", onepass::AdamW{.lr = 1e-3, .weight_decay = 1e-2}},
 };
 
-constexpr double kWholeStep = 64.0;  // images from which the rates above are good ones
+constexpr double kWholeStep = 64.0;  // images in a step from which the rates above are suitable
 
 constexpr std::array<std::string_view, 5> kCompared{"sgd", "momentum", "rmsprop", "adam", "adamw"};
 
@@ -105,7 +105,8 @@ void AnyOptimizer::change_lr(const Settings& settings, onepass::Stream stream) {
   std::visit(
       [&](auto& optimizer) {
         optimizer.set_lr(*settings.lr, stream);
-        optimizer.set_schedule(make_schedule(settings));  // one-cycle's rates are absolute
+        optimizer.set_schedule(
+            make_schedule(settings));  // the rates of one-cycle do not scale with the base rate
       },
       held_);
 }

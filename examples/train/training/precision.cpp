@@ -15,7 +15,7 @@ using enum onepass::DType;
 using onepass::Master;
 using onepass::States;
 
-constexpr std::string_view kRounds = "bf16";  // the one whose steps round the parameters themselves
+constexpr std::string_view kRounds = "bf16";  // the only precision whose steps round the parameters
 
 constexpr std::array kKinds{
     PrecisionKind{"f32", "everything in float32", float32},

@@ -1,4 +1,4 @@
-// precision.hpp - how parameters, gradients and states are kept: the table of --precision.
+// precision.hpp - the table of --precision: storage of parameters, gradients and states.
 #pragma once
 
 #include <span>
@@ -10,24 +10,25 @@
 
 namespace train {
 
-/// A name on the command line and what it stands for.
+/// A precision and its name on the command line.
 struct PrecisionKind {
   std::string_view name;
   std::string_view meaning;
-  onepass::DType dtype;  ///< Of parameters and gradients.
+  onepass::DType dtype;  ///< Number format of parameters and gradients.
   onepass::Master master = onepass::Master::none;
   onepass::States states = onepass::States::float32;
 };
 
-/// All of them, in the order of --help; the first keeps everything in float32.
+/// Returns all precisions in the order of --help; the first keeps everything in float32.
 std::span<const PrecisionKind> precision_kinds();
-/// nullptr if there is none of this name.
+/// Returns nullptr for an unknown name.
 const PrecisionKind* find_precision(std::string_view name);
 
-/// The entry of --precision. Throws UsageError if there is none of this name, or if --rounding asks for what
-/// it does not do.
+/// Returns the entry of --precision. Throws UsageError for an unknown name, or if the precision does not
+/// support
+/// --rounding.
 const PrecisionKind& precision_of(const Settings& settings);
-/// What the optimizer is to keep beside the parameters.
+/// Returns the optimizer's storage for the settings.
 onepass::Storage storage_of(const Settings& settings);
 
 }  // namespace train

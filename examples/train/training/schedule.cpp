@@ -18,7 +18,7 @@ using onepass::Schedule;
 
 std::int64_t part(std::int64_t steps, std::int64_t parts) { return (steps + parts - 1) / parts; }
 
-/// Its cosine would rise again after the last step.
+/// Half a cosine to 0. After the last step the rate stays 0; CosineAnnealingLR alone would rise again.
 Schedule cosine(const Course& course) {
   return onepass::SequentialLR{
       .schedules = {onepass::CosineAnnealingLR{.T_max = course.steps},
@@ -40,7 +40,7 @@ Schedule warmup_stable_decay(const Course& course) {
 }
 
 constexpr std::string_view kConstant = "constant";
-constexpr std::string_view kWithWarmup = "wsd";  // the one that has a rise of its own
+constexpr std::string_view kWithWarmup = "wsd";  // the schedule with its own warm-up
 
 const std::array kKinds{
     ScheduleKind{kConstant, "the rate stays", [](const Course&) { return Schedule{}; }},
@@ -64,7 +64,7 @@ const std::array kKinds{
                  warmup_stable_decay},
 };
 
-/// Whether a schedule may drive the momentum: where the rule carries one.
+/// Returns true if the rule has a momentum (or beta1) that a schedule may change.
 bool has_momentum(const AnyRule& rule) {
   return std::visit(
       [](const auto& r) {

@@ -1,4 +1,4 @@
-// schedule.hpp - how the learning rate goes over a run: the table of --schedule.
+// schedule.hpp - the table of --schedule: the course of the learning rate over a run.
 #pragma once
 
 #include <cstdint>
@@ -10,27 +10,27 @@
 
 namespace train {
 
-/// What a schedule is laid out for.
+/// The run that a schedule is laid out for.
 struct Course {
-  std::int64_t steps = 1;        ///< >= 1.
-  std::int64_t warmup = 0;       ///< Of --warmup.
-  double lr = 0.0;               ///< The peak.
-  bool drives_momentum = false;  ///< Where the rule has one.
+  std::int64_t steps = 1;        ///< Length of the run in steps; >= 1.
+  std::int64_t warmup = 0;       ///< Steps of --warmup.
+  double lr = 0.0;               ///< Peak learning rate.
+  bool drives_momentum = false;  ///< True if the rule has a momentum that the schedule may change.
 };
 
-/// A name on the command line and what it stands for.
+/// A schedule and its name on the command line.
 struct ScheduleKind {
   std::string_view name;
   std::string_view meaning;
   onepass::Schedule (*make)(const Course&);
 };
 
-/// All of them, in the order of --help; the first keeps the rate.
+/// Returns all schedules in the order of --help; the first keeps the rate constant.
 std::span<const ScheduleKind> schedule_kinds();
 bool is_constant(const Settings& settings);
 
-/// The schedule of resolved settings, the warm-up included: the rate of each of the first --warmup steps is
-/// multiplied by a line from 0 to 1. Throws UsageError where the number of steps is missing.
+/// Returns the schedule of resolved settings, with the warm-up: over the first --warmup steps the rate is
+/// multiplied by a line from 0 to 1. Throws UsageError for an unknown schedule or a missing number of steps.
 onepass::Schedule make_schedule(const Settings& settings);
 
 }  // namespace train

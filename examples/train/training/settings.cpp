@@ -17,14 +17,14 @@
 namespace train {
 namespace {
 
-/// A setting whose value is one of some names.
+/// A setting whose value is a name.
 struct Named {
   std::string_view option;
-  std::string what;  ///< "What stands behind each hidden layer"
+  std::string what;  ///< "Activation of the hidden layers"
   std::vector<Choice> choices;
 };
 
-/// `pick(settings, i)` takes choice i, `current(settings)` tells its name.
+/// `pick(settings, i)` sets choice i; `current(settings)` returns the name of the current choice.
 template <class Pick, class Current>
 Setting named(Named from, Pick pick, Current current) {
   return {.option = from.option,
@@ -38,7 +38,7 @@ Setting named(Named from, Pick pick, Current current) {
           .choices = from.choices};
 }
 
-/// A setting that is a number, and what stands for it in --help.
+/// A setting whose value is a number, and its placeholder in --help.
 struct Number {
   std::string_view option;
   std::string_view value;
@@ -53,7 +53,7 @@ std::string text_of(const std::optional<T>& value) {
   return value ? text_of(*value) : "";
 }
 
-/// `read(option, text)` gives what the field becomes.
+/// `read(option, text)` returns the new value of the field.
 template <class Field, class Read>
 Setting number(Number from, Field Settings::*field, Read read) {
   return {.option = from.option,
@@ -65,7 +65,7 @@ Setting number(Number from, Field Settings::*field, Read read) {
           .may_change = from.may_change};
 }
 
-/// A whole number from `low` on.
+/// A setting whose value is a whole number of at least `low`.
 template <class Field>
 Setting count(Number from, Field Settings::*field, std::int64_t low) {
   return number(std::move(from), field, [low](std::string_view option, std::string_view text) {
@@ -79,12 +79,12 @@ Setting optimizer_setting() {
     choices.push_back({std::string(kind.name), describe(kind)});
   }
   return named(
-      {"--optimizer", "The rule of the update", std::move(choices)},
+      {"--optimizer", "Update rule", std::move(choices)},
       [](Settings& settings, std::size_t i) { settings.optimizer = optimizer_kinds()[i].name; },
       [](const Settings& settings) { return settings.optimizer; });
 }
 
-/// What all of a table's entries are called and stand for.
+/// Returns names and meanings of a table's entries.
 template <class Table>
 std::vector<Choice> choices_of(const Table& table) {
   std::vector<Choice> choices;
@@ -94,14 +94,14 @@ std::vector<Choice> choices_of(const Table& table) {
 
 Setting schedule_setting() {
   return named(
-      {"--schedule", "How the learning rate goes over the run", choices_of(schedule_kinds())},
+      {"--schedule", "Course of the learning rate over the run", choices_of(schedule_kinds())},
       [](Settings& settings, std::size_t i) { settings.schedule = schedule_kinds()[i].name; },
       [](const Settings& settings) { return settings.schedule; });
 }
 
 Setting init_setting() {
   return named(
-      {"--init", "How the first weights are drawn", choices_of(initialisations())},
+      {"--init", "Distribution of the initial weights", choices_of(initialisations())},
       [](Settings& settings, std::size_t i) { settings.init = initialisations()[i].name; },
       [](const Settings& settings) { return settings.init; });
 }
@@ -111,7 +111,7 @@ Setting l1_mode_setting() {
       {"proximal", "after the rule, weights shrink by lr * l1 and stop at 0"},
       {"subgradient", "l1 * sign(p) is added to the gradient; weights dither around 0"}};
   Setting setting = named(
-      {"--l1-mode", "How --l1 acts", choices},
+      {"--l1-mode", "Form of the L1 penalty", choices},
       [](Settings& settings, std::size_t i) { settings.l1_mode = static_cast<onepass::L1>(i); },
       [](const Settings& settings) { return choices[static_cast<std::size_t>(settings.l1_mode)].name; });
   setting.may_change = true;
@@ -120,17 +120,17 @@ Setting l1_mode_setting() {
 
 Setting precision_setting() {
   return named(
-      {"--precision", "How parameters, gradients and states are kept", choices_of(precision_kinds())},
+      {"--precision", "Storage of parameters, gradients and states", choices_of(precision_kinds())},
       [](Settings& settings, std::size_t i) { settings.precision = precision_kinds()[i].name; },
       [](const Settings& settings) { return settings.precision; });
 }
 
 Setting rounding_setting() {
   static const std::vector<Choice> choices{
-      {"nearest", "steps smaller than half a unit of the parameter's last place are lost"},
-      {"stochastic", "to either neighbour, so that steps of any size count on average"}};
+      {"nearest", "to nearest even; updates smaller than half a unit in the parameter's last place are lost"},
+      {"stochastic", "to either neighbour at random, so that updates of any size count on average"}};
   return named(
-      {"--rounding", "How the steps of --precision bf16 round the parameters", choices},
+      {"--rounding", "Rounding of the parameters with --precision bf16", choices},
       [](Settings& settings, std::size_t i) { settings.rounding = static_cast<onepass::Rounding>(i); },
       [](const Settings& settings) { return choices[static_cast<std::size_t>(settings.rounding)].name; });
 }
@@ -141,7 +141,7 @@ Setting activation_setting() {
     choices.push_back({std::string(kind.name), std::string(kind.formula)});
   }
   return named(
-      {"--activation", "What stands behind each hidden layer", std::move(choices)},
+      {"--activation", "Activation of the hidden layers", std::move(choices)},
       [](Settings& settings, std::size_t i) { settings.activation = kActivations[i].activation; },
       [](const Settings& settings) {
         return std::ranges::find(kActivations, settings.activation, &ActivationKind::activation)->name;
@@ -151,7 +151,7 @@ Setting activation_setting() {
 Setting hidden_setting() {
   return {.option = "--hidden",
           .value = "N,N,..",
-          .help = "Widths of the hidden layers; 64x8 are eight of 64",
+          .help = "Widths of the hidden layers; 64x8 means eight layers of 64",
           .read = [](Settings& settings,
                      std::string_view text) { settings.hidden = read_widths("--hidden", text); },
           .write = [](const Settings& settings) { return write_widths(settings.hidden); }};
@@ -160,7 +160,7 @@ Setting hidden_setting() {
 Setting batch_size_setting() {
   return {.option = "--batch-size",
           .value = "N|full",
-          .help = "Images at once: 1, any number, or full",
+          .help = "Images in a batch: a number from 1, or full for all images",
           .read =
               [](Settings& settings, std::string_view text) {
                 const std::optional<std::int64_t> count = whole_number(text, {});
@@ -176,7 +176,7 @@ Setting batch_size_setting() {
 Setting seed_setting() {
   return {.option = "--seed",
           .value = "N",
-          .help = "Of the first weights, the order of the images, dropout and stochastic rounding",
+          .help = "Seed of the initial weights, the order of the images, dropout and stochastic rounding",
           .read =
               [](Settings& settings, std::string_view text) {
                 constexpr Bounds kBounds{0, std::numeric_limits<std::int64_t>::max()};
@@ -185,45 +185,46 @@ Setting seed_setting() {
           .write = [](const Settings& settings) { return fmt::format("{}", settings.seed); }};
 }
 
-/// Of the update.
+/// Returns the settings of the update.
 std::vector<Setting> optimizer_settings() {
   return {
       optimizer_setting(),
-      number({"--lr", "RATE", "Learning rate. Default: one that suits the optimizer and the images in a step",
-              true},
-             &Settings::lr, read_nonnegative),
-      number({"--weight-decay", "RATE",
-              "Decay of the weights, decoupled for adamw, in the gradient (L2) for the others. Default: 0.01 "
-              "for adamw, 0 for the others",
-              true},
-             &Settings::weight_decay, read_nonnegative),
+      number(
+          {"--lr", "RATE", "Learning rate. Default: depends on the optimizer and the images in a step", true},
+          &Settings::lr, read_nonnegative),
+      number(
+          {"--weight-decay", "RATE",
+           "Weight decay, decoupled for adamw, added to the gradient (L2) for the others. Default: 0.01 for "
+           "adamw, 0 for the others",
+           true},
+          &Settings::weight_decay, read_nonnegative),
       number({"--l1", "RATE", "L1 penalty on the weights", true}, &Settings::l1, read_nonnegative),
       l1_mode_setting(),
       schedule_setting(),
-      count(
-          {"--schedule-steps", "N",
-           "Steps that the schedule is laid out for. Default: those of the run. To be given where the run is "
-           "to be resumed"},
-          &Settings::schedule_steps, 1),
-      count({"--warmup", "N", "Steps over which the rate rises from 0, under any schedule"},
-            &Settings::warmup, 0),
-      number({"--clip", "NORM", "Clip the norm of all gradients together. Default: no clipping", true},
+      count({"--schedule-steps", "N",
+             "Length of the schedule in steps. Default: the steps of this run. Set it if you will resume the "
+             "run"},
+            &Settings::schedule_steps, 1),
+      count({"--warmup", "N", "Steps over which the rate rises from 0, with any schedule"}, &Settings::warmup,
+            0),
+      number({"--clip", "NORM", "Largest norm of all gradients together. Default: no clipping", true},
              &Settings::clip, read_positive),
       precision_setting(),
       rounding_setting(),
   };
 }
 
-/// Of the network and its data.
+/// Returns the settings of the network and its data.
 std::vector<Setting> network_settings() {
   return {
       activation_setting(),
       hidden_setting(),
       init_setting(),
-      number({"--dropout", "P", "Share of the hidden layers' outputs that a training step drops"},
+      number({"--dropout", "P", "Share of the hidden layers' outputs that a training step drops, in [0, 1)"},
              &Settings::dropout, read_share),
       batch_size_setting(),
-      count({"--accumulate", "N", "Batches whose gradients make one step"}, &Settings::accumulate, 1),
+      count({"--accumulate", "N", "Batches in a step; their gradients are averaged"}, &Settings::accumulate,
+            1),
       seed_setting(),
   };
 }

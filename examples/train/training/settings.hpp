@@ -1,4 +1,4 @@
-// settings.hpp - how a network is trained: one struct, and one table that reads, writes and explains it.
+// settings.hpp - the settings of a training run, and the table that reads, writes and explains them.
 #pragma once
 
 #include <cstdint>
@@ -16,46 +16,46 @@
 
 namespace train {
 
-/// Every field is an option of the command line. What is empty follows from the others (resolve()).
+/// Every field is an option of the command line. resolve() computes empty fields from the others.
 struct Settings {
-  std::string optimizer = "adamw";          ///< A name in optimizer_kinds().
-  std::optional<double> lr = {};            ///< Else the kind's own, for the batch size.
-  std::optional<double> weight_decay = {};  ///< Else the kind's own.
-  double l1 = 0.0;                          ///< Of the penalty l1 * sum |p|.
+  std::string optimizer = "adamw";  ///< A name in optimizer_kinds().
+  std::optional<double> lr = {};    ///< Empty: the optimizer's default, scaled to the images per step.
+  std::optional<double> weight_decay = {};  ///< Empty: the optimizer's default.
+  double l1 = 0.0;                          ///< Factor of the penalty l1 * sum |p|.
   onepass::L1 l1_mode = onepass::L1::proximal;
   std::string schedule = "constant";                ///< A name in schedule_kinds().
-  std::optional<std::int64_t> schedule_steps = {};  ///< Those that the schedule is laid out for.
-  std::int64_t warmup = 0;                          ///< Steps.
-  std::optional<double> clip = {};  ///< The largest norm of all gradients together; else none.
+  std::optional<std::int64_t> schedule_steps = {};  ///< Length of the schedule in steps.
+  std::int64_t warmup = 0;                          ///< Steps of the warm-up.
+  std::optional<double> clip = {};  ///< Largest norm of all gradients together; empty: no clipping.
   std::string precision = "f32";    ///< A name in precision_kinds().
-  onepass::Rounding rounding = onepass::Rounding::nearest;  ///< Of the parameters that a step moves.
-  Activation activation = Activation::relu;                 ///< Behind each hidden layer.
+  onepass::Rounding rounding = onepass::Rounding::nearest;  ///< Rounding of parameters without a master.
+  Activation activation = Activation::relu;                 ///< Follows each hidden layer.
   std::vector<std::int64_t> hidden{256, 128};               ///< Widths of the hidden layers.
   std::string init = "he-uniform";                          ///< A name in initialisations().
-  double dropout = 0.0;          ///< Share of the hidden layers' outputs; in [0, 1).
-  std::int64_t batch_size = 64;  ///< Images at once; 0: all of them.
+  double dropout = 0.0;          ///< Share of the hidden layers' outputs that is dropped; in [0, 1).
+  std::int64_t batch_size = 64;  ///< Images at once; 0: all images.
   std::int64_t accumulate = 1;   ///< Batches in a step.
-  std::uint64_t seed = 1;        ///< Of weights, order, dropout and rounding.
+  std::uint64_t seed = 1;        ///< Seed of weights, order, dropout and rounding.
 
-  /// Where the batch size is known.
+  /// Only valid if batch_size is not 0.
   [[nodiscard]] std::int64_t images_per_step() const { return batch_size * accumulate; }
 };
 
-/// One field of Settings. A new one is a field, a row in settings.cpp and the place that obeys it: command
-/// line, --help, --list, --compare and saved runs go by the rows.
+/// One field of Settings. To add a setting, add a field, a row in settings.cpp and the code that uses it;
+/// command line, --help, --list, --compare and saved runs work from the rows.
 struct Setting {
   std::string_view option;  ///< "--lr"
-  std::string_view value;   ///< What stands for the value in --help: "RATE".
+  std::string_view value;   ///< Placeholder of the value in --help, as in "RATE".
   std::string help;
-  std::function<void(Settings&, std::string_view text)> read;  ///< Throws UsageError.
-  std::function<std::string(const Settings&)> write;           ///< read()'s inverse; empty where unset.
-  std::vector<Choice> choices = {};                            ///< Where the value is one of some names.
-  bool may_change = false;                                     ///< When a saved run goes on.
+  std::function<void(Settings&, std::string_view text)> read;  ///< Throws UsageError for a bad value.
+  std::function<std::string(const Settings&)> write;           ///< The inverse of read(); empty if unset.
+  std::vector<Choice> choices = {};                            ///< Possible names; empty for other values.
+  bool may_change = false;                                     ///< True if a resumed run may change it.
 };
 
-/// All of them, in the order of --help.
+/// Returns all settings in the order of --help.
 std::span<const Setting> setting_table();
-/// nullptr if there is none of this name.
+/// Returns nullptr for an unknown option.
 const Setting* find_setting(std::string_view option);
 
 /// A setting and the text of its value.
@@ -65,15 +65,15 @@ struct Change {
 };
 using Changes = std::vector<Change>;
 
-/// Every setting that is not empty.
+/// Returns every setting that has a value.
 Changes all_settings(const Settings& settings);
 void apply(const Changes& changes, Settings& settings);
 
-/// With every field filled in that can be told from the others and the number of training images. Throws
-/// UsageError where fields contradict each other or the data.
+/// Fills in the fields that follow from the others and from the number of training images. Throws UsageError
+/// if fields contradict each other or the data.
 Settings resolve(Settings settings, std::int64_t images);
 
-/// Of resolved settings.
+/// The settings must be resolved.
 std::int64_t steps_per_epoch(const Settings& settings, std::int64_t images);
 
 }  // namespace train

@@ -18,7 +18,7 @@
 namespace train {
 namespace {
 
-constexpr std::int64_t kTestRows = 1000;  // images tested at once, whatever the batch size
+constexpr std::int64_t kTestRows = 1000;  // images tested at once, independent of the batch size
 
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
@@ -42,7 +42,7 @@ Shape shape_of(const Settings& settings, std::int64_t inputs) {
   return shape;
 }
 
-/// With its first weights, from which the optimizer's masters begin.
+/// Makes a network with its initial weights, because the optimizer's masters start from them.
 Network make_network(Backend& backend, const Settings& settings, std::int64_t inputs) {
   const Initialisation* init = find_initialisation(settings.init);
   if (init == nullptr) throw UsageError(fmt::format("there is no initialisation '{}'", settings.init));
@@ -99,7 +99,7 @@ void Trainer::draw_order() {
                 order.size() * sizeof(std::int32_t), backend_.stream());
 }
 
-/// Of `part`, the images from `first` on in the epoch's order.
+/// Computes the gradients of the images from `first` on in the epoch's order, which make up `part`.
 void Trainer::compute_gradients(std::int64_t first, const Part& part) {
   backend_.gather(images_.training, order_.as<std::int32_t>() + first, network_.input(part.rows),
                   network_.labels());
@@ -126,7 +126,8 @@ void Trainer::take_step() {
   const std::int64_t batches = (images + batch_size - 1) / batch_size;
   for (std::int64_t done = 0; done < images; done += batch_size) {
     const std::int64_t rows = std::min(batch_size, images - done);
-    // The step takes the mean over batches: of batches that differ in size, each counts by its images.
+    // The step averages over batches. Batches may differ in size, so each is weighted by its number of
+    // images.
     const double share = static_cast<double>(rows * batches) / static_cast<double>(images);
     compute_gradients(first + done, {.rows = rows, .first = done, .share = share});
     if (settings_.accumulate > 1) timed([&] { optimizer_.accumulate(backend_.stream()); });
@@ -136,7 +137,7 @@ void Trainer::take_step() {
   ++step_;
 }
 
-/// Out of the losses of the epoch's batches.
+/// Returns the mean loss of a step's images, given the losses of the epoch's batches.
 double Trainer::mean_loss(std::int64_t step, std::span<const double> of_batches) const {
   const auto [first, images] = images_of(step);
   double mean = 0.0;
@@ -148,8 +149,8 @@ double Trainer::mean_loss(std::int64_t step, std::span<const double> of_batches)
   return mean;
 }
 
-/// Appends the losses of the steps since the last call, up to one that is no number; they are all of one
-/// epoch.
+/// Appends the losses of the steps since the last call, up to the first that is not finite. These steps are
+/// all in one epoch.
 void Trainer::fetch_losses(History& history) {
   if (fetched_ == step_) return;
   const auto [last, images] = images_of(step_ - 1);
@@ -169,7 +170,7 @@ void Trainer::fetch_losses(History& history) {
   }
 }
 
-/// On the first `count` images.
+/// Returns the score on the first `count` images.
 Score Trainer::score(const DeviceImages& images, std::int64_t count) {
   const std::int64_t batches = (count + kTestRows - 1) / kTestRows;
   const onepass::Device device = backend_.device();
@@ -225,7 +226,7 @@ History Trainer::run(std::int64_t steps, const Listener& listener) {
   std::size_t epoch_begin = 0;
   const bool rate_changes = !is_constant(settings_) || settings_.warmup > 0;
   while (step_ < last) {
-    // Where the rate stays it is asked for once: to ask is to wait for the device.
+    // A constant rate is read only once, because reading it waits for the device.
     history.rates.push_back(rate_changes || history.rates.empty() ? lr() : history.rates.back());
     take_step();
     const bool epoch_ends = step_ % steps_per_epoch() == 0 || step_ == last;

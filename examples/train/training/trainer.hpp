@@ -21,44 +21,44 @@ struct DeviceDataset {
   DeviceImages test;
 };
 
-/// How the network does on some images, with nothing of the training switched on.
+/// The network's results on some images, without dropout.
 struct Score {
-  double accuracy = 0.0;  ///< In [0, 1].
+  double accuracy = 0.0;  ///< Share of images classified correctly; in [0, 1].
   double loss = 0.0;      ///< Mean cross entropy.
 };
 
-/// After an epoch, or after the last step of a run that ends within one.
+/// Results of an epoch, or of the part of an epoch until the last step of a run.
 struct EpochResult {
-  std::int64_t epoch = 0;      ///< From 1.
-  std::int64_t last_step = 0;  ///< From 1, over all runs.
-  double batch_loss = 0.0;     ///< Mean over the epoch's steps in this run, while the weights moved.
+  std::int64_t epoch = 0;      ///< Counted from 1.
+  std::int64_t last_step = 0;  ///< Counted from 1, resumed runs included.
+  double batch_loss = 0.0;     ///< Mean loss of this run's steps in the epoch, while the weights change.
   Score train;                 ///< On the first training images, as many as there are test images.
   Score test;
-  double penalty = 0.0;  ///< What weight decay in the gradient and L1 add to the loss.
-  double seconds = 0.0;  ///< Since the epoch or the run began.
+  double penalty = 0.0;  ///< Penalty that coupled weight decay and L1 add to the loss.
+  double seconds = 0.0;  ///< Time since the start of the epoch or of the run.
 };
 
-/// Where a loss stopped being a number, and what it was.
+/// The first loss that is not finite.
 struct Divergence {
-  std::int64_t step = 0;  ///< From 1, over all runs.
+  std::int64_t step = 0;  ///< Counted from 1, resumed runs included.
   double loss = 0.0;      ///< NaN or infinite.
 };
 
-/// What happened in a run.
+/// The results of a run.
 struct History {
-  std::int64_t first_step = 0;  ///< Steps taken before the run.
-  std::vector<double> losses;   ///< The mean loss of each step's images; finite.
-  std::vector<double> rates;    ///< The learning rate of each step; as many as losses.
+  std::int64_t first_step = 0;  ///< Number of steps taken before the run.
+  std::vector<double> losses;   ///< Mean loss of each step's images; finite.
+  std::vector<double> rates;    ///< Learning rate of each step; as many as losses.
   std::vector<EpochResult> epochs;
-  std::optional<Divergence> divergence;  ///< Where the run has ended early.
-  Zeros zero_weights;                    ///< At the end.
-  double update_seconds = 0.0;           ///< In the optimizer (Backend::start_clock).
-  double total_seconds = 0.0;            ///< The run by the wall clock, tests included.
+  std::optional<Divergence> divergence;  ///< Set if the run ended early.
+  Zeros zero_weights;                    ///< Zero weights at the end.
+  double update_seconds = 0.0;           ///< Time in the optimizer (Backend::start_clock).
+  double total_seconds = 0.0;            ///< Wall-clock time of the run, tests included.
 };
 
-/// Called after a step, after each epoch, and where the loss stops being a number.
+/// Functions that the trainer calls after a step, after each epoch, and when the loss is no longer finite.
 struct Listener {
-  std::function<bool()> wants_progress = [] { return false; };  ///< Whether to fetch the loss now.
+  std::function<bool()> wants_progress = [] { return false; };  ///< Return true to fetch the loss now.
   std::function<void(std::int64_t step, double loss)> on_progress = [](std::int64_t, double) {};
   std::function<void(const EpochResult&)> on_epoch = [](const EpochResult&) {};
   std::function<void(const Divergence&)> on_divergence = [](const Divergence&) {};
@@ -66,17 +66,17 @@ struct Listener {
 
 class Trainer {
  public:
-  /// The backend and the images must outlive the trainer. What `options` say of storage and seed gives way to
-  /// the settings. Throws UsageError where resolve() does.
+  /// The backend and the images must outlive the trainer. The settings override storage and seed in
+  /// `options`. Throws UsageError if resolve() does.
   Trainer(Backend& backend, const DeviceDataset& images, const Settings& settings,
           const onepass::Options& options = {});
 
-  /// Goes on where another trainer was saved. Throws UsageError if a setting differs that may not change, or
-  /// the number of images.
+  /// Continues from the saved state of another trainer. Throws UsageError if the number of images or a
+  /// setting that may not change differs.
   void restore(const Checkpoint& checkpoint);
   [[nodiscard]] Checkpoint checkpoint() const;
 
-  /// Takes `steps` steps, or fewer: ends where the loss stops being a number.
+  /// Takes `steps` steps. Stops early when the loss is no longer finite.
   History run(std::int64_t steps, const Listener& listener = {});
 
   [[nodiscard]] Score test() { return score(images_.test, images_.test.count); }
@@ -84,16 +84,16 @@ class Trainer {
     return train::steps_per_epoch(settings_, images_.training.count);
   }
   [[nodiscard]] std::int64_t step_count() const { return step_; }
-  /// The learning rate of the next step. Waits for the stream.
+  /// Returns the learning rate of the next step. Waits for the stream.
   [[nodiscard]] double lr() const { return optimizer_.lr(backend_.stream()); }
-  /// Bytes of parameters, gradients and all that the optimizer keeps, by stream.
+  /// Returns the bytes of parameters, gradients and everything that the optimizer keeps, by stream.
   [[nodiscard]] std::vector<onepass::StreamBytes> memory() const { return optimizer_.memory(); }
   [[nodiscard]] const Network& network() const { return network_; }
-  /// With every field filled in.
+  /// Returns the resolved settings.
   [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:
-  /// Where images lie in an epoch's order.
+  /// A range of images in the order of an epoch.
   struct Range {
     std::int64_t first, count;
   };
@@ -114,10 +114,10 @@ class Trainer {
   Settings settings_;
   Network network_;
   AnyOptimizer optimizer_;
-  onepass::DeviceBuffer order_;   ///< Of the training images in this epoch.
+  onepass::DeviceBuffer order_;   ///< Order of the training images in this epoch.
   onepass::DeviceBuffer losses_;  ///< One for each batch of an epoch.
   std::int64_t step_ = 0;
-  std::int64_t fetched_ = 0;  ///< Steps whose loss the host knows.
+  std::int64_t fetched_ = 0;  ///< Number of steps whose loss is on the host.
 };
 
 }  // namespace train

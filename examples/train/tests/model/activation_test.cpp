@@ -1,4 +1,5 @@
-// activation_test.cpp - tanh and sigmoid against float64, and the derivatives of all activations.
+// activation_test.cpp - compares tanh and sigmoid with float64, and checks the derivatives of all
+// activations.
 #include "model/activation.hpp"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,7 @@ namespace {
 
 using Limits = std::numeric_limits<float>;
 
-/// How far `got` is from `wanted`, in steps of the floats around `wanted`.
+/// Returns the distance of `got` from `wanted` in units of the spacing of floats near `wanted`.
 double ulps(float got, double wanted) {
   const float size = std::abs(static_cast<float>(wanted));
   const double step =
@@ -21,7 +22,7 @@ double ulps(float got, double wanted) {
   return std::abs(static_cast<double>(got) - wanted) / step;
 }
 
-/// Floats of every size and both signs, about 1.3 million.
+/// Calls `work` with about 1.3 million floats of every size and both signs.
 template <class Work>
 void over_all_sizes(Work work) {
   for (std::uint32_t bits = 0; bits < 0xfffff000u; bits += 3203) {
@@ -30,7 +31,7 @@ void over_all_sizes(Work work) {
   }
 }
 
-TEST(Activation, TanhAndSigmoidAreWithinTheirUlps) {
+TEST(Activation, TanhAndSigmoidAreWithin051Ulp) {
   double tanh_worst = 0.0;
   double sigmoid_worst = 0.0;
   over_all_sizes([&](float x) {
@@ -48,7 +49,7 @@ TEST(Activation, TanhIsOddAndKeepsTheSignOfZero) {
   EXPECT_EQ(activation::tanh(1e-42f), 1e-42f);
 }
 
-TEST(Activation, WhatIsNotFiniteGoesToTheLimitOrStaysNaN) {
+TEST(Activation, InfinityGivesTheLimitAndNaNStaysNaN) {
   constexpr float kInfinity = Limits::infinity();
   EXPECT_EQ(activation::tanh(kInfinity), 1.0f);
   EXPECT_EQ(activation::tanh(-kInfinity), -1.0f);
@@ -71,7 +72,7 @@ TEST(Activation, BackwardIsTheSlopeOfForward) {
         double slope = x > 0.0f ? 1.0 : 0.0;
         if (kActivation == Activation::tanh) slope = 1.0 / (std::cosh(wide) * std::cosh(wide));
         if (kActivation == Activation::sigmoid) slope = 1.0 / (2.0 + std::exp(wide) + std::exp(-wide));
-        // y is up to 3e-8 off, and 3 * 2 times that comes through; then three roundings of up to 1.8e-7 each.
+        // The error of y, up to 3e-8, is multiplied by 3 * 2; three roundings add up to 1.8e-7 each.
         EXPECT_NEAR(activation::backward<kActivation>(3.0f, y), 3.0 * slope, 8e-7) << kind.name << " " << x;
       }
     });

@@ -1,4 +1,4 @@
-// cuda_backend_test.cpp - the network's arithmetic on the GPU against that on the CPU.
+// cuda_backend_test.cpp - compares the network's operations on the GPU with the CPU.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -19,10 +19,10 @@ using testing::numbers;
 using testing::put;
 using testing::Whole;
 
-constexpr std::int64_t kRows = 67;  // more than the rows that one block of a kernel takes at once
+constexpr std::int64_t kRows = 67;  // more than the rows that one thread block handles at once
 constexpr std::int64_t kColumns = 45;
 
-TEST_F(CudaBackend, GathersTheSameBits) {
+TEST_F(CudaBackend, GatherGivesTheBitsOfTheCpu) {
   const Images images = testing::made_up_images(20, kColumns, 1);
   const std::vector<std::int32_t> order{19, 0, 7, 7};
   const auto [cpu, cuda] = on_both([&](Backend& backend) {
@@ -36,15 +36,15 @@ TEST_F(CudaBackend, GathersTheSameBits) {
     std::ranges::copy(get<std::uint8_t>(backend, labels), std::back_inserter(all));
     return all;
   });
-  EXPECT_EQ(cpu, cuda);  // scale * pixel + shift is exact here: one half of a byte, and a small integer
+  EXPECT_EQ(cpu, cuda);  // scale * pixel + shift is exact here: half of a byte plus a small integer
 }
 
-TEST_F(CudaBackend, AddsBiasesAndBackpropagatesTheSameBits) {
+TEST_F(CudaBackend, ActivationsForwardAndBackwardGiveTheBitsOfTheCpu) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const Activation activation :
        {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid}) {
     const auto [cpu, cuda] = on_both([&](Backend& backend) {
-      // From the steep middle to the flat tails, and what lies beyond them.
+      // Sums from the steep middle to the flat tails of the activations and beyond.
       std::vector<float> sums = numbers(kRows * kColumns, 1);
       for (std::size_t i = 0; i < sums.size(); ++i) {
         sums[i] = std::ldexp(sums[i], static_cast<int>(i % 40) - 30);
@@ -70,7 +70,7 @@ TEST_F(CudaBackend, AddsBiasesAndBackpropagatesTheSameBits) {
   }
 }
 
-TEST_F(CudaBackend, ANaNPassesEveryActivation) {
+TEST_F(CudaBackend, ANaNPassesThroughEveryActivation) {
   for (const Activation activation : {Activation::relu, Activation::tanh, Activation::sigmoid}) {
     const auto [cpu, cuda] = on_both([&](Backend& backend) {
       const auto y = put(backend, std::vector<float>{std::numeric_limits<float>::quiet_NaN()});
@@ -82,17 +82,18 @@ TEST_F(CudaBackend, ANaNPassesEveryActivation) {
   }
 }
 
-TEST_F(CudaBackend, SumsColumns) {
+TEST_F(CudaBackend, ColumnSumsAgreeWithTheCpu) {
   const auto [cpu, cuda] = on_both([&](Backend& backend) {
     const auto matrix = put(backend, numbers(kRows * kColumns, 1));
     const auto sums = put(backend, numbers(kColumns, 2));
     backend.column_sums({matrix.as<float>(), kRows, kColumns}, sums.as<float>());
     return get<float>(backend, sums);
   });
-  expect_near(cpu, cuda, 67 * 67 * 6e-8f);  // 67 terms below 1, in two orders: n^2 half ulps at most
+  expect_near(cpu, cuda,
+              67 * 67 * 6e-8f);  // 67 terms below 1, added in two orders, differ by at most n^2 half ulps
 }
 
-TEST_F(CudaBackend, SoftmaxItsGradientAndItsMeanAgree) {
+TEST_F(CudaBackend, CrossEntropyItsGradientAndItsMeanAgreeWithTheCpu) {
   const std::vector<std::uint8_t> labels(kRows, 3);
   const auto [cpu, cuda] = on_both([&](Backend& backend) {
     const auto logits = put(backend, numbers(kRows * kColumns, 1));
@@ -107,7 +108,7 @@ TEST_F(CudaBackend, SoftmaxItsGradientAndItsMeanAgree) {
     all.push_back(static_cast<float>(get<double>(backend, mean).front()));
     return all;
   });
-  expect_near(cpu, cuda, 2e-6f);  // losses of about 4: a few ulp of exp and log, 45 additions
+  expect_near(cpu, cuda, 2e-6f);  // losses of about 4 with errors of a few ulp from exp, log and 45 additions
 }
 
 TEST_F(CudaBackend, ANaNReachesTheLoss) {
@@ -126,7 +127,7 @@ TEST_F(CudaBackend, ANaNReachesTheLoss) {
   }
 }
 
-TEST_F(CudaBackend, CountsTheSame) {
+TEST_F(CudaBackend, CorrectRowsAgreeWithTheCpu) {
   std::vector<std::uint8_t> labels;
   for (std::int64_t row = 0; row < kRows; ++row) labels.push_back(static_cast<std::uint8_t>(row % 3));
   const auto [cpu, cuda] = on_both([&](Backend& backend) {
@@ -141,19 +142,20 @@ TEST_F(CudaBackend, CountsTheSame) {
   EXPECT_GT(cpu.front(), 0);
 }
 
-TEST_F(CudaBackend, MultipliesEveryTurnOfBothFactors) {
+TEST_F(CudaBackend, ProductsOfTransposedFactorsAgreeWithTheCpu) {
   constexpr std::int64_t kInner = 19;
-  for (const bool turn_a : {false, true}) {
-    for (const bool turn_b : {false, true}) {
-      const auto [cpu, cuda] = on_both([&, turn_a = turn_a, turn_b = turn_b](Backend& backend) {
+  for (const bool transpose_a : {false, true}) {
+    for (const bool transpose_b : {false, true}) {
+      const auto [cpu, cuda] = on_both([&, transpose_a = transpose_a,
+                                        transpose_b = transpose_b](Backend& backend) {
         const auto a = put(backend, numbers(kRows * kInner, 1));
         const auto b = put(backend, numbers(kInner * kColumns, 2));
         const auto c = put(backend, numbers(kRows * kColumns, 3));
-        const Matrix a_lies =
-            turn_a ? Matrix{a.as<float>(), kInner, kRows} : Matrix{a.as<float>(), kRows, kInner};
-        const Matrix b_lies =
-            turn_b ? Matrix{b.as<float>(), kColumns, kInner} : Matrix{b.as<float>(), kInner, kColumns};
-        backend.multiply({a_lies, turn_a}, {b_lies, turn_b}, {c.as<float>(), kRows, kColumns});
+        const Matrix stored_a =
+            transpose_a ? Matrix{a.as<float>(), kInner, kRows} : Matrix{a.as<float>(), kRows, kInner};
+        const Matrix stored_b =
+            transpose_b ? Matrix{b.as<float>(), kColumns, kInner} : Matrix{b.as<float>(), kInner, kColumns};
+        backend.multiply({stored_a, transpose_a}, {stored_b, transpose_b}, {c.as<float>(), kRows, kColumns});
         return get<float>(backend, c);
       });
       expect_near(cpu, cuda, 19 * 19 * 6e-8f);
@@ -161,7 +163,7 @@ TEST_F(CudaBackend, MultipliesEveryTurnOfBothFactors) {
   }
 }
 
-TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
+TEST_F(CudaBackend, LossesAgreeWithTheCpuAndRepeatBitForBit) {
   const Dataset data = testing::made_up_dataset(60, 20);
   for (const ActivationKind& kind : kActivations) {
     Settings settings{.lr = {}, .weight_decay = {}};
@@ -182,12 +184,12 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesAndTheSameEveryTime) {
     const std::vector<double> cuda = run(*cuda_);
     EXPECT_EQ(cuda, run(*cuda_));
     ASSERT_EQ(cpu.size(), cuda.size());
-    // The sums are taken in other orders, and ten steps carry the difference on.
+    // The sums are computed in another order, and ten steps amplify the difference.
     for (std::size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(cpu[i], cuda[i], 1e-4) << kind.name << " " << i;
   }
 }
 
-TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
+TEST_F(CudaBackend, LossesAgreeWithTheCpuWithEveryOptionAroundTheStep) {
   const Dataset data = testing::made_up_dataset(100, 40);
   for (const char* optimizer : {"momentum", "adamw"}) {
     Whole cpu(*cpu_, data, testing::everything(optimizer));
@@ -195,7 +197,7 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
     const History on_cpu = cpu.trainer.run(10);
     const History on_cuda = cuda.trainer.run(10);
     EXPECT_EQ(on_cpu.rates, on_cuda.rates) << optimizer;
-    // The matrix products add in other orders, and ten steps carry the difference on. Another mask, clipping
+    // The matrix products add in another order, and ten steps amplify the difference. A wrong mask, clipping
     // or schedule would show in the second digit.
     for (std::size_t i = 0; i < 10; ++i) EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 1e-4) << optimizer;
     for (std::size_t i = 0; i < 2; ++i) {
@@ -206,7 +208,7 @@ TEST_F(CudaBackend, TrainsAsTheCpuDoesWithEverythingAroundTheStep) {
   }
 }
 
-TEST_F(CudaBackend, StartsFromTheSameBitsWhateverTheInitialisation) {
+TEST_F(CudaBackend, EveryInitialisationGivesTheBitsOfTheCpu) {
   for (const Initialisation& init : initialisations()) {
     for (const onepass::DType dtype : {onepass::DType::float32, onepass::DType::bfloat16}) {
       const auto [cpu, cuda] = on_both([&](Backend& backend) {
@@ -222,7 +224,7 @@ TEST_F(CudaBackend, StartsFromTheSameBitsWhateverTheInitialisation) {
   }
 }
 
-TEST_F(CudaBackend, DropsTheSameOutputs) {
+TEST_F(CudaBackend, DropoutDropsTheOutputsThatItDropsOnTheCpu) {
   const Images images = testing::made_up_images(7, 16, 9);
   const std::vector<std::int32_t> order{0, 1, 2, 3, 4, 5, 6};
   const auto [cpu, cuda] = on_both([&](Backend& backend) {
@@ -237,7 +239,7 @@ TEST_F(CudaBackend, DropsTheSameOutputs) {
                   logits.size() * sizeof(float), backend.stream());
     return logits;
   });
-  // A row of which everything is dropped, as 0.9^9 of them are, has logits of exactly 0.
+  // A row whose outputs are all dropped, which has the probability 0.9^9, has logits of exactly 0.
   EXPECT_GT(std::ranges::count(cpu, 0.0f), 0);
   EXPECT_EQ(std::ranges::count(cpu, 0.0f), std::ranges::count(cuda, 0.0f));
   expect_near(cpu, cuda, 1e-4f);

@@ -1,4 +1,4 @@
-// cuda_precision_test.cpp - parameters of 16 bits on the GPU against those on the CPU.
+// cuda_precision_test.cpp - compares training with 16-bit parameters on the GPU with the CPU.
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -43,7 +43,7 @@ TEST_F(CudaPrecision, WidensEveryBfloat16AndNarrowsToTheSameBits) {
   for (std::uint32_t i = 0; i < 65536; ++i) ASSERT_EQ(cuda[i], i << 16);
 }
 
-/// The gradients of one image by parameters of 16 bits, as they lie in memory.
+/// Returns the bits of the gradients of one image for 16-bit parameters.
 std::vector<std::uint16_t> low_gradients(Backend& backend) {
   const Images image = testing::made_up_images(1, 16, 9);
   const DeviceImages uploaded = upload(backend, image, normalise(image));
@@ -64,17 +64,17 @@ std::vector<std::uint16_t> low_gradients(Backend& backend) {
   return bits;
 }
 
-TEST_F(CudaPrecision, RoundsTheSameGradients) {
+TEST_F(CudaPrecision, RoundedGradientsAgreeWithTheCpu) {
   const auto [cpu, cuda] = on_both(low_gradients);
   ASSERT_EQ(cpu.size(), cuda.size());
   EXPECT_GT(std::ranges::count_if(cpu, [](std::uint16_t bits) { return bits != 0; }), 50);
   for (std::size_t i = 0; i < cpu.size(); ++i) {
-    // Numbers that differ by the order of additions may round to neighbours.
+    // Sums in another order may round to a neighbour.
     EXPECT_LE(std::abs(int{cpu[i]} - int{cuda[i]}), 1) << i;
   }
 }
 
-/// Everything around the step, in every precision that there is, with both roundings.
+/// Returns settings with every option around the step, in every precision and with both roundings.
 std::vector<Settings> every_precision(const char* optimizer) {
   std::vector<Settings> all;
   for (const PrecisionKind& kind : precision_kinds()) {
@@ -87,7 +87,7 @@ std::vector<Settings> every_precision(const char* optimizer) {
   return all;
 }
 
-TEST_F(CudaPrecision, TrainsAsTheCpuDoesInEveryPrecision) {
+TEST_F(CudaPrecision, LossesAgreeWithTheCpuInEveryPrecision) {
   const Dataset data = testing::made_up_dataset(100, 40);
   for (const Settings& settings : every_precision("adamw")) {
     Whole cpu(*cpu_, data, settings);
@@ -95,15 +95,15 @@ TEST_F(CudaPrecision, TrainsAsTheCpuDoesInEveryPrecision) {
     EXPECT_EQ(testing::numbers_of(cpu.trainer), testing::numbers_of(cuda.trainer)) << settings.precision;
     const History on_cpu = cpu.trainer.run(10);
     const History on_cuda = cuda.trainer.run(10);
-    // Sums in other orders turn the rounding of a gradient or a parameter now and then, by 2^-8 of itself:
-    // products that were off by 2e-7 at random moved these losses by 7e-5 at most, on the CPU.
+    // Sums in another order sometimes change the rounding of a gradient or a parameter, by 2^-8 of its value.
+    // As a measure: random errors of 2e-7 in the products changed these losses by at most 7e-5 on the CPU.
     for (std::size_t i = 0; i < 10; ++i) {
       EXPECT_NEAR(on_cpu.losses[i], on_cuda.losses[i], 1e-3) << settings.precision << " " << i;
     }
   }
 }
 
-TEST_F(CudaPrecision, SavedAndResumedIsAsIfItHadNotStopped) {
+TEST_F(CudaPrecision, AResumedRunEqualsAnUninterruptedOne) {
   const Dataset data = testing::made_up_dataset(100, 40);
   for (const char* optimizer : {"momentum", "adamw"}) {
     for (const Settings& settings : every_precision(optimizer)) {

@@ -1,4 +1,4 @@
-// cuda_support.hpp - the same work on both backends, and what it is compared by.
+// cuda_support.hpp - runs the same work on both backends and compares the results.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace train::testing {
 
-/// A matrix of numbers in [-1, 1), the same on every backend.
+/// Returns `count` numbers in [-1, 1) that depend only on the seed.
 inline std::vector<float> numbers(std::int64_t count, std::uint64_t seed) {
   Random random(seed, 0);
   std::vector<float> values(static_cast<std::size_t>(count));
@@ -20,7 +20,7 @@ inline std::vector<float> numbers(std::int64_t count, std::uint64_t seed) {
   return values;
 }
 
-/// Memory on a backend's device, filled from the host.
+/// Copies values to new memory on a backend's device.
 template <class T>
 onepass::DeviceBuffer put(Backend& backend, const std::vector<T>& values) {
   onepass::DeviceBuffer buffer(backend.device(), values.size() * sizeof(T), backend.stream());
@@ -39,7 +39,7 @@ std::vector<T> get(Backend& backend, const onepass::DeviceBuffer& buffer) {
 
 class CudaBackend : public ::testing::Test {
  protected:
-  /// Runs `work(backend)`, which returns a vector, on both.
+  /// Runs `work(backend)`, which returns a vector, on both backends.
   template <class Work>
   auto on_both(Work work) {
     return std::pair{work(*cpu_), work(*cuda_)};
@@ -54,7 +54,7 @@ inline void expect_near(const std::vector<float>& expected, const std::vector<fl
   for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], tolerance) << i;
 }
 
-/// A trainer on a backend; images outlive it.
+/// A trainer on a backend, with the images that it needs.
 struct Whole {
   Whole(Backend& backend, const Dataset& data, const Settings& settings)
       : images{upload(backend, data.training, data.normalisation),

@@ -1,4 +1,4 @@
-// initialisation_test.cpp - the table of initialisations, and what the network makes of it.
+// initialisation_test.cpp - the table of initialisations, and the weights that the network draws from it.
 #include "model/initialisation.hpp"
 
 #include <cmath>
@@ -14,7 +14,7 @@ constexpr std::int64_t kHidden = 100;
 
 class InitialisationTest : public ::testing::TestWithParam<Initialisation> {
  protected:
-  /// The values of a network's tensors.
+  /// Returns the initial values of a network's tensors.
   std::vector<NamedValues> draw(Activation activation, std::uint64_t seed) {
     Network network(*backend_, {.widths = {kInputs, kHidden, kHidden, kClasses}, .activation = activation});
     network.initialise(seed, GetParam().make(activation));
@@ -43,11 +43,12 @@ double variance_of(const std::string& name) {
   if (name.starts_with("he")) return 2.0 / inputs;
   if (name.starts_with("xavier")) return 2.0 / (inputs + outputs);
   if (name.starts_with("lecun")) return 1.0 / inputs;
-  if (name == "orthogonal") return 2.0 / inputs;  // 100 rows of 400 numbers with a norm of sqrt 2, for relu
+  if (name == "orthogonal")
+    return 2.0 / inputs;  // for relu: each of the 100 rows of 400 numbers has the norm sqrt 2
   return 1e-4;
 }
 
-TEST_P(InitialisationTest, HasTheVarianceThatItSays) {
+TEST_P(InitialisationTest, WeightsHaveMeanZeroAndTheDocumentedVariance) {
   const std::vector<NamedValues> values = draw(Activation::relu, 1);
   double sum = 0.0;
   double squares = 0.0;
@@ -57,12 +58,13 @@ TEST_P(InitialisationTest, HasTheVarianceThatItSays) {
   }
   const auto count = static_cast<double>(values[0].values.size());
   const double variance = variance_of(std::string(GetParam().name));
-  // 40,000 numbers: the mean is within 5 / 200 deviations of 0, the variance within 5 sqrt(2) / 200.
+  // Of 40,000 numbers the mean is within 5 / 200 standard deviations of 0, and the variance within 5 sqrt(2)
+  // / 200.
   EXPECT_NEAR(sum / count, 0.0, 0.025 * std::sqrt(variance));
   EXPECT_NEAR(squares / count, variance, 0.036 * variance);
 }
 
-TEST_P(InitialisationTest, IsTheLibrarysWithATenthOfItAtTheEndAndNoBiases) {
+TEST_P(InitialisationTest, OnepassDrawsTheWeightsTheLastLayerHasATenthAndBiasesAreZero) {
   const std::vector<NamedValues> values = draw(Activation::tanh, 7);
   const std::vector<std::vector<std::int64_t>> shapes{
       {kHidden, kInputs}, {kHidden, kHidden}, {kClasses, kHidden}};
@@ -78,11 +80,11 @@ TEST_P(InitialisationTest, IsTheLibrarysWithATenthOfItAtTheEndAndNoBiases) {
   }
 }
 
-TEST_P(InitialisationTest, DependsOnTheSeed) {
+TEST_P(InitialisationTest, WeightsDependOnTheSeed) {
   EXPECT_NE(draw(Activation::relu, 1)[0].values, draw(Activation::relu, 2)[0].values);
 }
 
-TEST(Initialisation, OrthogonalHasTheActivationsGain) {
+TEST(Initialisation, OrthogonalUsesTheGainOfTheActivation) {
   const auto gain = [](Activation activation) {
     const onepass::Initializer made = find_initialisation("orthogonal")->make(activation);
     return std::get<onepass::initializers::Orthogonal>(made).gain;

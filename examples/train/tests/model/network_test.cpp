@@ -1,4 +1,4 @@
-// network_test.cpp - the network's loss and gradients against a float64 network of plain loops.
+// network_test.cpp - compares the network's loss and gradients with a float64 network of plain loops.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -30,11 +30,11 @@ double reference_activation(Activation activation, double x) {
   return NAN;
 }
 
-/// A network in float64, written from the formula.
+/// A float64 network, written from the formula.
 struct Reference {
   Activation activation;
   Tensors tensors;     ///< Weight and bias of each layer.
-  Tensors masks = {};  ///< What dropout multiplies the hidden layers' outputs by; empty for 1.
+  Tensors masks = {};  ///< Dropout's factors of the hidden layers' outputs; empty for 1.
 };
 
 double reference_loss(const Reference& network, const Images& images, Normalisation normalisation) {
@@ -66,10 +66,11 @@ double reference_loss(const Reference& network, const Images& images, Normalisat
   return loss / static_cast<double>(images.count);
 }
 
-/// Every gradient of a network against the slope of the reference's loss, by central differences in float64.
-/// The truncation is h^2 / 6 times the third derivative (about 1), 2e-10; the rounding 1e-16 / h, 3e-12. No
-/// ReLU of these images lies within h of its kink (seed 5). So the tolerance is that of the float32
-/// gradients: chains of three sums of at most 17 terms of size about 1, 3 * 17 * 2^-24 = 3e-6, and some more.
+/// Compares every gradient of a network with the slope of the reference's loss, computed by central
+/// differences in float64. Their truncation error is h^2 / 6 times the third derivative (about 1), 2e-10;
+/// their rounding error is 1e-16 / h, 3e-12. With these images no ReLU lies within h of its kink (seed 5). So
+/// the tolerance is that of the float32 gradients: chains of three sums of at most 17 terms of size about 1,
+/// 3 * 17 * 2^-24 = 3e-6, and some more.
 void expect_slopes(const Network& network, const Reference& reference,
                    const std::function<double(const Reference&)>& loss) {
   constexpr double kStep = 3e-5;
@@ -91,12 +92,12 @@ void expect_slopes(const Network& network, const Reference& reference,
   }
 }
 
-/// A network that has gone forward and backward once over made-up images.
+/// A network after a forward pass over made-up images.
 class NetworkTest : public ::testing::TestWithParam<Activation> {
  protected:
   void SetUp() override {
     network_.initialise(3, onepass::initializers::Zeros{});
-    // Biases that differ from 0 and a last layer of full size, so that no gradient is small by construction.
+    // Biases other than 0 and a last layer of full size, so that no gradient is small by construction.
     std::vector<NamedValues> values = network_.read();
     Random random(5, 0);
     for (NamedValues& tensor : values) {
@@ -126,11 +127,11 @@ INSTANTIATE_TEST_SUITE_P(
       return std::string(std::ranges::find(kActivations, info.param, &ActivationKind::activation)->name);
     });
 
-TEST_P(NetworkTest, LossIsThatOfTheFormula) {
+TEST_P(NetworkTest, LossMatchesTheFormula) {
   double loss = 0.0;
   network_.backward({.rows = kImages}, &loss);
-  // Each logit is a chain of three sums of at most 17 terms of size about 1: 3 * 17 * 2^-24 = 3e-6, and some
-  // more for exp and log.
+  // Each logit is a chain of three sums of at most 17 terms of size about 1: an error of 3 * 17 * 2^-24 =
+  // 3e-6, and some more for exp and log.
   EXPECT_NEAR(loss, reference_loss(reference_, images_, normalisation_), 1e-5);
 }
 
@@ -142,7 +143,7 @@ TEST_P(NetworkTest, EveryGradientIsTheSlopeOfTheLoss) {
   });
 }
 
-/// The network of the fixture, with dropout, and the masks of its first step as the library draws them.
+/// The network of NetworkTest with dropout, and the masks that onepass draws for its first step.
 class DropoutNetworkTest : public NetworkTest {
  protected:
   static constexpr double kDrop = 0.25;
@@ -184,7 +185,7 @@ TEST_P(DropoutNetworkTest, EveryGradientIsTheSlopeOfTheLossWithTheMasks) {
   });
 }
 
-TEST_P(DropoutNetworkTest, ALaterPartHasTheMasksOfItsPlaceInTheStep) {
+TEST_P(DropoutNetworkTest, ALaterPartUsesTheMasksOfItsPlaceInTheStep) {
   const Matrix whole = dropping_.forward(Part{.rows = kImages});
   const std::vector<float> expected(whole.data + 4 * kClasses, whole.data + 7 * kClasses);
   std::vector<std::int32_t> order{4, 5, 6};
@@ -193,7 +194,7 @@ TEST_P(DropoutNetworkTest, ALaterPartHasTheMasksOfItsPlaceInTheStep) {
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(part.data[i], expected[i], 1e-5) << i;
 }
 
-TEST_P(DropoutNetworkTest, NothingIsDroppedOutsideOfTraining) {
+TEST_P(DropoutNetworkTest, ForwardOutsideOfTrainingDropsNothing) {
   const Matrix plain = network_.forward(kImages);
   const Matrix tested = dropping_.forward(kImages);
   EXPECT_TRUE(std::equal(plain.data, plain.data + kImages * kClasses, tested.data));
@@ -201,7 +202,7 @@ TEST_P(DropoutNetworkTest, NothingIsDroppedOutsideOfTraining) {
   EXPECT_FALSE(std::equal(plain.data, plain.data + kImages * kClasses, trained.data));
 }
 
-TEST_P(DropoutNetworkTest, AdvancingDrawsNewMasksAndRestoringTheOldOnes) {
+TEST_P(DropoutNetworkTest, AdvancingDrawsNewMasksAndRestoringBringsBackTheOldOnes) {
   const auto logits = [&] {
     const Matrix out = dropping_.forward(Part{.rows = kImages});
     return std::vector<float>(out.data, out.data + kImages * kClasses);
@@ -226,7 +227,7 @@ TEST_P(NetworkTest, AShareMultipliesEveryGradient) {
     whole.insert(whole.end(), grad, grad + parameter.grad.numel);
   }
   network_.forward(Part{.rows = kImages});
-  network_.backward({.rows = kImages, .share = 0.25}, &loss);  // a power of two: exact
+  network_.backward({.rows = kImages, .share = 0.25}, &loss);  // a power of two, so the product is exact
   std::size_t i = 0;
   for (const onepass::Parameter& parameter : network_.parameters()) {
     const float* grad = static_cast<const float*>(parameter.grad.data);
@@ -234,7 +235,7 @@ TEST_P(NetworkTest, AShareMultipliesEveryGradient) {
   }
 }
 
-TEST_P(NetworkTest, AFewerRowsUseOnlyThose) {
+TEST_P(NetworkTest, BackwardOfFewerRowsUsesOnlyThoseRows) {
   double whole = 0.0;
   network_.backward({.rows = kImages}, &whole);
   network_.forward(Part{.rows = 2});
@@ -245,7 +246,7 @@ TEST_P(NetworkTest, AFewerRowsUseOnlyThose) {
   EXPECT_NEAR(part, reference_loss(reference_, two, normalisation_), 1e-5);
 }
 
-TEST_P(NetworkTest, ScoreCountsTheRowsWhoseLabelWins) {
+TEST_P(NetworkTest, ScoreCountsTheRowsWhoseLabelHasTheLargestLogit) {
   const Matrix logits = network_.forward(kImages);
   std::int64_t expected = 0;
   for (std::int64_t row = 0; row < kImages; ++row) {
@@ -269,7 +270,7 @@ TEST_P(NetworkTest, ANaNReachesTheLoss) {
   EXPECT_TRUE(std::isnan(loss));
 }
 
-TEST_P(NetworkTest, InitialisationStaysWithinHesBoundAndFillsIt) {
+TEST_P(NetworkTest, InitialWeightsStayWithinHesBoundAndFillIt) {
   network_.initialise(1, find_initialisation("he-uniform")->make(GetParam()));
   const std::vector<NamedValues> values = network_.read();
   const double bound = std::sqrt(6.0 / 16.0);
@@ -281,7 +282,7 @@ TEST_P(NetworkTest, InitialisationStaysWithinHesBoundAndFillsIt) {
   EXPECT_EQ(values[1].values, std::vector<float>(9, 0.0f));
 }
 
-TEST_P(NetworkTest, CountsTheWeightsThatAreZeroAndNoBiases) {
+TEST_P(NetworkTest, CountZeroWeightsCountsWeightsButNoBiases) {
   std::vector<NamedValues> values = network_.read();
   values[0].values[3] = 0.0f;
   values[4].values[0] = -0.0f;
@@ -293,7 +294,7 @@ TEST_P(NetworkTest, CountsTheWeightsThatAreZeroAndNoBiases) {
   EXPECT_EQ(zeros.all, 16 * 9 + 9 * 8 + 8 * kClasses);
 }
 
-TEST_P(NetworkTest, RefusesTensorsOfAnotherNetwork) {
+TEST_P(NetworkTest, WriteRefusesTensorsOfAnotherNetwork) {
   Network other(*backend_, {.widths = {16, 9, kClasses}});
   const std::string text = testing::sentence<Failure>([&] { network_.write(other.read()); });
   EXPECT_EQ(text, "4 tensors were saved, but the network has 6");

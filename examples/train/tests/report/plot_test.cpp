@@ -1,4 +1,4 @@
-// plot_test.cpp - scales, ticks, curves and the text of a picture.
+// plot_test.cpp - scales, ticks, curves and the SVG of a picture.
 #include "report/plot.hpp"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ TEST(Scale, LinearTicksAreRoundAndWithinTheRange) {
   EXPECT_EQ(Scale(-0.5, 0.5, false, 0, 1).ticks().size(), 5u);  // -0.4, -0.2, 0, 0.2, 0.4
 }
 
-TEST(Scale, LogarithmicTicksSpanSeveralPowersOrOnePart) {
+TEST(Scale, LogarithmicTicksSuitSeveralPowersOfTenAndPartsOfOne) {
   const std::vector<double> many = Scale(0.5, 100, true, 0, 1).ticks();
   const std::vector<double> expected{0.5, 1, 2, 5, 10, 20, 50, 100};
   ASSERT_EQ(many.size(), expected.size());
@@ -55,7 +55,7 @@ TEST(Smooth, AveragesTheLastQuarter) {
   EXPECT_TRUE(smooth({}).empty());
 }
 
-TEST(Thin, KeepsBothEndsAndDropsWhatIsClose) {
+TEST(Thin, KeepsBothEndsAndDropsClosePoints) {
   const std::vector<Point> thinned = thin({{0, 0}, {0.5, 0}, {2, 0}, {2.5, 0}, {2.6, 0}}, 1.5);
   ASSERT_EQ(thinned.size(), 3u);
   EXPECT_EQ(thinned[1].x, 2);
@@ -63,8 +63,8 @@ TEST(Thin, KeepsBothEndsAndDropsWhatIsClose) {
   EXPECT_TRUE(thin({}, 1.0).empty());
 }
 
-TEST(Straighten, KeepsCornersAndDropsWhatLiesOnTheLines) {
-  // Along, up a step, along, and a wiggle below the tolerance.
+TEST(Straighten, KeepsCornersAndDropsPointsOnTheLines) {
+  // The curve runs along, steps up, runs along, and wiggles by less than the tolerance.
   const std::vector<Point> straight =
       straighten({{0, 0}, {1, 0}, {2, 0}, {2, 5}, {3, 5}, {4, 5.2}, {5, 5}}, 0.4);
   ASSERT_EQ(straight.size(), 4u);
@@ -75,11 +75,11 @@ TEST(Straighten, KeepsCornersAndDropsWhatLiesOnTheLines) {
   EXPECT_EQ(straighten({{0, 0}, {1, 9}}, 0.4).size(), 2u);
 }
 
-TEST(Coinciding, IsToldByTheDistanceAlongTheCurve) {
+TEST(Coinciding, DependsOnTheDistanceAveragedAlongTheCurve) {
   const std::vector<Point> flat{{0, 0}, {10, 0}, {100, 0}};
   const std::vector<Point> near{{0, 1}, {10, 1}, {100, 1}};
   const std::vector<Point> shorter{{0, 0}, {10, 0}};
-  // Three of five points are near, but most of the length is not.
+  // Three of five points are near each other, but most of the length is not.
   const std::vector<Point> dense{{0, 9}, {90, 9}, {91, 0}, {92, 0}, {93, 0}};
   const std::vector<Point> dense_flat{{0, 0}, {90, 0}, {91, 0}, {92, 0}, {93, 0}};
   EXPECT_EQ(find_coinciding({flat, near, flat}, 2), (std::vector<std::size_t>{0, 0, 0}));
@@ -104,7 +104,7 @@ std::size_t count(const std::string& text, const std::string& what) {
   return found;
 }
 
-TEST(Svg, EscapesWhatXmlWouldRead) {
+TEST(Svg, EscapesTheSpecialCharactersOfXml) {
   EXPECT_EQ(escape_xml("a<b & \"c\" > 'd'"), "a&lt;b &amp; &quot;c&quot; &gt; &apos;d&apos;");
   Figure figure = figure_with({{.points = {{0, 1}}}});
   figure.title = "1 < 2";
@@ -118,7 +118,7 @@ TEST(Svg, EscapesWhatXmlWouldRead) {
   EXPECT_EQ(svg.find("1 < 2"), std::string::npos);
 }
 
-/// What the points of every polyline are, none of them outside the picture.
+/// Checks that the points of every polyline are inside the picture.
 void expect_inside(const std::string& svg) {
   EXPECT_EQ(svg.find("nan"), std::string::npos);
   EXPECT_EQ(svg.find("inf"), std::string::npos);
@@ -138,7 +138,7 @@ void expect_inside(const std::string& svg) {
   }
 }
 
-TEST(Svg, DrawsOnePointEqualPointsAndManyPointsInsideThePicture) {
+TEST(Svg, SinglePointsEqualPointsAndManyPointsStayInsideThePicture) {
   for (const Axis::Spacing spacing : {Axis::Spacing::linear, Axis::Spacing::logarithmic}) {
     for (const std::vector<Point>& points : std::vector<std::vector<Point>>{
              {{1, 2.3}}, {{1, 2}, {2, 2}, {3, 2}}, {{0, 0}, {1, 100}}, {{1, -3}, {2, 0}, {3, 1e-9}}, {}}) {
@@ -154,7 +154,7 @@ TEST(Svg, DrawsOnePointEqualPointsAndManyPointsInsideThePicture) {
   EXPECT_LT(svg.size(), 20000u);
 }
 
-TEST(Svg, WhatLiesBeyondTheAxisIsCutOff) {
+TEST(Svg, PointsBeyondTheAxisAreCutOff) {
   Figure figure = figure_with({{.breaks_off = true, .points = {{1, 1}, {2, 2}, {3, 1e30}}}});
   figure.panels[0].y.high = 4.0;
   const std::string svg = render_svg(figure);
@@ -163,7 +163,7 @@ TEST(Svg, WhatLiesBeyondTheAxisIsCutOff) {
   EXPECT_EQ(svg.find("1e+"), std::string::npos) << "no tick beyond the end";
 }
 
-TEST(Svg, CurvesThatHideEachOtherShareTheLine) {
+TEST(Svg, CoincidingCurvesShareTheLineInDashes) {
   const std::vector<Point> points{{0, 1}, {1, 2}};
   const std::string shared = render_svg(figure_with({{.points = points}, {.points = points}}));
   EXPECT_EQ(count(shared, "stroke-dasharray"), 2u);

@@ -1,4 +1,4 @@
-// report_test.cpp - what the table, the CSV file and the picture say of runs, those that diverged included.
+// report_test.cpp - the table, the CSV file and the picture of finished and diverged runs.
 #include "report/report.hpp"
 
 #include <cmath>
@@ -10,7 +10,7 @@
 namespace train {
 namespace {
 
-/// Four steps in two epochs.
+/// A run of four steps in two epochs.
 Run finished(std::string label, double lr = 0.1) {
   Run run{.label = std::move(label), .lr = lr, .history = {}, .steps_per_epoch = 2};
   run.history.losses = {2.0, 1.0, 0.5, 0.25};
@@ -28,7 +28,7 @@ Run finished(std::string label, double lr = 0.1) {
   return run;
 }
 
-/// Two steps, and the third is no number.
+/// A run of two steps whose third loss is NaN.
 Run diverged(std::string label, double last_loss = 1e9) {
   Run run{.label = std::move(label), .lr = 8.0, .history = {}, .steps_per_epoch = 2};
   run.history.losses = {2.0, last_loss};
@@ -42,7 +42,7 @@ std::string line_of(const std::string& text, const std::string& start) {
   return at == std::string::npos ? "" : text.substr(at + 1, text.find('\n', at + 1) - at - 1);
 }
 
-TEST(Table, HoldsAccuracyAndLossOfBothSetsAndZeros) {
+TEST(Table, ContainsAccuracyAndLossOfBothSetsZerosAndBytes) {
   const std::string line = line_of(table({finished("plain")}, "by hand"), "plain");
   for (const char* part : {"0.1", "87.50 %", "75.00 %", "0.3750", "0.5000", "12.50 %", " 7.125 "}) {
     EXPECT_NE(line.find(part), std::string::npos) << part << " in: " << line;
@@ -59,7 +59,7 @@ TEST(MemoryText, NamesEveryStream) {
             "5.0625 bytes a parameter: param 2, grad 2, exp_avg 1.0625");
 }
 
-TEST(LossText, StaysShort) {
+TEST(LossText, TextStaysShort) {
   EXPECT_EQ(loss_text(0.31274), "0.3127");
   EXPECT_EQ(loss_text(1.234e30), "1.23e+30");
   EXPECT_EQ(loss_text(INFINITY), "inf");
@@ -104,9 +104,9 @@ TEST(Picture, MarksWhereARunDivergedAndKeepsTheOthersReadable) {
   EXPECT_TRUE(figure.panels[0].curves[1].breaks_off);
   EXPECT_TRUE(figure.panels[2].curves[1].breaks_off);
   EXPECT_FALSE(figure.panels[0].curves[0].breaks_off);
-  EXPECT_EQ(figure.panels[0].y.high, 8.0);  // and not 1e9
+  EXPECT_EQ(figure.panels[0].y.high, 8.0);  // rather than 1e9
   EXPECT_NE(figure.panels[0].title.find("cut off"), std::string::npos);
-  // A run whose first loss is none leaves a key and empty curves.
+  // A run whose first loss is not finite has a key and empty curves.
   train::Run never = diverged("never");
   never.history.losses.clear();
   never.history.rates.clear();
@@ -115,7 +115,7 @@ TEST(Picture, MarksWhereARunDivergedAndKeepsTheOthersReadable) {
   EXPECT_NE(svg.find("diverged at step 1"), std::string::npos);
 }
 
-TEST(Picture, CountsStepsInShortRunsAndEpochsWhereTheirLengthsDiffer) {
+TEST(Picture, AxesCountStepsInShortRunsAndEpochsIfTheirLengthsDiffer) {
   EXPECT_EQ(figure_of({finished("two epochs")}, "").panels[0].x.label, "epochs");
   train::Run brief = finished("brief");
   brief.steps_per_epoch = 100;
@@ -128,7 +128,7 @@ TEST(Picture, CountsStepsInShortRunsAndEpochsWhereTheirLengthsDiffer) {
   EXPECT_EQ(figure_of({brief, other}, "").panels[0].x.label, "epochs");
 }
 
-TEST(Picture, RatesOfDifferentSizeAreToldApartByTheirLogarithm) {
+TEST(Picture, RatesOfDifferentSizeHaveALogarithmicAxis) {
   const auto spacing = [](double one, double other) {
     return figure_of({finished("one", one), finished("other", other)}, "").panels[2].y.spacing;
   };

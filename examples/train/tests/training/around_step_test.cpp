@@ -1,4 +1,4 @@
-// around_step_test.cpp - what each option around the step does, exactly, on made-up images.
+// around_step_test.cpp - the exact effect of each option around the step, on made-up images.
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -20,7 +20,7 @@ using testing::TrainerTest;
 
 class AroundStep : public TrainerTest {
  protected:
-  /// Plain gradient descent at a rate of 1: what a step subtracts is the gradient that was applied.
+  /// Plain gradient descent at a rate of 1, so that a step subtracts the gradient itself.
   static Settings descent() {
     Settings settings = config("sgd");
     settings.lr = 1.0;
@@ -45,7 +45,7 @@ class AroundStep : public TrainerTest {
 class EverythingOn : public AroundStep, public ::testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Optimizers, EverythingOn, ::testing::Values("sgd", "momentum", "rmsprop", "adamw"));
 
-TEST_P(EverythingOn, SavedAndResumedIsAsIfItHadNotStopped) {
+TEST_P(EverythingOn, AResumedRunEqualsAnUninterruptedOne) {
   Trainer whole = make(everything(GetParam()));
   const History both = whole.run(13);
   for (const std::int64_t stop : {3, 5, 12}) {
@@ -62,7 +62,7 @@ TEST_P(EverythingOn, SavedAndResumedIsAsIfItHadNotStopped) {
   }
 }
 
-TEST_P(EverythingOn, Learns) {
+TEST_P(EverythingOn, TrainingLowersTheLoss) {
   Settings settings = everything(GetParam());
   settings.schedule_steps = 200;
   settings.l1 = 1e-4;
@@ -74,7 +74,7 @@ TEST_P(EverythingOn, Learns) {
   EXPECT_LT(trainer.test().loss, 0.8 * untrained);
 }
 
-TEST_F(AroundStep, TheRateOfEveryStepIsTheSchedules) {
+TEST_F(AroundStep, EveryStepHasTheRateOfTheSchedule) {
   for (const ScheduleKind& kind : schedule_kinds()) {
     for (const std::int64_t warmup : {0, 6}) {
       Settings settings = config("momentum");
@@ -93,7 +93,7 @@ TEST_F(AroundStep, TheRateOfEveryStepIsTheSchedules) {
   }
 }
 
-TEST_F(AroundStep, TheCsvFileHasTheSchedulesRates) {
+TEST_F(AroundStep, TheCsvFileContainsTheRatesOfTheSchedule) {
   Settings settings = config("adamw");
   settings.lr = 0.1;
   settings.schedule = "cosine";
@@ -113,7 +113,7 @@ TEST_F(AroundStep, TheCsvFileHasTheSchedulesRates) {
   }
 }
 
-TEST_F(AroundStep, AStepAtARateOfNothingMovesNothingAndTheNextDoes) {
+TEST_F(AroundStep, TheFirstStepOfAWarmupChangesNothingAndTheSecondDoes) {
   Settings settings = config("sgd");
   settings.warmup = 10;
   const std::vector<double> first = after(settings, 0);
@@ -121,44 +121,45 @@ TEST_F(AroundStep, AStepAtARateOfNothingMovesNothingAndTheNextDoes) {
   EXPECT_NE(after(settings, 2), first);
 }
 
-TEST_F(AroundStep, BatchesThatAreAccumulatedEqualOneAsLarge) {
+TEST_F(AroundStep, AccumulatedBatchesEqualOneLargeBatch) {
   for (const double dropout : {0.0, 0.4}) {
-    Settings pieces = descent();
-    pieces.lr = 0.125;
-    pieces.dropout = dropout;
-    pieces.accumulate = 3;
-    Settings whole = pieces;
+    Settings batches = descent();
+    batches.lr = 0.125;
+    batches.dropout = dropout;
+    batches.accumulate = 3;
+    Settings whole = batches;
     whole.accumulate = 1;
     whole.batch_size = 21;
-    Trainer in_pieces = make(pieces);
+    Trainer in_batches = make(batches);
     Trainer at_once = make(whole);
-    EXPECT_EQ(in_pieces.steps_per_epoch(), 5);
-    const History one = in_pieces.run(5);  // the last step has 16 images: 7, 7 and 2
+    EXPECT_EQ(in_batches.steps_per_epoch(), 5);
+    const History one = in_batches.run(5);  // the last step has batches of 7, 7 and 2 images
     const History other = at_once.run(5);
-    // A gradient is a mean of 21 products at the end of three sums of at most 16 terms, of size 3 at most:
-    // the two orders of addition differ by less than (21 + 3 * 16) * 3 * 2^-24 = 1.2e-5, an eighth of which
-    // moves a weight, five times. Dropout's masks, if they differed, would move it by 1e-2.
-    const std::vector<double> a = numbers_of(in_pieces);
+    // A gradient is a mean of 21 products at the end of three sums of at most 16 terms, whose size is at
+    // most 3. The two orders of addition differ by less than (21 + 3 * 16) * 3 * 2^-24 = 1.2e-5, an eighth of
+    // which changes a weight in each of five steps. Different dropout masks would change it by 1e-2.
+    const std::vector<double> a = numbers_of(in_batches);
     const std::vector<double> b = numbers_of(at_once);
     for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5) << dropout << " " << i;
     for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(one.losses[i], other.losses[i], 1e-5) << dropout;
   }
 }
 
-TEST_F(AroundStep, ARateForTheImagesOfAStepNotOfABatch) {
-  Settings pieces = config("sgd", 8);
-  pieces.accumulate = 4;
+TEST_F(AroundStep, TheDefaultRateDependsOnTheImagesOfAStepNotOfABatch) {
+  Settings batches = config("sgd", 8);
+  batches.accumulate = 4;
   Settings whole = config("sgd", 32);
-  EXPECT_EQ(make(pieces).lr(), make(whole).lr());
-  EXPECT_NE(make(pieces).lr(), make(config("sgd", 8)).lr());
+  EXPECT_EQ(make(batches).lr(), make(whole).lr());
+  EXPECT_NE(make(batches).lr(), make(config("sgd", 8)).lr());
 }
 
-TEST_F(AroundStep, ClippingBoundsTheNormOfTheGradientThatIsApplied) {
+TEST_F(AroundStep, ClippingBoundsTheNormOfTheAppliedGradient) {
   const double norm = norm_of_first_step(descent());
   ASSERT_GT(norm, 0.1);
   Settings clipped = descent();
   clipped.clip = norm / 3.0;
-  // PyTorch's formula leaves 1e-6 / norm of it out; p - g is rounded to 2^-24 of p, whose norm is about 5.
+  // PyTorch's formula makes the norm smaller by 1e-6 / norm of itself; p - g is rounded to 2^-24 of p, whose
+  // norm is about 5.
   EXPECT_NEAR(norm_of_first_step(clipped), norm / 3.0, 2e-6);
   Settings loose = descent();
   loose.clip = 2.0 * norm;
@@ -174,7 +175,7 @@ TEST_F(AroundStep, ProximalL1ShrinksEveryWeightByRateTimesL1AndStopsAtZero) {
   const std::vector<double> plain = after(settings, 1);
   std::int64_t zeros = 0;
   for (std::size_t i = 0; i < plain.size(); ++i) {
-    // The library subtracts in float32; std::copysign keeps the zeros' sign.
+    // onepass subtracts in float32; std::copysign keeps the sign of zeros.
     const float left = std::max(std::abs(static_cast<float>(plain[i])) - 0.0625f, 0.0f);
     ASSERT_EQ(shrunk[i], static_cast<double>(std::copysign(left, static_cast<float>(plain[i])))) << i;
     zeros += shrunk[i] == 0.0 ? 1 : 0;
@@ -182,7 +183,7 @@ TEST_F(AroundStep, ProximalL1ShrinksEveryWeightByRateTimesL1AndStopsAtZero) {
   EXPECT_GT(zeros, 0);
 }
 
-TEST_F(AroundStep, TheSubgradientOfL1IsAddedToTheGradient) {
+TEST_F(AroundStep, SubgradientL1IsAddedToTheGradient) {
   Settings settings = config("sgd");
   settings.lr = 0.5;
   const std::vector<double> start = after(settings, 0);
@@ -192,12 +193,12 @@ TEST_F(AroundStep, TheSubgradientOfL1IsAddedToTheGradient) {
   const std::vector<double> moved = after(settings, 1);
   for (std::size_t i = 0; i < plain.size(); ++i) {
     const double sign = start[i] == 0.0 ? 0.0 : std::copysign(1.0, start[i]);
-    // Three roundings of numbers below 2.
+    // The tolerance is three roundings of numbers below 2.
     ASSERT_NEAR(moved[i], plain[i] - 0.0625 * sign, 3 * 0x1p-24) << i;
   }
 }
 
-TEST_F(AroundStep, ThePenaltyIsThatOfTheWeights) {
+TEST_F(AroundStep, ThePenaltyMatchesTheFormulaAndIsZeroForDecoupledDecay) {
   Settings settings = config("sgd");
   settings.l1 = 0.01;
   settings.weight_decay = 0.1;
@@ -205,30 +206,31 @@ TEST_F(AroundStep, ThePenaltyIsThatOfTheWeights) {
   const History history = trainer.run(15);
   double expected = 0.0;
   for (const double p : numbers_of(trainer)) expected += 0.5 * 0.1 * p * p + 0.01 * std::abs(p);
-  EXPECT_NEAR(history.epochs.back().penalty, expected, 1e-6 * expected);  // l1 and decay are float32 there
-  EXPECT_EQ(make(config("adamw")).run(15).epochs.back().penalty, 0.0);    // decoupled
+  EXPECT_NEAR(history.epochs.back().penalty, expected,
+              1e-6 * expected);  // onepass rounds l1 and decay to float32
+  EXPECT_EQ(make(config("adamw")).run(15).epochs.back().penalty, 0.0);  // decoupled
 }
 
-TEST_F(AroundStep, DropoutThatDropsNothingIsNone) {
+TEST_F(AroundStep, DropoutThatDropsNothingEqualsNoDropout) {
   Settings none = config("adamw");
   Settings nothing = config("adamw");
-  nothing.dropout = 1e-12;  // below the 2^-32 to which it is resolved: all of its kernels run, and keep all
+  nothing.dropout = 1e-12;  // below its resolution of 2^-32: dropout runs, and keeps every output
   Settings something = config("adamw");
   something.dropout = 0.2;
   EXPECT_EQ(after(nothing, 20), after(none, 20));
   EXPECT_NE(after(something, 20), after(none, 20));
-  EXPECT_EQ(make(something).test().loss, make(none).test().loss);  // not where it is tested
+  EXPECT_EQ(make(something).test().loss, make(none).test().loss);  // tests run without dropout
 }
 
-TEST_F(AroundStep, EveryStepHasMasksOfItsOwn) {
+TEST_F(AroundStep, EveryStepAdvancesTheDropoutMasks) {
   Settings settings = everything("adamw");
   settings.seed = 9;
   Trainer trainer = make(settings);
-  trainer.run(13);  // of three batches each
+  trainer.run(13);  // steps of three batches
   EXPECT_EQ(trainer.checkpoint().dropout, (onepass::RandomPosition{.seed = 9, .offset = 13}));
 }
 
-TEST_F(AroundStep, EveryInitialisationStartsAnotherRun) {
+TEST_F(AroundStep, EveryInitialisationGivesADifferentRun) {
   std::vector<double> seen;
   for (const char* init : {"he-uniform", "he-normal", "xavier-uniform", "xavier-normal", "lecun-uniform",
                            "lecun-normal", "orthogonal", "naive"}) {
@@ -240,7 +242,7 @@ TEST_F(AroundStep, EveryInitialisationStartsAnotherRun) {
   EXPECT_EQ(std::ranges::adjacent_find(seen), seen.end());
 }
 
-TEST_F(AroundStep, ARunThatGoesOnAtAnotherRateKeepsItsPlaceInTheSchedule) {
+TEST_F(AroundStep, ARunResumedAtAnotherRateKeepsItsPlaceInTheSchedule) {
   for (const char* schedule : {"cosine", "one-cycle"}) {
     Settings settings = everything("momentum");
     settings.schedule = schedule;
@@ -254,7 +256,7 @@ TEST_F(AroundStep, ARunThatGoesOnAtAnotherRateKeepsItsPlaceInTheSchedule) {
   }
 }
 
-TEST_F(AroundStep, WhatDecidesHowTheRunGoesOnMustBeTheSame) {
+TEST_F(AroundStep, RestoringRefusesChangesOfScheduleDropoutAndAccumulation) {
   const Checkpoint saved = make(everything("adamw")).checkpoint();
   const auto refusal = [&](auto change) {
     Settings other = everything("adamw");

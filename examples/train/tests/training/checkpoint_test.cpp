@@ -1,4 +1,4 @@
-// checkpoint_test.cpp - saved runs: what is written is read, and nothing else is.
+// checkpoint_test.cpp - saved runs: files are read back as written, and damaged files are refused.
 #include "training/checkpoint.hpp"
 
 #include <cmath>
@@ -54,7 +54,7 @@ void write(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
-TEST(Checkpoint, ReadsBackWhatWasWritten) {
+TEST(Checkpoint, ReadingGivesTheWrittenValues) {
   const Folder folder;
   save_checkpoint(example(), folder / "run");
   const Checkpoint read = load_checkpoint(folder / "run");
@@ -79,16 +79,16 @@ TEST(Checkpoint, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.dropout, (onepass::RandomPosition{.seed = 9, .offset = 77}));
   EXPECT_EQ(read.optimizer.parameters.at(0).step, 121);
   EXPECT_EQ(read.optimizer.parameters.at(0).states.at(0).bytes.at(1), std::byte{255});
-  // Writing it again gives the same file: nothing was lost that this test does not name.
+  // Writing it again gives the same file, so nothing that this test does not name was lost.
   save_checkpoint(read, folder / "again");
   EXPECT_EQ(contents(folder / "run"), contents(folder / "again"));
 }
 
-TEST(Checkpoint, LeavesNoPartialFileAndKeepsTheOldOneIfItCannotWrite) {
+TEST(Checkpoint, SavingLeavesNoPartialFileAndKeepsTheOldFileIfItFails) {
   const Folder folder;
   save_checkpoint(example(), folder / "run");
   EXPECT_FALSE(std::filesystem::exists(folder / "run.partial"));
-  std::filesystem::create_directory(folder / "run.partial");  // stands in the way
+  std::filesystem::create_directory(folder / "run.partial");  // makes writing fail
   const std::string before = contents(folder / "run");
   EXPECT_THROW(save_checkpoint(example(), folder / "run"), Failure);
   EXPECT_EQ(contents(folder / "run"), before);
@@ -104,7 +104,7 @@ TEST(Checkpoint, EveryCutOffFileIsRefused) {
   }
 }
 
-TEST(Checkpoint, EveryDamagedByteIsFound) {
+TEST(Checkpoint, EveryDamagedByteIsDetected) {
   const Folder folder;
   save_checkpoint(example(), folder / "run");
   const std::string whole = contents(folder / "run");
@@ -116,7 +116,7 @@ TEST(Checkpoint, EveryDamagedByteIsFound) {
   }
 }
 
-TEST(Checkpoint, SaysWhatIsWrongWithAFile) {
+TEST(Checkpoint, UnreadableFilesAreRefusedWithTheReason) {
   const Folder folder;
   const std::string name = (folder / "run").string();
   EXPECT_NE(sentence<Failure>([&] { load_checkpoint(folder / "run"); }).find("cannot be opened"),
@@ -132,7 +132,7 @@ TEST(Checkpoint, SaysWhatIsWrongWithAFile) {
             name + " has version 9 of the file format, but this program reads version 4");
 }
 
-TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
+TEST(Checkpoint, EverySettingIsRestoredBitForBit) {
   Settings settings{.optimizer = "rmsprop", .lr = 0.1, .weight_decay = 1.0 / 3.0};
   settings.l1 = 1e-7;
   settings.l1_mode = onepass::L1::subgradient;
@@ -160,7 +160,7 @@ TEST(Checkpoint, EverySettingComesBackToTheLastBit) {
   EXPECT_EQ(read.clip, settings.clip);
 }
 
-TEST(Checkpoint, AnOlderFileHasFewerSettingsAndANewerOneIsRefused) {
+TEST(Checkpoint, MissingSettingsHaveDefaultsAndUnknownSettingsAreRefused) {
   EXPECT_EQ(load_settings({{"--seed", "8"}}).seed, 8u);
   EXPECT_EQ(load_settings({{"--seed", "8"}}).batch_size, Settings{}.batch_size);
   EXPECT_EQ(sentence<Failure>([] {

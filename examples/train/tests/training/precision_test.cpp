@@ -1,5 +1,4 @@
-// precision_test.cpp - runs in every precision, on made-up images: what is kept, what is computed, what is
-// saved.
+// precision_test.cpp - runs in every precision on made-up images: storage, arithmetic and saved runs.
 #include "training/precision.hpp"
 
 #include <algorithm>
@@ -20,7 +19,7 @@ using testing::file_of;
 using testing::sentence;
 using testing::TrainerTest;
 
-/// What --precision and --rounding say, and the bytes of a parameter under AdamW.
+/// The values of --precision and --rounding, and the bytes per parameter with AdamW.
 struct Kept {
   const char* name;
   const char* precision;
@@ -42,7 +41,7 @@ Settings kept_as(const Kept& kept, Settings settings) {
   return settings;
 }
 
-/// What GoogleTest calls a parameter.
+/// Prints a parameter for GoogleTest.
 [[maybe_unused]] void PrintTo(const Kept& kept, std::ostream* out) { *out << kept.name; }
 
 class EveryPrecision : public TrainerTest, public ::testing::WithParamInterface<Kept> {
@@ -54,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(Trainer, EveryPrecision,
                          ::testing::Values(kFloat32, kNearest, kStochastic, kMaster, kSplit, kCompact),
                          [](const auto& info) { return info.param.name; });
 
-TEST_P(EveryPrecision, KeepsWhatItSaysAndLearns) {
+TEST_P(EveryPrecision, ParametersHaveTheirFormatAndTrainingLowersTheLoss) {
   Settings settings = kept("adamw");
   settings.lr = 0.01;
   Trainer trainer = make(settings);
@@ -76,7 +75,7 @@ TEST_P(EveryPrecision, KeepsWhatItSaysAndLearns) {
   EXPECT_EQ(lower_bits == 0, is_low());
 }
 
-TEST_P(EveryPrecision, StartsFromTheWeightsOfFloat32Rounded) {
+TEST_P(EveryPrecision, InitialWeightsAreTheRoundedWeightsOfFloat32) {
   const std::vector<NamedValues> exact = make(config("adamw")).network().read();
   const std::vector<NamedValues> started = make(kept("adamw")).network().read();
   for (std::size_t i = 0; i < exact.size(); ++i) {
@@ -88,7 +87,7 @@ TEST_P(EveryPrecision, StartsFromTheWeightsOfFloat32Rounded) {
   }
 }
 
-TEST_P(EveryPrecision, MastersBeginAsTheParameters) {
+TEST_P(EveryPrecision, MastersStartFromTheParameters) {
   Settings settings = kept("sgd");
   settings.lr = 0.0;
   Trainer trainer = make(settings);
@@ -97,7 +96,7 @@ TEST_P(EveryPrecision, MastersBeginAsTheParameters) {
   EXPECT_EQ(testing::numbers_of(trainer), first);
 }
 
-TEST_P(EveryPrecision, SavedAndResumedIsAsIfItHadNotStopped) {
+TEST_P(EveryPrecision, AResumedRunEqualsAnUninterruptedOne) {
   for (const char* optimizer : {"momentum", "adamw"}) {
     const Settings settings = kept_as(GetParam(), testing::everything(optimizer));
     Trainer whole = make(settings);
@@ -114,8 +113,8 @@ TEST_P(EveryPrecision, SavedAndResumedIsAsIfItHadNotStopped) {
   }
 }
 
-/// More than two million parameters, so that the library does share them out.
-TEST_P(EveryPrecision, ThreadsDoNotChangeBits) {
+/// The network has more than two million parameters, so that onepass really divides the step among threads.
+TEST_P(EveryPrecision, TheNumberOfThreadsDoesNotChangeTheBits) {
   Settings settings = kept("adamw");
   settings.hidden = {2048, 1024};
   settings.init = "naive";
@@ -127,7 +126,7 @@ TEST_P(EveryPrecision, ThreadsDoNotChangeBits) {
   EXPECT_TRUE(after(1) == after(3));
 }
 
-/// A network of 16-bit parameters beside one of float32 with the same numbers.
+/// A network with 16-bit parameters, and one with float32 parameters of the same values.
 class LowNetwork : public ::testing::Test {
  protected:
   static constexpr std::int64_t kImages = 7;
@@ -152,7 +151,7 @@ class LowNetwork : public ::testing::Test {
   Network wide_{*backend_, shape(DType::float32)};
 };
 
-TEST_F(LowNetwork, ComputesInFloat32AndRoundsTheGradients) {
+TEST_F(LowNetwork, LossIsComputedInFloat32AndGradientsAreRounded) {
   double low_loss = 0.0, wide_loss = 0.0;
   low_.forward(Part{.rows = kImages});
   low_.backward({.rows = kImages}, &low_loss);
@@ -170,12 +169,12 @@ TEST_F(LowNetwork, ComputesInFloat32AndRoundsTheGradients) {
   }
 }
 
-TEST_F(LowNetwork, CountsZerosAndKeepsWhatIsWritten) {
+TEST_F(LowNetwork, CountsZerosAndRoundsWrittenValuesToBfloat16) {
   std::vector<NamedValues> values = low_.read();
   const Zeros before = low_.count_zero_weights();
   values[0].values[3] = 0.0f;
-  values[1].values[2] = 1.0f + 0x1p-7f;  // bfloat16 holds it
-  values[1].values[3] = 1.0f + 0x1p-8f;  // a tie, to even
+  values[1].values[2] = 1.0f + 0x1p-7f;  // a bfloat16
+  values[1].values[3] = 1.0f + 0x1p-8f;  // a tie, rounds to even
   low_.write(values);
   EXPECT_EQ(low_.count_zero_weights().zero, before.zero + 1);
   EXPECT_EQ(before.all, 16 * 9 + 9 * 8 + 8 * kClasses);
@@ -185,9 +184,10 @@ TEST_F(LowNetwork, CountsZerosAndKeepsWhatIsWritten) {
 
 class Precision : public TrainerTest {};
 
-/// The weights are about 0.3, where bfloat16's last place is 2e-3, and a step is at most 1e-4. The others
-/// gain what float32 does within 0.2 %. With 8-bit states rounded to the nearest, compact was 5.6 % off.
-TEST_F(Precision, SmallStepsAreLostByRoundingToNearestAlone) {
+/// The weights are about 0.3, where the last place of a bfloat16 is 2e-3, and a step changes a weight by at
+/// most 1e-4. The other precisions lower the loss as float32 does within 0.2 %. If 8-bit states were rounded
+/// to nearest, compact would differ by 5.6 %.
+TEST_F(Precision, OnlyRoundingToNearestLosesSmallSteps) {
   const auto gain = [&](const Kept& kept) {
     Settings settings = kept_as(kept, config("adam"));
     settings.lr = 1e-4;
@@ -203,7 +203,7 @@ TEST_F(Precision, SmallStepsAreLostByRoundingToNearestAlone) {
   }
 }
 
-TEST_F(Precision, TheSeedReachesTheRounding) {
+TEST_F(Precision, TheSeedOfStochasticRoundingIsSavedWithTheRun) {
   const auto run = [&](const Kept& kept) {
     Settings settings = kept_as(kept, config("adamw"));
     settings.seed = 9;
@@ -217,7 +217,7 @@ TEST_F(Precision, TheSeedReachesTheRounding) {
   EXPECT_NE(testing::bits(run(kStochastic)), testing::bits(run(kNearest)));
 }
 
-TEST_F(Precision, StochasticRoundingIsRefusedWhereThereIsAMaster) {
+TEST_F(Precision, StochasticRoundingIsRefusedExceptForBf16) {
   for (const char* precision : {"f32", "bf16-master", "bf16-split", "compact"}) {
     Settings settings = config("adamw");
     settings.precision = precision;
@@ -229,7 +229,7 @@ TEST_F(Precision, StochasticRoundingIsRefusedWhereThereIsAMaster) {
   }
 }
 
-TEST_F(Precision, ARunGoesOnAsItWasKept) {
+TEST_F(Precision, RestoringRefusesAnotherPrecisionOrRounding) {
   const Checkpoint saved = make(kept_as(kNearest, config("adamw"))).checkpoint();
   EXPECT_EQ(sentence<UsageError>([&] { make(kept_as(kCompact, config("adamw"))).restore(saved); }),
             "the saved run had --precision bf16, but this one has compact");

@@ -1,4 +1,4 @@
-// trainer_support.hpp - trainers on made-up images, and what two of them can be compared by.
+// trainer_support.hpp - trainers on made-up images, and functions that compare them.
 #pragma once
 
 #include <bit>
@@ -16,7 +16,7 @@
 
 namespace train::testing {
 
-/// 100 training images, so that batches of 7 leave a last one of 2.
+/// Trainers on 100 training images: of batches of 7 the last one has 2 images.
 class TrainerTest : public ::testing::Test {
  protected:
   Trainer make(const Settings& settings) { return Trainer(*backend_, images_, settings, {.threads = 1}); }
@@ -33,7 +33,7 @@ class TrainerTest : public ::testing::Test {
                         upload(*backend_, data_.test, data_.normalisation)};
 };
 
-/// The bits of every parameter and of every state.
+/// Returns the bits of all parameters, step counts and states.
 inline std::vector<std::uint32_t> bits(const Checkpoint& checkpoint) {
   std::vector<std::uint32_t> bits;
   for (const NamedValues& tensor : checkpoint.parameters) {
@@ -48,7 +48,7 @@ inline std::vector<std::uint32_t> bits(const Checkpoint& checkpoint) {
   return bits;
 }
 
-/// The bytes of a saved run: all that there is of it.
+/// Returns the bytes of a saved run, which contain its whole state.
 inline std::string file_of(const Checkpoint& checkpoint) {
   const Folder folder;
   save_checkpoint(checkpoint, folder / "run");
@@ -56,14 +56,14 @@ inline std::string file_of(const Checkpoint& checkpoint) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A run as one finds it that has been written to a file and read.
+/// Writes a run to a file and reads it back.
 inline Checkpoint through_a_file(const Checkpoint& checkpoint) {
   const Folder folder;
   save_checkpoint(checkpoint, folder / "run");
   return load_checkpoint(folder / "run");
 }
 
-/// All parameters, one after the other.
+/// Returns the values of all parameters, one after the other.
 inline std::vector<double> numbers_of(const Trainer& trainer) {
   std::vector<double> numbers;
   for (const NamedValues& tensor : trainer.network().read()) {
@@ -72,8 +72,8 @@ inline std::vector<double> numbers_of(const Trainer& trainer) {
   return numbers;
 }
 
-/// Everything that stands around a step, at once: 5 steps of 3 batches an epoch of 100 images, the last of
-/// them of 7, 7 and 2.
+/// Returns settings with every option around the step. An epoch of 100 images has 5 steps of 3 batches; the
+/// batches of the last step have 7, 7 and 2 images.
 inline Settings everything(std::string optimizer) {
   Settings settings{.optimizer = std::move(optimizer), .lr = 0.02, .weight_decay = 0.01};
   settings.l1 = 1e-3;

@@ -1,4 +1,4 @@
-// trainer_test.cpp - whole runs on made-up images: every optimizer and batch size, repetition, continuation.
+// trainer_test.cpp - whole runs on made-up images: every optimizer and batch size, repeated and resumed runs.
 #include "training/trainer.hpp"
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@ using testing::sentence;
 
 }  // namespace
 
-/// What GoogleTest calls a parameter.
+/// Prints a parameter for GoogleTest.
 void PrintTo(const OptimizerKind& kind, std::ostream* out) { *out << kind.name; }
 
 namespace {
@@ -27,10 +27,10 @@ using testing::TrainerTest;
 class EveryOptimizer : public TrainerTest,
                        public ::testing::WithParamInterface<std::tuple<OptimizerKind, std::int64_t>> {};
 
-TEST_P(EveryOptimizer, LearnsWithAnyBatchSize) {
+TEST_P(EveryOptimizer, LowersTheLossWithAnyBatchSize) {
   const auto& [kind, batch_size] = GetParam();
   Settings small = config(std::string(kind.name), batch_size);
-  small.lr = 0.01;  // the kinds' own rates are for larger batches and longer runs
+  small.lr = 0.01;  // the default rates are for larger batches and longer runs
   Trainer trainer = make(small);
   const double untrained = trainer.test().loss;
   EXPECT_NEAR(untrained, std::log(10.0), 0.2);
@@ -38,11 +38,11 @@ TEST_P(EveryOptimizer, LearnsWithAnyBatchSize) {
   EXPECT_LT(trainer.test().loss, 0.8 * untrained);
 }
 
-TEST_P(EveryOptimizer, GoesOnAfterASaveAsIfNothingHadHappened) {
+TEST_P(EveryOptimizer, AResumedRunEqualsAnUninterruptedOne) {
   const auto& [kind, batch_size] = GetParam();
   const std::string name(kind.name);
   Trainer whole = make(config(name, batch_size));
-  const History both = whole.run(11);  // for 7 images in a step, within the first epoch
+  const History both = whole.run(11);  // with 7 images in a step this is within the first epoch
 
   Trainer before = make(config(name, batch_size));
   before.run(5);
@@ -66,14 +66,14 @@ INSTANTIATE_TEST_SUITE_P(Trainer, EveryOptimizer,
                            return batch_size == 0 ? name + "_full" : fmt::format("{}_{}", name, batch_size);
                          });
 
-TEST_F(TrainerTest, AnEpochUsesEveryImageOnceALastPartialBatchIncluded) {
+TEST_F(TrainerTest, AnEpochUsesEveryImageOnceIncludingTheLastPartialBatch) {
   Trainer trainer = make(config("sgd"));
   EXPECT_EQ(trainer.steps_per_epoch(), 15);  // 14 batches of 7 and one of 2
   const History history = trainer.run(30);
   EXPECT_EQ(history.losses.size(), 30u);
   ASSERT_EQ(history.epochs.size(), 2u);
   EXPECT_EQ(history.epochs[0].last_step, 15);
-  // With a rate of 0 nothing moves, and the mean over images is the same in every epoch, whatever the order.
+  // With a rate of 0 the weights stay, so the mean over images is the same in every epoch, in any order.
   Settings still = config("sgd");
   still.lr = 0.0;
   const History flat = make(still).run(30);
@@ -110,7 +110,7 @@ TEST_F(TrainerTest, ProgressDoesNotChangeTheResult) {
   EXPECT_EQ(shown, 20);
 }
 
-TEST_F(TrainerTest, WeightDecayAndRateReachTheOptimizer) {
+TEST_F(TrainerTest, WeightDecayAndRateChangeTheResult) {
   Settings decayed = config("sgd");
   decayed.weight_decay = 0.1;
   Settings slow = config("sgd");
@@ -125,7 +125,7 @@ TEST_F(TrainerTest, WeightDecayAndRateReachTheOptimizer) {
   EXPECT_NE(bits(plain.checkpoint()), bits(with_rate.checkpoint()));
 }
 
-TEST_F(TrainerTest, RestoringAnotherRunIsRefusedWithASentence) {
+TEST_F(TrainerTest, RestoringAnotherRunIsRefusedWithAMessage) {
   Trainer trainer = make(config("adam"));
   const Checkpoint saved = trainer.checkpoint();
   const auto refusal = [&](Settings other) {
@@ -141,7 +141,7 @@ TEST_F(TrainerTest, RestoringAnotherRunIsRefusedWithASentence) {
   EXPECT_EQ(refusal(seed), "the saved run had --seed 1, but this one has 5");
 }
 
-TEST_F(TrainerTest, RestoringWithAnotherActivationIsRefusedAndWithAnotherRateIsNot) {
+TEST_F(TrainerTest, RestoringRefusesAnotherActivationAndAcceptsAnotherRate) {
   const Checkpoint saved = make(config("adam")).checkpoint();
   Settings other = config("adam");
   other.activation = Activation::tanh;
@@ -154,7 +154,7 @@ TEST_F(TrainerTest, RestoringWithAnotherActivationIsRefusedAndWithAnotherRateIsN
   EXPECT_EQ(trainer.lr(), 0.5);
 }
 
-TEST_F(TrainerTest, DivergenceEndsTheRunWithTheStep) {
+TEST_F(TrainerTest, DivergenceEndsTheRunAndIsReportedWithItsStep) {
   Settings wild = config("sgd");
   wild.lr = 1e30;
   std::vector<std::int64_t> told;
@@ -167,7 +167,7 @@ TEST_F(TrainerTest, DivergenceEndsTheRunWithTheStep) {
   EXPECT_EQ(std::ssize(history.losses), before);
   EXPECT_EQ(std::ssize(history.rates), before);
   for (const double loss : history.losses) EXPECT_TRUE(std::isfinite(loss));
-  EXPECT_TRUE(history.epochs.empty());  // of 15 steps
+  EXPECT_TRUE(history.epochs.empty());  // an epoch has 15 steps
   EXPECT_EQ(told, std::vector<std::int64_t>{history.divergence->step});
 }
 
@@ -178,8 +178,8 @@ TEST_F(TrainerTest, EveryStepHasItsRateAndEveryEpochBothScores) {
   ASSERT_EQ(history.epochs.size(), 2u);
   const EpochResult& last = history.epochs.back();
   EXPECT_EQ(last.test.loss, trainer.test().loss);
-  // The training score is that of the first 40 training images, as many as there are test images: a trainer
-  // that is tested on those finds the same.
+  // The training score is that of the first 40 training images, as many as there are test images. A trainer
+  // that is tested on these images gets the same score.
   Dataset swapped = data_;
   swapped.test = data_.training;
   swapped.test.count = 40;
@@ -194,7 +194,7 @@ TEST_F(TrainerTest, EveryStepHasItsRateAndEveryEpochBothScores) {
   EXPECT_NE(last.train.loss, last.test.loss);
 }
 
-TEST_F(TrainerTest, EveryActivationLearns) {
+TEST_F(TrainerTest, EveryActivationLowersTheLoss) {
   std::vector<double> losses;
   for (const ActivationKind& kind : kActivations) {
     Settings settings = config("adam");
@@ -209,7 +209,7 @@ TEST_F(TrainerTest, EveryActivationLearns) {
   EXPECT_NE(losses[1], losses[2]);
 }
 
-TEST_F(TrainerTest, DecayIsDecoupledForAdamWAloneUnlessTold) {
+TEST_F(TrainerTest, WeightDecayIsDecoupledForAdamWOnly) {
   for (const OptimizerKind& kind : optimizer_kinds()) {
     Settings settings = config(std::string(kind.name));
     settings.weight_decay = 0.125;
