@@ -1,5 +1,4 @@
-// main.cpp - onepass_bench: measures the share of the memory bandwidth that a step reaches, for each rule and
-// format.
+// main.cpp - onepass_bench: measures the share of memory bandwidth that a step reaches, by rule and format.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 

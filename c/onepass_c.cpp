@@ -1,5 +1,4 @@
-// onepass_c.cpp - the optimizers for C: turns numbers into rules and tensors, and exceptions into status
-// codes.
+// onepass_c.cpp - the optimizers for C: makes rules and tensors of numbers, and status codes of exceptions.
 #include "c/onepass_c.h"
 
 #include <new>
@@ -23,8 +22,7 @@ namespace {
 
 thread_local std::string last_error;
 
-/// Runs `work`, which may throw. Returns its status code and stores the message of an exception in
-/// last_error.
+/// Runs `work` and returns a status code. Stores the message of an exception in last_error.
 template <class Work>
 int guarded(const Work& work) noexcept {
   const auto failed = [](int status, const char* what) {

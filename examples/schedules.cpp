@@ -1,5 +1,4 @@
-// schedules.cpp - learning-rate schedules: composing them, their rate at any step, and one that follows a
-// metric.
+// schedules.cpp - learning-rate schedules: composed, evaluated at any step, and driven by a metric.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

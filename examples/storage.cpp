@@ -1,4 +1,4 @@
-// storage.cpp - 16-bit parameters: masters, 8-bit states, stochastic rounding; a moving average and a 16-bit
+// storage.cpp - 16-bit parameters with remainders, 8-bit states or stochastic rounding; an average and a
 // copy.
 #include <cmath>
 #include <cstdint>

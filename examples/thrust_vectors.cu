@@ -1,5 +1,4 @@
-// thrust_vectors.cu - trains parameters in a thrust::device_vector; the same steps on the CPU give the same
-// bits.
+// thrust_vectors.cu - trains a thrust::device_vector; the same steps on the CPU give the same bits.
 #include <thrust/device_vector.h>
 #include <thrust/host_vector.h>
 

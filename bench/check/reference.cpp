@@ -74,7 +74,7 @@ random::Words words_of(const ReferenceStep& step, const Part& window, random::Pu
 }
 
 /// Returns the number of halves of random words that a block uses: one for each state that is not float32,
-/// then one for the parameter if it has no master. Three streams use four.
+/// then one for the parameter if it has no master. More than two streams use four.
 std::size_t block_halves(const ReferenceStep& step) {
   const Storage& how = step.format.storage;
   const std::size_t states = how.states == States::float32 ? 0 : static_cast<std::size_t>(step.rule.states);

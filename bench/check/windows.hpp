@@ -13,8 +13,7 @@
 namespace onepass::bench {
 
 /// Returns all elements of a small model. For a large model returns the head, the tail and a border between
-/// two chunks of up to 127 evenly spaced tensors, and 64 random places. Each window begins at a multiple
-/// of 64.
+/// two chunks of up to 127 evenly spaced tensors, and 64 random places. Windows begin at multiples of 64.
 std::vector<Part> choose_windows(std::span<const std::int64_t> tensors);
 
 /// The bytes of all streams of a window, on the host.

@@ -122,8 +122,7 @@ __global__ void __launch_bounds__(kThreads)
   if (i < count) stored[i] = onepass::storage::BFloat16::encode(wide[i]);
 }
 
-/// Returns the sum of all threads' values in thread 0. Call it from all threads of a thread block of
-/// kManyThreads.
+/// Returns the sum of all threads' values in thread 0. All kManyThreads threads of the block must call it.
 template <class T>
 __device__ __forceinline__ T thread_block_sum(T value) {
   __shared__ T partial[kManyThreads];

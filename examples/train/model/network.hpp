@@ -1,5 +1,4 @@
-// network.hpp - a multilayer perceptron with an activation and dropout between layers, and softmax cross
-// entropy.
+// network.hpp - a multilayer perceptron with activations, dropout and softmax cross entropy.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +14,7 @@
 
 namespace train {
 
-/// A named tensor on the host, as stored in a saved run. 16-bit parameters are also stored as float32, which
-/// is exact.
+/// A named tensor on the host, as in a saved run. 16-bit parameters are also stored as float32, exactly.
 struct NamedValues {
   std::string name;
   std::vector<float> values;

@@ -89,8 +89,7 @@ class Reader {
       values.resize(count(sizeof(T)));
       raw(values.data(), values.size());
     } else {
-      // Every element takes at least one byte, so this check stops a damaged count from allocating all
-      // memory.
+      // Every element takes at least one byte, so a damaged count cannot allocate all memory.
       values.resize(count(1));
       for (T& value : values) visit(*this, value);
     }

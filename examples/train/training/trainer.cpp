@@ -126,8 +126,7 @@ void Trainer::take_step() {
   const std::int64_t batches = (images + batch_size - 1) / batch_size;
   for (std::int64_t done = 0; done < images; done += batch_size) {
     const std::int64_t rows = std::min(batch_size, images - done);
-    // The step averages over batches. Batches may differ in size, so each is weighted by its number of
-    // images.
+    // The step averages over batches, which may differ in size: each is weighted by its number of images.
     const double share = static_cast<double>(rows * batches) / static_cast<double>(images);
     compute_gradients(first + done, {.rows = rows, .first = done, .share = share});
     if (settings_.accumulate > 1) timed([&] { optimizer_.accumulate(backend_.stream()); });

@@ -1,5 +1,4 @@
-// activation_test.cpp - compares tanh and sigmoid with float64, and checks the derivatives of all
-// activations.
+// activation_test.cpp - compares tanh and sigmoid with float64, and checks all derivatives.
 #include "model/activation.hpp"
 
 #include <gtest/gtest.h>

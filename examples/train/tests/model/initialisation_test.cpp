@@ -58,8 +58,8 @@ TEST_P(InitialisationTest, WeightsHaveMeanZeroAndTheDocumentedVariance) {
   }
   const auto count = static_cast<double>(values[0].values.size());
   const double variance = variance_of(std::string(GetParam().name));
-  // Of 40,000 numbers the mean is within 5 / 200 standard deviations of 0, and the variance within 5 sqrt(2)
-  // / 200.
+  // The tolerances are five standard errors for 40,000 numbers: 5 / 200 standard deviations for the mean and
+  // 5 sqrt(2) / 200 of the variance.
   EXPECT_NEAR(sum / count, 0.0, 0.025 * std::sqrt(variance));
   EXPECT_NEAR(squares / count, variance, 0.036 * variance);
 }
