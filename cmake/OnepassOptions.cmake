@@ -1,6 +1,7 @@
 # Defines the options, finds the packages, and sets the warnings for the project's own targets.
 
 include(CheckLanguage)
+include(CMakeDependentOption)
 check_language(CUDA)
 set(cuda_found OFF)
 if(CMAKE_CUDA_COMPILER)
@@ -11,6 +12,8 @@ option(ONEPASS_CUDA "Build the CUDA backend (default: if nvcc is found)" ${cuda_
 option(ONEPASS_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ONEPASS_BUILD_EXAMPLES "Build the examples and the trainer" ${PROJECT_IS_TOP_LEVEL})
 option(ONEPASS_BUILD_BENCH "Build the benchmark" ${PROJECT_IS_TOP_LEVEL})
+cmake_dependent_option(ONEPASS_EMULATOR "Build the CUDA emulator (default: with the tests)" ${ONEPASS_BUILD_TESTS}
+  "ONEPASS_CUDA" OFF)
 option(ONEPASS_WERROR "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

@@ -26,7 +26,7 @@ struct Dim3 {
 
 enum class ThreadOrder : std::uint8_t { forward, reverse, random };
 
-/// What ONEPASS_EMULATOR_ORDER selects.
+/// What CUDA_EMULATOR_ORDER selects.
 struct OrderOptions {
   ThreadOrder kind = ThreadOrder::forward;
   std::uint32_t seed = 1;

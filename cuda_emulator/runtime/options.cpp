@@ -1,4 +1,4 @@
-// options.cpp - what the environment selects.
+// options.cpp - reads the settings from the environment.
 #include "runtime/options.hpp"
 
 #include <unistd.h>
@@ -9,47 +9,63 @@
 namespace cuda_emulator {
 namespace {
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string{} : std::string(value);
+/// One setting of the environment, with the name of the variable that holds it.
+struct Setting {
+  std::string name;
+  std::string value;  ///< Empty if neither variable is set.
+};
+
+/// Reads CUDA_EMULATOR_<key>, or ONEPASS_EMULATOR_<key> if the first is not set.
+Setting read_setting(const std::string& key) {
+  const std::string neutral = "CUDA_EMULATOR_" + key;
+  if (const char* value = std::getenv(neutral.c_str())) return {neutral, value};
+  const std::string own = "ONEPASS_EMULATOR_" + key;
+  if (const char* value = std::getenv(own.c_str())) return {own, value};
+  return {neutral, {}};
 }
 
-[[noreturn]] void refuse(const char* name, const std::string& value) {
-  std::fprintf(stderr, "cuda_emulator: %s=%s makes no sense\n", name, value.c_str());
-  _exit(2);  // Not exit(): the device is being made, and its end would look for it.
+[[noreturn]] void refuse(const Setting& setting) {
+  std::fprintf(stderr, "cuda_emulator: %s=%s makes no sense\n", setting.name.c_str(), setting.value.c_str());
+  // exit() would run the end of the process, which needs the device that is being made here.
+  _exit(2);
 }
 
-std::uint32_t number(const char* name, const std::string& text) {
+std::uint32_t parse_number(const Setting& setting, const std::string& text) {
   char* end = nullptr;
   const unsigned long value = std::strtoul(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value > 0xffffffff) refuse(name, text);
+  if (text.empty() || *end != '\0' || value > 0xffffffff) refuse(setting);
   return static_cast<std::uint32_t>(value);
 }
 
-OrderOptions parse_order(const std::string& text) {
+OrderOptions parse_order(const Setting& setting) {
+  const std::string& text = setting.value;
   if (text.empty() || text == "forward") return {};
   if (text == "reverse") return {ThreadOrder::reverse, 0};
   if (text == "random") return {ThreadOrder::random, 1};
-  constexpr const char* kName = "ONEPASS_EMULATOR_ORDER";
-  if (text.starts_with("random:")) return {ThreadOrder::random, number(kName, text.substr(7))};
-  refuse(kName, text);
+  if (text.starts_with("random:")) return {ThreadOrder::random, parse_number(setting, text.substr(7))};
+  refuse(setting);
+}
+
+std::uint32_t parse_multiprocessors(const Setting& setting, std::uint32_t otherwise) {
+  if (setting.value.empty()) return otherwise;
+  const std::uint32_t count = parse_number(setting, setting.value);
+  if (count == 0 || count > 1024) refuse(setting);
+  return count;
 }
 
 }  // namespace
 
 Options read_options() {
   Options options;
-  options.order = parse_order(variable("ONEPASS_EMULATOR_ORDER"));
-  constexpr const char* kSms = "ONEPASS_EMULATOR_SMS";
-  if (const std::string sms = variable(kSms); !sms.empty()) options.multiprocessors = number(kSms, sms);
-  if (options.multiprocessors == 0 || options.multiprocessors > 1024) refuse(kSms, variable(kSms));
-  options.check_races = variable("ONEPASS_EMULATOR_RACES") != "0";
-  constexpr const char* kStats = "ONEPASS_EMULATOR_STATS";
-  const std::string stats = variable(kStats);
-  if (!stats.empty() && stats != "0" && stats != "1" && stats != "full") refuse(kStats, stats);
-  options.counts = stats == "full";
-  options.statistics = stats == "1" || options.counts;
-  options.kernel_log = variable("ONEPASS_EMULATOR_KERNEL_LOG");
+  options.order = parse_order(read_setting("ORDER"));
+  options.multiprocessors = parse_multiprocessors(read_setting("SMS"), options.multiprocessors);
+  options.check_races = read_setting("RACES").value != "0";
+  const Setting stats = read_setting("STATS");
+  if (!stats.value.empty() && stats.value != "0" && stats.value != "1" && stats.value != "full")
+    refuse(stats);
+  options.counts = stats.value == "full";
+  options.statistics = stats.value == "1" || options.counts;
+  options.kernel_log = read_setting("KERNEL_LOG").value;
   return options;
 }
 

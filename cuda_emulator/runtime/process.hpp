@@ -20,7 +20,7 @@ std::size_t cuda_emulator_take_findings(char* text, std::size_t capacity);
 
 /// Counts from now on, beginning with nothing, what each kernel does; or stops. Work that is still queued is
 /// counted when it runs: synchronise first. The environment can ask for this too:
-/// ONEPASS_EMULATOR_STATS=full.
+/// CUDA_EMULATOR_STATS=full.
 void cuda_emulator_start_counting();
 void cuda_emulator_stop_counting();
 
