@@ -1,4 +1,4 @@
-// device.cpp - the one small device and what it says about itself; memory pools.
+// device.cpp - the properties of the emulated device, and its memory pool.
 #include <cuda_runtime_api.h>
 
 #include <cstring>
@@ -55,7 +55,7 @@ cudaDeviceProp properties() {
   return p;
 }
 
-/// Attributes by number; one that is missing is an unsupported call, not a silent zero.
+/// Attributes by number. Asking for a missing one is reported as unsupported instead of returning zero.
 const std::map<int, int> kAttributes{
     {cudaDevAttrMaxThreadsPerBlock, 1024},
     {cudaDevAttrMaxBlockDimX, 1024},
@@ -109,7 +109,8 @@ cudaError_t attribute(int* value, cudaDeviceAttr which) {
   return cudaSuccess;
 }
 
-// The one memory pool. Its attributes are kept and returned; nothing is cached, so they change nothing.
+// The only memory pool. It keeps and returns its attributes, but they have no effect, because it caches
+// nothing.
 struct Pool {
   std::map<int, std::uint64_t> attributes;
 };

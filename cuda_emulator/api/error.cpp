@@ -1,4 +1,4 @@
-// error.cpp - the last error, and names of errors.
+// error.cpp - the last error, and the names of errors.
 #include <cuda_runtime_api.h>
 
 #include <utility>
@@ -13,7 +13,7 @@ struct ErrorName {
   const char* text;
 };
 
-// The errors that this runtime returns; others print by number.
+// The errors that this runtime returns. Others have no name here.
 constexpr ErrorName kErrors[] = {
     {cudaSuccess, "cudaSuccess", "no error"},
     {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},

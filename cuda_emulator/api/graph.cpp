@@ -1,4 +1,4 @@
-// graph.cpp - graphs: instantiate, launch, look at nodes, update.
+// graph.cpp - graph calls: instantiate, launch, look at nodes, update.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace cuda_emulator {
 namespace {
 
-// Handles are the addresses of these objects; they are remembered, so that a stale one is recognised.
+// Handles are the addresses of these objects. The lists let the calls recognise a stale handle.
 std::vector<std::unique_ptr<Graph>>& graphs() {
   static auto* all = new std::vector<std::unique_ptr<Graph>>;
   return *all;
@@ -27,7 +27,8 @@ T* find(const std::vector<std::unique_ptr<T>>& all, Handle handle) {
   return known ? wanted : nullptr;
 }
 
-/// A graph comes from cudaStreamEndCapture as a bare pointer and is owned from the first look at it.
+/// Returns the graph of a handle. cudaStreamEndCapture returns a bare pointer; the first lookup takes
+/// ownership of it.
 Graph* find_graph(cudaGraph_t handle) {
   if (handle == nullptr) return nullptr;
   if (Graph* known = find(graphs(), handle)) return known;
@@ -36,7 +37,7 @@ Graph* find_graph(cudaGraph_t handle) {
 }
 
 cudaGraphNodeType type_of(const Task& task) {
-  const bool library = std::holds_alternative<LibraryTask>(task);  // On a device it would be kernels.
+  const bool library = std::holds_alternative<LibraryTask>(task);  // On a device it would consist of kernels.
   if (library || std::holds_alternative<KernelTask>(task)) return cudaGraphNodeTypeKernel;
   if (std::holds_alternative<CopyTask>(task)) return cudaGraphNodeTypeMemcpy;
   if (std::holds_alternative<FillTask>(task)) return cudaGraphNodeTypeMemset;
@@ -123,7 +124,7 @@ cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeType* type) 
   });
 }
 
-/// kernelParams stays null: the bytes are kept, not the pointers that were passed.
+/// Leaves kernelParams null, because a node keeps the bytes of the arguments, not the pointers to them.
 cudaError_t cudaGraphKernelNodeGetParams(cudaGraphNode_t node, cudaKernelNodeParams* parameters) {
   return guarded("cudaGraphKernelNodeGetParams", [&] {
     return node == nullptr ? cudaErrorInvalidValue

@@ -1,4 +1,4 @@
-// launch.cpp - kernel launches, function attributes, occupancy.
+// launch.cpp - calls for kernel launches, function attributes and occupancy.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -50,7 +50,7 @@ cudaError_t launch(Kernel* kernel, const Configuration& c, void** arguments) {
   return device.submit(stream, std::move(task));
 }
 
-/// Attributes that ask for something this device has not got are refused; hints are ignored.
+/// Refuses attributes that ask for features that this device lacks. Ignores hints.
 cudaError_t check_attributes(const cudaLaunchConfig_t& config) {
   for (unsigned k = 0; k < config.numAttrs; ++k) {
     const cudaLaunchAttribute& attribute = config.attrs[k];
@@ -76,7 +76,7 @@ cudaError_t occupancy(int* blocks, const void* function, int block_size, std::si
   const Program& program = device.program(*kernel);
   const std::uint64_t shared = program.shared_bytes_declared + dynamic_shared;
   std::uint64_t fit = 2048 / ((static_cast<std::uint64_t>(block_size) + 31) / 32 * 32);
-  // 167,936 bytes per multiprocessor, of which each block loses 1,024 to the system.
+  // A multiprocessor has 167,936 bytes, and the system takes 1,024 of them for each block.
   fit = std::min({fit, std::uint64_t{32}, std::uint64_t{167936} / (shared + 1024)});
   if (static_cast<std::uint64_t>(block_size) > program.max_threads) fit = 0;
   *blocks = static_cast<int>(fit);

@@ -1,4 +1,4 @@
-// memory.cpp - allocation, copies, fills, symbols, pointer attributes.
+// memory.cpp - calls for allocation, copies, fills, symbols and pointer attributes.
 #include <cuda_runtime_api.h>
 
 #include "runtime/device.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 std::uint64_t address_of(const void* pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
 
-/// Waits for all work, and says what it got wrong.
+/// Waits for all work and returns its error.
 cudaError_t synchronise(Device& device) {
   device.queue.finish_all();
   return device.take_async_error();
@@ -28,7 +28,7 @@ cudaError_t allocate(void** pointer, std::size_t bytes, const char* call) {
   return cudaSuccess;
 }
 
-/// The live allocation that starts at `pointer`; a wrong pointer is reported.
+/// Returns the live allocation that starts at `pointer`. Reports a wrong pointer and returns null.
 Allocation* owned(const void* pointer, AllocationKind kind, const char* call) {
   Allocation* found = Device::instance().memory.find(address_of(pointer));
   const bool good = found != nullptr && found->base == address_of(pointer) && found->kind == kind;
@@ -67,7 +67,7 @@ bool is_device(const Device& device, std::uint64_t address) {
   return device.memory.is_device_address(address);
 }
 
-/// Whether the pointers are on the sides that the kind names.
+/// Returns whether each pointer is on the side that the kind names.
 bool matches(const Device& device, const CopyTask& task, cudaMemcpyKind kind) {
   const bool to = is_device(device, task.to);
   const bool from = is_device(device, task.from);
@@ -105,7 +105,7 @@ cudaError_t copy_async(CopyTask task, cudaMemcpyKind kind, cudaStream_t handle) 
   if (task.width == 0 || task.height == 0) return cudaSuccess;
   if (!matches(device, task, kind)) return cudaErrorInvalidValue;
   const bool capturing = stream->capture != nullptr;
-  // The runtime reads pageable memory before it returns, and has written it when it returns.
+  // The runtime reads a pageable source before the call returns, and has written a pageable target by then.
   if (!capturing && is_pageable(device, task.from)) take_pageable(task);
   const bool wait = !capturing && is_pageable(device, task.to);
   if (const cudaError_t error = device.submit(stream, std::move(task)); error != cudaSuccess) return error;
@@ -135,7 +135,7 @@ cudaError_t fill_async(const FillTask& task, cudaStream_t handle) {
   return device.submit(stream, task);
 }
 
-/// The address of a `__device__` variable plus `offset`; 0 if `symbol` is none.
+/// Returns the address of a `__device__` variable plus `offset`, or 0 if `symbol` is not such a variable.
 std::uint64_t symbol_address(const void* symbol, std::size_t offset) {
   Device& device = Device::instance();
   const auto known = device.variables.find(symbol);

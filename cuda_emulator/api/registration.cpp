@@ -1,4 +1,4 @@
-// registration.cpp - what nvcc's generated code calls before main and around every <<<>>>.
+// registration.cpp - the calls that nvcc's generated code makes before main and around every <<<>>>.
 #include <cuda_runtime_api.h>
 
 #include "runtime/device.hpp"

@@ -1,4 +1,4 @@
-// stream.cpp - streams, events, synchronisation.
+// stream.cpp - calls for streams, events and synchronisation.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace cuda_emulator {
 namespace {
 
-/// Calls `body` with the stream of the handle.
+/// Calls `body` with the stream that the handle names.
 cudaError_t with_stream(const char* call, cudaStream_t handle,
                         const std::function<cudaError_t(Device&, Stream&)>& body) {
   return guarded(call, [&] {
@@ -35,7 +35,7 @@ cudaError_t create_stream(cudaStream_t* handle, unsigned flags, int priority) {
   return cudaSuccess;
 }
 
-/// A call that waits for a stream under capture spoils the capture.
+/// Invalidates the stream's capture, if there is one, because the caller waits for the stream.
 cudaError_t refuse_capture(Stream& stream) {
   if (stream.capture == nullptr) return cudaSuccess;
   stream.capture->invalidated = true;
@@ -100,7 +100,7 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   return with_stream("cudaStreamQuery", handle, [](Device& device, Stream& stream) {
     if (const cudaError_t error = refuse_capture(stream); error != cudaSuccess) return error;
     if (device.queue.is_idle(&stream)) return device.take_async_error();
-    // The answer is "not yet" once; a caller that polls sees the work done at the next call.
+    // Answers "not ready" once. The next call of a polling caller finds the work done.
     device.queue.finish(&stream);
     return cudaErrorNotReady;
   });
@@ -237,7 +237,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
       if (((first.flags | last.flags) & cudaEventDisableTiming) != 0) return cudaErrorInvalidResourceHandle;
       if (first.recorded == nullptr || last.recorded == nullptr) return cudaErrorInvalidResourceHandle;
       if (!first.recorded->done || !last.recorded->done) return cudaErrorNotReady;
-      // Emulated time says nothing about a device; it only has to grow.
+      // Emulated time says nothing about a device, so it only has to grow.
       const std::uint64_t calls = last.recorded->sequence - first.recorded->sequence;
       *milliseconds = 0.001f * static_cast<float>(calls);
       return device.take_async_error();

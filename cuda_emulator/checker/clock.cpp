@@ -1,4 +1,4 @@
-// clock.cpp - who has seen what of whom: the happens-before order within one launch.
+// clock.cpp - vector clocks: the happens-before order within one launch.
 #include "checker/clock.hpp"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ void VectorClock::join(const VectorClock& other) {
              std::back_inserter(joined));
   entries_.clear();
   for (const Entry& entry : joined) {
-    // Equal keys are neighbours, the lower clock first.
+    // Equal keys are neighbours, and the lower clock comes first.
     if (!entries_.empty() && entries_.back().first == entry.first) {
       entries_.back().second = entry.second;
     } else {

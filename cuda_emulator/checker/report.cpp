@@ -1,4 +1,4 @@
-// report.cpp - findings: printed once per place, counted, and turned into a failing process.
+// report.cpp - prints each finding once per place, and counts all of them.
 #include "checker/report.hpp"
 
 #include <cstdio>
@@ -37,7 +37,7 @@ std::string_view name_of(Fault fault) {
 }
 
 Reports& Reports::instance() {
-  // Never destroyed: reports are still made while the process unloads its libraries.
+  // Never destroyed, because the emulator still reports while the process unloads its libraries.
   static Reports* reports = new Reports;
   return *reports;
 }

@@ -1,4 +1,4 @@
-// report.hpp - findings: printed once per place, counted, and turned into a failing process.
+// report.hpp - findings: each is printed once per place and counted, and any finding makes the process fail.
 #pragma once
 
 #include <cstdint>
@@ -34,17 +34,17 @@ struct Finding {
   int line = 0;
 };
 
-/// Every finding of the process. The same fault at the same source line is printed once and counted
-/// always; a test can take the findings of the moment and look at them.
+/// All findings of the process. The same fault at the same source line is printed once and counted every
+/// time. A test can take the findings made so far and look at them.
 class Reports {
  public:
   static Reports& instance();
 
   void add(Finding finding);
-  /// One more of a kind that was described often enough.
+  /// Counts a fault without describing it, after enough of its kind were described.
   void add_undescribed() { ++count_; }
   std::uint64_t count() const { return count_; }
-  /// Hands out the distinct findings so far and forgets them, exit code included.
+  /// Returns the distinct findings so far and forgets them, so that they no longer make the process fail.
   std::vector<Finding> take();
 
  private:

@@ -1,4 +1,4 @@
-// shadow.cpp - for each piece of memory, who wrote it last and who has read it since.
+// shadow.cpp - remembers the last write to each memory cell and the reads since then.
 #include "checker/shadow.hpp"
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace {
 
 std::uint32_t bit(std::uint32_t index) { return 1u << index; }
 
-/// Did (block, thread) at `clock` happen before the accessor?
+/// Returns whether the access of (block, thread) at `clock` happened before the accessor's.
 bool ordered_thread(BlockId block, std::uint32_t thread, Clock clock, const Accessor& accessor) {
   const Knowledge& knowledge = *accessor.knowledge;
   if (block == accessor.block) {
@@ -41,7 +41,7 @@ bool Shadow::ordered(const Readers& readers, const Accessor& accessor) {
 }
 
 Conflict Shadow::conflict_of(const Readers& readers, const Accessor& accessor) {
-  // Any reader but the accessor itself serves as the example.
+  // Reports any reader that is not ordered before the accessor.
   for (std::uint32_t warps = readers.warps; warps != 0; warps &= warps - 1) {
     const std::uint32_t first = static_cast<std::uint32_t>(std::countr_zero(warps)) * kWarpSize;
     for (std::uint32_t lanes = readers.lanes; lanes != 0; lanes &= lanes - 1) {
@@ -77,7 +77,7 @@ void Shadow::remember_read(Cell& cell, const Accessor& accessor) {
   const Knowledge& knowledge = *accessor.knowledge;
   const Readers mine{accessor.block, knowledge.own, warp, lane, accessor.site, accessor.strong};
   Readers& readers = cell.readers;
-  // A write that is ordered after this read is also ordered after all reads before this one.
+  // A write that is ordered after this read is also ordered after the reads that precede this one.
   if (readers.block == 0 || ordered(readers, accessor)) {
     readers = mine;
     return;

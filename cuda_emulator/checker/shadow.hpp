@@ -1,4 +1,4 @@
-// shadow.hpp - for each piece of memory, who wrote it last and who has read it since.
+// shadow.hpp - remembers the last write to each memory cell and the reads since then.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,19 @@ class LaunchOrder {
   virtual bool precedes(BlockId earlier) const = 0;
 };
 
-/// One access about to happen.
+/// An access that is about to happen.
 struct Accessor {
   BlockId block = 0;
   std::uint32_t thread = 0;
   const Knowledge* knowledge = nullptr;
-  BlockId first_block = 0;  ///< Of the running launch; lower ids belong to earlier ones.
+  BlockId first_block = 0;  ///< First block of this launch; lower ids belong to earlier launches.
   const LaunchOrder* order = nullptr;
   std::uint32_t site = 0;  ///< Number of the instruction, for reports.
   bool write = false;
-  bool strong = false;  ///< Atomic, volatile or relaxed: two strong accesses never race.
+  bool strong = false;  ///< Atomic, volatile or relaxed. Two strong accesses never race.
 };
 
-/// The other side of a race.
+/// The earlier access of a race.
 struct Conflict {
   bool wrote = false;
   BlockId block = 0;
@@ -38,13 +38,13 @@ struct Conflict {
   std::uint32_t site = 0;
 };
 
-/// The last write and the reads since then, for words, or for bytes once a page saw a narrower access:
-/// threads may write neighbouring bytes of one word without a race.
+/// The last write and the reads since then, for each 4-byte word. Once a page sees a narrower access, it
+/// remembers them for each byte, because threads may write neighbouring bytes of one word without a race.
 class Shadow {
  public:
   void resize(std::uint64_t bytes) { pages_.resize((bytes + kPageBytes - 1) / kPageBytes); }
 
-  /// Records an access to [offset, offset + bytes) and returns a conflicting earlier one, if any.
+  /// Records an access to [offset, offset + bytes) and returns an earlier access that races with it, if any.
   std::optional<Conflict> record(std::uint64_t offset, std::uint32_t bytes, const Accessor& accessor);
   void forget() {
     for (auto& page : pages_) page.reset();
@@ -52,29 +52,29 @@ class Shadow {
 
  private:
   static constexpr std::uint64_t kPageBytes = 256;
-  /// A cell that many blocks read remembers this many of them; older ones are forgotten.
+  /// Number of other blocks whose reads a cell remembers; further ones are forgotten.
   static constexpr std::size_t kMaxOlderReaders = 256;
 
   struct Write {
-    BlockId block = 0;  // 0: none.
+    BlockId block = 0;  // 0 means no write.
     Clock clock = 0;
     std::uint16_t thread = 0;
     bool strong = false;
     std::uint32_t site = 0;
   };
-  /// Readers of one block. A single clock stands for all of them: clocks are aligned at barriers.
+  /// Readers of one block. One clock stands for all of them, because barriers align the clocks.
   struct Readers {
-    BlockId block = 0;  // 0: none.
+    BlockId block = 0;  // 0 means no reader.
     Clock clock = 0;
-    std::uint32_t warps = 0;  // Bit per warp.
-    std::uint32_t lanes = 0;  // Bit per lane, of all those warps together.
+    std::uint32_t warps = 0;  // One bit per warp.
+    std::uint32_t lanes = 0;  // One bit per lane, for all these warps together.
     std::uint32_t site : 31 = 0;
     std::uint32_t strong : 1 = 0;
   };
   struct Cell {
     Write write;
     Readers readers;
-    std::unique_ptr<std::vector<Readers>> older;  // Readers of other blocks, unordered with these.
+    std::unique_ptr<std::vector<Readers>> older;  // Readers of other blocks, unordered with `readers`.
   };
   struct Page {
     bool fine = false;

@@ -1,4 +1,4 @@
-// sync.cpp - fences and atomics: how knowledge travels without a barrier.
+// sync.cpp - fences and atomics: they pass knowledge between threads without a barrier.
 #include "checker/sync.hpp"
 
 namespace cuda_emulator {
@@ -19,7 +19,7 @@ void fence(Knowledge& knowledge, FenceState& state, BlockId block, std::uint32_t
   auto published = std::make_shared<VectorClock>(knowledge.published(block, thread));
   state.released[kBlock] = published;
   if (scope == Scope::device) state.released[kDevice] = published;
-  ++knowledge.own;  // What comes after the fence is not covered by it.
+  ++knowledge.own;  // The fence does not cover later accesses.
 }
 
 void SyncTable::access(std::uint64_t address, BlockId block, FenceState& state, StrongAccess kind) {
@@ -30,7 +30,7 @@ void SyncTable::access(std::uint64_t address, BlockId block, FenceState& state, 
     if (same_block) join(state.pending[kBlock], location.in_block);
   }
   if (kind == StrongAccess::load) return;
-  // A read-modify-write continues what others published here; a plain store starts anew.
+  // A read-modify-write keeps what other threads published here; a store replaces it.
   if (kind == StrongAccess::store) location.device = nullptr;
   if (kind == StrongAccess::store || !same_block) location.in_block = nullptr;
   location.block = block;

@@ -1,4 +1,4 @@
-// sync.hpp - fences and atomics: how knowledge travels without a barrier.
+// sync.hpp - fences and atomics: they pass knowledge between threads without a barrier.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,22 @@ namespace cuda_emulator {
 
 enum class Scope : std::uint8_t { block, device };
 
-/// What one thread's fences have published, and what its atomics have seen but no fence has confirmed.
-/// Index: Scope. A fence of block scope neither publishes to, nor learns from, other blocks.
+/// Knowledge that one thread's fences have released, and knowledge that its strong reads have seen but that
+/// no fence has confirmed yet. The index is a Scope. A fence of block scope neither publishes to other blocks
+/// nor learns from them.
 struct FenceState {
   SharedClock released[2];
   SharedClock pending[2];
 };
 
-/// A fence by `thread`: what it knows is ready to be published by its next strong write, and what its
-/// strong reads saw becomes known.
+/// Runs a fence of `thread`: its next strong write will publish what it knows, and what its strong reads saw
+/// becomes known to it.
 void fence(Knowledge& knowledge, FenceState& state, BlockId block, std::uint32_t thread, Scope scope);
 
 enum class StrongAccess { load, store, read_modify_write };
 
-/// What has been published through each address that strong accesses touched. One per launch.
+/// The knowledge that strong accesses have published at each address. Each launch has one table for global
+/// memory, and each block one for its shared memory.
 class SyncTable {
  public:
   void access(std::uint64_t address, BlockId block, FenceState& state, StrongAccess kind);
@@ -32,7 +34,7 @@ class SyncTable {
  private:
   struct Location {
     SharedClock device;
-    BlockId block = 0;  ///< The block that `in_block` belongs to: the last that published here.
+    BlockId block = 0;  ///< The last block that published here; `in_block` belongs to it.
     SharedClock in_block;
   };
   std::unordered_map<std::uint64_t, Location> locations_;

@@ -1,12 +1,13 @@
-// cublas.cpp - a stand-in for libcublas.so.13. Matrices are column-major, sums run in the order of the
-// inner index with one fma each: the same bits on every machine, though not the bits of the real library.
+// cublas.cpp - a stand-in for libcublas.so.13. Matrices are column-major. Sums run in the order of the inner
+// index with one fma per term, so they have the same bits on every machine, but not the bits of the real
+// library.
 #include <cublas_v2.h>
 
 #include <cmath>
 
 #include "runtime/library_work.hpp"
 
-// What `cublasHandle_t` points to.
+// The target of a `cublasHandle_t`.
 struct cublasContext {
   cudaStream_t stream = nullptr;
   cublasPointerMode_t pointer_mode = CUBLAS_POINTER_MODE_HOST;
@@ -25,13 +26,13 @@ cublasStatus_t submit(cublasHandle_t handle, const LibraryTask& task) {
 
 std::uint64_t address_of(const void* pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
 
-/// The columns of a matrix, as bytes.
+/// Returns the bytes of a matrix, column by column.
 Range columns(const float* matrix, int rows, int columns, int leading, Use use) {
   return {address_of(matrix), 4 * static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns),
           4 * static_cast<std::uint64_t>(leading), use};
 }
 
-/// The elements of a vector, as bytes.
+/// Returns the bytes of a vector's elements.
 Range elements(const float* vector, int count, int stride, Use use) {
   if (stride == 1) return {address_of(vector), 4 * static_cast<std::uint64_t>(count), 1, 0, use};
   return {address_of(vector), 4, static_cast<std::uint64_t>(count), 4 * static_cast<std::uint64_t>(stride),
@@ -52,7 +53,7 @@ struct Gemm {
   }
 
   void run(const float* a, const float* b, float* c) const {
-    // op(A) without its transposition and gaps, so that the innermost loop walks straight through it.
+    // A copy of op(A) without transposition and gaps, so that the innermost loop reads consecutive elements.
     std::vector<float> packed(std::size_t(m) * k);
     for (int inner = 0; inner < k; ++inner) {
       for (int row = 0; row < m; ++row) packed[row + std::size_t(inner) * m] = element_a(a, row, inner);
@@ -66,7 +67,7 @@ struct Gemm {
         for (int row = 0; row < m; ++row) sums[row] = std::fma(from[row], factor, sums[row]);
       }
       float* to = c + std::size_t(column) * ldc;
-      // With beta zero the old values must not matter, not even a NaN.
+      // If beta is zero, the old values must not matter, not even a NaN.
       for (int row = 0; row < m; ++row) to[row] = alpha * sums[row] + (beta == 0 ? 0.0f : beta * to[row]);
     }
   }
@@ -102,7 +103,7 @@ cublasStatus_t submit_gemm(cublasHandle_t handle, const Gemm& g, const float* a,
   return submit(handle, task);
 }
 
-/// Only scalars in host memory: nothing here passes others.
+/// Returns whether scalars lie in host memory. The stand-in supports no others.
 bool has_host_scalars(cublasHandle_t handle) { return handle->pointer_mode == CUBLAS_POINTER_MODE_HOST; }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// decoder.cpp - from the parsed text of a function to what the machine runs.
+// decoder.cpp - turns the parsed text of a function into the program that the machine runs.
 #include "decode/decoder.hpp"
 
 #include "decode/image.hpp"
@@ -100,7 +100,8 @@ class Decoder {
     program_.code.push_back(out);
   }
 
-  /// What takes many times as long as others on a device. Accesses to memory know themselves.
+  /// Marks the instructions that take many times as long as others on a device. Memory accesses are marked by
+  /// their own selection.
   static void count_as(std::string_view opcode, Counted& counted) {
     if (opcode == "div" || opcode == "rcp") counted.kind = Counted::Kind::division;
     if (opcode == "sqrt" || opcode == "rsqrt") counted.kind = Counted::Kind::root;
@@ -213,7 +214,7 @@ class Decoder {
     if (operands.size() > first + 2) out.c = value(operands[first + 2], out);
   }
 
-  /// The slot of a source operand; `!p` costs an instruction of its own.
+  /// Returns the slot of a source operand. For `!p` it adds an instruction that inverts the predicate.
   Slot value(const Operand& operand, const Instruction& user) {
     if (operand.kind == Operand::Kind::literal) return symbols_.constant(operand.bits);
     if (operand.kind != Operand::Kind::name) throw PtxError("unexpected kind of operand");

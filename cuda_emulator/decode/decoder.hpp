@@ -1,4 +1,4 @@
-// decoder.hpp - from the parsed text of a function to what the machine runs.
+// decoder.hpp - turns the parsed text of a function into the program that the machine runs.
 #pragma once
 
 #include <map>
@@ -13,10 +13,10 @@ namespace cuda_emulator {
 
 class Image;
 
-/// Fills in `program`. Throws PtxError that names the instruction and its source line.
+/// Fills in `program`. Throws a PtxError that names the instruction and its source line.
 void decode(const Module& module, const Function& function, Image& image, Program& program);
 
-/// Names of one function: registers, variables, labels and constants, and the slots they get.
+/// The names of one function (registers, variables, labels, constants) and the slots that they get.
 class SymbolTable {
  public:
   SymbolTable(Image& image, Program& program) : image_(image), program_(program) { open_scope(); }
@@ -25,14 +25,15 @@ class SymbolTable {
   void close_scope() { scopes_.pop_back(); }
   void add_registers(std::string_view name, int count);
   void add_kernel_parameters(const std::vector<Variable>& parameters);
-  /// Parameters and results of a function, and `.param` variables of its body, lie in its frame.
+  /// Adds a parameter or result of a function, or a `.param` variable of its body. All of them lie in its
+  /// frame.
   Place add_frame_variable(const Variable& variable);
   void add_shared(const Variable& variable);
   void add_local(const Variable& variable);
 
   Slot new_slot() { return program_.slots++; }
   Slot constant(std::uint64_t bits);
-  /// The slot that holds the register, the special register, or the address of the variable plus `offset`.
+  /// Returns the slot that holds the register, the special register, or the variable's address plus `offset`.
   Slot slot_of(std::string_view name, std::uint64_t offset);
   Place frame_place(std::string_view name) const;
 

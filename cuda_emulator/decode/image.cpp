@@ -1,4 +1,4 @@
-// image.cpp - a loaded module.
+// image.cpp - a loaded module: places variables and decodes kernels.
 #include "decode/image.hpp"
 
 #include "decode/decoder.hpp"
@@ -55,7 +55,7 @@ const Program& Image::program(std::string_view name) {
     throw PtxError("no function " + std::string(name) + " in the PTX");
   std::unique_ptr<Program>& program = programs_[function->first];
   if (program == nullptr) {
-    // Entered before it is filled in, so that a recursive function finds itself.
+    // The entry is added before it is filled in, so that a recursive function finds itself.
     program = std::make_unique<Program>();
     program->files = &files_;
     try {

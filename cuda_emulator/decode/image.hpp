@@ -1,4 +1,5 @@
-// image.hpp - a loaded module: its variables in device memory, its kernels decoded when first needed.
+// image.hpp - a loaded module: places its variables in device memory and decodes each kernel when first
+// needed.
 #pragma once
 
 #include <map>
@@ -18,12 +19,12 @@ class Image {
   /// Parses the text and places its variables. Throws PtxError.
   Image(std::string ptx, DeviceMemory& memory);
 
-  /// The decoded kernel or function. Throws PtxError if there is none of that name, or if it holds an
+  /// Returns the decoded kernel or function. Throws PtxError if the name is unknown, or if the code holds an
   /// instruction that the emulator does not know.
   const Program& program(std::string_view name);
-  /// A `__device__` or `__constant__` variable; null if there is none of that name.
+  /// Returns a `__device__` or `__constant__` variable, or null if the name is unknown.
   Allocation* variable(std::string_view name);
-  /// A shared variable declared outside functions; null if there is none of that name.
+  /// Returns a shared variable that is declared outside functions, or null if the name is unknown.
   const Variable* shared_variable(std::string_view name) const;
 
  private:

@@ -1,4 +1,4 @@
-// selection.hpp - how an instruction of the text finds its handler.
+// selection.hpp - selects the handler of an instruction.
 #pragma once
 
 #include <initializer_list>
@@ -9,15 +9,16 @@
 
 namespace cuda_emulator {
 
-/// The dotted words after an opcode. Each must be taken by someone; what is left over is unknown.
+/// The dotted words after an opcode. The selecting function must take every word; a word that is left is an
+/// error.
 class Modifiers {
  public:
   explicit Modifiers(std::vector<std::string_view> words) : words_(std::move(words)) {}
 
   bool take(std::string_view word);
-  /// Takes the first that is present; its index in `words`, or `otherwise`.
+  /// Takes the first of `words` that is present and returns its index, or `otherwise` if none is.
   int take_one(std::initializer_list<std::string_view> words, int otherwise = -1);
-  /// Takes words that change neither results nor checks: cache hints and the like.
+  /// Takes words that change neither results nor checks, such as cache hints.
   void drop(std::initializer_list<std::string_view> words);
   void drop_starting_with(std::string_view prefix);
   /// Takes the first word that is a type.
@@ -29,7 +30,7 @@ class Modifiers {
   std::vector<std::string_view> words_;
 };
 
-/// How the operands of the text map to the slots of an instruction.
+/// The mapping from the operands of the text to the slots of an instruction.
 enum class Layout {
   registers,  ///< dst[|dst2], a, b, c, d
   load,       ///< dst or {items}, [a + offset]
@@ -48,11 +49,11 @@ struct Selection {
   Modifiers modifiers;
   Instruction& out;
   Layout layout = Layout::registers;
-  /// Number of elements of a vector operand, as the handler expects it; 0 where there is none.
+  /// Number of elements of the vector operand that the handler expects; 0 if it expects no vector.
   std::size_t vector_size = 0;
 };
 
-// Each looks at the opcode and, if it is one of its own, sets the handler and returns true.
+// Each function looks at the opcode. If it knows the opcode, it sets the handler and returns true.
 bool select_integer(Selection& selection);
 bool select_bits(Selection& selection);
 bool select_float(Selection& selection);
@@ -65,16 +66,18 @@ bool select_atomic(Selection& selection);
 bool select_control(Selection& selection);
 bool select_warp(Selection& selection);
 
-/// The copy between equal registers, for mov and for the decoder's own use.
+/// Copies one register to another, for mov and for the decoder's own use.
 Handler move_handler();
-/// Inverts a predicate: the decoder resolves `!p` operands with it.
+/// Inverts a predicate. The decoder resolves `!p` operands with it.
 Handler invert_handler();
-/// {items} to one register and back; `total` and `count` of the packed type.
+/// Pack {items} into one register and unpack them. `total_bytes` is the size of the register, `count` the
+/// number of items.
 Handler pack_handler(int total_bytes, int count);
 Handler unpack_handler(int total_bytes, int count);
 Handler clock_handler();
 Handler call_handler();
-/// A function of the driver (vprintf, __assertfail) that has no PTX body; null if unknown.
+/// Returns the handler of a driver function without a PTX body (vprintf, __assertfail), or null if it is
+/// unknown.
 Handler builtin_handler(std::string_view name);
 
 }  // namespace cuda_emulator

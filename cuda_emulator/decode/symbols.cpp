@@ -1,4 +1,4 @@
-// symbols.cpp - names of one function and the slots they get.
+// symbols.cpp - the names of one function and the slots that they get.
 #include <algorithm>
 #include <optional>
 
@@ -8,7 +8,7 @@
 namespace cuda_emulator {
 namespace {
 
-// Room between shared arrays: an index a little past the end of one hits no other.
+// Bytes between shared arrays, so that an index a little past the end of one array does not hit the next.
 constexpr std::uint64_t kSharedRedzone = 64;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t to) { return (value + to - 1) / to * to; }

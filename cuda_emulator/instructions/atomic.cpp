@@ -1,4 +1,4 @@
-// atomic.cpp - atom and red. One thread runs at a time, so a read and a write make an atomic.
+// atomic.cpp - atom and red. Only one thread runs at a time, so a read followed by a write is atomic.
 #include <algorithm>
 
 #include "instructions/handlers.hpp"

@@ -1,4 +1,4 @@
-// bits.cpp - shifts, bit fields, permutations, moves between registers.
+// bits.cpp - shifts, bit fields, permutations and moves between registers.
 #include <algorithm>
 #include <bit>
 #include <type_traits>
@@ -19,7 +19,7 @@ bool run_shift_left(const Instruction& i, Lane& lane) {
   return true;
 }
 
-// Counts past the width give zero, or the sign for signed types.
+// A count past the width gives zero, or the repeated sign for signed types.
 template <class T>
 bool run_shift_right(const Instruction& i, Lane& lane) {
   const std::uint32_t count = read<std::uint32_t>(lane, i.b);
@@ -75,7 +75,7 @@ bool run_insert(const Instruction& i, Lane& lane) {
   return true;
 }
 
-/// A mask of `b` ones from bit `a` on; both clamp at 32, or wrap.
+/// Computes a mask of `b` ones that starts at bit `a`. Both clamp at 32 or wrap.
 template <bool wrap>
 bool run_make_mask(const Instruction& i, Lane& lane) {
   auto position = read<std::uint32_t>(lane, i.a);
@@ -95,14 +95,14 @@ bool run_permute(const Instruction& i, Lane& lane) {
   for (int k = 0; k < 4; ++k) {
     const std::uint32_t choice = (selector >> (4 * k)) & 15;
     auto byte = static_cast<std::uint32_t>(bytes >> (8 * (choice & 7))) & 255;
-    if ((choice & 8) != 0) byte = (byte & 128) != 0 ? 255 : 0;  // Bit 3 asks for the sign, repeated.
+    if ((choice & 8) != 0) byte = (byte & 128) != 0 ? 255 : 0;  // Bit 3 selects the repeated sign.
     result |= byte << (8 * k);
   }
   write<std::uint32_t>(lane, i.dst, result);
   return true;
 }
 
-/// Any function of three bits: bit (a b c) of the table.
+/// Computes any function of three bits: the result is bit (a b c) of the table.
 bool run_lookup(const Instruction& i, Lane& lane) {
   const auto a = read<std::uint32_t>(lane, i.a);
   const auto b = read<std::uint32_t>(lane, i.b);
@@ -124,7 +124,7 @@ T reverse(T value) {
   return result;
 }
 
-/// Position of the highest bit that differs from the sign; all ones if there is none.
+/// Returns the position of the highest bit that differs from the sign, or all ones if no bit does.
 template <class T>
 std::uint32_t find_leading(T value) {
   using Unsigned = std::make_unsigned_t<T>;

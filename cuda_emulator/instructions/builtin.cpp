@@ -24,7 +24,7 @@ std::string read_string(const Instruction& i, Lane& lane, std::uint64_t address)
   }
 }
 
-/// The next argument of printf: ints take 4 bytes, everything else 8, each aligned to its size.
+/// Reads the next argument of printf. An int takes 4 bytes, every other type 8, aligned to its size.
 template <class T>
 T next_argument(const Instruction& i, Lane& lane, std::uint64_t& cursor) {
   cursor = (cursor + sizeof(T) - 1) / sizeof(T) * sizeof(T);

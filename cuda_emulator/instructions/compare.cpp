@@ -12,7 +12,8 @@ constexpr auto kLess = [](auto x, auto y) { return x < y; };
 constexpr auto kLessEqual = [](auto x, auto y) { return x <= y; };
 constexpr auto kGreater = [](auto x, auto y) { return x > y; };
 constexpr auto kGreaterEqual = [](auto x, auto y) { return x >= y; };
-// A comparison with NaN is false, but for the forms with u, which are true: those are the negations.
+// A comparison with NaN is false, except for the forms with u, which are true. They negate another
+// comparison.
 constexpr auto kNotEqual = [](auto x, auto y) { return x < y || x > y; };
 constexpr auto kEqualUnordered = [](auto x, auto y) { return !(x < y || x > y); };
 constexpr auto kNotEqualUnordered = [](auto x, auto y) { return !(x == y); };
@@ -25,9 +26,9 @@ constexpr auto kAnyNan = [](auto x, auto y) { return x != x || y != y; };
 
 enum Combine : std::uint8_t { kAlone, kAnd, kOr, kXor };
 
-constexpr std::uint8_t kFloatResult = 1;  // Option of set: 1.0f instead of all ones.
+constexpr std::uint8_t kFloatResult = 1;  // Option of set: writes 1.0f instead of all ones.
 
-/// Readers of the operand types; the 16-bit formats widen exactly.
+/// Readers of the operand types. The 16-bit formats widen exactly.
 struct HalfReader {
   static float get(const Instruction&, const Lane& lane, Slot slot) {
     return half_to_float(read<std::uint16_t>(lane, slot));

@@ -10,7 +10,7 @@ bool run_branch(const Instruction& i, Lane& lane) {
   return true;
 }
 
-/// Copies arguments or results between the memories of caller and callee.
+/// Copies arguments or results between the frames of caller and callee.
 void copy_places(const std::vector<Place>& from, const Region& source, const std::vector<Place>& to,
                  const Region& target) {
   for (std::size_t k = 0; k < from.size() && k < to.size(); ++k) {
@@ -89,7 +89,7 @@ Handler select_barrier(Selection& selection) {
   Modifiers& modifiers = selection.modifiers;
   Instruction& out = selection.out;
   modifiers.drop({"cta"});
-  // bar.* is barrier.*.aligned: all threads of a warp must be at the same instruction.
+  // bar.* means barrier.*.aligned: all threads of a warp must reach the same instruction.
   if (modifiers.take("aligned") || selection.opcode == "bar") out.options |= kBarrierAligned;
   selection.layout = Layout::sources;
   if (modifiers.take("arrive")) return run_barrier_arrive;

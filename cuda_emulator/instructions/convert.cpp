@@ -1,4 +1,4 @@
-// convert.cpp - cvt between all scalar types, and two floats to a packed pair.
+// convert.cpp - cvt between all scalar types, and from two floats to a packed pair.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -10,7 +10,7 @@
 namespace cuda_emulator {
 namespace {
 
-// The 16-bit formats as types of their own, so that templates can tell them from integers.
+// The 16-bit formats have their own types, so that templates can distinguish them from integers.
 struct Half {
   std::uint16_t bits;
 };
@@ -23,11 +23,11 @@ constexpr bool kIsSmall = std::is_same_v<T, Half> || std::is_same_v<T, Bfloat>;
 template <class T>
 constexpr bool kIsFloating = kIsSmall<T> || std::is_floating_point_v<T>;
 
-enum ConvertMode : std::uint8_t { kIntegral = 4 };  // Beside the two bits of the rounding mode.
+enum ConvertMode : std::uint8_t { kIntegral = 4 };  // The two low bits hold the rounding mode.
 
 std::uint8_t rounding_of(const Instruction& i) { return i.mode & 3; }
 
-/// A source value in a form that holds it exactly: double, or a 64-bit integer.
+/// Reads a source value into a type that holds it exactly: double or a 64-bit integer.
 template <class S>
 auto load_source(const Instruction& i, Lane& lane) {
   if constexpr (std::is_same_v<S, Half>) {
@@ -46,7 +46,7 @@ auto load_source(const Instruction& i, Lane& lane) {
   }
 }
 
-/// Float to integer: rounds, then clamps to the range; NaN as the ISA's table says.
+/// Converts float to integer: rounds, then clamps to the range. NaN follows the table of the ISA.
 template <class D, class S>
 D to_integer(double x, std::uint8_t rounding) {
   if (std::isnan(x)) {
@@ -54,7 +54,7 @@ D to_integer(double x, std::uint8_t rounding) {
     return zero ? D{0} : static_cast<D>(std::uint64_t{1} << (8 * sizeof(D) - 1));
   }
   const double rounded = round_to_integer(x, rounding);
-  // The upper limit as a double is one more than the largest integer, and exact.
+  // The upper limit is one more than the largest integer, which a double holds exactly.
   constexpr int digits = std::numeric_limits<D>::digits;
   if (rounded >= std::ldexp(1.0, digits)) return std::numeric_limits<D>::max();
   if (rounded <= static_cast<double>(std::numeric_limits<D>::min())) return std::numeric_limits<D>::min();
@@ -110,7 +110,8 @@ bool run_convert(const Instruction& i, Lane& lane) {
   return true;
 }
 
-/// f32 to bf16, nearest even: what mixed-precision kernels do to every element, so it has a short form.
+/// Converts f32 to bf16, rounding to nearest even. Mixed-precision kernels do this for every element, so it
+/// has a short form.
 bool run_to_bfloat(const Instruction& i, Lane& lane) {
   const auto bits = read<std::uint32_t>(lane, i.a);
   const bool nan = (bits & 0x7fffffff) > 0x7f800000;
@@ -119,7 +120,7 @@ bool run_to_bfloat(const Instruction& i, Lane& lane) {
   return true;
 }
 
-/// Packs a (upper half) and b (lower half).
+/// Packs a into the upper half and b into the lower half.
 template <const SmallFormat& format>
 bool run_pack(const Instruction& i, Lane& lane) {
   const std::uint32_t high = to_small(read<float>(lane, i.a), format, rounding_of(i), i.options);
@@ -132,7 +133,8 @@ template <class S>
 Handler from(Type to) {
   if (to == Type::f32) return run_convert<float, S>;
   if (to == Type::f64) return run_convert<double, S>;
-  // A 64-bit integer would be rounded twice on its way to a small format; nothing needs it.
+  // A 64-bit integer would be rounded twice on the way to a small format, so this conversion is not
+  // supported.
   if constexpr (kIsFloating<S> || sizeof(S) < 8) {
     if (to == Type::f16) return run_convert<Half, S>;
     if (to == Type::bf16) return run_convert<Bfloat, S>;

@@ -1,4 +1,4 @@
-// float.cpp - single and double precision arithmetic.
+// float.cpp - arithmetic in single and double precision.
 #include <cmath>
 
 #include "instructions/handlers.hpp"
@@ -15,7 +15,7 @@ constexpr auto kFma = [](auto x, auto y, auto z) { return std::fma(x, y, z); };
 constexpr auto kSquareRoot = [](auto x, auto, auto) { return std::sqrt(x); };
 constexpr auto kReciprocal = []<class T>(T x, T, T) { return T{1} / x; };
 
-/// Round to nearest, no option: nearly everything.
+/// Rounds to nearest, without options. Nearly all instructions use this form.
 template <class T, auto operation>
 bool run_plain(const Instruction& i, Lane& lane) {
   write<T>(lane, i.dst, operation(read<T>(lane, i.a), read<T>(lane, i.b), read<T>(lane, i.c)));
@@ -48,7 +48,7 @@ Handler arithmetic(Selection& selection) {
   Modifiers& modifiers = selection.modifiers;
   Instruction& out = selection.out;
   out.mode = take_rounding(modifiers);
-  // What is approximate on the device is rounded correctly here: the ISA only bounds its error.
+  // Results that are approximate on a device are rounded correctly here. The ISA only bounds their error.
   modifiers.drop({"approx", "full"});
   if (modifiers.take("ftz")) out.options |= kFlush;
   if (modifiers.take("sat")) out.options |= kSaturate;
@@ -59,7 +59,7 @@ Handler arithmetic(Selection& selection) {
   return nullptr;
 }
 
-// One NaN is dropped unless .NaN asks for it; -0 is less than +0.
+// Drops a NaN operand unless .NaN is given. Treats -0 as less than +0.
 template <class T, bool maximum>
 bool run_extremum(const Instruction& i, Lane& lane) {
   T x = read<T>(lane, i.a);
@@ -91,10 +91,10 @@ Handler extremum(Selection& selection) {
   return nullptr;
 }
 
-// Sign operations work on the bits, so that a NaN keeps its payload.
+// The sign operations work on the bits, so that a NaN keeps its payload.
 constexpr auto kNegate = []<class T>(T x) { return static_cast<T>(x ^ (T{1} << (8 * sizeof(T) - 1))); };
 constexpr auto kAbsolute = []<class T>(T x) { return static_cast<T>(x & ~(T{1} << (8 * sizeof(T) - 1))); };
-/// The sign of the first operand, the magnitude of the second: the other way round than in C.
+/// Combines the sign of the first operand with the magnitude of the second. C has the opposite order.
 constexpr auto kCopySign = []<class T>(T sign, T magnitude) {
   const T top = T{1} << (8 * sizeof(T) - 1);
   return static_cast<T>((sign & top) | (magnitude & ~top));
@@ -116,7 +116,7 @@ Handler copy_sign(Selection& selection) {
   return nullptr;
 }
 
-/// Which of NaN, infinity, ... a number is.
+/// Tests the class of a number: NaN, infinity and so on.
 template <class T, int which>
 bool run_test(const Instruction& i, Lane& lane) {
   const T x = read<T>(lane, i.a);

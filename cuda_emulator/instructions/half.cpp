@@ -1,4 +1,4 @@
-// half.cpp - arithmetic on f16, bf16 and pairs of them.
+// half.cpp - arithmetic on f16 and bf16, and on pairs of them.
 #include <cmath>
 
 #include "instructions/handlers.hpp"

@@ -1,4 +1,4 @@
-// handlers.hpp - templates from which handlers are made.
+// handlers.hpp - templates for handlers.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ bool run_ternary(const Instruction& i, Lane& lane) {
   return true;
 }
 
-/// Calls `visit.operator()<T>()` with the C++ type of an integer PTX type; null for other types.
+/// Calls `visit.operator()<T>()` with the C++ type of an integer PTX type. Returns null for other types.
 template <class Visitor>
 Handler for_integer(Type type, Visitor visit) {
   switch (type) {

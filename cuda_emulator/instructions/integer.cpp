@@ -1,4 +1,4 @@
-// integer.cpp - integer and predicate arithmetic.
+// integer.cpp - arithmetic on integers and predicates.
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -8,7 +8,7 @@
 namespace cuda_emulator {
 namespace {
 
-// Arithmetic wraps around, so it is done in unsigned numbers wide enough not to be promoted to int.
+// Arithmetic wraps around, so it uses unsigned types that are wide enough not to be promoted to int.
 template <class T>
 using Wrapping = std::conditional_t<(sizeof(T) < 4), std::uint32_t, std::make_unsigned_t<T>>;
 
@@ -32,7 +32,7 @@ constexpr auto kMultiplyHigh = []<class T>(T x, T y) {
   return static_cast<T>((static_cast<Wide>(x) * static_cast<Wide>(y)) >> (8 * sizeof(T)));
 };
 
-// PTX leaves division by zero open; the hardware returns all ones, and the dividend as remainder.
+// PTX does not define division by zero. The hardware returns all ones, and the dividend as the remainder.
 constexpr auto kDivide = []<class T>(T x, T y) {
   if (y == 0) return static_cast<T>(-1);
   if (std::is_signed_v<T> && y == static_cast<T>(-1)) return static_cast<T>(0 - Wrapping<T>(x));
@@ -60,7 +60,7 @@ constexpr auto kAddDifference = []<class T>(T x, T y, T z) {
   return kAdd(x > y ? kSubtract(x, y) : kSubtract(y, x), z);
 };
 
-/// The low 24 bits of a number, as mul24 sees it.
+/// Returns the low 24 bits of a number, which mul24 uses.
 template <class T>
 std::int64_t low_24(T x) {
   return std::is_signed_v<T> ? static_cast<std::int64_t>(x << 8) >> 8
@@ -69,7 +69,7 @@ std::int64_t low_24(T x) {
 constexpr auto kMultiply24 = []<class T>(T x, T y) { return static_cast<T>(low_24(x) * low_24(y)); };
 constexpr auto kMultiplyAdd24 = []<class T>(T x, T y, T z) { return kAdd(kMultiply24(x, y), z); };
 
-/// The type that is twice as wide, for mul.wide.
+/// The type of twice the width, for mul.wide.
 template <class T>
 struct Doubled;
 template <>
@@ -84,7 +84,7 @@ struct Doubled<std::int32_t> : std::type_identity<std::int64_t> {};
 template <class T, bool add>
 bool run_wide(const Instruction& i, Lane& lane) {
   using Wide = typename Doubled<T>::type;
-  // Cannot overflow: the product of two narrow numbers fits.
+  // This cannot overflow, because the product of two narrow numbers fits.
   const Wide product =
       static_cast<Wide>(static_cast<Wide>(read<T>(lane, i.a)) * static_cast<Wide>(read<T>(lane, i.b)));
   write<Wide>(lane, i.dst, add ? kAdd(product, read<Wide>(lane, i.c)) : product);
@@ -109,7 +109,7 @@ Handler wide(Type type) {
 
 enum CarryOption : std::uint8_t { kUseCarry = 1, kSetCarry = 2 };
 
-/// Adds or subtracts with the carry flag: .cc sets it, addc and subc use it.
+/// Adds or subtracts with the carry flag. The .cc forms set it, addc and subc use it.
 template <class T, bool subtract>
 T with_carry(const Instruction& i, Lane& lane, T x, T y) {
   using Unsigned = std::make_unsigned_t<T>;
@@ -156,7 +156,7 @@ Handler select_carry(Selection& selection) {
 }
 
 Handler select_logic(std::string_view opcode, Type type) {
-  // A predicate is a byte that is 0 or 1, so `not` is the only one that differs.
+  // A predicate is a byte that is 0 or 1, so only `not` differs from the integer form.
   const Type plain = type == Type::pred ? Type::b8 : type;
   if (opcode == "and") return integer_binary<kAnd>(plain);
   if (opcode == "or") return integer_binary<kOr>(plain);
@@ -220,7 +220,7 @@ Handler select(Selection& selection) {
 Handler invert_handler() { return run_unary<std::uint8_t, kLogicalNot>; }
 
 bool select_integer(Selection& selection) {
-  // The modifiers are only given back if this is not an integer instruction after all.
+  // Restores the modifiers if this is not an integer instruction.
   const Modifiers before = selection.modifiers;
   selection.out.run = select(selection);
   if (selection.out.run == nullptr) selection.modifiers = before;

@@ -1,4 +1,4 @@
-// memory_access.cpp - ld, st, cvta and their kin.
+// memory_access.cpp - ld, st, cvta and related instructions.
 #include "instructions/handlers.hpp"
 #include "machine/access.hpp"
 
@@ -21,7 +21,7 @@ bool run_load(const Instruction& i, Lane& lane) {
   strong<space>(i, lane, address, StrongAccess::load);
   const char* from = access<sizeof(T) * count, AccessKind::read, space>(i, lane, address);
   T values[count];
-  // A bad address yields what fresh memory holds, so that the kernel goes on in a defined way.
+  // A bad address yields the pattern of fresh memory, so that the kernel goes on in a defined way.
   if (from != nullptr) {
     std::memcpy(values, from, sizeof values);
   } else {
@@ -50,7 +50,7 @@ bool run_store(const Instruction& i, Lane& lane) {
   return true;
 }
 
-/// Calls `make.operator()<T, count>()` for the type and vector size; signedness matters to loads only.
+/// Calls `make.operator()<T, count>()` for the type and vector size. Signedness matters only to loads.
 template <class Make>
 Handler for_element(Type type, std::size_t count, Make make) {
   const auto sized = [&]<class T>() -> Handler {
@@ -165,7 +165,7 @@ Handler select_convert_address(Selection& selection) {
   if (space == Space::local) {
     return to_space ? run_convert_address<kLocalWindow, false> : run_convert_address<kLocalWindow, true>;
   }
-  return move_handler();  // Global, constant and parameter addresses are generic ones already.
+  return move_handler();  // Global, constant and parameter addresses are already generic.
 }
 
 template <Space space>

@@ -1,4 +1,4 @@
-// rounding.cpp - PTX rounding modes and the small floating-point formats.
+// rounding.cpp - the PTX rounding modes and the small floating-point formats.
 #include "instructions/rounding.hpp"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ double round_to_integer(double x, std::uint8_t rounding) {
     case kUp:
       return std::ceil(x);
     default:
-      return std::nearbyint(x);  // The process runs in round-to-nearest-even.
+      return std::nearbyint(x);  // The process rounds to nearest even.
   }
 }
 
@@ -28,8 +28,8 @@ std::uint16_t to_small(double x, SmallFormat format, std::uint8_t rounding, std:
   const bool stay_finite = (options & kSatFinite) != 0;
   if (std::isinf(x)) return static_cast<std::uint16_t>(sign | (infinity - (stay_finite ? 1 : 0)));
   if (x == 0) return sign;
-  // In units of the last place, which stops shrinking at the smallest normal exponent, the rounded
-  // significand is an integer; carries into the exponent come out right by themselves.
+  // In units of the last place, the rounded significand is an integer. The unit stops shrinking at the
+  // smallest normal exponent. A carry into the exponent needs no special case.
   const int exponent = std::max(std::ilogb(x), 1 - format.max_exponent);
   const double scaled = std::ldexp(std::fabs(x), fraction_bits - exponent);
   const auto significand = static_cast<int>(round_to_integer(scaled, rounding));
@@ -59,7 +59,7 @@ float bfloat_to_float(std::uint16_t bits) {
 }
 
 double fma_to_odd(double a, double b, double c) {
-  const double product = a * b;  // Exact: the significands have at most 11 bits.
+  const double product = a * b;  // Exact, because the significands have at most 11 bits.
   const double sum = product + c;
   if (!std::isfinite(sum)) return sum;
   const double c_part = sum - product;

@@ -1,5 +1,5 @@
-// transcendental.cpp - the approximate functions. The ISA only bounds their error; here the exact value
-// is rounded, so results differ from a device's in the last bits.
+// transcendental.cpp - the approximate functions. The ISA only bounds their error. The emulator rounds the
+// exact value, so results differ from a device's in the last bits.
 #include <cmath>
 
 #include "instructions/handlers.hpp"
@@ -25,8 +25,8 @@ bool run_f32(const Instruction& i, Lane& lane) {
   return true;
 }
 
-// The f64 forms see only the upper half of the operand and leave the lower half of the result zero:
-// they are seeds for Newton steps.
+// The f64 forms read only the upper 32 bits of the operand and set the lower 32 bits of the result to zero.
+// They are seeds for Newton steps.
 template <auto function>
 bool run_f64_seed(const Instruction& i, Lane& lane) {
   constexpr std::uint64_t upper = 0xffffffff00000000;

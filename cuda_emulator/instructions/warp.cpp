@@ -1,4 +1,4 @@
-// warp.cpp - operations that the lanes of a warp do together.
+// warp.cpp - operations that the lanes of a warp execute together.
 #include <algorithm>
 #include <bit>
 
@@ -32,7 +32,7 @@ enum Option : std::uint8_t { kSignedValue = 1, kWideValue = 2 };
 
 bool is_shuffle(std::uint8_t mode) { return mode >= kShuffleUp && mode <= kShuffleIndex; }
 
-/// The slot that holds the member mask: its place among the operands differs by operation.
+/// Returns the slot of the member mask. Its place among the operands depends on the operation.
 Slot mask_slot(const Instruction& i) {
   if (i.mode == kSyncWarp || i.mode == kElect) return i.a;
   return is_shuffle(i.mode) ? i.d : i.b;
@@ -60,7 +60,7 @@ struct Source {
   bool in_range;
 };
 
-/// The lane that `lane` reads, as the pseudocode of shfl.sync has it.
+/// Returns the lane that `lane` reads, following the pseudocode of shfl.sync.
 Source shuffle_source(const Instruction& i, const Lane& lane) {
   const auto number = static_cast<std::int32_t>(lane.lane());
   const auto b = static_cast<std::int32_t>(read<std::uint32_t>(lane, i.b) & 31);
@@ -208,7 +208,7 @@ bool orders_memory(const Instruction& instruction) { return instruction.mode == 
 bool select_warp(Selection& selection) {
   const int mode = mode_of(selection);
   if (mode < 0) return false;
-  // Without .sync the participants would be whoever happens to be there: not modelled.
+  // Without .sync, the lanes that happen to arrive would take part. The emulator does not model that.
   if (!selection.modifiers.take("sync")) return false;
   const Type type = selection.modifiers.take_type();
   if (is_float(type)) return false;

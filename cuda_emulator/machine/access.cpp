@@ -1,4 +1,4 @@
-// access.cpp - what a report says about a bad access.
+// access.cpp - describes bad accesses in reports.
 #include "machine/access.hpp"
 
 #include <cinttypes>
@@ -22,7 +22,7 @@ std::string describe_allocation(const Allocation& allocation) {
   return "the " + std::to_string(allocation.bytes) + " bytes of " + allocation.origin;
 }
 
-/// Where `address` lies, seen from the allocation that starts nearest below it.
+/// Describes the position of `address` relative to the allocation that starts nearest below it.
 std::string describe_global(DeviceMemory& memory, std::uint64_t address, std::uint32_t bytes) {
   if (address < 4096) return "near the null pointer";
   const Allocation* near = memory.nearest_below(address);

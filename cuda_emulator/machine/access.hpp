@@ -1,4 +1,4 @@
-// access.hpp - every load, store and atomic comes through here: bounds, alignment, initialisation, races.
+// access.hpp - checks every load, store and atomic: bounds, alignment, initialisation, races.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@ namespace cuda_emulator {
 
 enum class AccessKind : std::uint8_t { read, write, update };
 
-/// What acquire, release and .cta add to a strong access, in Instruction::options.
+/// Bits that acquire, release and .cta set in Instruction::options of a strong access.
 enum Ordering : std::uint8_t { kAcquire = 1, kRelease = 2, kBlockScope = 4 };
 
-/// "byte 8 of the 400 bytes of cudaMalloc #3", "byte 4 of shared memory (array line)".
+/// Returns, for example, "byte 8 of the 400 bytes of cudaMalloc #3" or "byte 4 of the __shared__ array line".
 std::string describe_place(const Program& program, const Region& region, std::uint64_t offset, Block& block);
 
-/// Reports what is wrong with an address that no region holds.
+/// Reports an access at an address that no region holds.
 [[gnu::noinline]] void report_out_of_bounds(const Instruction& i, Lane& lane, const Region* region,
                                             std::uint64_t address, std::uint32_t bytes, AccessKind kind);
 [[gnu::noinline]] void report_misaligned(const Instruction& i, Lane& lane, std::uint64_t address,
@@ -27,7 +27,8 @@ std::string describe_place(const Program& program, const Region& region, std::ui
 [[gnu::noinline]] void report_read_only(const Instruction& i, Lane& lane, const Region& region);
 [[gnu::noinline]] Region* find_global_region(const Instruction& i, Lane& lane, std::uint64_t address);
 
-/// The region of `space` that `address` belongs to; a generic address is told by its window.
+/// Returns the region of `space` that `address` belongs to. The window of a generic address decides its
+/// space.
 template <Space space>
 Region* region_of(const Instruction& i, Lane& lane, std::uint64_t& address, std::uint32_t bytes) {
   if constexpr (space == Space::generic) {
@@ -50,7 +51,7 @@ Region* region_of(const Instruction& i, Lane& lane, std::uint64_t& address, std:
   }
 }
 
-/// Checks an access and returns where the bytes are; null if there are none.
+/// Checks an access and returns a pointer to its bytes, or null if the access is bad.
 template <std::uint32_t bytes, AccessKind kind, Space space>
 char* access(const Instruction& i, Lane& lane, std::uint64_t address) {
   Region* region = region_of<space>(i, lane, address, bytes);

@@ -1,4 +1,4 @@
-// access_counter.cpp - see access_counter.hpp.
+// access_counter.cpp - counts divisions, roots and memory accesses.
 #include "machine/access_counter.hpp"
 
 #include <algorithm>
@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint64_t kSectorBytes = 32;
 
-/// The space that an access is made to: a generic address is told by its window.
+/// Returns the space that an access goes to. The window of a generic address decides its space.
 Space actual_space(const Instruction& i, std::uint64_t address) {
   if (i.counted.space != Space::generic) return i.counted.space;
   if (address < kSharedWindow) return Space::global;
@@ -46,7 +46,7 @@ void AccessCounter::note_access(const Instruction& i, const Lane& lane) {
                                     : counts_.atomics);
   if (kind != Counted::Kind::store) counts_.bytes_read += i.counted.bytes;
   if (kind != Counted::Kind::load) counts_.bytes_written += i.counted.bytes;
-  // An access is aligned to its width, of at most 16 bytes: it lies in one sector.
+  // An access is at most 16 bytes wide and aligned to its width, so it lies in one sector.
   const std::uint32_t repetition = executed_[std::uint64_t{lane.thread} << 32 | i.site]++;
   touches_.push_back({lane.warp(), i.site, repetition, kind != Counted::Kind::load, address / kSectorBytes});
 }

@@ -1,4 +1,4 @@
-// access_counter.hpp - counts what the threads of one block do, where counting was asked for.
+// access_counter.hpp - counts what the threads of one block do while counting is on.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,15 @@
 
 namespace cuda_emulator {
 
-/// The lanes of a warp do not run in lockstep here. So each access is noted with how often its thread had
-/// executed that instruction before, and at the end of the block those of one warp, instruction and
-/// repetition are one request. Where lanes of a warp take different numbers of turns before they meet again,
-/// a device may group them otherwise. Takes 24 bytes for each access until then.
+/// Counts the work of one block. The lanes of a warp do not run in lockstep here, so the counter notes for
+/// each access how often its thread has executed that instruction before. At the end of the block, the
+/// accesses of one warp with the same instruction and repetition are one request. If lanes take different
+/// numbers of turns through a loop before they meet again, a device may group their accesses differently.
+/// Each access takes 24 bytes until the block ends.
 class AccessCounter {
  public:
-  /// Before the instruction runs, whose guard is true: it may overwrite its own address.
+  /// Call it before an instruction whose guard is true runs, because the instruction may overwrite its own
+  /// address.
   void note(const Instruction& i, const Lane& lane);
   /// Adds the block's counts to `sum` and forgets them.
   void conclude(cuda_emulator_counts& sum);
@@ -41,7 +43,7 @@ class AccessCounter {
 
   cuda_emulator_counts counts_{};
   std::vector<Touch> touches_;
-  std::unordered_map<std::uint64_t, std::uint32_t> executed_;  ///< By thread and site.
+  std::unordered_map<std::uint64_t, std::uint32_t> executed_;  ///< The key is thread and site.
 };
 
 }  // namespace cuda_emulator

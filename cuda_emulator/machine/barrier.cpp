@@ -1,4 +1,4 @@
-// barrier.cpp - when threads wait for each other, and what it means if they wait in vain.
+// barrier.cpp - releases threads that wait for each other, and reports threads that wait in vain.
 #include <algorithm>
 #include <bit>
 
@@ -53,7 +53,7 @@ bool Block::release_barrier(std::uint32_t barrier) {
   const auto arrived = arrived_.find(barrier);
   const std::size_t present = waiting.size() + (arrived == arrived_.end() ? 0 : arrived->second);
   if (present < wanted) {
-    // Threads that have returned will never come: report, and let the others go on.
+    // Threads that have returned never arrive. Reports them and lets the waiting threads go on.
     if (counted != 0 || present + (lanes_.size() - running_) < wanted) return false;
     const auto gone = std::find_if(lanes_.begin(), lanes_.end(),
                                    [](const Lane& lane) { return lane.state == LaneState::done; });
@@ -67,7 +67,8 @@ bool Block::release_barrier(std::uint32_t barrier) {
   return true;
 }
 
-/// A barrier that is not .aligned may be reached at different instructions; an aligned one not by one warp.
+/// Reports threads of one warp that wait at different instructions of an aligned barrier. A barrier that is
+/// not .aligned allows that.
 void Block::check_alignment(const std::vector<Lane*>& waiting) {
   for (std::size_t k = 1; k < waiting.size(); ++k) {
     const Lane& one = *waiting[k - 1];
@@ -84,13 +85,14 @@ void Block::check_alignment(const std::vector<Lane*>& waiting) {
 void Block::pass_barrier(const std::vector<Lane*>& waiting) {
   arrived_.erase(waiting.front()->barrier);
   if (waiting.front()->waiting->mode != kNone) reduce_barrier(waiting);
-  // A barrier for a number of threads says nothing of the others, not even if they have returned.
+  // A barrier for a given number of threads does not order the other threads, even if they have returned.
   const bool whole_block = waiting.front()->barrier_threads == 0 || waiting.size() == lanes_.size();
   if (launch_.check_races) synchronise(waiting, whole_block);
   for (Lane* lane : waiting) lane->state = LaneState::ready;
 }
 
-/// Everyone learns what everyone knew, fences that were not used yet included.
+/// Gives each of the threads the knowledge of all of them, including fences whose knowledge was not published
+/// yet.
 void Block::synchronise(const std::vector<Lane*>& lanes, bool whole_block) {
   Clock highest = 0;
   SharedClock others;
@@ -131,10 +133,11 @@ bool Block::try_warp_operation(Lane& lane) {
     if (first + number >= lanes_.size()) return false;
     const Lane& other = lanes_[first + number];
     if (other.state != LaneState::at_warp_operation || other.mask != lane.mask) return false;
-    // __syncwarp may be reached at different places; the others exchange values and may not.
+    // Lanes may reach __syncwarp at different places. The other operations exchange values, so their lanes
+    // may not.
     return other.waiting == lane.waiting || (orders_memory(*other.waiting) && orders_memory(*lane.waiting));
   };
-  // Ask the lane that was missing last time first: usually it still is.
+  // Ask first the lane that was missing last time, because usually it still is.
   std::uint32_t& missing = missing_[lane.warp()];
   if ((lane.mask >> missing & 1) != 0 && !arrived(missing)) return false;
   std::vector<Lane*> waiting;

@@ -1,4 +1,4 @@
-// block.cpp - starting and running the threads of one block.
+// block.cpp - starts and runs the threads of one block.
 #include "machine/block.hpp"
 
 #include <algorithm>
@@ -9,9 +9,10 @@
 namespace cuda_emulator {
 namespace {
 
-constexpr std::uint64_t kCallStackBytes = 16384;  // Local memory of called functions, per thread.
+constexpr std::uint64_t kCallStackBytes = 16384;  // Local memory for called functions, per thread.
 
-// A wrong kernel can be wrong at every element; after this many, faults of a launch are only counted.
+// Faults of a launch that are described. Further ones are only counted, because a wrong kernel can be wrong
+// at every element.
 constexpr std::size_t kDescribedFaults = 2000;
 
 std::uint64_t align16(std::uint64_t bytes) { return (bytes + 15) / 16 * 16; }
@@ -29,7 +30,7 @@ Block::Block(Launch& launch) : launch_(launch), lanes_(launch.block.count()) {
     Lane& lane = lanes_[k];
     lane.block = this;
     lane.thread = static_cast<std::uint32_t>(k);
-    // Nothing writes the slots of constants, so they stay for all blocks that run here.
+    // No instruction writes the slots of constants, so they stay for every block that uses these slots.
     if (fresh) {
       for (const auto& [slot, value] : program.constants) slots_[k * program.slots + slot] = value;
     }

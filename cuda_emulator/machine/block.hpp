@@ -21,10 +21,10 @@ class Block {
   Block& operator=(const Block&) = delete;
 
   void start(std::uint64_t index);
-  /// Runs for about `budget` instructions; true once all threads have returned.
+  /// Runs about `budget` instructions. Returns true once all threads have returned.
   bool run(Schedule& schedule, std::uint64_t budget);
 
-  // For the handlers.
+  // Used by the handlers.
   Launch& launch() { return launch_; }
   BlockId id() const { return id_; }
   bool check_races() const { return launch_.check_races; }
@@ -32,13 +32,13 @@ class Block {
   Region& parameters() { return parameters_; }
   Allocation* find_global(std::uint64_t address) { return launch_.memory->find(address); }
 
-  /// Reports at the instruction that `lane` is executing.
+  /// Reports a fault at the instruction that `lane` is executing.
   void report(Fault fault, const Lane& lane, const Instruction& instruction, const std::string& what);
   void check_race(Region& region, std::uint64_t offset, std::uint32_t bytes, const Instruction& instruction,
                   Lane& lane, bool write);
   void fence(Lane& lane, Scope scope);
   void strong_access(std::uint64_t address, Space space, Lane& lane, StrongAccess kind);
-  /// If every lane that `lane` waits for has arrived, runs the operation for all of them.
+  /// Runs the operation for all lanes that `lane` waits for, if all of them have arrived.
   bool try_warp_operation(Lane& lane);
   void barrier_arrive(std::uint32_t barrier) { ++arrived_[barrier]; }
   void enter_frame(Lane& lane) const;
@@ -72,8 +72,8 @@ class Block {
   Region shared_;
   Region parameters_;
   SyncTable shared_sync_;
-  std::map<std::uint32_t, std::uint32_t> arrived_;  // By bar.arrive, which does not wait.
-  std::vector<std::uint32_t> missing_;              // Per warp: the lane last seen not to have arrived.
+  std::map<std::uint32_t, std::uint32_t> arrived_;  // Arrivals by bar.arrive, which does not wait.
+  std::vector<std::uint32_t> missing_;              // Per warp, the lane that was missing last.
   std::uint32_t running_ = 0;
   std::uint64_t executed_ = 0;
   AccessCounter counter_;
@@ -82,9 +82,9 @@ class Block {
 /// Options of a barrier instruction.
 enum BarrierOption : std::uint8_t { kBarrierAligned = 1, kBarrierCounted = 2 };
 
-/// Whether a warp operation also makes memory accesses before it visible (only __syncwarp does).
+/// Returns whether a warp operation also makes earlier memory accesses visible. Only __syncwarp does.
 bool orders_memory(const Instruction& instruction);
-/// Runs a warp operation for the lanes of `mask`, which have all arrived.
+/// Runs a warp operation for the lanes of `mask`, all of which have arrived.
 void run_warp_operation(const Instruction& instruction, Lane* warp, std::uint32_t mask);
 
 }  // namespace cuda_emulator

@@ -1,4 +1,4 @@
-// grid.cpp - runs the blocks of a launch, a few at a time, as a small device would.
+// grid.cpp - runs the blocks of a launch, a few at a time, like a small device.
 #include <cxxabi.h>
 
 #include <algorithm>
@@ -11,9 +11,10 @@
 namespace cuda_emulator {
 namespace {
 
-// A block runs to its end unless it waits for another one: then this hands over.
+// Instructions after which the next block gets a turn, because a block may wait for another one.
 constexpr std::uint64_t kSlice = 4'000'000;
-// No kernel of a test gets here, unless it waits for something that never comes.
+// Instructions after which a launch is stopped. A kernel gets this far only if it waits for something that
+// never happens.
 constexpr std::uint64_t kLimit = 40'000'000'000;
 
 std::string text(Dim3 d) {
@@ -33,7 +34,7 @@ class Grid {
   }
 
  private:
-  /// Blocks that are on the device together, in the order that the thread order asks for too.
+  /// Runs the blocks that are on the device together. The setting of the thread order also orders the blocks.
   void run_wave(std::uint64_t first, std::uint64_t count) {
     while (blocks_.size() < count) blocks_.push_back(std::make_unique<Block>(launch_));
     const std::vector<std::uint32_t> order = schedule_.round(static_cast<std::uint32_t>(count));

@@ -1,9 +1,9 @@
-// instruction.hpp - the decoded form of a kernel: what the machine runs.
+// instruction.hpp - the decoded form of a kernel, which the machine runs.
 //
-// Everything an instruction reads or writes is a 64-bit slot of the thread's frame: registers, but also
-// constants and special registers, which are put into slots before the thread starts. So a handler never
-// asks what kind of operand it has. A slot holds a narrower value in its low bits; what is above them is
-// ignored by every reader.
+// Every operand of an instruction is a 64-bit slot of the thread's frame. That holds for registers and also
+// for constants and special registers, which are put into slots before the thread starts, so a handler need
+// not distinguish kinds of operands. A slot holds a narrower value in its low bits; readers ignore the bits
+// above it.
 #pragma once
 
 #include <array>
@@ -23,16 +23,16 @@ struct Lane;
 struct Program;
 
 using Slot = std::uint32_t;
-constexpr Slot kTrueSlot = 0;  ///< Always holds 1: the guard of an instruction without one.
-constexpr Slot kSinkSlot = 1;  ///< Takes results that nobody reads.
+constexpr Slot kTrueSlot = 0;  ///< Always holds 1. It is the guard of an unguarded instruction.
+constexpr Slot kSinkSlot = 1;  ///< Takes results that no instruction reads.
 
-/// Runs one instruction for one thread. False: the thread can not go on now (it waits, or has ended).
+/// Runs one instruction for one thread. Returns false if the thread cannot go on now: it waits or has ended.
 using Handler = bool (*)(const Instruction&, Lane&);
 
-/// What counting asks of an instruction.
+/// Properties of an instruction that counting needs.
 struct Counted {
   enum class Kind : std::uint8_t { other, division, root, load, store, atomic } kind = Kind::other;
-  Space space = Space::generic;  ///< Of an access.
+  Space space = Space::generic;  ///< Space of a memory access.
   std::uint8_t bytes = 0;
 };
 
@@ -41,8 +41,8 @@ struct Instruction {
   Slot guard = kTrueSlot;
   bool guard_wanted = true;
   bool strong = false;       ///< Volatile, relaxed or atomic memory access.
-  std::uint8_t mode = 0;     ///< Meaning depends on the handler: comparison, scope, shuffle kind.
-  std::uint8_t options = 0;  ///< Bits, meaning depends on the handler.
+  std::uint8_t mode = 0;     ///< The handler defines it: comparison, scope, shuffle kind.
+  std::uint8_t options = 0;  ///< Bits that the handler defines.
   Slot dst = kSinkSlot;
   Slot dst2 = kSinkSlot;
   Slot a = kTrueSlot;
@@ -50,14 +50,14 @@ struct Instruction {
   Slot c = kTrueSlot;
   Slot d = kTrueSlot;
   std::array<Slot, 4> items{};  ///< Elements of a vector operand.
-  std::uint32_t target = 0;     ///< Of a branch; number of the call of a call.
+  std::uint32_t target = 0;     ///< Target of a branch, or the number of a call.
   Counted counted;
   std::uint64_t offset = 0;            ///< Added to an address.
-  std::uint32_t site = 0;              ///< Unique in the process, see Sites.
+  std::uint32_t site = 0;              ///< Number in Sites, unique in the process.
   mutable Allocation* hint = nullptr;  ///< The allocation that the last execution found.
 };
 
-/// Values that differ by thread, block or launch, put into slots when a frame is entered.
+/// Values that differ by thread, block or launch. They are put into slots when a thread enters a frame.
 enum class Special : std::uint8_t {
   tid_x,
   tid_y,
@@ -84,7 +84,7 @@ enum class Special : std::uint8_t {
   lanemask_ge,
   dynamic_smem_size,
   total_smem_size,
-  dynamic_shared_address,  ///< Where `extern __shared__` starts, plus the slot's offset.
+  dynamic_shared_address,  ///< Start of `extern __shared__` memory, plus the slot's offset.
   local_address,           ///< Start of this call's local memory, plus the slot's offset.
 };
 
@@ -94,7 +94,7 @@ struct SpecialSlot {
   std::uint64_t offset = 0;
 };
 
-/// Where a parameter lies, in the launch's parameters or in a frame.
+/// Position of a parameter in the launch's parameters or in a frame.
 struct Place {
   std::uint32_t offset = 0;
   std::uint32_t bytes = 0;
@@ -112,7 +112,7 @@ struct SharedArray {
   std::uint32_t bytes = 0;
 };
 
-/// What a report says about an instruction.
+/// An instruction's program, source line and text, for reports.
 struct Site {
   const Program* program = nullptr;
   SourceLine source;
@@ -145,26 +145,26 @@ class SlotPool {
 struct Program {
   std::string name;
   std::vector<Instruction> code;
-  const std::vector<std::string>* files = nullptr;  ///< By the number that `.loc` uses.
+  const std::vector<std::string>* files = nullptr;  ///< The index is the number that `.loc` uses.
 
   Slot slots = 2;
   std::vector<std::pair<Slot, std::uint64_t>> constants{{kTrueSlot, 1}};
   std::vector<SpecialSlot> specials;
 
-  std::uint64_t max_threads = 1024;  ///< That a block may have.
+  std::uint64_t max_threads = 1024;  ///< Threads that a block may have.
   std::vector<Place> parameters;
   std::vector<Place> returns;
-  std::uint32_t parameter_bytes = 0;  ///< Of a kernel's parameters.
-  std::uint32_t frame_bytes = 0;      ///< Of `.param` variables inside a body, a function's own included.
+  std::uint32_t parameter_bytes = 0;  ///< Size of a kernel's parameters.
+  std::uint32_t frame_bytes = 0;      ///< Size of a function's parameters and `.param` variables.
   std::uint32_t local_bytes = 0;
-  std::uint32_t shared_bytes = 0;  ///< Static shared memory with the redzones between arrays.
+  std::uint32_t shared_bytes = 0;  ///< Static shared memory, including the redzones between arrays.
   std::uint32_t shared_bytes_declared = 0;
   std::vector<SharedArray> shared_arrays;
   std::vector<Call> calls;
   mutable SlotPool idle_slots;
 };
 
-/// All decoded instructions of the process, by site number.
+/// The sites of all decoded instructions of the process, by number.
 class Sites {
  public:
   static Sites& instance();
@@ -175,12 +175,12 @@ class Sites {
   std::vector<Site> sites_{1};  // Number 0 is the host.
 };
 
-/// "scale.cu:12", or "PTX without line information".
+/// Returns "scale.cu:12", or "PTX without line information".
 std::string describe_source(const Site& site);
 std::string file_of(const Site& site);
 
-/// Addresses of state spaces that have none of their own lie in these ranges, which no pointer of an
-/// x86-64 process can have.
+/// Start of the address range of each state space without global addresses. No pointer of an x86-64 process
+/// lies in these ranges.
 constexpr std::uint64_t kSharedWindow = 1ull << 56;
 constexpr std::uint64_t kLocalWindow = 1ull << 57;
 constexpr std::uint64_t kParameterWindow = 1ull << 58;  ///< A kernel's parameters.

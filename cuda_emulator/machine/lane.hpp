@@ -18,7 +18,7 @@ class Block;
 
 enum class LaneState : std::uint8_t { ready, at_barrier, at_warp_operation, done };
 
-/// The caller's side of a call in progress.
+/// State of the caller while a call is in progress.
 struct Frame {
   const Program* program = nullptr;
   const Instruction* next = nullptr;
@@ -35,15 +35,15 @@ struct FrameStorage {
 };
 
 struct Lane {
-  std::uint64_t* slots = nullptr;  ///< Of the running function.
+  std::uint64_t* slots = nullptr;  ///< Slots of the running function.
   const Instruction* next = nullptr;
   const Program* program = nullptr;
   Block* block = nullptr;
   LaneState state = LaneState::ready;
-  bool carry = false;        ///< The flag of add.cc and its kin.
+  bool carry = false;        ///< Carry flag of add.cc and related instructions.
   std::uint32_t thread = 0;  ///< Index in the block.
 
-  // While waiting.
+  // Valid while the lane waits.
   const Instruction* waiting = nullptr;
   std::uint32_t mask = 0;
   std::uint32_t barrier = 0;
@@ -65,7 +65,7 @@ struct Lane {
   std::uint32_t warp() const { return thread / kWarpSize; }
 };
 
-/// Reads a slot as T: the low bits of it.
+/// Reads the low bits of a slot as T.
 template <class T>
 T read(const Lane& lane, Slot slot) {
   const std::uint64_t bits = lane.slots[slot];
@@ -78,8 +78,8 @@ T read(const Lane& lane, Slot slot) {
   }
 }
 
-/// Writes a slot. Integers are extended to 64 bits by their own signedness, which is what a load into a
-/// wider register asks for. A float NaN becomes the one NaN that PTX arithmetic produces.
+/// Writes a slot. Extends integers to 64 bits by their own signedness, because a load into a wider register
+/// does that. A float NaN becomes the only NaN that PTX arithmetic produces.
 template <class T>
 void write(Lane& lane, Slot slot, T value) {
   if constexpr (std::is_same_v<T, float>) {

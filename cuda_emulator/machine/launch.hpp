@@ -26,7 +26,7 @@ struct Dim3 {
 
 enum class ThreadOrder : std::uint8_t { forward, reverse, random };
 
-/// What CUDA_EMULATOR_ORDER selects.
+/// The order that CUDA_EMULATOR_ORDER selects.
 struct OrderOptions {
   ThreadOrder kind = ThreadOrder::forward;
   std::uint32_t seed = 1;
@@ -40,12 +40,12 @@ struct Launch {
   std::uint32_t dynamic_shared = 0;
 
   DeviceMemory* memory = nullptr;
-  std::uint32_t resident_blocks = 4;  ///< How many blocks are in flight at once.
+  std::uint32_t resident_blocks = 4;  ///< Number of blocks that run at the same time.
   bool check_races = true;
-  cuda_emulator_counts* counts = nullptr;  ///< What is counted is added to it; null: nothing is.
+  cuda_emulator_counts* counts = nullptr;  ///< Receives the counts. Null turns counting off.
   OrderOptions threads;
   BlockId first_block = 1;
-  const LaunchOrder* order = nullptr;  ///< Null: everything before this launch is ordered before it.
+  const LaunchOrder* order = nullptr;  ///< Null if all earlier work is ordered before this launch.
 
   // Results.
   std::uint64_t instructions = 0;
@@ -54,15 +54,15 @@ struct Launch {
   SyncTable sync;
 };
 
-/// Picks the next thread, and how long it may run.
+/// Picks the next thread and the number of instructions that it may run.
 class Schedule {
  public:
   explicit Schedule(const OrderOptions& options) : options_(options), random_(options.seed) {}
 
-  /// The order of `count` threads, or blocks, for one round.
+  /// Returns the order of `count` threads or blocks for one round.
   const std::vector<std::uint32_t>& round(std::uint32_t count);
-  /// Instructions until the next preemption. Without random order it only ends endless loops that wait
-  /// for another thread.
+  /// Returns the number of instructions until the next preemption. Without random order, preemption only
+  /// serves loops that wait for another thread.
   std::uint32_t quantum();
 
  private:
@@ -71,12 +71,12 @@ class Schedule {
   std::vector<std::uint32_t> order_;
 };
 
-/// Runs all blocks. Findings go to Reports and, by kind, to launch.faults.
+/// Runs all blocks. Findings go to Reports, and their kinds to launch.faults.
 void run(Launch& launch);
 
-/// "kernel f(float*), block (1,0,0), thread (3,0,0), at f.cu:12".
+/// Returns "kernel f(float*), block (1,0,0), thread (3,0,0), at f.cu:12".
 std::string describe(const Launch& launch, BlockId block, std::uint32_t thread, const Site& site);
-/// A C++ name, where `name` is a mangled one.
+/// Returns the C++ name if `name` is mangled, otherwise `name`.
 std::string demangle(const std::string& name);
 
 }  // namespace cuda_emulator

@@ -1,4 +1,4 @@
-// sites.cpp - what reports say about instructions.
+// sites.cpp - describes instructions in reports.
 #include "machine/instruction.hpp"
 
 namespace cuda_emulator {

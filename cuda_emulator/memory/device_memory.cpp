@@ -9,9 +9,9 @@
 namespace cuda_emulator {
 namespace {
 
-constexpr std::uint64_t kAddressBytes = 1ull << 40;  // Reserved, not committed; never used twice.
-constexpr std::uint64_t kDeviceBytes = 8ull << 30;   // What may be live at once.
-constexpr std::uint64_t kAlignment = 256;            // As cudaMalloc gives.
+constexpr std::uint64_t kAddressBytes = 1ull << 40;  // Reserved, not committed. Never reused.
+constexpr std::uint64_t kDeviceBytes = 8ull << 30;   // Limit of the live bytes.
+constexpr std::uint64_t kAlignment = 256;            // The alignment that cudaMalloc gives.
 constexpr std::uint64_t kRedzoneBytes = 256;
 constexpr std::uint64_t kPage = 4096;
 
@@ -58,7 +58,8 @@ Allocation* DeviceMemory::reserve(std::uint64_t bytes, AllocationKind kind, std:
 void DeviceMemory::make_live(Allocation& allocation) {
   allocation.state = AllocationState::live;
   allocation.region.size = allocation.bytes;
-  // A pattern that is a NaN as a float and -1 as an integer: no test passes because memory was zero.
+  // This pattern is a NaN as a float and -1 as an integer, so no test passes because memory happens to be
+  // zero.
   std::memset(allocation.region.bytes, 0xff, allocation.bytes);
   allocation.states.assign(allocation.bytes, kUnwritten);
   allocation.region.state = allocation.states.data();
@@ -68,7 +69,7 @@ void DeviceMemory::make_live(Allocation& allocation) {
 
 void DeviceMemory::release(Allocation& allocation) {
   if (allocation.kind == AllocationKind::pinned_host) {
-    // The host's allocator will use the address again, for memory that is none of ours.
+    // The host's allocator may reuse the address for memory that is not pinned.
     by_address_.erase(allocation.base);
     std::free(allocation.region.bytes);
   } else {

@@ -20,16 +20,16 @@ struct Allocation {
   Region region;
   AllocationKind kind = AllocationKind::device;
   AllocationState state = AllocationState::reserved;
-  std::uint64_t base = 0;  ///< Kept after the free, for reports.
+  std::uint64_t base = 0;  ///< Kept after the free, because reports name it.
   std::uint64_t bytes = 0;
   std::string origin;  ///< The call that made it ("cudaMalloc #7"), or the variable's name.
   std::vector<std::uint8_t> states;
   Shadow shadow;
 };
 
-/// Device addresses lie in a range that the host can neither read nor write: a host access faults, and
-/// the fault is reported. The contents lie elsewhere. No address is ever used twice, so an access after
-/// the free is seen for as long as the process lives.
+/// The global memory. Device addresses lie in a range that the host can neither read nor write, so a host
+/// access faults and the emulator reports it. The contents lie elsewhere. No address is ever reused, so the
+/// emulator detects an access after a free for as long as the process lives.
 class DeviceMemory {
  public:
   DeviceMemory();
@@ -37,16 +37,16 @@ class DeviceMemory {
   DeviceMemory(const DeviceMemory&) = delete;
   DeviceMemory& operator=(const DeviceMemory&) = delete;
 
-  /// Reserves addresses; the memory can be used once `make_live` was called. Null if the device is full.
+  /// Reserves addresses. The memory can be used after `make_live`. Returns null if the device is full.
   Allocation* reserve(std::uint64_t bytes, AllocationKind kind, std::string origin);
   void make_live(Allocation& allocation);
   void release(Allocation& allocation);
-  /// Pinned host memory: the host's own address is the device's.
+  /// Adds pinned host memory, which has the same address on the host and on the device.
   Allocation* add_pinned(std::uint64_t bytes, std::string origin);
 
-  /// The allocation, freed ones included, whose range holds `address`; else null.
+  /// Returns the allocation whose range holds `address`, freed allocations included, or null.
   Allocation* find(std::uint64_t address);
-  /// The allocation that starts nearest below `address`: what an overrun most likely ran out of.
+  /// Returns the allocation that starts nearest below `address`: the one that an overrun most likely left.
   Allocation* nearest_below(std::uint64_t address);
   bool is_device_address(std::uint64_t address) const;
 

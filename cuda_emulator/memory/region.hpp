@@ -1,4 +1,4 @@
-// region.hpp - a stretch of emulated memory with bounds and, for each byte, whether it was written.
+// region.hpp - a range of emulated memory with bounds and a state for each byte.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,17 @@ namespace cuda_emulator {
 
 class Shadow;
 
-/// What is known about one byte. Redzones stand between `__shared__` arrays.
+/// State of one byte. Redzones lie between `__shared__` arrays.
 enum ByteState : std::uint8_t { kUnwritten = 0, kWritten = 1, kRedzone = 2 };
 
-/// Global allocations, the shared memory of a block and the local memory of a thread are all regions,
-/// so that one piece of code checks them all.
+/// A range of memory. Global allocations, the shared memory of a block and the local memory of a thread are
+/// all regions, so that the same code checks all of them.
 struct Region {
-  std::uint64_t base = 0;         ///< Address of the first byte, as the kernel sees it.
-  std::uint64_t size = 0;         ///< 0 once freed, so that the bounds check catches use after free.
-  char* bytes = nullptr;          ///< Where the emulator keeps the contents.
-  std::uint8_t* state = nullptr;  ///< ByteState of each byte; null where the host writes unseen.
-  Shadow* shadow = nullptr;       ///< Who accessed what; null where races are not looked for.
+  std::uint64_t base = 0;         ///< Address of the first byte in the kernel's view.
+  std::uint64_t size = 0;         ///< 0 after a free, so that the bounds check catches use after free.
+  char* bytes = nullptr;          ///< The contents, in the emulator's memory.
+  std::uint8_t* state = nullptr;  ///< ByteState of each byte; null if the host writes the memory unobserved.
+  Shadow* shadow = nullptr;       ///< The last accesses; null if the emulator does not look for races here.
   Space space = Space::global;
   bool read_only = false;
 
@@ -34,7 +34,7 @@ struct Region {
 
 namespace detail {
 
-/// The states of `count` bytes (1, 2, 4, 8 or 16) folded by `and` or by `or` into at most 8 bytes.
+/// Loads the states of `count` bytes (1, 2, 4 or 8) as one number.
 template <int count>
 std::uint64_t load_states(const std::uint8_t* states) {
   static_assert(count <= 8);

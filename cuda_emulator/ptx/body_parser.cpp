@@ -1,4 +1,4 @@
-// body_parser.cpp - the statements of one function body.
+// body_parser.cpp - parses the statements of one function body.
 #include <compare>
 #include <map>
 
@@ -66,7 +66,7 @@ class BodyParser {
     if (word == ".loc") {
       location();
     } else if (word == ".reg" || word.starts_with(".reg.")) {
-      if (word == ".reg") lexer_.word();  // The type: every register is a 64-bit slot here.
+      if (word == ".reg") lexer_.word();  // Skips the type, because every register is a 64-bit slot here.
       registers();
     } else if (word == ".shared" || word == ".local" || word == ".param") {
       const Space space = word == ".shared" ? Space::shared : word == ".local" ? Space::local : Space::param;
@@ -85,14 +85,14 @@ class BodyParser {
     SourceLine here{position.file, position.line, {}};
     constexpr std::string_view kInlined = "inlined_at";
     if (const std::size_t found = rest.find(kInlined); found != std::string_view::npos) {
-      // The call itself stands in an earlier .loc, with its own caller if it was inlined too.
+      // An earlier .loc describes the call itself, with its own caller if it was inlined too.
       Lexer lexer(rest.substr(found + kInlined.size()));
       const Position caller = read_position(lexer);
       here.callers = callers_[caller];
       here.callers.insert(here.callers.begin(), {caller.file, caller.line});
     }
     callers_[position] = here.callers;
-    // Line 0 marks code of the compiler's own; the line before it tells a reader more.
+    // Line 0 marks code that the compiler added. The previous line tells the reader more, so it stays.
     if (here.line != 0) source_ = std::move(here);
   }
 

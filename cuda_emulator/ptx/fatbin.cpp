@@ -1,5 +1,5 @@
-// fatbin.cpp - walks the fat binary container. Its layout has no public description; these are the
-// fields that the containers of nvcc 13 have.
+// fatbin.cpp - walks the fat binary container. NVIDIA does not document its layout; these are the fields in
+// the containers of nvcc 13.
 #include "ptx/fatbin.hpp"
 
 #include <dlfcn.h>
@@ -32,7 +32,7 @@ struct Entry {
   std::uint16_t major;
   std::uint32_t architecture;
   std::uint32_t more[6];
-  std::uint64_t plain_bytes;  ///< Of a compressed payload, once it is not.
+  std::uint64_t plain_bytes;  ///< Size of a compressed payload after decompression.
 };
 constexpr std::uint16_t kPtxKind = 1;
 
@@ -43,8 +43,9 @@ T read(const char* from) {
   return value;
 }
 
-/// nvcc compresses with zstd unless told otherwise. The system's library is used if there is one, so that
-/// binaries need no special flag; it is no dependency. Empty if that fails.
+/// Decompresses a payload with the system's zstd library, if it is installed. nvcc compresses with zstd by
+/// default, so binaries then need no special flag; the emulator does not depend on zstd. Returns an empty
+/// text on failure.
 std::string decompress(std::string_view payload, std::uint64_t plain_bytes) {
   using Decompress = std::size_t (*)(void*, std::size_t, const void*, std::size_t);
   static void* const library = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL);

@@ -5,8 +5,8 @@
 
 namespace cuda_emulator {
 
-/// The PTX for the newest architecture that is not newer than `compute_capability` (80 for 8.0).
-/// `fatbin` is the container that __cudaRegisterFatBinary is given. Throws PtxError without such PTX.
+/// Returns the PTX for the newest architecture that is not newer than `compute_capability` (80 for 8.0).
+/// `fatbin` is the container that __cudaRegisterFatBinary receives. Throws PtxError if it holds no such PTX.
 std::string ptx_from_fatbin(const void* fatbin, unsigned compute_capability);
 
 }  // namespace cuda_emulator

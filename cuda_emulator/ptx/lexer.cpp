@@ -1,4 +1,4 @@
-// lexer.cpp - PTX text to tokens.
+// lexer.cpp - splits PTX text into tokens.
 #include "ptx/lexer.hpp"
 
 #include <algorithm>
@@ -104,8 +104,8 @@ std::string_view Lexer::rest_of_line() {
 }
 
 void Lexer::skip_block() {
-  // Only braces matter here, so characters are scanned instead of tokens: a module of many
-  // megabytes is skimmed once per process, before anything is launched.
+  // Only braces matter here. Scanning characters instead of tokens saves time, because every process skims a
+  // module of many megabytes before its first launch.
   peeked_ = false;
   int depth = 1;
   while (depth > 0) {

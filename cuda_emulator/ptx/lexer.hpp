@@ -1,4 +1,4 @@
-// lexer.hpp - PTX text to tokens.
+// lexer.hpp - splits PTX text into tokens.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@ struct Token {
   enum class Kind { word, number, string, punctuation, newline, end };
   Kind kind = Kind::end;
   std::string_view text;
-  std::size_t offset = 0;  ///< Of the first character, in the whole text.
+  std::size_t offset = 0;  ///< Offset of the first character in the whole text.
 
   bool is(std::string_view other) const { return text == other && kind != Kind::end; }
 };
@@ -28,7 +28,7 @@ class Lexer {
   std::string_view word();
   long long integer();
 
-  /// The rest of the line, newline excluded: `.loc` and `.file` end with their line, not with ';'.
+  /// Returns the rest of the line without the newline. `.loc` and `.file` end with their line, not with ';'.
   std::string_view rest_of_line();
   /// Skips to the character after the `}` that closes an already opened `{`.
   void skip_block();

@@ -1,4 +1,4 @@
-// module.hpp - one PTX text as the parser leaves it: names and structure, nothing resolved yet.
+// module.hpp - the parsed form of one PTX text: names and structure, with nothing resolved yet.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ struct Variable {
   std::uint64_t bytes = 0;
   std::uint64_t alignment = 1;
   bool open = false;      ///< `extern .shared x[]`: dynamic shared memory.
-  bool external = false;  ///< Declared here, defined elsewhere.
+  bool external = false;  ///< Declared here and defined in another module.
   struct Initializer {
     std::uint64_t bits = 0;
-    std::string_view symbol;  ///< Its address is added to `bits`; empty for a plain number.
+    std::string_view symbol;  ///< The symbol whose address is added to `bits`; empty for a plain number.
   };
   std::vector<Initializer> initializers;
 };
@@ -34,7 +34,7 @@ struct Operand {
   Kind kind = Kind::none;
   std::string_view name;       ///< Register, symbol or label; the base of an address.
   std::string_view second;     ///< The `p` of a destination `d|p`.
-  std::uint64_t bits = 0;      ///< A literal, or what an address or a symbol adds to its base.
+  std::uint64_t bits = 0;      ///< A literal, or the offset that an address or a symbol adds to its base.
   bool negated = false;        ///< `!p`
   std::vector<Operand> items;  ///< A vector `{a, b}`, or the arguments of a call.
 };
@@ -42,18 +42,18 @@ struct Operand {
 struct Statement {
   std::string_view opcode;                  ///< "ld"
   std::vector<std::string_view> modifiers;  ///< "global", "f32"
-  std::string_view guard;                   ///< Predicate of `@p` or `@!p`; empty without one.
+  std::string_view guard;                   ///< Predicate of `@p` or `@!p`; empty if there is no guard.
   bool guard_negated = false;
   std::vector<Operand> operands;
   SourceLine source;
-  std::string_view text;  ///< As written, for reports.
+  std::string_view text;  ///< The statement as written, for reports.
 };
 
-/// One step through a function body, in order.
+/// One item of a function body. The items keep their order.
 struct BodyItem {
   enum class Kind { open_scope, close_scope, registers, variable, label, statement };
   Kind kind;
-  std::string_view name;  ///< Label, or the (first part of the) name of registers.
+  std::string_view name;  ///< Name of a label, or name or name prefix of registers.
   int count = 0;          ///< Registers `name0 .. name(count-1)`; 0 declares `name` itself.
   Variable variable;
   Statement statement;
@@ -65,8 +65,8 @@ struct Function {
   bool has_body = false;
   std::vector<Variable> parameters;
   std::vector<Variable> returns;
-  std::uint64_t max_threads = 1024;  ///< Of a block, from __launch_bounds__.
-  std::size_t body_offset = 0;       ///< Of the character after `{`; bodies are parsed when first needed.
+  std::uint64_t max_threads = 1024;  ///< Threads that a block may have, from __launch_bounds__.
+  std::size_t body_offset = 0;       ///< Offset of the character after `{`, where the body starts.
 };
 
 struct Module {
@@ -76,9 +76,9 @@ struct Module {
   std::map<int, std::string_view> files;
 };
 
-/// Reads the directives of a module; skims the bodies. Throws PtxError.
+/// Reads the directives of a module and skims the bodies. Throws PtxError.
 std::unique_ptr<Module> parse_module(std::string text);
-/// Reads one body. Throws PtxError.
+/// Reads one body, when it is first needed. Throws PtxError.
 std::vector<BodyItem> parse_body(const Module& module, const Function& function);
 
 }  // namespace cuda_emulator

@@ -1,4 +1,4 @@
-// module_parser.cpp - directives outside function bodies, and variables everywhere.
+// module_parser.cpp - parses the directives outside function bodies, and variables everywhere.
 #include <charconv>
 #include <cstdlib>
 
@@ -37,7 +37,7 @@ void parse_initializers(Lexer& lexer, Variable& variable) {
     variable.initializers.push_back(parse_initializer(lexer));
     return;
   }
-  // Nested braces of a multi-dimensional array only group; the values follow each other in memory.
+  // Nested braces of a multi-dimensional array only group values that are consecutive in memory.
   for (int depth = 1; depth > 0;) {
     if (lexer.accept("{")) {
       ++depth;
@@ -93,7 +93,7 @@ class ModuleParser {
     if (!is_entry) function.returns = parse_parameters(lexer_);
     function.name = lexer_.word();
     function.parameters = parse_parameters(lexer_);
-    // Between the parameters and the body stand performance directives (.maxntid 256, 1, 1).
+    // Performance directives (.maxntid 256, 1, 1) come between the parameters and the body.
     while (!lexer_.peek().is("{") && !lexer_.peek().is(";")) {
       if (lexer_.next().is(".maxntid")) function.max_threads = parse_max_threads();
     }

@@ -1,4 +1,4 @@
-// types.cpp - spelling of the PTX types.
+// types.cpp - the names of the PTX types.
 #include "ptx/types.hpp"
 
 #include <array>

@@ -9,7 +9,7 @@
 
 namespace cuda_emulator {
 
-/// Everything that is wrong with a PTX text, or that the emulator does not know, is thrown as this.
+/// An error in a PTX text, or a part of it that the emulator does not know.
 struct PtxError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -40,10 +40,10 @@ enum class Type : std::uint8_t {
 
 enum class Space : std::uint8_t { generic, global, shared, local, param, constant };
 
-/// The type that a word such as "f32" names, or Type::none.
+/// Returns the type that a word such as "f32" names, or Type::none.
 Type parse_type(std::string_view word);
 
-/// Bytes in memory; a predicate has no memory form and counts as one.
+/// Bytes in memory. A predicate has no memory form and counts as one byte.
 constexpr int size_of(Type type) {
   switch (type) {
     case Type::b16:
@@ -80,7 +80,7 @@ constexpr bool is_float(Type type) {
          type == Type::f16x2 || type == Type::bf16x2;
 }
 
-/// One place in the CUDA source, as `.loc` gives it; file 0 means that the text has no line information.
+/// A place in the CUDA source, from `.loc`. File 0 means that the text has no line information.
 struct SourceLine {
   struct Caller {
     int file = 0;
@@ -88,7 +88,7 @@ struct SourceLine {
   };
   int file = 0;
   int line = 0;
-  std::vector<Caller> callers;  ///< Where the functions that were inlined here were called, innermost first.
+  std::vector<Caller> callers;  ///< Calls of the functions that were inlined here, innermost first.
 };
 
 }  // namespace cuda_emulator

@@ -1,4 +1,4 @@
-// counting.cpp - see counting.hpp, and what process.hpp says of counting.
+// counting.cpp - prints and hands out the counts of kernels.
 #include "runtime/counting.hpp"
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// device.cpp - the emulated device and everything that the runtime calls share.
+// device.cpp - the emulated device, and the state and functions that the runtime calls share.
 #include "runtime/device.hpp"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ cudaError_t error_of(Fault fault) {
 
 }  // namespace
 
-/// Answers whether an earlier launch or copy is ordered before `operation`.
+/// Tells whether an earlier launch or copy is ordered before `operation`.
 class Device::History : public LaunchOrder {
  public:
   History(const std::vector<Started>& started, const Operation& operation)
@@ -46,7 +46,7 @@ class Device::History : public LaunchOrder {
  private:
   const std::vector<Started>& started_;
   const Operation& operation_;
-  // Neighbouring memory was mostly touched by the same work: the last answer usually serves again.
+  // The last answer usually serves again, because the same work mostly touched neighbouring memory.
   mutable BlockId first_ = 0;
   mutable BlockId end_ = 0;
   mutable bool answer_ = false;

@@ -1,4 +1,4 @@
-// device.hpp - the emulated device and everything that the runtime calls share.
+// device.hpp - the emulated device, and the state and functions that the runtime calls share.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -16,7 +16,7 @@
 
 namespace cuda_emulator {
 
-/// PTX of one translation unit; read when something of it is first used.
+/// PTX of one translation unit. It is read when the process first uses part of it.
 struct FatBinary {
   const void* data = nullptr;
   std::unique_ptr<Image> image;
@@ -25,10 +25,10 @@ struct FatBinary {
 struct Kernel {
   std::string name;
   FatBinary* binary = nullptr;
-  std::uint64_t max_dynamic_shared = 0;  ///< Raised by cudaFuncSetAttribute; 0: the default limit.
+  std::uint64_t max_dynamic_shared = 0;  ///< Set by cudaFuncSetAttribute; 0 means the default limit.
   std::uint64_t launches = 0;
   std::uint64_t instructions = 0;
-  cuda_emulator_counts counts{};  ///< Of the launches since counting was last started.
+  cuda_emulator_counts counts{};  ///< Counts of the launches since counting was last started.
 };
 
 struct DeviceVariable {
@@ -37,12 +37,13 @@ struct DeviceVariable {
 };
 
 constexpr std::uint64_t kStaticSharedLimit = 49152;
-constexpr std::uint64_t kSharedLimit = 166912;  // Compute capability 8.0, opted in.
+constexpr std::uint64_t kSharedLimit = 166912;  // Limit of compute capability 8.0 with opt-in.
 constexpr unsigned kComputeCapability = 80;
 
 class Device {
  public:
-  /// Made at the first use and never destroyed: the process unregisters its kernels after `main`.
+  /// Returns the device. It is created at the first use and never destroyed, because the process unregisters
+  /// its kernels after `main`.
   static Device& instance();
 
   Options options;
@@ -50,8 +51,8 @@ class Device {
   DeviceMemory memory;
   WorkQueue queue;
   std::vector<std::unique_ptr<FatBinary>> binaries;
-  std::map<const void*, std::unique_ptr<Kernel>> kernels;  ///< By the address of the host stub.
-  std::map<const void*, DeviceVariable> variables;         ///< By the address of the host shadow.
+  std::map<const void*, std::unique_ptr<Kernel>> kernels;  ///< The key is the address of the host stub.
+  std::map<const void*, DeviceVariable> variables;         ///< The key is the address of the host shadow.
   std::vector<std::unique_ptr<Event>> events;
 
   std::vector<Kernel*> kernels_by_name() const;
@@ -59,9 +60,9 @@ class Device {
   const Program& program(Kernel& kernel);
   Image& image(FatBinary& binary);
 
-  /// Queues on `stream`, or adds to the graph that is being captured from it.
+  /// Queues the task on `stream`, or adds it to the graph that is being captured from the stream.
   cudaError_t submit(Stream* stream, Task task);
-  /// What asynchronous work has got wrong since the last time this was asked.
+  /// Returns the first error of asynchronous work since the last call, and resets it.
   cudaError_t take_async_error();
   void set_async_error(cudaError_t error);
   std::string next_origin(const char* call);
@@ -85,18 +86,18 @@ class Device {
   std::uint64_t origins_ = 0;
 };
 
-/// Runs the body of a runtime call under the lock. What the emulator cannot do is reported, and the call
-/// returns an error; errors are remembered for cudaGetLastError.
+/// Runs the body of a runtime call under the lock. If the emulator cannot do what is asked, it reports that
+/// and the call returns an error. Errors are remembered for cudaGetLastError.
 cudaError_t guarded(const char* call, const std::function<cudaError_t()>& body);
-/// For calls whose errors cudaGetLastError does not see.
+/// Error that cudaGetLastError returns, per thread.
 cudaError_t& last_error();
 
 /// Reports a misuse of the runtime and returns `error`.
 cudaError_t misuse(const std::string& what, cudaError_t error);
-/// Reports that the emulator does not do this.
+/// Reports that the emulator does not support `what`.
 cudaError_t unsupported(const std::string& what);
 
-// Carried out by execute(); they check like kernels do.
+// execute() calls these. They check their accesses like kernels.
 void copy(Device& device, const CopyTask& task, const Accessor& accessor);
 void fill(Device& device, const FillTask& task, const Accessor& accessor);
 void run_library(Device& device, const LibraryTask& task, const Accessor& accessor);

@@ -1,4 +1,4 @@
-// graph.cpp - graphs, and streams whose work is captured into one.
+// graph.cpp - graphs, and the capture of streams into a graph.
 #include "runtime/graph.hpp"
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 namespace cuda_emulator {
 namespace {
 
-// Captures in progress; the origin stream holds the state, this only answers "is there any?".
+// Captures in progress. The origin stream holds the state; this list only finds them.
 std::vector<std::weak_ptr<CaptureState>>& captures() {
   static auto* all = new std::vector<std::weak_ptr<CaptureState>>;
   return *all;
@@ -67,7 +67,7 @@ cudaError_t end_capture(Device& device, Stream& stream, Graph** graph) {
   const auto capture = stream.capture;
   if (capture == nullptr) return cudaErrorIllegalState;
   if (capture->origin != &stream) return cudaErrorStreamCaptureUnmatched;
-  // A forked stream must be joined again: its last node must come before something of the origin.
+  // A forked stream must be joined again: another node must come after its last node.
   std::vector<bool> followed(capture->graph->nodes.size(), false);
   for (const auto& node : capture->graph->nodes) {
     for (const std::size_t before : node->after) followed[before] = true;
@@ -101,7 +101,7 @@ bool capture_forbids(Device&) {
 }
 
 bool capture_forbids_legacy(Device&) {
-  // Only streams that synchronise with the legacy stream mind.
+  // Only a capture of a stream that synchronises with the legacy stream forbids it.
   return spoil(
       [](const CaptureState& capture) { return (capture.origin->flags & cudaStreamNonBlocking) == 0; });
 }

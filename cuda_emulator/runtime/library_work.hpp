@@ -1,4 +1,4 @@
-// library_work.hpp - how a stand-in library (cuBLAS) does its work in stream order on emulated memory.
+// library_work.hpp - lets a stand-in library (cuBLAS) work in stream order on emulated memory.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,7 +12,7 @@ namespace cuda_emulator {
 
 enum class Use : std::uint8_t { read, write, update };
 
-/// `height` rows of `width` bytes, `pitch` bytes apart, of device memory.
+/// Device memory: `height` rows of `width` bytes, `pitch` bytes apart.
 struct Range {
   std::uint64_t address = 0;
   std::uint64_t width = 0;
@@ -21,8 +21,8 @@ struct Range {
   Use use = Use::read;
 };
 
-/// Work of a library. Each range is checked like an access of a kernel; if all are good, `work` is given
-/// the place of the first byte of each.
+/// Work of a library. The emulator checks each range like an access of a kernel. If all are good, it calls
+/// `work` with a pointer to the first byte of each range.
 struct LibraryTask {
   std::string name;
   std::vector<Range> ranges;

@@ -1,4 +1,5 @@
-// process.cpp - start and end of the process: host accesses to device memory, leaks, statistics, exit code.
+// process.cpp - the start and end of the process: host accesses to device memory, leaks, statistics, exit
+// code.
 #include "runtime/process.hpp"
 
 #include <malloc.h>
@@ -16,11 +17,11 @@
 namespace cuda_emulator {
 namespace {
 
-constexpr int kFailureExitCode = 99;  // Unlike what test frameworks return, so that it stands out.
+constexpr int kFailureExitCode = 99;  // Test frameworks do not return this code, so it stands out.
 
 struct sigaction previous_action;
 
-/// A host access to device memory ends the process as it would with a device, but says why.
+/// Reports a host access to device memory. The access ends the process, as it would with a device.
 void on_segmentation_fault(int signal, siginfo_t* details, void* context) {
   const auto address = reinterpret_cast<std::uint64_t>(details->si_addr);
   Device& device = Device::instance();
@@ -35,7 +36,7 @@ void on_segmentation_fault(int signal, siginfo_t* details, void* context) {
   if ((previous_action.sa_flags & SA_SIGINFO) != 0 && previous_action.sa_sigaction != nullptr) {
     previous_action.sa_sigaction(signal, details, context);
   }
-  // Returning runs the instruction again, now with the previous action.
+  // After the return the instruction runs again, now with the previous action.
 }
 
 /// A launch allocates and frees some megabytes. By default glibc returns them to the operating system each time, and
@@ -54,7 +55,7 @@ void on_segmentation_fault(int signal, siginfo_t* details, void* context) {
 }
 
 void report_leaks(Device& device) {
-  constexpr std::size_t kShown = 8;  // Enough to find the place; a fixture can leak hundreds.
+  constexpr std::size_t kShown = 8;  // Enough to find the place. A test fixture can leak hundreds.
   for (const AllocationKind kind : {AllocationKind::device, AllocationKind::pinned_host}) {
     const std::vector<const Allocation*> leaked = device.memory.live(kind);
     std::string what;
@@ -66,7 +67,7 @@ void report_leaks(Device& device) {
   }
 }
 
-/// One line per kernel and process, so that the files of many processes can simply be added up.
+/// Appends one line per kernel, so that the counts of many processes can be added up.
 void append_kernel_log(const Device& device) {
   std::FILE* file = std::fopen(device.options.kernel_log.c_str(), "a");
   if (file == nullptr) return;

@@ -1,4 +1,4 @@
-// queue.cpp - streams, events and the order in which their work runs.
+// queue.cpp - streams, events, and the order in which their work runs.
 #include "runtime/queue.hpp"
 
 #include <algorithm>
@@ -29,7 +29,8 @@ Stream* WorkQueue::create_stream(unsigned flags, int priority) {
 }
 
 void WorkQueue::destroy_stream(Stream* stream) {
-  // The runtime lets queued work finish; it is done now, so that nothing refers to the stream later.
+  // The CUDA runtime lets queued work finish later. It is finished now, so that nothing refers to the stream
+  // later.
   finish(stream);
   std::erase_if(streams_, [&](const auto& owned) { return owned.get() == stream; });
 }
@@ -51,7 +52,7 @@ OperationPointer WorkQueue::enqueue(Stream* stream, Task task, std::vector<Opera
   operation->after = std::move(after);
   operation->clock = host_clock_;
   if (stream->last != nullptr) operation->after.push_back(stream->last);
-  // The legacy default stream waits for all blocking streams, and they for it.
+  // The legacy default stream waits for all blocking streams, and they wait for it.
   const auto wait_for = [&](const Stream& other) {
     if (&other != stream && is_blocking(other) && other.last != nullptr)
       operation->after.push_back(other.last);
@@ -101,7 +102,7 @@ void WorkQueue::finish_all() {
     return streams;
   }();
   for (;;) {
-    // The youngest work first: whoever relied on the order of the calls alone is found out.
+    // Runs the youngest work first, so that a program that relies only on the order of its calls fails.
     Stream* next = nullptr;
     for (Stream* stream : all) {
       if (stream->queue.empty()) continue;

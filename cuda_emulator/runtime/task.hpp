@@ -1,4 +1,4 @@
-// task.hpp - a piece of work for the device: what a stream queues and what a graph node holds.
+// task.hpp - a unit of work for the device. Streams queue tasks, and graph nodes hold them.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -23,7 +23,7 @@ struct KernelTask {
   std::vector<char> parameters;
 };
 
-/// `height` rows of `width` bytes; a plain copy has one row.
+/// Copies `height` rows of `width` bytes. A plain copy has one row.
 struct CopyTask {
   std::uint64_t to = 0;
   std::uint64_t from = 0;
@@ -31,7 +31,7 @@ struct CopyTask {
   std::uint64_t height = 1;
   std::uint64_t to_pitch = 0;
   std::uint64_t from_pitch = 0;
-  /// Contents of pageable host memory, taken when the copy was asked for; null otherwise.
+  /// Contents of a pageable source, read when the copy was requested. Null for other sources.
   std::shared_ptr<const std::vector<char>> taken = nullptr;
 };
 
@@ -39,7 +39,7 @@ struct FillTask {
   std::uint64_t to = 0;
   std::uint32_t value = 0;
   std::uint32_t element_bytes = 1;
-  std::uint64_t width = 0;  ///< In bytes.
+  std::uint64_t width = 0;  ///< Bytes per row.
   std::uint64_t height = 1;
   std::uint64_t pitch = 0;
 };

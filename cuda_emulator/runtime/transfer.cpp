@@ -1,4 +1,4 @@
-// transfer.cpp - copies and fills, checked like the accesses of a kernel.
+// transfer.cpp - copies, fills and library work, checked like the accesses of a kernel.
 #include <algorithm>
 
 #include "runtime/device.hpp"
@@ -22,7 +22,7 @@ struct Side {
   std::uint64_t offset = 0;
 };
 
-/// Null bytes if the range is not all inside live memory.
+/// Finds the memory of a range. Sets `bytes` to null if the range does not lie entirely in live memory.
 Side resolve(Device& device, std::uint64_t address, std::uint64_t count, const char* call) {
   Side side;
   side.allocation = device.memory.find(address);
@@ -52,7 +52,7 @@ Side resolve(Device& device, std::uint64_t address, std::uint64_t count, const c
   return side;
 }
 
-/// Finds accesses of other streams that nothing orders before this one.
+/// Reports an access of another stream that nothing orders before this one.
 void check_order(Device& device, const Side& side, std::uint64_t count, Accessor accessor, bool write,
                  const char* call) {
   if (accessor.order == nullptr || side.allocation == nullptr || count == 0) return;
@@ -127,7 +127,7 @@ void fill(Device& device, const FillTask& task, const Accessor& accessor) {
 
 namespace {
 
-/// Checks one row of a library's range; null if it is not in device memory.
+/// Checks one row of a library's range and returns a pointer to it, or null if it is not in device memory.
 char* use_row(Device& device, const Range& range, std::uint64_t row, const std::string& name,
               const Accessor& accessor) {
   const Side side = resolve(device, range.address + row * range.pitch, range.width, name.c_str());
