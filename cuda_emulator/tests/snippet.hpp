@@ -1,4 +1,4 @@
-// snippet.hpp - runs a few lines of PTX and hands back what they computed.
+// snippet.hpp - runs a few lines of PTX and returns their results.
 #pragma once
 
 #include <bit>
@@ -11,7 +11,7 @@
 
 namespace cuda_emulator {
 
-/// A device with one kernel, written as text.
+/// A device with one kernel, given as text.
 class Snippet {
  public:
   /// `body` is the inside of `.entry kernel(.param .u64 in, .param .u64 out)`.
@@ -55,8 +55,8 @@ class Snippet {
   Launch launch_;
 };
 
-/// The value of %d after `code`, with %a, %b, %c, %e set to the given bits. Registers have no width here,
-/// so the same names serve all types; %p, %q are predicates, %x and %y are free.
+/// Returns the value of %d after `code`, with %a, %b, %c, %e set to the given bits. Registers have no width
+/// in the emulator, so the same names serve all types. %p and %q are predicates, %x and %y are free.
 inline std::uint64_t evaluate(const std::string& code, const std::vector<std::uint64_t>& operands) {
   std::string body =
       ".reg .pred %p, %q;\n.reg .b64 %in, %out, %a, %b, %c, %e, %d, %x, %y;\n"
@@ -69,7 +69,7 @@ inline std::uint64_t evaluate(const std::string& code, const std::vector<std::ui
   return snippet.run(operands, 1).front();
 }
 
-/// The low 32 bits of evaluate().
+/// Returns the low 32 bits of evaluate().
 inline std::uint32_t evaluate32(const std::string& code, const std::vector<std::uint64_t>& operands) {
   return static_cast<std::uint32_t>(evaluate(code, operands));
 }

@@ -9,7 +9,7 @@ import sys
 
 
 def symbols(path, which):
-    """The dynamic symbols of a file, by name, with the version node each belongs to."""
+    """Returns the dynamic symbols of a file as a dictionary from name to version node."""
     listing = subprocess.run(["nm", "-D", which, path], check=True, capture_output=True, text=True).stdout
     found = {}
     for line in listing.splitlines():

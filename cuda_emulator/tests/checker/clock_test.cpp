@@ -1,4 +1,4 @@
-// clock_test.cpp - what threads know of each other, and what the shadow makes of it.
+// clock_test.cpp - tests the clocks that threads know of each other, and the races that the shadow finds.
 #include <gtest/gtest.h>
 
 #include "checker/shadow.hpp"
@@ -32,7 +32,7 @@ TEST(VectorClock, JoinKeepsTheHigherClock) {
   x.join(y);
   EXPECT_TRUE(x.knows(1, 5, 12));
   EXPECT_FALSE(x.knows(1, 5, 13));
-  EXPECT_TRUE(x.knows(2, 77, 3));  // A whole block stands for each of its threads.
+  EXPECT_TRUE(x.knows(2, 77, 3));  // The clock of a whole block covers each of its threads.
   EXPECT_FALSE(x.knows(1, 6, 1));
 }
 
@@ -48,7 +48,7 @@ TEST(Shadow, UnorderedWriteAndReadConflict) {
   EXPECT_FALSE(shadow.record(4, 4, reader.access(false)));
 }
 
-TEST(Shadow, BlockBarrierOrders) {
+TEST(Shadow, BlockBarrierOrdersAccesses) {
   Shadow shadow;
   shadow.resize(64);
   Thread writer, reader{.thread = 40};
@@ -108,7 +108,7 @@ TEST(Sync, FenceAtomicFenceCarriesKnowledge) {
   giver.fence();
   table.access(64, 1, giver.fences, StrongAccess::read_modify_write);
   table.access(64, 2, taker.fences, StrongAccess::read_modify_write);
-  EXPECT_EQ(taker.knowledge.others, nullptr);  // Not before its own fence.
+  EXPECT_EQ(taker.knowledge.others, nullptr);  // It learns only at its own fence.
   taker.fence();
   ASSERT_NE(taker.knowledge.others, nullptr);
   EXPECT_TRUE(taker.knowledge.others->knows(1, 0, written));

@@ -1,4 +1,4 @@
-// report_test.cpp - findings are printed once a place, counted always, and can be taken.
+// report_test.cpp - tests that findings are printed once per place, always counted, and can be taken.
 #include "checker/report.hpp"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace {
 
 Finding race_at(int line) { return {Fault::race, "kernel k", "two writes", "k.cu", line}; }
 
-/// A fresh list for each test, and none left for the end of the process.
+/// Starts each test with an empty list, and leaves no findings for the end of the process.
 class Report : public testing::Test {
  protected:
   Report() { Reports::instance().take(); }
@@ -29,7 +29,7 @@ TEST_F(Report, OnePlaceIsPrintedOnceAndCountedAlways) {
   EXPECT_EQ(reports_.take().size(), 1u);
 }
 
-TEST_F(Report, OtherLinesAndOtherFaultsAreTold) {
+TEST_F(Report, OtherLinesAndOtherFaultsAreDistinctFindings) {
   testing::internal::CaptureStderr();
   reports_.add(race_at(7));
   reports_.add(race_at(8));
@@ -40,7 +40,7 @@ TEST_F(Report, OtherLinesAndOtherFaultsAreTold) {
   EXPECT_EQ(reports_.take().size(), 3u);
 }
 
-TEST_F(Report, WithoutALineTheWordsTellPlacesApart) {
+TEST_F(Report, FindingsWithoutALineDifferByTheirText) {
   testing::internal::CaptureStderr();
   reports_.add({Fault::leak, "", "4 bytes", "", 0});
   reports_.add({Fault::leak, "", "8 bytes", "", 0});
@@ -58,7 +58,7 @@ TEST_F(Report, TakenFindingsAreForgotten) {
   EXPECT_EQ(reports_.take().size(), 1u);
 }
 
-TEST_F(Report, EveryFaultHasANameOfItsOwn) {
+TEST_F(Report, EveryFaultHasItsOwnName) {
   std::set<std::string_view> names;
   for (int fault = 0; fault <= static_cast<int>(Fault::invalid_use); ++fault) {
     names.insert(name_of(static_cast<Fault>(fault)));

@@ -1,4 +1,4 @@
-// decoder_test.cpp - statements to instructions: scopes, operands, and what is not known.
+// decoder_test.cpp - tests decoding: scopes, operands, and the errors for unknown parts.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace cuda_emulator {
 namespace {
 
-/// What the decoder says of a kernel with this body; empty if it has nothing to say.
+/// Returns the decoder's error for a kernel with this body, or an empty text if there is no error.
 std::string complaint_about(const std::string& body) {
   try {
     Snippet(".reg .b64 %in;\n" + body).run({0}, 1);
@@ -31,7 +31,7 @@ TEST(Decoder, UnknownModifierIsNamed) {
   EXPECT_NE(said.find("sideways"), std::string::npos) << said;
 }
 
-TEST(Decoder, UnknownNamesAreNamed) {
+TEST(Decoder, UnknownNamesAreReportedByName) {
   EXPECT_NE(complaint_about("mov.u64 %in, %nowhere;").find("%nowhere"), std::string::npos);
   EXPECT_NE(complaint_about("bra $nowhere;").find("$nowhere"), std::string::npos);
 }

@@ -1,4 +1,4 @@
-// device_faults.cu - faults inside kernels.
+// device_faults.cu - kernels with one fault each.
 #include "tests/faults/faults.hpp"
 
 namespace {
@@ -14,7 +14,7 @@ __global__ void reverse_block(int* out) {
   out[t] = line[63 - t];  // FAULT: shared_race_without_barrier
 }
 
-// The read is fine; what races is the next round's write.
+// The read is correct. The write of the next round races with it.
 template <bool faulty>
 __global__ void rotate_twice(int* out) {
   __shared__ int line[64];
@@ -78,7 +78,7 @@ __global__ void blocks_share_a_cell(int* out) {
   }
 }
 
-// Neighbouring bytes of one word are no race; the same byte is.
+// Writes to neighbouring bytes of one word do not race. Writes to the same byte do.
 template <bool faulty>
 __global__ void write_bytes(unsigned char* out) {
   const int t = threadIdx.x;
@@ -167,7 +167,7 @@ __global__ void two_barriers_in_a_warp(int* out) {
   }
 }
 
-// Half of the warps wait at a barrier of their own: correct, and it orders only those.
+// Two of the four warps wait at their own barrier. That is correct, and it orders only these two.
 template <bool faulty>
 __global__ void barrier_of_two_warps(int* out) {
   __shared__ int line[128];
@@ -218,7 +218,7 @@ cudaError_t run_last_block(bool faulty) {
   return cudaDeviceSynchronize();
 }
 
-/// A case whose kernel only takes an output.
+/// Runs a case whose kernel takes only an output.
 template <auto faulty_kernel, auto correct_kernel, int blocks, int threads>
 cudaError_t run_simple(bool faulty) {
   const Buffer out(1024);

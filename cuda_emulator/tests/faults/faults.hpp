@@ -1,4 +1,4 @@
-// faults.hpp - small kernels with one fault each, beside correct twins.
+// faults.hpp - small kernels with one fault each, next to correct twins.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,8 +9,8 @@
 
 struct FaultCase {
   std::string name;     ///< The faulty line ends with the comment "FAULT: name".
-  std::string finding;  ///< What the emulator calls this fault.
-  /// Runs the faulty kernel or its correct twin; returns what synchronising gave.
+  std::string finding;  ///< The emulator's name of this fault.
+  /// Runs the faulty kernel or its correct twin and returns the error of the synchronising call.
   cudaError_t (*run)(bool faulty);
 };
 
@@ -19,7 +19,7 @@ void PrintTo(const FaultCase& fault, std::ostream* out);
 std::vector<FaultCase> device_faults();
 std::vector<FaultCase> stream_faults();
 
-/// Buffers of one case; freed at its end.
+/// Device memory of one case, freed at its end.
 struct Buffer {
   explicit Buffer(std::size_t bytes, bool zero = true) {
     cudaMalloc(&pointer, bytes);

@@ -1,4 +1,5 @@
-// faults_test.cpp - each fault is reported, at its line, and makes the call fail; the correct twin is silent.
+// faults_test.cpp - tests that each fault is reported at its line and fails the call, and its correct twin is
+// not.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -16,7 +17,7 @@ struct Line {
   int number = 0;
 };
 
-/// The line that ends with the comment "FAULT: name".
+/// Returns the line that ends with the comment "FAULT: name".
 Line faulty_line(const std::string& name) {
   for (const std::string file : {"device_faults.cu", "stream_faults.cu"}) {
     std::ifstream source(std::string(CUDA_EMULATOR_FAULTS_DIR) + "/" + file);
@@ -28,7 +29,7 @@ Line faulty_line(const std::string& name) {
   return {};
 }
 
-/// "class|file|line|where|what" for each distinct finding since the last call.
+/// Returns "class|file|line|where|what" for each distinct finding since the last call.
 std::vector<std::string> take_findings() {
   std::string text(1 << 20, '\0');
   text.resize(cuda_emulator_take_findings(text.data(), text.size()));
@@ -87,7 +88,7 @@ std::string test_name(const testing::TestParamInfo<FaultCase>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Kernels, Fault, testing::ValuesIn(all_faults()), test_name);
 
-TEST(Process, HostReadOfDeviceMemoryDiesAndSaysWhy) {
+TEST(Process, HostReadOfDeviceMemoryEndsTheProcessWithAReason) {
   const Buffer memory(64);
   EXPECT_DEATH({ std::printf("%f", static_cast<double>(*memory.floats())); },
                "host code touches device memory");
@@ -102,7 +103,7 @@ TEST(Process, LeakFailsTheProcess) {
   EXPECT_EXIT(leak(), testing::ExitedWithCode(99), "1234 bytes of cudaMalloc");
 }
 
-TEST(Process, QueuedFreeIsNoLeak) {
+TEST(Process, QueuedFreeIsNotALeak) {
   const auto free_late = [] {
     void* memory = nullptr;
     cudaMallocAsync(&memory, 1234, nullptr);

@@ -1,4 +1,4 @@
-// stream_faults.cu - work of two streams that nothing orders.
+// stream_faults.cu - work of two streams without a wait between them.
 #include "tests/faults/faults.hpp"
 
 namespace {
@@ -40,7 +40,7 @@ cudaError_t run_reader(bool faulty) {
   write_values<<<1, 64, 0, streams.first>>>(data.floats());
   if (!faulty) streams.second_waits_for_first();
   read_values<<<1, 64, 0, streams.second>>>(data.floats(), out.floats());
-  // The first stream is older and ends first here; the race is found all the same.
+  // The work of the first stream is older and ends first here. The emulator finds the race nevertheless.
   cudaStreamSynchronize(streams.first);
   const cudaError_t error = cudaStreamSynchronize(streams.second);
   return error;

@@ -1,4 +1,4 @@
-// convert_test.cpp - cvt: ranges, NaN, rounding modes, small formats.
+// convert_test.cpp - tests cvt: ranges, NaN, rounding modes, small formats.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,7 +29,7 @@ TEST(Convert, NanToIntegerIsZeroOrTheTopBit) {
   EXPECT_EQ(evaluate("cvt.rzi.u64.f64 %d, %a;", {kNan64}), 1ull << 63);
 }
 
-TEST(Convert, FloatToIntegerRoundsAsAsked) {
+TEST(Convert, FloatToIntegerUsesTheRoundingMode) {
   EXPECT_EQ(evaluate32("cvt.rni.s32.f32 %d, %a;", {bits(2.5f)}), 2u);
   EXPECT_EQ(evaluate32("cvt.rni.s32.f32 %d, %a;", {bits(3.5f)}), 4u);
   EXPECT_EQ(evaluate32("cvt.rmi.s32.f32 %d, %a;", {bits(-2.5f)}), 0xfffffffdu);
@@ -46,7 +46,7 @@ TEST(Convert, IntegerToFloatRoundsOnce) {
   EXPECT_EQ(evaluate("cvt.rm.f64.u64 %d, %a;", {~0ull}), bits(std::nextafter(0x1p64, 0.0)));
 }
 
-TEST(Convert, NarrowingFloatsRoundsAsAsked) {
+TEST(Convert, NarrowingFloatsUsesTheRoundingMode) {
   const double x = 1.0 + 0x1p-30;
   EXPECT_EQ(evaluate32("cvt.rn.f32.f64 %d, %a;", {bits(x)}), bits(1.0f));
   EXPECT_EQ(evaluate32("cvt.rp.f32.f64 %d, %a;", {bits(x)}), bits(std::nextafter(1.0f, 2.0f)));
@@ -73,7 +73,7 @@ TEST(Convert, FloatToBfloatRoundsToNearestEvenAndTowardZero) {
   EXPECT_EQ(evaluate32("cvt.rn.bf16x2.f32 %d, %a, %b;", {bits(1.0f), bits(2.0f)}), 0x3f804000u);
 }
 
-TEST(Convert, FloatToHalfCoversSubnormalsAndOverflow) {
+TEST(Convert, FloatToHalfHandlesSubnormalsAndOverflow) {
   EXPECT_EQ(evaluate("cvt.rn.f16.f32 %d, %a;", {bits(65519.0f)}), 0x7bffu);
   EXPECT_EQ(evaluate("cvt.rn.f16.f32 %d, %a;", {bits(65520.0f)}), 0x7c00u);
   EXPECT_EQ(evaluate("cvt.rn.f16.f32 %d, %a;", {bits(0x1p-24f)}), 1u);
@@ -82,7 +82,7 @@ TEST(Convert, FloatToHalfCoversSubnormalsAndOverflow) {
   EXPECT_EQ(evaluate32("cvt.f32.bf16 %d, %a;", {0xc000}), bits(-2.0f));
 }
 
-TEST(Convert, EverySmallNumberSurvivesTheWayThroughFloat) {
+TEST(Convert, EverySmallNumberSurvivesARoundTripThroughFloat) {
   for (std::uint32_t k = 0; k < 0x10000; ++k) {
     const auto small = static_cast<std::uint16_t>(k);
     if ((k & 0x7c00) != 0x7c00 || (k & 0x3ff) == 0) {

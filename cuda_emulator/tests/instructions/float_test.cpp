@@ -1,4 +1,4 @@
-// float_test.cpp - floating-point instructions against the values that the PTX ISA gives.
+// float_test.cpp - tests floating-point instructions against the values that the PTX ISA gives.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr std::uint32_t kPtxNan = 0x7fffffff;
 constexpr float kTiny = 1e-40f;  // Subnormal.
 
-TEST(Float, EveryArithmeticNanIsTheOneOfPtx) {
+TEST(Float, EveryArithmeticNanIsThePtxNan) {
   EXPECT_EQ(evaluate32("add.rn.f32 %d, %a, %b;", {bits(kInf), bits(-kInf)}), kPtxNan);
   EXPECT_EQ(evaluate32("mul.rn.f32 %d, %a, %b;", {0xffc01234, bits(1.0f)}), kPtxNan);
   EXPECT_EQ(evaluate32("sqrt.rn.f32 %d, %a;", {bits(-1.0f)}), kPtxNan);
@@ -32,7 +32,7 @@ TEST(Float, FmaRoundsOnce) {
             bits(std::fma(y, y, -1.0)));
 }
 
-TEST(Float, DirectedRoundingModes) {
+TEST(Float, DirectedModesRoundInTheirDirection) {
   const std::vector<std::uint64_t> third{bits(1.0f), bits(3.0f)};
   EXPECT_EQ(evaluate32("div.rn.f32 %d, %a, %b;", third), 0x3eaaaaabu);
   EXPECT_EQ(evaluate32("div.rz.f32 %d, %a, %b;", third), 0x3eaaaaaau);
@@ -80,7 +80,7 @@ TEST(Float, SignOperationsWorkOnBits) {
   EXPECT_EQ(evaluate("abs.f64 %d, %a;", {bits(-3.0)}), bits(3.0));
 }
 
-TEST(Float, ComparisonsWithNanAreFalseButForTheUnorderedForms) {
+TEST(Float, ComparisonsWithNanAreFalseExceptTheUnorderedForms) {
   const auto compare = [](const std::string& how, std::uint64_t a, std::uint64_t b) {
     return evaluate("setp." + how + ".f32 %p, %a, %b;\nselp.u64 %d, 1, 0, %p;", {a, b});
   };
@@ -115,7 +115,7 @@ TEST(Float, ComparisonOfIntegersRespectsTheSign) {
   EXPECT_EQ(compare("lt.s16"), 1u);
 }
 
-TEST(Float, SetWritesOnesOrOne) {
+TEST(Float, SetWritesAllOnesOrOne) {
   EXPECT_EQ(evaluate32("set.lt.u32.f32 %d, %a, %b;", {bits(1.0f), bits(2.0f)}), 0xffffffffu);
   EXPECT_EQ(evaluate32("set.lt.f32.f32 %d, %a, %b;", {bits(1.0f), bits(2.0f)}), bits(1.0f));
   EXPECT_EQ(evaluate32("slct.b32.s32 %d, %a, %b, %c;", {5, 6, 0xffffffff}), 6u);
@@ -141,7 +141,7 @@ TEST(Half, ArithmeticRoundsOnceToItsFormat) {
 }
 
 TEST(Half, FmaOfBfloatIsNotRoundedTwice) {
-  // 1.0078125 * 1.5 lies half way between two bf16; a tiny addend decides, though a double loses it.
+  // 1.0078125 * 1.5 lies half way between two bf16 values. A tiny addend decides, although a double loses it.
   const std::uint64_t a = 0x3f81, b = 0x3fc0, tiny = 0x0001, minus_tiny = 0x8001;
   EXPECT_EQ(evaluate("fma.rn.bf16 %d, %a, %b, %c;", {a, b, tiny}), 0x3fc2u);
   EXPECT_EQ(evaluate("fma.rn.bf16 %d, %a, %b, %c;", {a, b, minus_tiny}), 0x3fc1u);

@@ -1,4 +1,4 @@
-// integer_test.cpp - integer instructions against the values that the PTX ISA gives.
+// integer_test.cpp - tests integer instructions against the values that the PTX ISA gives.
 #include <gtest/gtest.h>
 
 #include "tests/snippet.hpp"
@@ -125,7 +125,7 @@ TEST(Integer, PermuteSelectsBytesAndRepeatsSigns) {
   EXPECT_EQ(evaluate32("prmt.b32 %d, %a, %b, %c;", {0x33228100, 0, 0x8888}), 0u);
 }
 
-TEST(Integer, CountsAndReversals) {
+TEST(Integer, BitCountsAndReversalsMatchTheIsa) {
   EXPECT_EQ(evaluate32("popc.b32 %d, %a;", {0xffffffff00000003}), 2u);
   EXPECT_EQ(evaluate32("popc.b64 %d, %a;", {0xffffffff00000003}), 34u);
   EXPECT_EQ(evaluate32("clz.b32 %d, %a;", {0}), 32u);
@@ -138,7 +138,7 @@ TEST(Integer, CountsAndReversals) {
   EXPECT_EQ(evaluate32("bmsk.clamp.b32 %d, %a, %b;", {28, 99}), 0xf0000000u);
 }
 
-TEST(Integer, AnyFunctionOfThreeBits) {
+TEST(Integer, Lop3ComputesAnyFunctionOfThreeBits) {
   EXPECT_EQ(evaluate32("lop3.b32 %d, %a, %b, %c, 0x96;", {0xf0, 0xcc, 0xaa}), 0x96u);  // a ^ b ^ c
   EXPECT_EQ(evaluate32("lop3.b32 %d, %a, %b, %c, 0xe8;", {0xf0, 0xcc, 0xaa}), 0xe8u);  // majority
 }

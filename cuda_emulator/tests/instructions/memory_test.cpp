@@ -1,4 +1,4 @@
-// memory_test.cpp - loads, stores, atomics, state spaces, calls.
+// memory_test.cpp - tests loads, stores, atomics, state spaces and calls.
 #include <gtest/gtest.h>
 
 #include "tests/snippet.hpp"
@@ -6,7 +6,7 @@
 namespace cuda_emulator {
 namespace {
 
-/// What the launches since the last call have found, as "class: text".
+/// Returns the findings of the launches since the last call, as "class: text".
 std::string findings() {
   std::string text;
   for (const Finding& finding : Reports::instance().take()) {
@@ -33,7 +33,7 @@ TEST(Memory, VectorLoadsAndStoresKeepTheirOrder) {
   EXPECT_EQ(out, (std::vector<std::uint64_t>{4, 3, 2, 1}));
 }
 
-TEST(Memory, SharedVariablesAndGenericAddresses) {
+TEST(Memory, GenericAddressesReachSharedVariables) {
   const auto out =
       run(".shared .align 8 .b8 first[8];\n.shared .align 8 .b8 second[8];\n"
           "mov.u64 %a, second;\nst.shared.u64 [first], 11;\nst.shared.u64 [%a], 22;\n"

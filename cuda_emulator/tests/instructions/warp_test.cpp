@@ -1,4 +1,4 @@
-// warp_test.cpp - shuffles, votes, barriers and special registers of many threads.
+// warp_test.cpp - tests shuffles, votes, barriers and special registers of many threads.
 #include <gtest/gtest.h>
 
 #include "tests/snippet.hpp"
@@ -6,8 +6,8 @@
 namespace cuda_emulator {
 namespace {
 
-/// Runs `code` in each of `threads` threads; %t is the thread's number in its block. Returns each thread's
-/// %d and, 32-bit halves apart, whatever it left in %p: d | p << 32.
+/// Runs `code` in each of `threads` threads of each block. %t is the thread's number in its block. Returns
+/// the %d and %p of each thread as d | p << 32.
 std::vector<std::uint64_t> run(const std::string& code, std::uint32_t threads = 32, std::uint32_t blocks = 1,
                                OrderOptions order = {}) {
   Snippet snippet(
@@ -39,7 +39,7 @@ TEST(Warp, ShuffleUpStopsAtTheSegmentStart) {
 }
 
 TEST(Warp, ShuffleHonoursSegments) {
-  // Segments of 8: the segment mask 0x18 stands in bits 8 to 12.
+  // Segments of 8 lanes: bits 8 to 12 hold the segment mask 0x18.
   const auto down = run("shfl.sync.down.b32 %d|%p, %t, 1, 0x181f, 0xffffffff;");
   EXPECT_EQ(down[6], value(7, true));
   EXPECT_EQ(down[7], value(7, false));
@@ -54,7 +54,7 @@ TEST(Warp, ButterflyExchangesPairs) {
   EXPECT_EQ(out[20], value(4, true));
 }
 
-TEST(Warp, ShuffleWithAPartialMaskConcernsItsLanesOnly) {
+TEST(Warp, ShuffleWithAPartialMaskAffectsOnlyItsLanes) {
   const auto out =
       run("mov.u32 %d, 99;\nsetp.lt.u32 %q, %t, 8;\n@!%q bra END;\n"
           "shfl.sync.bfly.b32 %d, %t, 1, 31, 0x000000ff;\nEND:\n");
@@ -63,7 +63,7 @@ TEST(Warp, ShuffleWithAPartialMaskConcernsItsLanesOnly) {
   EXPECT_EQ(Reports::instance().count(), 0u);
 }
 
-TEST(Warp, VotesAndBallots) {
+TEST(Warp, VotesAndBallotsCombineThePredicates) {
   const std::string odd = "and.b32 %a, %t, 1;\nsetp.eq.u32 %q, %a, 1;\n";
   EXPECT_EQ(run(odd + "vote.sync.ballot.b32 %d, %q, 0xffffffff;")[4], 0xaaaaaaaau);
   EXPECT_EQ(run(odd + "vote.sync.any.pred %p, %q, 0xffffffff;\nmov.u32 %d, 0;")[4], value(0, true));
@@ -71,7 +71,7 @@ TEST(Warp, VotesAndBallots) {
   EXPECT_EQ(run(odd + "vote.sync.ballot.b32 %d, !%q, 0xffffffff;")[0], 0x55555555u);
 }
 
-TEST(Warp, ReductionsAndMatches) {
+TEST(Warp, ReductionsAndMatchesCombineTheValues) {
   EXPECT_EQ(run("redux.sync.add.s32 %d, %t, 0xffffffff;")[9], 496u);
   EXPECT_EQ(run("sub.s32 %a, 3, %t;\nredux.sync.min.s32 %d, %a, 0xffffffff;")[0], 0xffffffe4u);
   EXPECT_EQ(run("shr.u32 %a, %t, 4;\nmatch.any.sync.b32 %d, %a, 0xffffffff;")[20], 0xffff0000u);
@@ -97,7 +97,7 @@ TEST(Warp, BarrierReductionCountsPredicates) {
   EXPECT_EQ(run(third + "bar.red.and.pred %p, 0, %q;\nmov.u32 %d, 0;", 64)[50], 0u);
 }
 
-TEST(Warp, SpecialRegistersTellThePlace) {
+TEST(Warp, SpecialRegistersHoldLaneWarpAndBlock) {
   const auto out =
       run("mov.u32 %a, %laneid;\nmov.u32 %b, %warpid;\nmad.lo.u32 %a, %b, 100, %a;\n"
           "mov.u32 %b, %ctaid.x;\nmad.lo.u32 %d, %b, 10000, %a;",

@@ -1,4 +1,4 @@
-// counting_test.cpp - counts of kernels whose work is known by hand.
+// counting_test.cpp - tests the counts of kernels whose work is known by hand.
 #include <gtest/gtest.h>
 
 #include "tests/snippet.hpp"
@@ -15,7 +15,7 @@ struct Shape {
   std::uint32_t threads = 32, blocks = 1;
 };
 
-/// Counts of one launch on 4 KiB of input.
+/// Returns the counts of one launch on 4 KiB of input.
 cuda_emulator_counts count(const std::string& body, Shape shape = {}) {
   Snippet snippet(kStart + body);
   cuda_emulator_counts counts{};
@@ -26,7 +26,7 @@ cuda_emulator_counts count(const std::string& body, Shape shape = {}) {
   return counts;
 }
 
-/// One load, by each thread, of `type` at in + scale * thread.
+/// Returns the counts of one load of `type` by each thread at in + scale * thread.
 cuda_emulator_counts load_at(const std::string& type, int scale, Shape shape = {}) {
   const bool vector = type.starts_with("v4");
   return count("mul.lo.u64 %a, %t, " + std::to_string(scale) + ";\nadd.u64 %a, %a, %in;\nld.global." + type +
@@ -50,16 +50,16 @@ TEST(Counting, NeighboursShareSectors) {
   EXPECT_EQ(counts.stores + counts.atomics + counts.bytes_written + counts.write_sectors, 0u);
 }
 
-TEST(Counting, SectorsByWidthAndStride) {
+TEST(Counting, SectorsFollowFromWidthAndStride) {
   EXPECT_EQ(load_at("v4.u32", 16).read_sectors, 16u);
   EXPECT_EQ(load_at("v4.u32", 16).bytes_read, 512u);
   EXPECT_EQ(load_at("u8", 1).read_sectors, 1u);
-  EXPECT_EQ(load_at("u32", 32).read_sectors, 32u);  // 32 bytes apart: each has a sector of its own
-  EXPECT_EQ(load_at("u32", 0).read_sectors, 1u);    // all read one number
-  EXPECT_EQ(load_at("u32", 0).bytes_read, 128u);    // as accessed
+  EXPECT_EQ(load_at("u32", 32).read_sectors, 32u);  // 32 bytes apart: each thread touches its own sector.
+  EXPECT_EQ(load_at("u32", 0).read_sectors, 1u);    // All threads read the same number.
+  EXPECT_EQ(load_at("u32", 0).bytes_read, 128u);    // Bytes count once per access.
 }
 
-TEST(Counting, WarpsAndBlocksShareNothing) {
+TEST(Counting, WarpsAndBlocksShareNoRequests) {
   const cuda_emulator_counts counts = load_at("u32", 0, {.threads = 80, .blocks = 5});
   EXPECT_EQ(counts.loads, 400u);
   EXPECT_EQ(counts.read_requests, 15u);
@@ -76,7 +76,7 @@ TEST(Counting, EachTurnOfALoopIsARequest) {
   EXPECT_EQ(counts.read_sectors, 3u);
 }
 
-TEST(Counting, GuardedOffIsAnInstructionAndNoAccess) {
+TEST(Counting, InstructionWithAFalseGuardCountsOnlyAsAnInstruction) {
   const cuda_emulator_counts counts = count(
       "setp.lt.u64 %p, %t, 4;\nshl.b64 %a, %t, 3;\nadd.u64 %a, %a, %out;\n@%p st.global.u64 [%a], %t;\n");
   EXPECT_EQ(counts.instructions, 32 * (kStartInstructions + 5));
@@ -95,7 +95,7 @@ TEST(Counting, AtomicsReadAndWrite) {
   EXPECT_EQ(counts.write_sectors, 1u);
 }
 
-TEST(Counting, GenericPointersByWhereTheyPoint) {
+TEST(Counting, GenericAccessesCountInTheSpaceTheyPointTo) {
   const cuda_emulator_counts counts = count(
       ".shared .align 8 .b8 both[8];\n.local .align 8 .b8 own[8];\nmov.u64 %a, own;\n"
       "cvta.local.u64 %b, %a;\nst.u64 [%b], %t;\nld.local.u64 %x, [%a];\nmov.u64 %a, both;\n"
@@ -107,11 +107,11 @@ TEST(Counting, GenericPointersByWhereTheyPoint) {
   EXPECT_EQ(counts.bytes_read, 8u);
 }
 
-TEST(Counting, TheAddressThatTheLoadOverwrites) {
+TEST(Counting, LoadThatOverwritesItsAddressCountsAtTheOldAddress) {
   EXPECT_EQ(count("shl.b64 %a, %t, 5;\nadd.u64 %a, %a, %in;\nld.global.u64 %a, [%a];\n").read_sectors, 32u);
 }
 
-TEST(Counting, DivisionsAndRoots) {
+TEST(Counting, DivisionsAndRootsAreCounted) {
   const cuda_emulator_counts counts = count(
       "mov.u32 %a, 0f40000000;\ndiv.rn.f32 %b, %a, %a;\nrcp.rn.f32 %b, %a;\nsqrt.rn.f32 %b, %a;\n"
       "rsqrt.approx.f32 %b, %a;\nmul.f32 %b, %a, %a;\n");

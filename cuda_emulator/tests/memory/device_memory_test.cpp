@@ -1,4 +1,4 @@
-// device_memory_test.cpp - bounds, states and addresses of allocations.
+// device_memory_test.cpp - tests the bounds, states and addresses of allocations.
 #include <gtest/gtest.h>
 
 #include "memory/device_memory.hpp"
@@ -39,7 +39,7 @@ TEST(DeviceMemory, AddressesAreNeverUsedTwice) {
   EXPECT_FALSE(a->region.contains(a->base, 1));
 }
 
-TEST(DeviceMemory, AFullDeviceRefuses) {
+TEST(DeviceMemory, FullDeviceRefusesAnAllocation) {
   DeviceMemory memory;
   EXPECT_EQ(memory.reserve(std::uint64_t{9} << 30, AllocationKind::device, "big"), nullptr);
 }

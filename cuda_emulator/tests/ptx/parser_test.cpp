@@ -1,4 +1,4 @@
-// parser_test.cpp - PTX text to tokens, modules and statements; the fat binary around it.
+// parser_test.cpp - tests the lexer, the parser and the fat binary reader.
 #include <gtest/gtest.h>
 
 #include "ptx/fatbin.hpp"
@@ -22,12 +22,12 @@ TEST(Lexer, InstructionsAndRegistersStayWhole) {
                                       "}", ",", "[", "%rd1", "+", "-", "8", "]", ";", "ret", ";"}));
 }
 
-TEST(Lexer, LabelsKeepTheirColonApart) {
+TEST(Lexer, LabelsAndTheirColonsAreSeparateTokens) {
   EXPECT_EQ(tokens("$L__BB0_3: bra $L__BB0_3;"),
             (std::vector<std::string>{"$L__BB0_3", ":", "bra", "$L__BB0_3", ";"}));
 }
 
-TEST(Lexer, ErrorsTellTheLine) {
+TEST(Lexer, ErrorsNameTheLine) {
   Lexer lexer("a\nb\n;");
   lexer.next();
   lexer.next();
@@ -65,7 +65,7 @@ TEST(Parser, ReadsVariablesKernelsAndFiles) {
   EXPECT_EQ(module->files.at(2), "/a/c.cuh");
 }
 
-TEST(Parser, StatementsKnowWhereTheyCameFrom) {
+TEST(Parser, StatementsKnowTheirSourceLines) {
   const auto module = parse_module(kModule);
   const auto body = parse_body(*module, module->functions.at("k"));
   const Statement& add = body[1].statement;
@@ -87,7 +87,7 @@ TEST(Parser, UnknownDirectivesAreErrors) {
   EXPECT_THROW(parse_module(".entry k() {"), PtxError);
 }
 
-TEST(Fatbin, WithoutPlainPtxSaysHowToCompile) {
+TEST(Fatbin, ErrorForMissingPtxSaysHowToCompile) {
   const std::uint32_t empty[4] = {0xba55ed50, 0x00100001, 0, 0};
   try {
     ptx_from_fatbin(empty, 80);

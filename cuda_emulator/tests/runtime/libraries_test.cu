@@ -1,4 +1,4 @@
-// libraries_test.cu - Thrust's and CUB's own kernels, and the stand-in for cuBLAS.
+// libraries_test.cu - tests kernels of Thrust and CUB, and the stand-in for cuBLAS.
 #include <cublas_v2.h>
 #include <gtest/gtest.h>
 #include <thrust/device_vector.h>
@@ -86,7 +86,7 @@ TEST_F(Libraries, MathFunctionsAreWithinTwoUlp) {
 }
 
 std::vector<float> multiply(cublasOperation_t ta, cublasOperation_t tb, float beta, float old) {
-  // A is 2x3, B is 3x2, both stored as asked for; A = [1 2 3; 4 5 6], B = [1 4; 2 5; 3 6].
+  // A = [1 2 3; 4 5 6] is 2x3 and B = [1 4; 2 5; 3 6] is 3x2. Both are stored in the given transposition.
   const std::vector<float> columns_of_a{1, 4, 2, 5, 3, 6}, rows_of_a{1, 2, 3, 4, 5, 6};
   thrust::device_vector<float> a = ta == CUBLAS_OP_N ? columns_of_a : rows_of_a;
   thrust::device_vector<float> b = tb == CUBLAS_OP_N ? rows_of_a : columns_of_a;
@@ -113,7 +113,7 @@ TEST_F(Libraries, GemmMultipliesInAllTranspositions) {
   }
 }
 
-TEST_F(Libraries, AxpyAndScal) {
+TEST_F(Libraries, AxpyAddsAndScalMultiplies) {
   thrust::device_vector<float> x(6, 1.0f), y(3, 2.0f);
   cublasHandle_t handle = nullptr;
   ASSERT_EQ(cublasCreate(&handle), CUBLAS_STATUS_SUCCESS);

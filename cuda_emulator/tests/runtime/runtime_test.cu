@@ -1,4 +1,4 @@
-// runtime_test.cu - the runtime calls: memory, streams, events, graphs, launches.
+// runtime_test.cu - tests the runtime calls: memory, streams, events, graphs, launches.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -88,7 +88,7 @@ TEST_F(Runtime, GridStrideLoopTouchesEveryElement) {
   EXPECT_EQ(fetch(), std::vector<float>(kCount, 1.5f));
 }
 
-TEST_F(Runtime, StreamWorkWaitsUntilSomeoneWaitsForIt) {
+TEST_F(Runtime, StreamWorkRunsOnlyWhenTheHostAsksForIt) {
   float* pinned = nullptr;
   ok(cudaMallocHost(&pinned, sizeof(float)));
   *pinned = -1;
@@ -253,7 +253,7 @@ TEST_F(Runtime, GraphUpdateTakesParametersAndRefusesAnotherShape) {
   for (cudaGraph_t graph : {one, other, longer}) ok(cudaGraphDestroy(graph));
 }
 
-TEST_F(Runtime, CaptureRefusesWhatCannotBeCaptured) {
+TEST_F(Runtime, CaptureRefusesCallsThatCannotBeCaptured) {
   cudaGraph_t graph = nullptr;
   void* memory = nullptr;
   ok(cudaStreamBeginCapture(first, cudaStreamCaptureModeGlobal));
@@ -328,7 +328,7 @@ TEST_F(Runtime, OccupancyFollowsThreadsAndSharedMemory) {
   EXPECT_EQ(blocks, 4);
 }
 
-TEST_F(Runtime, DeviceIsSmallAndSaysSo) {
+TEST_F(Runtime, DeviceReportsASmallGpu) {
   cudaDeviceProp properties{};
   ok(cudaGetDeviceProperties(&properties, 0));
   EXPECT_EQ(properties.major, 8);
@@ -379,7 +379,7 @@ cuda_emulator_counts counts_of_add_to_all() {
   return found;
 }
 
-TEST_F(Runtime, CountsAreThoseSinceCountingWasStarted) {
+TEST_F(Runtime, CountsCoverTheWorkSinceCountingStarted) {
   const auto counted = [&](int launches) {
     for (int k = 0; k < launches; ++k) add_to_all<<<2, 32>>>(values, 128, 1.0f);
     ok(cudaDeviceSynchronize());
