@@ -119,10 +119,9 @@ struct Site {
   std::string_view text;
 };
 
-/// A kernel or a device function.
-/// Slots of thread blocks that have ended, kept for the next launch of the same program: a block of a large
-/// kernel has some megabytes, and the operating system takes longer to hand them out than a small launch
-/// takes to run.
+/// Slots of thread blocks that have ended, kept for the next launch of the same program. The slots of one
+/// block of a large kernel take some megabytes, and the operating system needs longer to provide them than a
+/// small launch runs.
 class SlotPool {
  public:
   SlotPool() = default;
@@ -130,9 +129,9 @@ class SlotPool {
   SlotPool& operator=(SlotPool&&) = delete;
   ~SlotPool() { drop(); }
 
-  /// Slots that give() kept for `count` threads, constants included; empty if there are none.
-  std::vector<std::uint64_t> take(std::size_t slots);
-  /// Keeps the slots unless all pools together would hold more than kLimit bytes.
+  /// Returns `count` slots that give() kept, with the constants in place; an empty vector if it kept none.
+  std::vector<std::uint64_t> take(std::size_t count);
+  /// Keeps the slots, unless all pools together would then hold more than kLimit bytes.
   void give(std::vector<std::uint64_t> slots);
 
  private:
@@ -142,6 +141,7 @@ class SlotPool {
   std::vector<std::vector<std::uint64_t>> kept_;
 };
 
+/// A kernel or a device function.
 struct Program {
   std::string name;
   std::vector<Instruction> code;

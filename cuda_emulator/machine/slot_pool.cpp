@@ -14,9 +14,9 @@ std::size_t bytes_of(const std::vector<std::uint64_t>& slots) { return slots.siz
 
 }  // namespace
 
-std::vector<std::uint64_t> SlotPool::take(std::size_t slots) {
+std::vector<std::uint64_t> SlotPool::take(std::size_t count) {
   const auto found =
-      std::find_if(kept_.begin(), kept_.end(), [&](const auto& one) { return one.size() == slots; });
+      std::find_if(kept_.begin(), kept_.end(), [&](const auto& one) { return one.size() == count; });
   if (found == kept_.end()) return {};
   std::vector<std::uint64_t> taken = std::move(*found);
   kept_.erase(found);
