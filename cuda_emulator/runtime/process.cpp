@@ -39,8 +39,8 @@ void on_segmentation_fault(int signal, siginfo_t* details, void* context) {
   // After the return the instruction runs again, now with the previous action.
 }
 
-/// A launch allocates and frees some megabytes. By default glibc returns them to the operating system each time, and
-/// the page faults of the next launch then take longer than a small kernel.
+/// A launch allocates and frees some megabytes. By default glibc returns them to the operating system each
+/// time, and the page faults of the next launch then take longer than a small kernel.
 [[gnu::constructor]] void keep_freed_memory() {
   constexpr int kBytes = 256 << 20;
   mallopt(M_TRIM_THRESHOLD, kBytes);
