@@ -2,7 +2,7 @@
 
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/onepass")
-set(sweep_dir "${CMAKE_INSTALL_DATADIR}/onepass/sweep")
+set(rule_dir "${CMAKE_INSTALL_DATADIR}/onepass/rule")
 
 install(TARGETS onepass EXPORT onepass-targets)
 install(DIRECTORY include/onepass DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
@@ -14,7 +14,7 @@ install(DIRECTORY step kernels host DESTINATION "${sweep_dir}"
   FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")
 
 configure_package_config_file(cmake/onepass-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"
-  INSTALL_DESTINATION "${package_dir}" PATH_VARS sweep_dir)
+  INSTALL_DESTINATION "${package_dir}" PATH_VARS rule_dir)
 write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/onepass-config-version.cmake"
   COMPATIBILITY SameMinorVersion)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"

@@ -39,7 +39,7 @@ function(onepass_add_per_isa target stem template)
     configure_file("${ONEPASS_RULE_TEMPLATES}/${template}" "${source}" @ONLY)
     # The target's precompiled headers were compiled with other options.
     set_source_files_properties("${source}" PROPERTIES
-      COMPILE_OPTIONS "${ONEPASS_SWEEP_FLAGS};${flags_of_${isa}}" SKIP_PRECOMPILE_HEADERS ON)
+      COMPILE_OPTIONS "${ONEPASS_LOOP_FLAGS};${flags_of_${isa}}" SKIP_PRECOMPILE_HEADERS ON)
     target_sources(${target} PRIVATE "${source}")
   endforeach()
 endfunction()
@@ -55,7 +55,7 @@ function(onepass_add_rule target)
     PROPERTIES COMPILE_OPTIONS "-fno-fast-math;-ffp-contract=off" SKIP_PRECOMPILE_HEADERS ON)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
-  onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/sweep.cpp.in)
+  onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/update.cpp.in)
   target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
   # CMAKE_CUDA_COMPILER_LOADED: CUDA is enabled in this folder. If onepass is a subdirectory of a C++ project, CUDA may
   # be enabled only in folders below.

@@ -41,13 +41,13 @@ VariantOps make_variant_ops() {
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
   VariantOps ops;
   ops.states = Variant::kStates;
-  const auto set = [&ops](Isa isa, const cpu::SweepsOfVariant* sweeps) {
-    ops.sweeps[static_cast<std::size_t>(isa)] = sweeps + kVariant;
+  const auto set = [&ops](Isa isa, const cpu::VariantLoops* loops) {
+    ops.cpu_loops[static_cast<std::size_t>(isa)] = loops + kVariant;
   };
-  set(Isa::baseline, cpu::sweeps<Rule, Isa::baseline>());
+  set(Isa::baseline, cpu::update_loops<Rule, Isa::baseline>());
 #if defined(__x86_64__)
-  set(Isa::avx2, cpu::sweeps<Rule, Isa::avx2>());
-  set(Isa::avx512, cpu::sweeps<Rule, Isa::avx512>());
+  set(Isa::avx2, cpu::update_loops<Rule, Isa::avx2>());
+  set(Isa::avx512, cpu::update_loops<Rule, Isa::avx512>());
 #endif
 #if defined(ONEPASS_WITH_CUDA)
   ops.cuda = kernels::cuda_variants<Rule>()[kVariant];

@@ -16,7 +16,7 @@ namespace onepass {
 /// One variant: its states, and its update on each backend.
 struct VariantOps {
   std::span<const char* const> states;
-  std::array<const cpu::SweepsOfVariant*, 4> sweeps{};  ///< By Isa; null where this build has none.
+  std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null where this build has none.
   kernels::CudaVariant cuda{};                          ///< Null where this build has no CUDA.
 };
 

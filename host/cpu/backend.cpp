@@ -32,9 +32,9 @@ constexpr double kTimesCache = 4.0;
 
 /// What one variant of a rule needs on one instruction set.
 struct CpuLoops {
-  const cpu::SweepsOfVariant& sweeps;
+  const cpu::VariantLoops& update;
   const cpu::TableLoops& table;
-  bool narrows;  ///< As cpu::Stores says.
+  bool has_bf16_instruction;  ///< As in cpu::Stores.
 };
 
 /// Work that threads share, and where it is cut. Once for all steps: to search what each part has would
@@ -65,7 +65,7 @@ class CpuBackend final : public Backend {
       : ops_(ops),
         loops_(loops),
         threads_(threads),
-        stores_{cpu::Writes::through_cache, loops.narrows},
+        stores_{cpu::Writes::through_cache, loops.has_bf16_instruction},
         partial_(static_cast<std::size_t>(threads)) {}
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
@@ -87,7 +87,7 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       ops_.prepare(table);
     }
-    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) { sweep(table, share); });
+    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) { update(table, share); });
   }
 
   void zero_grad(const step::Table& table, Stream /*stream*/) override {
@@ -125,19 +125,20 @@ class CpuBackend final : public Backend {
   void wait() noexcept override {}
 
  private:
-  /// One thread's share, run by run.
-  void sweep(const step::Table& table, ChunkRange share) const {
+  /// Updates the chunks of one share, run by run.
+  void update(const step::Table& table, ChunkRange share) const {
     for (const FormatRun& run : runs_) {
       const std::int64_t first = std::max(share.first, run.first);
       const std::int64_t last = std::min(share.last, run.first + run.count);
-      if (first < last) sweep(table, loops_.sweeps[run.format], {first, last});
+      if (first < last) update(table, loops_.update[run.format], {first, last});
     }
   }
 
-  void sweep(const step::Table& table, cpu::Sweep update, ChunkRange range) const {
-    if (!has_followers_) return update(table, range.first, range.last, stores_);
+  /// Updates the chunks of one run, and moves what follows a parameter while its chunk is in the cache.
+  void update(const step::Table& table, cpu::UpdateLoop loop, ChunkRange range) const {
+    if (!has_followers_) return loop(table, range.first, range.last, stores_);
     for (std::int64_t c = range.first; c < range.last; ++c) {
-      update(table, c, c + 1, stores_);
+      loop(table, c, c + 1, stores_);
       loops_.table.follow(table, c, c + 1, stores_);
     }
   }
@@ -195,9 +196,9 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
   const Options& options = request.options;
   const Isa isa = options.isa == Isa::best ? best_isa() : options.isa;
   const Isa compiled = cpu::loops_of(isa);
-  const cpu::SweepsOfVariant* const sweeps =
-      request.ops.variants[request.variant].sweeps[static_cast<std::size_t>(compiled)];
-  if (sweeps == nullptr || !isa_available(isa)) {
+  const cpu::VariantLoops* const update =
+      request.ops.variants[request.variant].cpu_loops[static_cast<std::size_t>(compiled)];
+  if (update == nullptr || !isa_available(isa)) {
     throw InvalidArgument("onepass: Options::isa asks for " + std::string(to_string(isa)) +
                           ", which this machine or this build does not have");
   }
@@ -206,7 +207,7 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
-  const CpuLoops loops{*sweeps, table_loops(compiled), isa == Isa::avx512_bf16};
+  const CpuLoops loops{*update, table_loops(compiled), isa == Isa::avx512_bf16};
   return std::make_unique<CpuBackend>(request.ops, loops, threads);
 }
 

@@ -11,15 +11,17 @@
 
 namespace onepass::cpu {
 
-/// Updates the chunks [first, last) of the table, in the calling thread.
-using Sweep = void (*)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
+/// Updates the chunks [first, last) of the table, in the calling thread. All must have the format that the
+/// loop is for.
+using UpdateLoop = void (*)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
 
 /// The loops of one variant, one for each of storage::Formats.
-using SweepsOfVariant = std::array<Sweep, storage::kFormatCount>;
+using VariantLoops = std::array<UpdateLoop, storage::kFormatCount>;
 
-/// The loops of a rule for one instruction set, in the order of Rule::Variants. Specialised in one small .cpp
-/// for each rule and instruction set.
+/// The loops of a rule for one instruction set: an array in the order of Rule::Variants. Its definitions are
+/// in generated files, one for each rule and instruction set: onepass_add_rule() (cmake/OnepassRule.cmake)
+/// makes them from host/cpu/loops/update.cpp.in.
 template <class Rule, Isa kIsa>
-const SweepsOfVariant* sweeps();
+const VariantLoops* update_loops();
 
 }  // namespace onepass::cpu

@@ -1,34 +1,38 @@
-// block_codec.hpp - 32 numbers of 16 bits between memory and float32, a vector at a time where there is AVX2
-// or AVX-512. The same bits as the codecs make, in fewer operations. Compiled once for each instruction set.
+// block_codec.hpp - converts a block of 32 16-bit elements to float32 and back, by whole vectors with AVX2 or
+// AVX-512. It yields the same bits as the codecs in storage/, in fewer operations. Compiled once for each
+// instruction set.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-#include "host/cpu/codecs/halves.hpp"
 #include "host/cpu/codecs/stores.hpp"
+#include "host/cpu/codecs/vector16.hpp"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/dither.hpp"
 #include "onepass/storage/float16.hpp"
 #include "onepass/storage/split_bfloat16.hpp"
 
-// Internal linkage, as in sweep.hpp.
+// Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
 
-/// Elements that pass at once: those that share a half word of random bits.
+/// Elements that are converted at once: those that share one half of random bits.
 using storage::kBlock;
 
-/// To the nearest; the other way to round is a storage::Dither.
+// How a block is rounded: Nearest, NearestByInstruction or storage::Dither.
+
+/// To nearest even.
 struct Nearest {};
 
-/// The same, and to bfloat16 by the processor itself: Stores::narrows.
-struct Narrowed : Nearest {};
+/// To nearest even, where the processor has an instruction that rounds to bfloat16
+/// (Stores::has_bf16_instruction).
+struct NearestByInstruction : Nearest {};
 
-/// A stream's block, element by element.
+/// Converts a block element by element.
 template <class Codec>
-struct ElementCodec {
+struct ScalarBlockCodec {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; ++i) to[i] = Codec::decode(from[i]);
   }
@@ -41,108 +45,116 @@ struct ElementCodec {
   }
 };
 
-/// A stream's block: what is not made here for another order has the natural one.
+/// Converts a block of one stream. A codec without a specialisation goes element by element, in natural
+/// order.
 template <class Codec, Order kOrder>
-struct BlockCodec : ElementCodec<Codec> {
+struct BlockCodec : ScalarBlockCodec<Codec> {
   static_assert(kOrder == Order::natural);
 };
 
-/// Whether a codec's block can lie in pairs: a codec of one stream, or a parameter's.
+/// Whether a block of a codec can be converted in Order::pairs. For codecs of one stream and of parameters.
 template <class Codec>
 inline constexpr bool kHasPairs = false;
 
-/// Whether a processor may round to it itself: a codec of one stream, or a parameter's.
+/// Whether NearestByInstruction applies to a codec. For codecs of one stream and of parameters.
 template <class Codec>
-inline constexpr bool kHasNarrowed = false;
+inline constexpr bool kHasNearestByInstruction = false;
 
 #if defined(__AVX2__)
 
-/// Elements of a vector of 16-bit numbers.
-constexpr int kSpan = 2 * Halves::kLanes;
+/// Elements of a span: those that one vector of 16-bit elements holds.
+constexpr int kSpan = 2 * Vector16::kLanes;
 
-/// NaN in float32: its upper half is bfloat16's, and binary16 makes its own of it.
+/// The NaN that every NaN becomes, in float32. Its upper 16 bits are bfloat16's canonical NaN, and the
+/// conversion to binary16 makes binary16's canonical NaN of it.
 constexpr storage::Bits kNaN = storage::Bits{storage::BFloat16::kNaN} << 16;
 
-/// kSpan numbers of float32, as lanes of 16 bits.
+/// A span of float32, as its upper and its lower 16 bits: two vectors of 16-bit lanes.
 template <Order kOrder>
 struct Split {
-  using H = Halves;
-  H::Whole upper, lower;
+  using V = Vector16;
+  V::Whole upper, lower;
 
-  static Split of(H::Whole first, H::Whole last) {
-    return {Lanes<kOrder>::uppers(first, last), Lanes<kOrder>::lowers(first, last)};
+  static Split of(V::Whole first, V::Whole last) {
+    return {Layout<kOrder>::uppers(first, last), Layout<kOrder>::lowers(first, last)};
   }
-  static Split of(const float* from) { return of(H::load(from), H::load(from + H::kLanes)); }
-  /// Every NaN is kNaN.
+  static Split of(const float* from) { return of(V::load(from), V::load(from + V::kLanes)); }
+  /// Splits kSpan numbers after replacing each NaN by kNaN.
   static Split canonical(const float* from) {
-    H::Real first = H::real(H::load(from)), last = H::real(H::load(from + H::kLanes));
-    if (__builtin_expect(H::any_nan(first, last), 0)) {
-      first = H::unless_nan(first, H::all(kNaN));
-      last = H::unless_nan(last, H::all(kNaN));
+    V::Real first = V::real(V::load(from)), last = V::real(V::load(from + V::kLanes));
+    if (__builtin_expect(V::any_nan(first, last), 0)) {
+      first = V::replace_nan(first, V::all(kNaN));
+      last = V::replace_nan(last, V::all(kNaN));
     }
-    return of(H::whole(first), H::whole(last));
+    return of(V::whole(first), V::whole(last));
   }
-  [[nodiscard]] H::Whole magnitude() const { return H::both(upper, H::all(0x7fff7fffu)); }
-  /// The same of halves, where they are looked at already: a NaN that arithmetic leaves is quiet, and its
-  /// upper half above infinity.
+  /// The upper 16 bits without the sign.
+  [[nodiscard]] V::Whole magnitude() const { return V::bit_and(upper, V::all(0x7fff7fffu)); }
+  /// Replaces each NaN by kNaN. It finds a NaN by its upper 16 bits, which lie above those of infinity, as
+  /// every NaN that arithmetic yields is quiet.
   [[nodiscard]] Split with_canonical_nan() const {
-    const H::Whole infinity = H::all_halves(storage::kInfinity >> 16), size = magnitude();
-    return {H::select_if_greater(size, infinity, H::all_halves(storage::BFloat16::kNaN), upper),
-            H::select_if_greater(size, infinity, H::all(0), lower)};
+    const V::Whole infinity = V::all16(storage::kInfinity >> 16), size = magnitude();
+    return {V::select_if_greater16(size, infinity, V::all16(storage::BFloat16::kNaN), upper),
+            V::select_if_greater16(size, infinity, V::all(0), lower)};
   }
 };
 
+/// Rounds a span of a block to bfloat16. `first` is the number of its first element in the block.
 template <Order kOrder>
-ONEPASS_LANE Halves::Whole rounded(const float* from, int /*first*/, Nearest /*how*/) {
+ONEPASS_LANE Vector16::Whole rounded(const float* from, int /*first*/, Nearest /*how*/) {
   const auto x = Split<kOrder>::canonical(from);
-  return Halves::to_nearest(x.upper, x.lower);
+  return Vector16::round_to_even(x.upper, x.lower);
 }
 
 #if defined(__AVX512BW__)
 
-/// Halves of the first lanes and then of the last, as they are stored.
+/// Brings a span whose first half came from the first vector, and its last half from the last, into the order
+/// in memory.
 template <Order kOrder>
-ONEPASS_LANE Halves::Whole in_order(Halves::Whole halves) {
-  if constexpr (kOrder == Order::natural) return halves;
-  return _mm512_permutexvar_epi16(Halves::load(kPlaces<Taken::halves_in_turn>.data()), halves);
+ONEPASS_LANE Vector16::Whole in_order(Vector16::Whole span) {
+  if constexpr (kOrder == Order::natural) return span;
+  return _mm512_permutexvar_epi16(Vector16::load(kIndices<Permutation::interleave_halves>.data()), span);
 }
 
-/// What the processor does not round as IEEE says is rare, and rounded as if it could not.
+/// The instruction does not round denormals and NaN as IEEE 754 says. They are rare: a span that holds one is
+/// rounded without the instruction.
 template <Order kOrder>
-ONEPASS_LANE Halves::Whole rounded(const float* from, int first, Narrowed /*how*/) {
-  using H = Halves;
-  const H::Real low = H::real(H::load(from)), high = H::real(H::load(from + H::kLanes));
-  if (__builtin_expect(H::ordinary(low, high), 1)) return in_order<kOrder>(H::narrowed(low, high));
+ONEPASS_LANE Vector16::Whole rounded(const float* from, int first, NearestByInstruction /*how*/) {
+  using V = Vector16;
+  const V::Real low = V::real(V::load(from)), high = V::real(V::load(from + V::kLanes));
+  if (__builtin_expect(V::no_denormal_or_nan(low, high), 1))
+    return in_order<kOrder>(V::to_bfloat16(low, high));
   return rounded<kOrder>(from, first, Nearest{});
 }
 
 #endif
 
-/// The complement of what Dither adds to the 16 bits it uses, for each element of a block, as its halves lie.
+/// The noise of element i is the block's random half plus an offset, modulo 2^16 (storage::Dither). This
+/// table has the complement of each element's offset, in the order of Split.
 template <Order kOrder>
-alignas(64) inline constexpr auto kHalfTurns = [] {
-  std::array<std::uint16_t, kBlock> turns{};
+alignas(64) inline constexpr auto kInvertedOffsets = [] {
+  std::array<std::uint16_t, kBlock> inverted{};
   for (int i = 0; i < kBlock; ++i) {
-    const int element = i / kSpan * kSpan + Lanes<kOrder>::element_of_half(i % kSpan);
-    turns[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(~storage::Dither::turn(element) >> 16);
+    const int element = i / kSpan * kSpan + Layout<kOrder>::element_at(i % kSpan);
+    inverted[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(~storage::Dither::turn(element) >> 16);
   }
-  return turns;
+  return inverted;
 }();
 
-/// The lower half and its noise carry where the half is above the noise's complement: ~(half + turn) is
-/// ~turn - half. From the largest finite number on to the nearest.
+/// Adds noise to the lower 16 bits and keeps the carry. There is a carry where the lower 16 bits are above
+/// the complement of the noise, `room`: ~(half + offset) = ~offset - half. From the largest finite bfloat16
+/// on, `room` is 0x7fff, so that these numbers round to nearest.
 template <Order kOrder>
-ONEPASS_LANE Halves::Whole rounded(const float* from, int first, storage::Dither dither) {
-  using H = Halves;
-  const H::Whole below = H::all_halves(storage::BFloat16::kLargest - 1);
+ONEPASS_LANE Vector16::Whole rounded(const float* from, int first, storage::Dither dither) {
+  using V = Vector16;
+  const V::Whole below = V::all16(storage::BFloat16::kLargest - 1);
   auto x = Split<kOrder>::of(from);
-  H::Whole room =
-      H::subtract_halves(H::load(kHalfTurns<kOrder>.data() + first), H::all_halves(dither.half()));
-  if (const H::Whole size = x.magnitude(); __builtin_expect(H::any_greater(size, below), 0)) {
-    room = H::select_if_greater(size, below, H::all_halves(0x7fff), room);
+  V::Whole room = V::subtract16(V::load(kInvertedOffsets<kOrder>.data() + first), V::all16(dither.half()));
+  if (const V::Whole size = x.magnitude(); __builtin_expect(V::any_greater16(size, below), 0)) {
+    room = V::select_if_greater16(size, below, V::all16(0x7fff), room);
     x = x.with_canonical_nan();
   }
-  return H::plus_one_if_above(x.upper, x.lower, room);
+  return V::plus_one_if_above16(x.upper, x.lower, room);
 }
 
 template <>
@@ -150,38 +162,37 @@ inline constexpr bool kHasPairs<storage::BFloat16> = true;
 
 #if defined(__AVX512BW__)
 template <>
-inline constexpr bool kHasNarrowed<storage::BFloat16> = true;
+inline constexpr bool kHasNearestByInstruction<storage::BFloat16> = true;
 #endif
 
 template <Order kOrder>
 struct BlockCodec<storage::BFloat16, kOrder> {
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      const FirstAndLast wide = Lanes<kOrder>::widened(from + i);
-      Halves::store(to + i, wide.first);
-      Halves::store(to + i + Halves::kLanes, wide.last);
+      const FirstAndLast wide = Layout<kOrder>::widened(from + i);
+      Vector16::store(to + i, wide.first);
+      Vector16::store(to + i + Vector16::kLanes, wide.last);
     }
   }
-  /// How: Nearest, Narrowed or storage::Dither.
   template <class How>
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, How how, Writes writes = {}) {
     for (int i = 0; i < kBlock; i += kSpan) {
-      Halves::write(to + i, Lanes<kOrder>::stored(rounded<kOrder>(from + i, i, how)), writes);
+      Vector16::write(to + i, Layout<kOrder>::stored(rounded<kOrder>(from + i, i, how)), writes);
     }
   }
 };
 
 template <>
-struct BlockCodec<storage::Float16, Order::natural> : ElementCodec<storage::Float16> {
-  using H = Halves;
-  using ElementCodec<storage::Float16>::encode;
+struct BlockCodec<storage::Float16, Order::natural> : ScalarBlockCodec<storage::Float16> {
+  using V = Vector16;
+  using ScalarBlockCodec<storage::Float16>::encode;
 
   static ONEPASS_LANE void decode(const std::uint16_t* from, float* to) {
-    for (int i = 0; i < kBlock; i += H::kLanes) H::store(to + i, H::whole(H::from_binary16(from + i)));
+    for (int i = 0; i < kBlock; i += V::kLanes) V::store(to + i, V::whole(V::load_binary16(from + i)));
   }
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* to, Nearest /*how*/, Writes writes = {}) {
-    for (int i = 0; i < kBlock; i += H::kLanes) {
-      H::to_binary16(to + i, H::unless_nan(H::real(H::load(from + i)), H::all(kNaN)), writes);
+    for (int i = 0; i < kBlock; i += V::kLanes) {
+      V::store_binary16(to + i, V::replace_nan(V::real(V::load(from + i)), V::all(kNaN)), writes);
     }
   }
 };
@@ -189,55 +200,57 @@ struct BlockCodec<storage::Float16, Order::natural> : ElementCodec<storage::Floa
 template <>
 inline constexpr bool kHasPairs<storage::SplitBFloat16> = true;
 
-/// The remainder's sign takes one from the element, except where that turned the element's own.
+/// Joins elements and remainders of storage::SplitBFloat16. A negative remainder takes one from the element,
+/// except where that would change the element's own sign: there the remainder is taken for 0.
 template <Order kOrder>
 ONEPASS_LANE FirstAndLast joined(const std::uint16_t* elements, const std::uint16_t* remainders) {
-  using H = Halves;
-  const H::Whole element = H::load(elements), remainder = H::load(remainders);
-  const H::Whole less = H::minus_one_if_negative(element, remainder);
-  const H::Whole turned = H::differ(less, element);
-  const H::Whole upper = H::select_if_greater(H::all(0), turned, element, less);
-  const H::Whole lower = H::select_if_greater(H::all(0), turned, H::all(0), remainder);
-  return {Lanes<kOrder>::first(lower, upper), Lanes<kOrder>::last(lower, upper)};
+  using V = Vector16;
+  const V::Whole element = V::load(elements), remainder = V::load(remainders);
+  const V::Whole less = V::minus_one_if_negative16(element, remainder);
+  const V::Whole changed = V::bit_xor(less, element);
+  const V::Whole upper = V::select_if_greater16(V::all(0), changed, element, less);
+  const V::Whole lower = V::select_if_greater16(V::all(0), changed, V::all(0), remainder);
+  return {Layout<kOrder>::first(lower, upper), Layout<kOrder>::last(lower, upper)};
 }
 
 #if !defined(__AVX512BW__)
 
-/// The same in lanes of 32 bits, which is what widened() makes: the sum takes the one away by itself.
+/// The same in lanes of 32 bits, which widened() yields: the sum of element and signed remainder takes the
+/// one away by itself.
 template <>
 ONEPASS_LANE FirstAndLast joined<Order::natural>(const std::uint16_t* elements,
                                                  const std::uint16_t* remainders) {
-  using H = Halves;
-  const auto join = [](H::Whole element, H::Whole remainder) {
-    const H::Whole sum = _mm256_add_epi32(element, _mm256_srai_epi32(remainder, 16));
-    return H::whole(_mm256_blendv_ps(H::real(sum), H::real(element), H::real(H::differ(sum, element))));
+  using V = Vector16;
+  const auto join = [](V::Whole element, V::Whole remainder) {
+    const V::Whole sum = _mm256_add_epi32(element, _mm256_srai_epi32(remainder, 16));
+    return V::whole(_mm256_blendv_ps(V::real(sum), V::real(element), V::real(V::bit_xor(sum, element))));
   };
-  const FirstAndLast element = Lanes<Order::natural>::widened(elements);
-  const FirstAndLast remainder = Lanes<Order::natural>::widened(remainders);
+  const FirstAndLast element = Layout<Order::natural>::widened(elements);
+  const FirstAndLast remainder = Layout<Order::natural>::widened(remainders);
   return {join(element.first, remainder.first), join(element.last, remainder.last)};
 }
 
 #endif
 
-/// A parameter in two streams.
+/// Converts a block of a parameter stored as storage::SplitBFloat16, in two streams.
 template <Order kOrder>
-struct SplitBlock {
-  using H = Halves;
+struct SplitParamBlockCodec {
+  using V = Vector16;
 
   static ONEPASS_LANE void decode(const std::uint16_t* elements, const std::uint16_t* remainders, float* to) {
     for (int i = 0; i < kBlock; i += kSpan) {
       const FirstAndLast wide = joined<kOrder>(elements + i, remainders + i);
-      H::store(to + i, wide.first);
-      H::store(to + i + H::kLanes, wide.last);
+      V::store(to + i, wide.first);
+      V::store(to + i + V::kLanes, wide.last);
     }
   }
   static ONEPASS_LANE void encode(const float* from, std::uint16_t* elements, std::uint16_t* remainders,
                                   Nearest /*how*/, Writes /*writes*/) {
     for (int i = 0; i < kBlock; i += kSpan) {
       const auto x = Split<kOrder>::canonical(from + i);
-      const H::Whole element = H::plus_one_if_negative(x.upper, x.lower);
-      H::store(elements + i, Lanes<kOrder>::stored(element));
-      H::store(remainders + i, Lanes<kOrder>::stored(x.lower));
+      const V::Whole element = V::plus_one_if_negative16(x.upper, x.lower);
+      V::store(elements + i, Layout<kOrder>::stored(element));
+      V::store(remainders + i, Layout<kOrder>::stored(x.lower));
     }
   }
 };

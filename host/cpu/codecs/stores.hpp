@@ -1,4 +1,4 @@
-// stores.hpp - how a step stores: no bit depends on it.
+// stores.hpp - how a step stores its results. It changes no bit of them.
 #pragma once
 
 #include <cstdint>
@@ -8,25 +8,26 @@
 
 namespace onepass::cpu {
 
-/// A 16-bit copy of a master, or the first micro-batch of a sum, is written and not read. Through the cache,
-/// each line is fetched from memory first, as much again as is written. Past it nothing is fetched, and who
-/// reads the line next finds it in memory: which is where it would be in any case, where a step moves several
-/// times what the cache holds.
+/// How to store a stream that the step writes and does not read: a 16-bit copy of a master, or the first
+/// micro-batch of a gradient sum. Through the cache, the processor fetches each line from memory before it
+/// writes it, as many bytes again. Past the cache it fetches nothing, and the next reader finds the line in
+/// memory. There it would be in any case after a step that moves several times what the cache holds.
 enum class Writes : bool { through_cache, past_cache };
 
-/// What the loops of a step are told.
+/// How the loops of a step store.
 struct Stores {
-  Writes unread;  ///< What is not read.
-  bool narrows;   ///< Whether the processor rounds to bfloat16 itself: Isa::avx512_bf16.
+  Writes unread;              ///< How to store streams that the step does not read.
+  bool has_bf16_instruction;  ///< Whether the processor rounds to bfloat16 itself: Isa::avx512_bf16.
 };
 
-/// What one run of a stream asks for: lines that are not whole go through the cache.
-ONEPASS_LANE Writes writes_to(const void* run, Writes wanted) {
+/// How to store a range that begins at `begin`: past the cache only if it begins a cache line.
+ONEPASS_LANE Writes writes_to(const void* begin, Writes wanted) {
   constexpr std::uintptr_t kLine = 64;
-  return reinterpret_cast<std::uintptr_t>(run) % kLine == 0 ? wanted : Writes::through_cache;
+  return reinterpret_cast<std::uintptr_t>(begin) % kLine == 0 ? wanted : Writes::through_cache;
 }
 
-/// After the last of them, in the thread that wrote: such writes are in no order with what tells the others.
+/// A thread calls this after its last write past the cache. Such writes are not ordered with the later store
+/// that tells other threads that the work is done; the fence orders them.
 ONEPASS_LANE void finish([[maybe_unused]] Writes writes) {
 #if defined(__x86_64__)
   if (writes == Writes::past_cache) _mm_sfence();

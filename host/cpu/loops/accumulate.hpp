@@ -9,7 +9,7 @@
 #include "step/lookup.hpp"
 #include "step/table.hpp"
 
-// Internal linkage, as in sweep.hpp.
+// Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
 
@@ -27,8 +27,8 @@ void copy_range(float* __restrict sum, const typename Codec::Element* __restrict
   for (; writes == Writes::past_cache && i + kBlock <= count; i += kBlock) {
     alignas(64) float values[kBlock];
     for (int j = 0; j < kBlock; ++j) values[j] = Codec::decode(grad[i + j]);
-    for (int j = 0; j < kBlock; j += Halves::kLanes) {
-      Halves::write(sum + i + j, Halves::load(values + j), Writes::past_cache);
+    for (int j = 0; j < kBlock; j += Vector16::kLanes) {
+      Vector16::write(sum + i + j, Vector16::load(values + j), Writes::past_cache);
     }
   }
 #endif

@@ -1,5 +1,5 @@
-// followers.hpp - the CPU's part of what follows a parameter: its moving average and its 16-bit copy.
-// Compiled once for each instruction set.
+// followers.hpp - the CPU loop that follows a parameter's update: it moves the parameter's moving average and
+// writes its 16-bit copy. Compiled once for each instruction set.
 #pragma once
 
 #include <array>
@@ -8,21 +8,23 @@
 #include <utility>
 
 #include "host/cpu/codecs/block_codec.hpp"
-#include "host/cpu/codecs/draw_run.hpp"
-#include "host/cpu/loops/sweep_run.hpp"
+#include "host/cpu/codecs/drawn_halves.hpp"
+#include "host/cpu/codecs/param_codec.hpp"
+#include "onepass/rule/element.hpp"
 #include "onepass/storage/formats.hpp"
 #include "step/lookup.hpp"
 #include "step/table.hpp"
 
-// Internal linkage, as in sweep.hpp.
+// Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
 
-/// Elements at a time: they stay in the first cache, and have their noise from one draw.
-constexpr std::int64_t kFollowedRun = 2048;
-static_assert(kFollowedRun <= DrawnHalves<rule::kEmaHalves>::kRun);
+/// Number of elements that are followed at a time: they stay in the first-level cache, and one DrawnHalves
+/// has their random bits.
+constexpr std::int64_t kFollowedElements = 2048;
+static_assert(kFollowedElements <= DrawnHalves<rule::kEmaHalves>::kMaxElements);
 
-/// The parameters as the step has stored them.
+/// Decodes parameters as the step has stored them.
 template <class Format>
 void load_params(const step::TensorEntry& tensor, step::Extent part, float* __restrict values) {
   using Param = typename Format::Param;
@@ -41,11 +43,12 @@ constexpr std::array<ParamLoader, storage::kFormatCount> param_loaders(std::inde
   return {&load_params<storage::FormatAt<kFormat>>...};
 }
 
+/// Moves a float32 average. `weight`: of the new parameters.
 inline void average(float* __restrict ema, const float* __restrict values, float weight, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
 }
 
-/// Rounded with `halves`, kEmaHalves for each group.
+/// Moves a bfloat16 average, and rounds it with `halves`, kEmaHalves for each block.
 inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
                     const std::uint16_t* __restrict halves, float weight, std::int64_t count) {
   using Low = storage::BFloat16;
@@ -64,6 +67,7 @@ inline void average(std::uint16_t* __restrict ema, const float* __restrict value
   }
 }
 
+/// Moves the average of a range of a tensor.
 void move_ema(const step::TensorEntry& tensor, const rule::TensorStep& step, step::Extent part,
               const float* values) {
   if (tensor.ema_type == DType::float32) {
@@ -76,9 +80,10 @@ void move_ema(const step::TensorEntry& tensor, const rule::TensorStep& step, ste
           part.count);
 }
 
+/// Encodes `count` numbers to nearest. How: Nearest or NearestByInstruction.
 template <class Codec, class How>
-void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count, How how,
-                Writes writes) {
+void encode_range(std::uint16_t* __restrict copy, const float* __restrict values, std::int64_t count, How how,
+                  Writes writes) {
   std::int64_t i = 0;
   for (; i + kBlock <= count; i += kBlock) {
     BlockCodec<Codec, Order::natural>::encode(values + i, copy + i, how, writes);
@@ -86,19 +91,21 @@ void encode_run(std::uint16_t* __restrict copy, const float* __restrict values, 
   for (; i < count; ++i) copy[i] = Codec::encode(values[i]);
 }
 
+/// Writes the 16-bit copy of a range of a tensor.
 void write_copy(const step::TensorEntry& tensor, step::Extent part, const float* values, Stores stores) {
   auto* const copy = static_cast<std::uint16_t*>(tensor.copy) + part.begin;
   const Writes writes = writes_to(copy, stores.unread);
   if (tensor.copy_type == DType::float16) {
-    return encode_run<storage::Float16>(copy, values, part.count, Nearest{}, writes);
+    return encode_range<storage::Float16>(copy, values, part.count, Nearest{}, writes);
   }
-  if constexpr (kHasNarrowed<storage::BFloat16>) {
-    if (stores.narrows) return encode_run<storage::BFloat16>(copy, values, part.count, Narrowed{}, writes);
+  if constexpr (kHasNearestByInstruction<storage::BFloat16>) {
+    if (stores.has_bf16_instruction)
+      return encode_range<storage::BFloat16>(copy, values, part.count, NearestByInstruction{}, writes);
   }
-  encode_run<storage::BFloat16>(copy, values, part.count, Nearest{}, writes);
+  encode_range<storage::BFloat16>(copy, values, part.count, Nearest{}, writes);
 }
 
-/// After the update of these chunks, while they are in the cache.
+/// TableLoops::follow. Called after the update of these chunks, while they are in the cache.
 void follow(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   static constexpr auto kLoaders = param_loaders(std::make_index_sequence<storage::kFormatCount>{});
   for (std::int64_t c = first; c < last; ++c) {
@@ -107,10 +114,10 @@ void follow(const step::Table& table, std::int64_t first, std::int64_t last, Sto
     const rule::TensorStep& step = step::step_of(table, chunk.tensor);
     if (!step.active || !tensor.has_followers()) continue;
     const step::Extent whole = step::extent(table, chunk);
-    for (std::int64_t i = 0; i < whole.count; i += kFollowedRun) {
+    for (std::int64_t i = 0; i < whole.count; i += kFollowedElements) {
       const std::int64_t left = whole.count - i;
-      const step::Extent part{whole.begin + i, left < kFollowedRun ? left : kFollowedRun};
-      float values[kFollowedRun];
+      const step::Extent part{whole.begin + i, left < kFollowedElements ? left : kFollowedElements};
+      float values[kFollowedElements];
       kLoaders[tensor.format](tensor, part, values);
       if (tensor.ema != nullptr) move_ema(tensor, step, part, values);
       if (tensor.copy != nullptr) write_copy(tensor, part, values, stores);

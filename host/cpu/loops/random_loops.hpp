@@ -1,5 +1,6 @@
-// random_loops.hpp - the CPU's loops over Philox blocks, and the reflection of a tile. Compiled once for each
-// instruction set, with the flags of the sweeps (cmake/OnepassRandom.cmake).
+// random_loops.hpp - the CPU loops that draw random bits, and the reflection of a tile (orthogonal
+// initializer). Compiled once for each instruction set, with the flags of the update loops
+// (cmake/OnepassRandom.cmake).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 #include "host/cpu/random.hpp"
 #include "onepass/storage/float32.hpp"
 
-// Internal linkage, as in sweep.hpp.
+// Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
 
@@ -16,31 +17,34 @@ using initializers::Distribution;
 using initializers::DistributionKind;
 using Codec = storage::Float32;
 
-/// The part of a group that belongs to a run: elements [begin, end) of the group that starts at `start`.
-struct GroupPart {
+/// The loops draw kWordsAtOnce words at a time, one for each element, from an element `start` on that is a
+/// multiple of kWordsAtOnce. A job uses the words [begin, end) of them.
+struct WordsPart {
   std::int64_t start;
   int begin, end;
 };
 
 inline GroupPart part_at(const step::ElementRange& run, std::int64_t done) {
   const std::int64_t at = run.first + done;
-  const auto begin = static_cast<int>(at % kGroup);
+  const auto begin = static_cast<int>(at % kWordsAtOnce);
   const std::int64_t left = run.count - done;
-  return {at - begin, begin, left < kGroup - begin ? begin + static_cast<int>(left) : kGroup};
+  return {at - begin, begin, left < kWordsAtOnce - begin ? begin + static_cast<int>(left) : kWordsAtOnce};
 }
 
+/// Turns kWordsAtOnce words into numbers of the distribution. `first_draw` is the number of the first draw in
+/// the tensor.
 template <DistributionKind kKind>
-void draw_group(const Distribution& from, std::int64_t first_block, const std::uint32_t* __restrict words,
-                float* __restrict values) {
+void draw_values(const Distribution& from, std::int64_t first_draw, const std::uint32_t* __restrict words,
+                 float* __restrict values) {
   const Distribution local = from;
   if constexpr (initializers::kFromOneWord<kKind>) {
-    for (int i = 0; i < kGroup; ++i) values[i] = initializers::draw_one<kKind>(local, words[i]);
+    for (int i = 0; i < kWordsAtOnce; ++i) values[i] = initializers::draw_one<kKind>(local, words[i]);
   } else {
-    for (int b = 0; b < kGroupBlocks; ++b) {
-      const random::Words drawn{{words[4 * b], words[4 * b + 1], words[4 * b + 2], words[4 * b + 3]}};
-      float block[initializers::kBlock];
-      initializers::draw<kKind>(local, first_block + b, drawn, block);
-      for (int i = 0; i < initializers::kBlock; ++i) values[4 * b + i] = block[i];
+    for (int d = 0; d < kDrawsAtOnce; ++d) {
+      const random::Words drawn{{words[4 * d], words[4 * d + 1], words[4 * d + 2], words[4 * d + 3]}};
+      float four[initializers::kBlock];
+      initializers::draw<kKind>(local, first_draw + d, drawn, four);
+      for (int i = 0; i < initializers::kBlock; ++i) values[4 * d + i] = four[i];
     }
   }
 }
@@ -54,16 +58,18 @@ void fill_as(const step::FillJob& job) {
     const GroupPart part = part_at(job.range, done);
     const std::int64_t block = part.start / initializers::kBlock;
     if constexpr (kDraws) {
-      group_words(job.seed,
-                  initializers::initialization_counter(static_cast<std::uint64_t>(block), job.tensor), words);
+      philox_words_at_once(job.seed,
+                           initializers::initialization_counter(static_cast<std::uint64_t>(draw), job.tensor),
+                           words);
     }
-    draw_group<kKind>(job.distribution, block, words, values);
+    draw_values<kKind>(job.distribution, draw, words, values);
     Codec::Element* const out = job.out + done;
     for (int i = part.begin; i < part.end; ++i) out[i - part.begin] = Codec::encode(values[i]);
     done += part.end - part.begin;
   }
 }
 
+/// RandomLoops::fill.
 inline void fill(const step::FillJob& job) {
   switch (job.distribution.kind) {
     case DistributionKind::uniform:
@@ -79,7 +85,7 @@ inline void fill(const step::FillJob& job) {
   }
 }
 
-/// `count` elements. out may be in or residual, element by element, which ivdep allows.
+/// Drops `count` elements. `out` may be the same array as `in` or `residual`, which ivdep allows.
 inline void drop(const regularizers::DropoutCoefficients k, const std::uint32_t* words, Codec::Element* out,
                  const Codec::Element* in, int count) {
 #pragma GCC ivdep
@@ -93,6 +99,7 @@ inline void drop(const regularizers::DropoutCoefficients k, const std::uint32_t*
   }
 }
 
+/// RandomLoops::dropout.
 inline void dropout(const step::DropoutJob& job) {
   const RandomPosition position = *job.state;
   alignas(64) std::uint32_t words[kGroup];
@@ -110,8 +117,8 @@ inline void dropout(const step::DropoutJob& job) {
   }
 }
 
-/// The sums over the rows run in kSums interleaved parts, which hide the latency of an addition: one order,
-/// whatever the width of a vector.
+/// RandomLoops::reflect. The sums over the rows run in kSums interleaved parts, which hide the latency of an
+/// addition. Their order is the same whatever the width of a vector.
 inline void reflect(const Reflection& reflection, double* __restrict tile) {
   constexpr int kSums = 4;
   const double* __restrict const v = reflection.vector;

@@ -11,7 +11,7 @@
 #include "step/reduction.hpp"
 #include "step/table.hpp"
 
-// Internal linkage, as in sweep.hpp.
+// Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
 

@@ -167,7 +167,7 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
 
 /// Takes the same step with a CPU loop, in two calls that store differently, which changes no bit.
 template <class Rule, class Tensor>
-void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
+void step_loop(cpu::UpdateLoop loop, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
                std::int64_t chunk_size) {
   step::TensorEntry entry{};
   entry.param = tensor.param.data();
@@ -187,8 +187,8 @@ void step_loop(cpu::Sweep sweep, const rule::TensorCoefficients<Rule>& k, Tensor
   table.chunk_size = chunk_size;
   table.coefficients = &coefficients;
   const auto count = static_cast<std::int64_t>(chunks.size());
-  sweep(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16)});
-  sweep(table, count / 2, count, {cpu::Writes::through_cache, false});
+  loop(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16)});
+  loop(table, count / 2, count, {cpu::Writes::through_cache, false});
 }
 
 /// Settings of a step besides the rule.
@@ -202,7 +202,7 @@ constexpr Manner kManners[] = {
     {false, kInfinite, 64}, {false, 0.5, 8192}, {true, kInfinite, 8192}, {true, 0.5, 96}};
 
 template <class Tensor, class Rule>
-void expect_steps(cpu::Sweep sweep, const Rule& rule, const Manner& manner, std::int64_t numel) {
+void expect_steps(cpu::UpdateLoop loop, const Rule& rule, const Manner& manner, std::int64_t numel) {
   SCOPED_TRACE(testing::Message() << numel << " elements in chunks of " << manner.chunk_size
                                   << (manner.rounds_stochastically ? ", stochastic" : ", nearest"));
   Tensor expected(numel), actual(numel);
@@ -216,7 +216,7 @@ void expect_steps(cpu::Sweep sweep, const Rule& rule, const Manner& manner, std:
     k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
     k.step.active = true;
     step_elements(k, expected, std::make_index_sequence<Tensor::kStates>{});
-    step_loop(sweep, k, actual, manner.chunk_size);
+    step_loop(loop, k, actual, manner.chunk_size);
     ASSERT_TRUE(expected == actual) << "step " << step;
   }
 }
@@ -224,32 +224,32 @@ void expect_steps(cpu::Sweep sweep, const Rule& rule, const Manner& manner, std:
 constexpr std::int64_t kSizes[] = {1, 7, 31, 32, 33, 63, 64, 65, 100, 515, 1100, 5003};
 
 template <class Variant, std::size_t kAdded, class Rule>
-void expect_format(cpu::Sweep sweep, const Rule& rule) {
+void expect_format(cpu::UpdateLoop loop, const Rule& rule) {
   using Format = AddedAt<kAdded>;
   SCOPED_TRACE(std::get<kAdded>(added::kFormats).line);
   for (const Manner& manner : kManners) {
     for (const std::int64_t numel : kSizes) {
-      expect_steps<FormatTensor<Format, storage::Float32, Variant>>(sweep, rule, manner, numel);
-      expect_steps<FormatTensor<Format, typename Format::LowGrad, Variant>>(sweep, rule, manner, numel);
+      expect_steps<FormatTensor<Format, storage::Float32, Variant>>(loop, rule, manner, numel);
+      expect_steps<FormatTensor<Format, typename Format::LowGrad, Variant>>(loop, rule, manner, numel);
       if (testing::Test::HasFatalFailure()) return;
     }
   }
 }
 
 template <class Variant, class Rule, std::size_t... kAdded>
-void expect_formats(const AddedSweeps& sweeps, Isa isa, const Rule& rule,
+void expect_formats(const AddedLoops& loops, Isa isa, const Rule& rule,
                     std::index_sequence<kAdded...> /*formats*/) {
   SCOPED_TRACE(testing::Message() << Rule::kName << " by " << to_string(isa));
-  if (isa_available(isa)) (..., expect_format<Variant, kAdded>(sweeps[kAdded], rule));
+  if (isa_available(isa)) (..., expect_format<Variant, kAdded>(loops[kAdded], rule));
 }
 
 template <class Variant, class Rule>
 void expect_all(const Rule& rule) {
   constexpr auto kFormats = std::make_index_sequence<kAddedCount>{};
-  expect_formats<Variant>(added_sweeps<Rule, Variant, Isa::baseline>(), Isa::baseline, rule, kFormats);
+  expect_formats<Variant>(added_loops<Rule, Variant, Isa::baseline>(), Isa::baseline, rule, kFormats);
 #if defined(__x86_64__)
-  expect_formats<Variant>(added_sweeps<Rule, Variant, Isa::avx2>(), Isa::avx2, rule, kFormats);
-  expect_formats<Variant>(added_sweeps<Rule, Variant, Isa::avx512>(), Isa::avx512, rule, kFormats);
+  expect_formats<Variant>(added_loops<Rule, Variant, Isa::avx2>(), Isa::avx2, rule, kFormats);
+  expect_formats<Variant>(added_loops<Rule, Variant, Isa::avx512>(), Isa::avx512, rule, kFormats);
 #endif
 }
 

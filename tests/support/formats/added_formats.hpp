@@ -46,8 +46,8 @@ using AddedAt = typename std::tuple_element_t<kAdded, decltype(added::kFormats)>
 
 /// The loops of one variant, one for each added format. They are compiled like the library's, once for each
 /// instruction set (tests/host/formats/added_formats.cpp.in).
-using AddedSweeps = std::array<cpu::Sweep, kAddedCount>;
+using AddedLoops = std::array<cpu::UpdateLoop, kAddedCount>;
 template <class Rule, class Variant, Isa kIsa>
-const AddedSweeps& added_sweeps();
+const AddedLoops& added_loops();
 
 }  // namespace onepass::test

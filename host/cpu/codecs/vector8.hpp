@@ -1,102 +1,106 @@
-// bytes.hpp - what groups of 8-bit numbers take besides halves.hpp, for AVX2 and AVX-512. Compiled once for
-// each instruction set.
+// vector8.hpp - operations on vectors of 8-bit elements, beside those of vector16.hpp, for AVX2 and AVX-512.
+// Compiled once for each instruction set.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
-#include "host/cpu/codecs/halves.hpp"
+#include "host/cpu/codecs/vector16.hpp"
 
-// Internal linkage, as in sweep.hpp.
+// Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
 
 #if defined(__AVX2__)
 
-/// One for each element of a span, in the order of Bytes.
-struct Chosen {
-  Halves::Real first, last;
+/// One float32 for each element of a span (kSpan), in the order of Vector8::kOrder.
+struct FirstAndLastReals {
+  Vector16::Real first, last;
 };
 
 #endif
 
 #if defined(__AVX512BW__)
 
-struct Bytes : Halves {
-  /// How a group's elements lie while they are float32: what takes the fewest operations.
+struct Vector8 : Vector16 {
+  /// The order of a block's elements while they are float32: the one that takes the fewest operations.
   static constexpr Order kOrder = Order::natural;
 
-  // Of lanes of 32 bits, signed where it matters.
+  // Lanes of 32 bits, as signed numbers.
   static Whole add(Whole a, Whole b) { return _mm512_add_epi32(a, b); }
   static Whole larger(Whole a, Whole b) { return _mm512_max_epi32(a, b); }
   template <int kBits>
-  static Whole right(Whole x) {
+  static Whole shift_right(Whole x) {
     return _mm512_srli_epi32(x, kBits);
   }
-  static Whole choose_if_greater(Whole a, Whole b, Whole yes, Whole no) {
+  /// `yes` where a > b, else `no`.
+  static Whole select_if_greater(Whole a, Whole b, Whole yes, Whole no) {
     return _mm512_mask_mov_epi32(no, _mm512_cmpgt_epi32_mask(a, b), yes);
   }
+  /// `yes` where a > b, else 0.
   static Whole zero_unless_greater(Whole a, Whole b, Whole yes) {
     return _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(a, b), yes);
   }
-  /// A bit for each lane, the first one lowest.
-  static unsigned where_greater(Whole a, Whole b) { return _mm512_cmpgt_epi32_mask(a, b); }
+  /// One bit for each lane, set where a > b; the first lane has the lowest bit.
+  static unsigned greater_mask(Whole a, Whole b) { return _mm512_cmpgt_epi32_mask(a, b); }
 
+  /// The same number in each lane.
   static Real reals(float x) { return _mm512_set1_ps(x); }
   static Real multiply(Real a, Real b) { return _mm512_mul_ps(a, b); }
+  /// a * b + c, rounded once.
   static Real multiply_add(Real a, Real b, Real c) { return _mm512_fmadd_ps(a, b, c); }
+  /// a * b - c, rounded once.
   static Real multiply_subtract(Real a, Real b, Real c) { return _mm512_fmsub_ps(a, b, c); }
   static Real divide(Real a, Real b) { return _mm512_div_ps(a, b); }
 
-  // Of lanes of 16 bits.
-  static Whole all_words(int x) { return _mm512_set1_epi16(static_cast<short>(x)); }
-  static Whole add_words(Whole a, Whole b) { return _mm512_add_epi16(a, b); }
-  static Whole larger_words(Whole a, Whole b) { return _mm512_max_epi16(a, b); }
-  static Whole smaller_words(Whole a, Whole b) { return _mm512_min_epi16(a, b); }
-  static Whole magnitudes(Whole x) { return _mm512_abs_epi16(x); }
+  // Lanes of 16 bits, as signed numbers unless the name says otherwise.
+  static Whole add16(Whole a, Whole b) { return _mm512_add_epi16(a, b); }
+  static Whole larger16(Whole a, Whole b) { return _mm512_max_epi16(a, b); }
+  static Whole smaller16(Whole a, Whole b) { return _mm512_min_epi16(a, b); }
+  static Whole magnitudes16(Whole x) { return _mm512_abs_epi16(x); }
   template <int kBits>
-  static Whole words_left(Whole x) {
+  static Whole shift_left16(Whole x) {
     return _mm512_slli_epi16(x, kBits);
   }
   template <int kBits>
-  static Whole words_right(Whole x) {
+  static Whole shift_right16(Whole x) {
     return _mm512_srli_epi16(x, kBits);
   }
   template <int kBits>
-  static Whole signed_words_right(Whole x) {
+  static Whole shift_right_signed16(Whole x) {
     return _mm512_srai_epi16(x, kBits);
   }
-  static bool any_negative(Whole words) { return _mm512_movepi16_mask(words) != 0; }
-  /// -x where the other is negative. Where that is 0, x is 0.
-  static Whole with_sign_of(Whole x, Whole other) {
+  static bool any_negative16(Whole x) { return _mm512_movepi16_mask(x) != 0; }
+  /// -x where `other` is negative, else x. Where `other` is 0, x must be 0.
+  static Whole with_sign_of16(Whole x, Whole other) {
     return _mm512_mask_sub_epi16(x, _mm512_movepi16_mask(other), _mm512_setzero_si512(), x);
   }
-  /// For the elements of each word: the second one where it is negative.
-  static Chosen by_sign(Whole words, Real positive, Real negative) {
-    const __mmask32 mask = _mm512_movepi16_mask(words);
+  /// For each 16-bit lane of `signs` one number: `negative` where the lane is below 0, else `positive`.
+  static FirstAndLastReals by_sign(Whole signs, Real positive, Real negative) {
+    const __mmask32 mask = _mm512_movepi16_mask(signs);
     return {_mm512_mask_mov_ps(positive, static_cast<__mmask16>(mask), negative),
             _mm512_mask_mov_ps(positive, static_cast<__mmask16>(mask >> kLanes), negative)};
   }
 
-  // Bytes, one for each word; they are stored by groups.
+  // 8-bit elements, each widened to a 16-bit lane. A span is loaded at a time, a whole block stored.
   static Whole load_signed(const void* from) { return _mm512_cvtepi8_epi16(bytes(from)); }
   static Whole load_unsigned(const void* from) { return _mm512_cvtepu8_epi16(bytes(from)); }
-  static void store_bytes(void* to, const Whole (&words)[1]) {
-    _mm256_storeu_si256(static_cast<__m256i*>(to), _mm512_cvtepi16_epi8(words[0]));
+  static void store_bytes(void* to, const Whole (&lanes)[1]) {
+    _mm256_storeu_si256(static_cast<__m256i*>(to), _mm512_cvtepi16_epi8(lanes[0]));
   }
-  /// What store_bytes() takes, of any words: it drops what is above a byte by itself.
-  static Whole lower_bytes(Whole words) { return words; }
+  /// Makes any 16-bit lanes fit for store_bytes(), which here drops the upper bytes by itself.
+  static Whole lower_bytes(Whole lanes) { return lanes; }
 
-  /// The lower halves of the first `count` lanes.
+  /// Stores the lower 16 bits of the first `count` 32-bit lanes.
   static void store_lowers(std::uint16_t* to, Whole x, int count) {
     _mm512_mask_cvtepi32_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1), x);
   }
 
-  /// Natural order and kOrder are one.
+  /// From natural order to kOrder, which are the same here.
   static Whole first_in_order(Whole first, Whole /*last*/) { return first; }
   static Whole last_in_order(Whole /*first*/, Whole last) { return last; }
 
-  /// The largest lane of each vector, in their order.
+  /// A vector of the largest lane of each of kLanes vectors, in their order.
   static Whole largest_of_each(const Whole (&of)[kLanes]) {
     const auto pairs = [](Whole a, Whole b) {
       return larger(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
@@ -120,71 +124,75 @@ struct Bytes : Halves {
 
 #elif defined(__AVX2__)
 
-struct Bytes : Halves {
-  /// How a group's elements lie while they are float32: what takes the fewest operations.
+struct Vector8 : Vector16 {
+  /// The order of a block's elements while they are float32: the one that takes the fewest operations.
   static constexpr Order kOrder = Order::pairs;
 
-  // Of lanes of 32 bits, signed where it matters.
+  // Lanes of 32 bits, as signed numbers.
   static Whole add(Whole a, Whole b) { return _mm256_add_epi32(a, b); }
   static Whole larger(Whole a, Whole b) { return _mm256_max_epi32(a, b); }
   template <int kBits>
-  static Whole right(Whole x) {
+  static Whole shift_right(Whole x) {
     return _mm256_srli_epi32(x, kBits);
   }
-  static Whole choose_if_greater(Whole a, Whole b, Whole yes, Whole no) {
+  /// `yes` where a > b, else `no`.
+  static Whole select_if_greater(Whole a, Whole b, Whole yes, Whole no) {
     return _mm256_blendv_epi8(no, yes, _mm256_cmpgt_epi32(a, b));
   }
+  /// `yes` where a > b, else 0.
   static Whole zero_unless_greater(Whole a, Whole b, Whole yes) {
-    return both(yes, _mm256_cmpgt_epi32(a, b));
+    return bit_and(yes, _mm256_cmpgt_epi32(a, b));
   }
-  /// A bit for each lane, the first one lowest.
-  static unsigned where_greater(Whole a, Whole b) {
+  /// One bit for each lane, set where a > b; the first lane has the lowest bit.
+  static unsigned greater_mask(Whole a, Whole b) {
     return static_cast<unsigned>(_mm256_movemask_ps(real(_mm256_cmpgt_epi32(a, b))));
   }
 
+  /// The same number in each lane.
   static Real reals(float x) { return _mm256_set1_ps(x); }
   static Real multiply(Real a, Real b) { return _mm256_mul_ps(a, b); }
+  /// a * b + c, rounded once.
   static Real multiply_add(Real a, Real b, Real c) { return _mm256_fmadd_ps(a, b, c); }
+  /// a * b - c, rounded once.
   static Real multiply_subtract(Real a, Real b, Real c) { return _mm256_fmsub_ps(a, b, c); }
   static Real divide(Real a, Real b) { return _mm256_div_ps(a, b); }
 
-  // Of lanes of 16 bits.
-  static Whole all_words(int x) { return _mm256_set1_epi16(static_cast<short>(x)); }
-  static Whole add_words(Whole a, Whole b) { return _mm256_add_epi16(a, b); }
-  static Whole larger_words(Whole a, Whole b) { return _mm256_max_epi16(a, b); }
-  static Whole smaller_words(Whole a, Whole b) { return _mm256_min_epi16(a, b); }
-  static Whole magnitudes(Whole x) { return _mm256_abs_epi16(x); }
+  // Lanes of 16 bits, as signed numbers unless the name says otherwise.
+  static Whole add16(Whole a, Whole b) { return _mm256_add_epi16(a, b); }
+  static Whole larger16(Whole a, Whole b) { return _mm256_max_epi16(a, b); }
+  static Whole smaller16(Whole a, Whole b) { return _mm256_min_epi16(a, b); }
+  static Whole magnitudes16(Whole x) { return _mm256_abs_epi16(x); }
   template <int kBits>
-  static Whole words_left(Whole x) {
+  static Whole shift_left16(Whole x) {
     return _mm256_slli_epi16(x, kBits);
   }
   template <int kBits>
-  static Whole words_right(Whole x) {
+  static Whole shift_right16(Whole x) {
     return _mm256_srli_epi16(x, kBits);
   }
   template <int kBits>
-  static Whole signed_words_right(Whole x) {
+  static Whole shift_right_signed16(Whole x) {
     return _mm256_srai_epi16(x, kBits);
   }
-  static bool any_negative(Whole words) { return (_mm256_movemask_epi8(words) & kUpperBytes) != 0; }
-  /// -x where the other is negative. Where that is 0, x is 0.
-  static Whole with_sign_of(Whole x, Whole other) { return _mm256_sign_epi16(x, other); }
-  /// For the elements of each word: the second one where it is negative.
-  static Chosen by_sign(Whole words, Real positive, Real negative) {
-    return {_mm256_blendv_ps(positive, negative, real(up(words))),
-            _mm256_blendv_ps(positive, negative, real(words))};
+  static bool any_negative16(Whole x) { return (_mm256_movemask_epi8(x) & kUpperBytes) != 0; }
+  /// -x where `other` is negative, else x. Where `other` is 0, x must be 0.
+  static Whole with_sign_of16(Whole x, Whole other) { return _mm256_sign_epi16(x, other); }
+  /// For each 16-bit lane of `signs` one number: `negative` where the lane is below 0, else `positive`.
+  static FirstAndLastReals by_sign(Whole signs, Real positive, Real negative) {
+    return {_mm256_blendv_ps(positive, negative, real(to_upper(signs))),
+            _mm256_blendv_ps(positive, negative, real(signs))};
   }
 
-  // Bytes, one for each word; they are stored by groups.
+  // 8-bit elements, each widened to a 16-bit lane. A span is loaded at a time, a whole block stored.
   static Whole load_signed(const void* from) { return _mm256_cvtepi8_epi16(bytes(from)); }
   static Whole load_unsigned(const void* from) { return _mm256_cvtepu8_epi16(bytes(from)); }
-  static void store_bytes(void* to, const Whole (&words)[2]) {
-    store(to, _mm256_permute4x64_epi64(_mm256_packus_epi16(words[0], words[1]), 0xd8));
+  static void store_bytes(void* to, const Whole (&lanes)[2]) {
+    store(to, _mm256_permute4x64_epi64(_mm256_packus_epi16(lanes[0], lanes[1]), 0xd8));
   }
-  /// What store_bytes() takes, of any words.
-  static Whole lower_bytes(Whole words) { return both(words, all_words(0xff)); }
+  /// Makes any 16-bit lanes fit for store_bytes(), which saturates: clears the upper bytes.
+  static Whole lower_bytes(Whole lanes) { return bit_and(lanes, all16(0xff)); }
 
-  /// The lower halves of the first `count` lanes; above them are zeros.
+  /// Stores the lower 16 bits of the first `count` 32-bit lanes. Their upper 16 bits must be 0.
   static void store_lowers(std::uint16_t* to, Whole x, int count) {
     const Whole packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(x, x), 0xd8);
     const __m128i lowers = _mm256_castsi256_si128(packed);
@@ -200,7 +208,7 @@ struct Bytes : Halves {
   static Whole first_in_order(Whole first, Whole last) { return in_order<0x88>(first, last); }
   static Whole last_in_order(Whole first, Whole last) { return in_order<0xdd>(first, last); }
 
-  /// The largest lane of each vector, in their order.
+  /// A vector of the largest lane of each of kLanes vectors, in their order.
   static Whole largest_of_each(const Whole (&of)[kLanes]) {
     const auto pairs = [](Whole a, Whole b) {
       return larger(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
@@ -218,9 +226,9 @@ struct Bytes : Halves {
 
   static __m128i bytes(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
 
-  template <int kTaken>
+  template <int kPermutation>
   static Whole in_order(Whole first, Whole last) {
-    return _mm256_permute4x64_epi64(whole(_mm256_shuffle_ps(real(first), real(last), kTaken)), 0xd8);
+    return _mm256_permute4x64_epi64(whole(_mm256_shuffle_ps(real(first), real(last), kPermutation)), 0xd8);
   }
 };
 

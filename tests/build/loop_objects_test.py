@@ -26,11 +26,11 @@ VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2, "adamw": 2}
 # their own, of whole vectors (group_codec_vectors.hpp).
 ROUNDED = {"avx2": [r"vpcmpgtw", r"vpsubw"], "avx512": [r"vpcmp\w*uw", r"vpaddw"]}
 CODECS = {
-    r"sweep_blocks<.*?Format<onepass::storage::(Alone|WithMaster)<onepass::storage::BFloat16>": ROUNDED,
-    r"sweep_blocks<.*?Format<onepass::storage::SplitBFloat16": ROUNDED,
-    r"sweep_blocks<.*?Format<onepass::storage::WithMaster<onepass::storage::Float16>": {
+    r"update_blocks16<.*?Format<onepass::storage::(Alone|WithMaster)<onepass::storage::BFloat16>": ROUNDED,
+    r"update_blocks16<.*?Format<onepass::storage::SplitBFloat16": ROUNDED,
+    r"update_blocks16<.*?Format<onepass::storage::WithMaster<onepass::storage::Float16>": {
         "avx2": [r"vcvtps2ph"], "avx512": [r"vcvtps2ph"]},
-    r"sweep_groups<": {
+    r"update_blocks8<": {
         "avx2": [r"vpmovsxbw", r"vpblendw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
 }
 # The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
@@ -52,7 +52,7 @@ GRADIENT_TYPES = 3
 WIDTH = {"avx2": "%ymm", "avx512": "%zmm"}
 
 
-def sweep_object(stem, isa):
+def loop_object(stem, isa):
     found = list(BUILD.glob(f"CMakeFiles/onepass.dir/rules/{stem}_{isa}.cpp.o"))
     if not found:
         raise FileNotFoundError(f"no object for {stem} and {isa} in {BUILD}")
@@ -67,10 +67,10 @@ def output(*command):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
 
 
-class SweepObjects(unittest.TestCase):
+class LoopObjects(unittest.TestCase):
     def test_no_symbol_is_shared_between_instruction_sets(self):
         for isa in ("baseline", *WIDTH):
-            for made in [random_object(isa), *(sweep_object(stem, isa) for stem in (*NEEDED, "table_loops"))]:
+            for made in [random_object(isa), *(loop_object(stem, isa) for stem in (*NEEDED, "table_loops"))]:
                 for line in output("nm", "-C", made).splitlines():
                     # W and V are weak, u is unique. The symbols of a sanitizer are the same in all objects.
                     kind = line[17:18]
@@ -82,12 +82,12 @@ class SweepObjects(unittest.TestCase):
     def test_every_loop_is_vectorised(self):
         for stem, needed in NEEDED.items():
             for isa, register in WIDTH.items():
-                text = output("objdump", "-dC", "--no-show-raw-insn", sweep_object(stem, isa))
+                text = output("objdump", "-dC", "--no-show-raw-insn", loop_object(stem, isa))
                 loops = [part for part in re.split(r"\n(?=[0-9a-f]+ <)", text) if LOOP.match(part)]
-                narrowed = NARROWED if isa == "avx512" else 0
-                self.assertEqual(len(loops), VARIANTS[stem] * (OF_VARIANT + narrowed), stem)
+                by_instruction = BY_INSTRUCTION if isa == "avx512" else 0
+                self.assertEqual(len(loops), VARIANTS[stem] * (OF_VARIANT + by_instruction), stem)
                 by_processor = [loop for loop in loops if re.search(r"vcvtne2ps2bf16\s.*%zmm", loop)]
-                self.assertEqual(len(by_processor), VARIANTS[stem] * narrowed, stem)
+                self.assertEqual(len(by_processor), VARIANTS[stem] * by_instruction, stem)
                 for loop in loops:
                     codec = [made[isa] for name, made in CODECS.items() if re.search(name, loop.partition("\n")[0])]
                     for instruction in needed + sum(codec, []):
@@ -98,7 +98,7 @@ class SweepObjects(unittest.TestCase):
     @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
     def test_reductions_and_accumulation_are_vectorised(self):
         for isa, register in WIDTH.items():
-            text = output("objdump", "-dC", "--no-show-raw-insn", sweep_object("table_loops", isa))
+            text = output("objdump", "-dC", "--no-show-raw-insn", loop_object("table_loops", isa))
             functions = re.split(r"\n(?=[0-9a-f]+ <)", text)
             for name, needed in TABLE_LOOPS.items():
                 loops = [function for function in functions if re.match(rf"\S+ <{name}", function)]

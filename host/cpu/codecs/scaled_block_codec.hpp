@@ -1,0 +1,121 @@
+// scaled_block_codec.hpp - converts blocks whose states have 8 bits and a scale to float32 and back: their
+// parameters, gradients and states, element by element. scaled_block_vectors.hpp has vector versions.
+// Compiled once for each instruction set.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "host/cpu/codecs/block_codec.hpp"
+#include "host/cpu/codecs/param_codec.hpp"
+#include "host/cpu/codecs/vector8.hpp"
+#include "onepass/storage/quantized8.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+using storage::Nonnegative8;
+using storage::Signed8;
+
+/// Number of blocks that are staged at a time, that is, kept in float32 until their scales are known. The
+/// inverses of their scales take one vector division, and their random bits come from one DrawnHalves.
+constexpr int kStagedBlocks = 16;
+constexpr int kStagedElements = kStagedBlocks * storage::kBlock;
+
+/// Number of elements that are decoded to float32 before the rule moves them. One block with AVX2 and
+/// AVX-512, where whole vectors fill and read the arrays, so that they stay in registers. All staged blocks
+/// otherwise: there the loads write half vectors and the rule reads whole ones, which is slow unless the
+/// stores are long done.
+#if defined(__AVX2__)
+constexpr int kMovedAtOnce = storage::kBlock;
+#else
+constexpr int kMovedAtOnce = kStagedElements;
+#endif
+
+/// One state of a chunk: its codes, and a scale for each block. Codec: Signed8 or Nonnegative8.
+template <class Codec>
+struct ScaledState {
+  typename Codec::Code* codes;
+  std::uint16_t* scales;
+
+  [[nodiscard]] ScaledState from(std::int64_t block) const {
+    return {codes + block * storage::kBlock, scales + block};
+  }
+};
+
+/// The index of an element in the arrays of float32, whose order is Vector8::kOrder within each span.
+constexpr int place_of(int element) {
+#if defined(__AVX2__)
+  if constexpr (Vector8::kOrder == Order::pairs) {
+    return element / kSpan * kSpan + element % 2 * Vector8::kLanes + element % kSpan / 2;
+  }
+#endif
+  return element;
+}
+
+// The following take any codec; scaled_block_vectors.hpp overloads them for some.
+
+/// Decodes `count` parameters.
+template <class Format>
+inline void load_params(const typename Format::Param::Element* param,
+                        const typename Format::Param::Remainder* remainder, float* __restrict values,
+                        int count, Format /*of*/) {
+  for (int i = 0; i < count; ++i) values[place_of(i)] = decode_param<Format>(param, remainder, i);
+}
+
+/// Encodes `count` parameters to nearest.
+template <class Format>
+inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
+                         typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
+  for (int i = 0; i < count; ++i) encode_param<Format>(values[place_of(i)], param, remainder, i);
+}
+
+/// Decodes `count` gradients.
+template <class GradCodec>
+inline void load_grads(const typename GradCodec::Element* grad, float* __restrict values, int count,
+                       GradCodec /*of*/) {
+  for (int i = 0; i < count; ++i) values[place_of(i)] = GradCodec::decode(grad[i]);
+}
+
+#if !defined(__AVX2__)
+
+/// Decodes a block of a state.
+template <class Codec>
+inline void load_state_block(const ScaledState<Codec>& state, float* __restrict values) {
+  const float scale = storage::BFloat16::decode(*state.scales);
+  for (int i = 0; i < storage::kBlock; ++i) values[i] = Codec::decode(state.codes[i], scale);
+}
+
+/// Encodes a block of a state, and its scale.
+template <class Codec>
+inline void store_state_block(const float* __restrict staged, storage::Dither dither,
+                              ScaledState<Codec> state) {
+  std::int32_t largest = 0;  // signed and compared by `<`: gcc does not vectorise other forms of a maximum
+  for (int i = 0; i < storage::kBlock; ++i) {
+    const auto magnitude = static_cast<std::int32_t>(storage::magnitude_of(staged[i]));
+    largest = largest < magnitude ? magnitude : largest;
+  }
+  *state.scales = Codec::scale(static_cast<storage::Bits>(largest));
+  const float scale = storage::BFloat16::decode(*state.scales);
+  for (int i = 0; i < storage::kBlock; ++i) {
+    state.codes[i] = Codec::encode(staged[i], scale, dither.at<storage::kNoiseBits>(i));
+  }
+}
+
+/// Encodes at most kStagedBlocks blocks of staged values. `halves` has kPerBlock halves for each block; the
+/// first of them is this state's.
+template <int kPerBlock, class Codec>
+inline void store_state_blocks(const float* staged, int blocks, const std::uint16_t* halves,
+                               ScaledState<Codec> state) {
+  for (int block = 0; block < blocks; ++block) {
+    const int at = block * storage::kBlock;
+    store_state_block<Codec>(staged + at, storage::Dither{halves[kPerBlock * block]},
+                             {state.codes + at, state.scales + block});
+  }
+}
+
+#endif
+
+}  // namespace
+}  // namespace onepass::cpu

@@ -1,0 +1,100 @@
+// block_streams.hpp - where the streams of consecutive blocks of 16-bit parameters lie, and a copy of a block
+// that the end of a tensor cuts short. Compiled once for each instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "host/cpu/codecs/block_codec.hpp"
+#include "host/cpu/codecs/param_codec.hpp"
+#include "host/cpu/codecs/stores.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// The streams of consecutive blocks, each from the first block on. Streams is a ChunkStreams.
+template <class Streams, std::size_t kStates>
+struct BlockStreams {
+  using Format = typename Streams::Format;
+  using GradCodec = typename Streams::GradCodec;
+  using Param = typename Format::Param::Element;
+  using Remainder = typename Format::Param::Remainder;
+  using Grad = typename GradCodec::Element;
+  using State = typename Format::State::Element;
+  /// The rule takes a parameter with its gradient and its states, so all of them must be in the same order:
+  /// all streams in pairs, or none.
+  static constexpr bool kPairs = kHasPairs<typename Format::Param> && kHasPairs<GradCodec> &&
+                                 (kStates == 0 || kHasPairs<typename Format::State>);
+  static constexpr Order kOrder = kPairs ? Order::pairs : Order::natural;
+  static constexpr bool kHasMaster = std::is_same_v<Remainder, float>;
+
+  Param* param;
+  Remainder* remainder;
+  const Grad* grad;
+  State* states[kStates + 1];
+  Writes writes;  ///< How the parameter is stored where the loop does not read it.
+
+  static BlockStreams of(const Streams& chunk) {
+    BlockStreams blocks{
+        chunk.param, chunk.remainder, chunk.grad, {}, writes_to(chunk.param, chunk.stores.unread)};
+    for (std::size_t state = 0; state < kStates; ++state) {
+      blocks.states[state] = static_cast<State*>(chunk.states[state]) + chunk.begin;
+    }
+    return blocks;
+  }
+  /// The remainder from element i on; null where the format has none.
+  [[nodiscard]] ONEPASS_LANE Remainder* remainder_from(std::int64_t i) const {
+    return Format::kHasRemainder ? remainder + i : nullptr;
+  }
+  /// The same streams from element i on.
+  [[nodiscard]] BlockStreams from(std::int64_t i) const {
+    BlockStreams rest{param + i, remainder_from(i), grad + i, {}, writes};
+    for (std::size_t state = 0; state < kStates; ++state) rest.states[state] = states[state] + i;
+    return rest;
+  }
+};
+
+/// A whole block in place of one that is cut short: a copy, padded with zeros. The caller updates the copy
+/// and then calls copy_back().
+template <class Streams, std::size_t kStates>
+class PaddedBlock {
+ public:
+  using Blocks = BlockStreams<Streams, kStates>;
+
+  PaddedBlock(const Blocks& original, std::int64_t count)
+      : original_(original), count_(static_cast<std::size_t>(count)) {
+    copy(param_, original.param);
+    copy(grad_, original.grad);
+    if constexpr (Blocks::Format::kHasRemainder) copy(remainder_, original.remainder);
+    for (std::size_t state = 0; state < kStates; ++state) copy(states_[state], original.states[state]);
+  }
+  [[nodiscard]] Blocks streams() {
+    Blocks padded{param_, remainder_, grad_, {}, Writes::through_cache};
+    for (std::size_t state = 0; state < kStates; ++state) padded.states[state] = states_[state];
+    return padded;
+  }
+  void copy_back() {
+    copy(original_.param, param_);
+    if constexpr (Blocks::Format::kHasRemainder) copy(original_.remainder, remainder_);
+    for (std::size_t state = 0; state < kStates; ++state) copy(original_.states[state], states_[state]);
+  }
+
+ private:
+  template <class Element>
+  void copy(Element* to, const Element* from) const {
+    std::memcpy(to, from, count_ * sizeof(Element));
+  }
+
+  Blocks original_;
+  std::size_t count_;
+  typename Blocks::Param param_[kBlock] = {};
+  typename Blocks::Remainder remainder_[kBlock] = {};
+  typename Blocks::Grad grad_[kBlock] = {};
+  typename Blocks::State states_[kStates + 1][kBlock] = {};
+};
+
+}  // namespace
+}  // namespace onepass::cpu

@@ -1,0 +1,57 @@
+// chunk_streams.hpp - where the streams of one chunk lie: what every update loop is given. Compiled once for
+// each instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "host/cpu/codecs/stores.hpp"
+#include "onepass/storage/formats.hpp"
+#include "step/table.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// The streams of one chunk. `param`, `remainder` and `grad` point at its first element; `states` point at
+/// the tensor's first element, as an 8-bit state also has scales.
+template <class FormatOf, class GradCodecOf>
+struct ChunkStreams {
+  using Format = FormatOf;
+  using GradCodec = GradCodecOf;
+  using Param = typename Format::Param;
+
+  typename Param::Element* param;
+  typename Param::Remainder* remainder;  ///< Null where the format has none.
+  const typename GradCodec::Element* grad;
+  void* const* states;
+  std::int64_t begin;  ///< Number of the chunk's first element in the tensor.
+  std::int64_t count;  ///< Elements of the chunk.
+  std::int64_t numel;  ///< Elements of the tensor.
+  Stores stores;
+
+  static ChunkStreams of(const step::TensorEntry& tensor, void* grad, step::Extent part, Stores stores) {
+    ChunkStreams streams{static_cast<typename Param::Element*>(tensor.param) + part.begin,
+                         nullptr,
+                         static_cast<const typename GradCodec::Element*>(grad) + part.begin,
+                         tensor.states,
+                         part.begin,
+                         part.count,
+                         tensor.numel,
+                         stores};
+    if constexpr (Format::kHasRemainder) {
+      streams.remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;
+    }
+    return streams;
+  }
+
+  /// The rest of the chunk, from its element i on.
+  [[nodiscard]] ChunkStreams from(std::int64_t i) const {
+    ChunkStreams rest = *this;
+    rest.param += i, rest.grad += i, rest.begin += i, rest.count -= i;
+    if constexpr (Format::kHasRemainder) rest.remainder += i;
+    return rest;
+  }
+};
+
+}  // namespace
+}  // namespace onepass::cpu

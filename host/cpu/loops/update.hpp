@@ -1,0 +1,102 @@
+// update.hpp - the CPU's update of consecutive chunks of one format: chooses the loop for each tensor.
+// Compiled once for each rule and instruction set, with flags of its own (cmake/OnepassRule.cmake).
+//
+// The names of all loops follow one scheme. update_chunk_float32(), update_chunk_bits16_nearest(),
+// update_chunk_bits16_stochastic() and update_chunk_bits8() update one chunk; bits16 and bits8 are formats of
+// 16-bit parameters, with states of 16 or 32 bits, and of 8 bits. Each calls the one loop that does the work:
+// update_float32(), update_blocks16() or update_blocks8().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "host/cpu/cpu_rule.hpp"
+#include "host/cpu/loops/bits16_loop.hpp"
+#include "host/cpu/loops/bits8_loop.hpp"
+#include "host/cpu/loops/chunk_streams.hpp"
+#include "host/cpu/loops/float32_loop.hpp"
+#include "onepass/rule/concept.hpp"
+#include "onepass/storage/formats.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
+
+// Everything here, and in every header of codecs/ and loops/ that is compiled once for each instruction set,
+// has internal linkage. Of a symbol that two instruction sets share, the linker would keep one, and a machine
+// would run code that was compiled for another.
+namespace onepass::cpu {
+namespace {
+
+using step::Chunk;
+using step::Extent;
+using step::Table;
+using step::TensorEntry;
+
+/// Zeroes the gradients of a chunk, while they are still in the cache.
+void zero_chunk(const Table& table, Chunk chunk) {
+  const Extent part = step::extent(table, chunk);
+  const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].grad_type));
+  std::memset(static_cast<std::byte*>(table.grads[chunk.tensor]) + part.begin * size, 0,
+              static_cast<std::size_t>(part.count * size));
+}
+
+/// Updates one chunk by the loop for its format, its rounding, and whether its tensor needs clamping or L1.
+template <class Variant, class Format, class GradCodec, class Rule>
+void update_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k, Stores stores) {
+  using Streams = ChunkStreams<Format, GradCodec>;
+  const Streams streams =
+      Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor], step::extent(table, chunk), stores);
+  const bool plain = k.around.is_plain();
+  if constexpr (Format::kQuantized) {
+    plain ? update_chunk_bits8<Variant, true>(k, streams) : update_chunk_bits8<Variant, false>(k, streams);
+  } else if constexpr (Format::kAllFloat32) {
+    plain ? update_chunk_float32<Variant, true>(k, streams)
+          : update_chunk_float32<Variant, false>(k, streams);
+  } else {
+    if constexpr (Format::kRoundsStochastically) {
+      if (k.step.rounds_stochastically != 0) {
+        return plain ? update_chunk_bits16_stochastic<Variant, true>(k, streams)
+                     : update_chunk_bits16_stochastic<Variant, false>(k, streams);
+      }
+    }
+    plain ? update_chunk_bits16_nearest<Variant, true>(k, streams)
+          : update_chunk_bits16_nearest<Variant, false>(k, streams);
+  }
+}
+
+/// Updates the chunks [first, last) of the table, all of which have the given format.
+template <class Rule, class Variant, class Format>
+void update_chunks(const Table& table, std::int64_t first, std::int64_t last, Stores stores) {
+  for (std::int64_t c = first; c < last; ++c) {
+    const Chunk chunk = table.chunks[c];
+    const auto& k = step::coefficients<Rule>(table)[chunk.tensor];
+    if (k.step.active) {
+      if (Format::kAllFloat32 || table.tensors[chunk.tensor].grad_type == DType::float32) {
+        update_chunk<Variant, Format, storage::Float32>(table, chunk, k, stores);
+      } else {
+        update_chunk<Variant, Format, typename Format::LowGrad>(table, chunk, k, stores);
+      }
+    }
+    if (k.step.zero_grad) zero_chunk(table, chunk);
+  }
+  finish(stores.unread);
+}
+
+template <class Rule, class Variant, std::size_t... kFormat>
+constexpr VariantLoops variant_loops(std::index_sequence<kFormat...>) {
+  return {&update_chunks<Rule, Variant, storage::FormatAt<kFormat>>...};
+}
+
+/// The loops of all variants of a rule.
+template <class Rule, class Variants = typename Rule::Variants>
+struct RuleLoops;
+
+template <class Rule, class... Variant>
+struct RuleLoops<Rule, VariantList<Variant...>> {
+  static constexpr VariantLoops kAll[] = {
+      variant_loops<Rule, Variant>(std::make_index_sequence<storage::kFormatCount>{})...};
+};
+
+}  // namespace
+}  // namespace onepass::cpu
