@@ -1,4 +1,4 @@
-// rule_ops.hpp - a rule, as the core sees it: sizes and functions.
+// rule_ops.hpp - a rule as the core sees it: sizes and functions.
 #pragma once
 
 #include <array>
@@ -13,25 +13,30 @@
 
 namespace onepass {
 
-/// One variant: its states, and its update on each backend.
+/// One variant of a rule: its states, and its update on each backend.
 struct VariantOps {
   std::span<const char* const> states;
-  std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null where this build has none.
-  kernels::CudaVariant cuda{};                          ///< Null where this build has no CUDA.
+  std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null if this build has none.
+  kernels::CudaVariant cuda{};                          ///< Null functions if this build has no CUDA.
 };
 
+/// What rule_ops<Rule>() returns (onepass/optimizer_core.hpp). It is defined in generated files only, one for
+/// each rule: onepass_add_rule() (cmake/OnepassRule.cmake) makes them from host/backend/rule.cpp.in. A rule
+/// is passed as the bytes of the Rule object, RuleOps::rule_bytes of them, and need not be aligned.
 struct RuleOps {
   const char* name;
   std::size_t rule_bytes;
-  std::size_t coefficient_bytes;
+  std::size_t coefficient_bytes;  ///< Size of the coefficients of one tensor.
   unsigned (*variant)(const std::byte* rule);
   void (*check)(const std::byte* rule);
   step::Penalty (*penalty)(const std::byte* rule);
   double (*lr)(const std::byte* rule);
-  /// The variant that the rule needs where a schedule drives its momentum; nothing if it has none.
+  /// The variant that the rule needs if a schedule drives its momentum; nothing if it has no momentum.
   std::optional<unsigned> (*driven_variant)(const std::byte* rule);
-  void (*prepare)(const step::Table& table);  ///< On the CPU; the CUDA variants carry their own.
-  std::span<const VariantOps> variants;
+  /// Prepares a step on the CPU (host/cpu/prepare.hpp). The CUDA backend does not call it: it launches
+  /// CudaVariant::prepare, a kernel that does the same (kernels/update/prepare.cuh).
+  void (*prepare)(const step::Table& table);
+  std::span<const VariantOps> variants;  ///< In the order of Rule::Variants.
 };
 
 }  // namespace onepass

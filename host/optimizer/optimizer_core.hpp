@@ -9,7 +9,7 @@
 
 #include "host/backend/backend.hpp"
 #include "host/backend/rule_ops.hpp"
-#include "host/check/check.hpp"
+#include "host/check/check_parameters.hpp"
 #include "host/optimizer/state_memory.hpp"
 #include "host/optimizer/table_memory.hpp"
 #include "onepass/device.hpp"

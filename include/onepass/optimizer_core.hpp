@@ -72,7 +72,7 @@ struct StreamBytes {
 /// own.
 struct RuleOps;
 template <class Rule>
-const RuleOps& rule_ops();
+const RuleOps& rule_ops();  // defined in generated files only: host/backend/rule.cpp.in
 
 /// The rules of all groups, one after the other, as bytes.
 struct RuleBlob {

@@ -27,6 +27,6 @@ struct CudaVariant {
 
 /// Returns the variants of a rule, in the order of Rule::Variants. One small .cu per rule specialises it.
 template <class Rule>
-const CudaVariant* cuda_variants();
+const CudaVariant* cuda_variants();  // defined in generated files only: kernels/update/rule.cu.in
 
 }  // namespace onepass::kernels

@@ -1,5 +1,5 @@
-// table_loops.hpp - the seam between the host and the CPU loops that know no rule: reductions, accumulation,
-// what follows a parameter.
+// table_loops.hpp - the seam between the host and the CPU loops that do not depend on the rule: reductions,
+// gradient accumulation, moving averages and 16-bit copies.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,17 @@
 namespace onepass::cpu {
 
 struct TableLoops {
-  /// Adds the measure of the pieces [first, last) to `into`, in the calling thread.
+  /// Adds a measure of the pieces [first, last) to `into`, in the calling thread.
   void (*reduce)(const step::Table& table, step::Measure measure, std::int64_t first, std::int64_t last,
                  step::Reduction& into);
-  /// Adds the incoming gradients of the chunks [first, last) to `grads`.
+  /// Adds the gradients of a micro-batch to their sums, for the chunks [first, last).
   void (*accumulate)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
-  /// Moves the averages and writes the copies of the chunks [first, last), after their update.
+  /// Moves the moving averages and writes the 16-bit copies of the chunks [first, last), after their update.
   void (*follow)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
 };
 
-/// One small file for each instruction set, generated from table_loops.cpp.in.
+/// The loops for one instruction set. Defined in generated files only, one for each instruction set: CMake
+/// makes them from host/cpu/loops/table_loops.cpp.in.
 template <Isa kIsa>
 const TableLoops& table_loops();
 

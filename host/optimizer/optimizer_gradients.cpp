@@ -1,4 +1,5 @@
-// gradient_handling.cpp - what OptimizerCore does with gradients before the step, and says of them after it.
+// optimizer_gradients.cpp - the functions of OptimizerCore for gradients: handling, accumulation, norm,
+// penalty, loss scale and the check for non-finite gradients.
 #include <string>
 #include <utility>
 

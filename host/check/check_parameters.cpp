@@ -1,4 +1,4 @@
-#include "host/check/check.hpp"
+#include "host/check/check_parameters.hpp"
 
 #include <algorithm>
 #include <cstdint>
