@@ -1,3 +1,4 @@
+// device.cpp - memory on the CPU and the GPU behind one interface.
 #include "onepass/device.hpp"
 
 #include <sys/mman.h>
@@ -23,16 +24,16 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
-/// Streams that are a multiple of 128 MiB apart meet in the same banks of the memory, and a step over three
-/// of them takes twice as long. So large blocks begin at different places, an odd number of pages and lines
-/// apart.
+/// Returns the offset at which the next large allocation begins. Streams that are a multiple of 128 MiB apart
+/// meet in the same memory banks, and a step over three of them takes twice as long. So large allocations
+/// begin at different offsets, an odd number of pages and cache lines apart.
 std::size_t next_place() {
   constexpr std::size_t kApart = 3 * 4096 + 5 * kCacheLine, kPlaces = 16;
-  static std::atomic<std::size_t> blocks{0};
-  return blocks.fetch_add(1, std::memory_order_relaxed) % kPlaces * kApart;
+  static std::atomic<std::size_t> allocations{0};
+  return allocations.fetch_add(1, std::memory_order_relaxed) % kPlaces * kApart;
 }
 
-/// Large blocks ask for huge pages: the first step then costs a tenth of the page faults.
+/// Large allocations ask for huge pages: the first step then has a tenth of the page faults.
 void* allocate_on_cpu(std::size_t bytes) {
   const bool large = bytes >= kHugePage;
   const std::size_t place = large ? next_place() : 0, alignment = large ? kHugePage : kCacheLine;

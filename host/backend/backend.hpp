@@ -1,4 +1,4 @@
-// backend.hpp - what differs between devices: how a table is stepped.
+// backend.hpp - the interface of the CPU and the CUDA backend: how a table is stepped on a device.
 #pragma once
 
 #include <cstddef>
@@ -16,45 +16,46 @@
 
 namespace onepass {
 
-/// What there is to do in a step.
+/// The work of a step.
 struct WorkPlan {
-  std::vector<FormatRun> runs;       ///< Of the table's chunks.
-  std::vector<std::int64_t> chunks;  ///< As element_offsets() makes them.
-  std::vector<std::int64_t> pieces;  ///< The same of a reduction.
-  bool has_followers;                ///< Whether any tensor has an average or a copy.
-  double bytes;                      ///< That all streams of all tensors take.
+  std::vector<FormatRun> runs;       ///< The runs of the table's chunks.
+  std::vector<std::int64_t> chunks;  ///< element_offsets() of the chunks.
+  std::vector<std::int64_t> pieces;  ///< element_offsets() of the pieces that a reduction works on.
+  bool has_followers;                ///< Whether any tensor has a moving average or a 16-bit copy.
+  double bytes;                      ///< Total size of all streams of all tensors.
 };
 
+/// Steps one optimizer's table on one device.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// Elements of a chunk where the caller has no opinion.
+  /// Elements of a chunk if Options::chunk_size is 0.
   [[nodiscard]] virtual std::int64_t default_chunk_size() const = 0;
 
-  /// Told once whenever the table is built anew.
+  /// Takes over the work of a table. The optimizer calls it once for every table it builds.
   virtual void plan(const WorkPlan& plan) = 0;
 
-  /// With a norm: measures the gradients first, into the table's control.
+  /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;
   virtual void zero_grad(const step::Table& table, Stream stream) = 0;
   virtual void accumulate(const step::Table& table, Stream stream) = 0;
-  /// Adds Measure::penalty of every parameter to the table's control.
+  /// Adds the penalty of all parameters (Measure::penalty) to the table's control.
   virtual void penalty(const step::Table& table, Stream stream) = 0;
 
-  /// Copies one number to where the host can read it at any time, without waiting: fetched() is NaN until
-  /// the first has arrived.
+  /// Copies one number to where the host can read it at any time, without waiting: fetched() is NaN until the
+  /// first one has arrived.
   virtual void fetch(const double* number, Stream stream) = 0;
   [[nodiscard]] virtual double fetched() const = 0;
 
-  /// Writes a multiple of 8 bytes into a table, in the order of the stream, without waiting.
+  /// Writes a multiple of 8 bytes into a table, in the order of the CUDA stream, without waiting.
   virtual void write(void* to, std::span<const std::byte> bytes, Stream stream) = 0;
 
-  /// Waits until every step so far is done.
+  /// Waits until all steps so far are done.
   virtual void wait() noexcept = 0;
 };
 
-/// One variant of a rule, stepped on a device.
+/// The arguments of make_cpu_backend() and make_cuda_backend(): one variant of a rule, on one device.
 struct BackendRequest {
   const RuleOps& ops;
   unsigned variant;
@@ -62,7 +63,7 @@ struct BackendRequest {
   const Options& options;
 };
 
-/// Throws InvalidArgument if the options or the device are not to be had.
+/// Each throws InvalidArgument if it cannot provide the options or the device.
 std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request);
 std::unique_ptr<Backend> make_cuda_backend(const BackendRequest& request);
 

@@ -1,4 +1,5 @@
-// make_rule_ops.hpp - makes the RuleOps of a rule; included by one small .cpp for each rule.
+// make_rule_ops.hpp - makes the RuleOps of a rule. One generated .cpp for each rule includes it
+// (rule.cpp.in).
 #pragma once
 
 #include <array>
@@ -14,7 +15,7 @@
 
 namespace onepass {
 
-/// A rule out of a blob, which need not be aligned.
+/// Copies a rule out of bytes that need not be aligned.
 template <class Rule>
 Rule rule_at(const std::byte* bytes) {
   Rule rule;
@@ -22,13 +23,14 @@ Rule rule_at(const std::byte* bytes) {
   return rule;
 }
 
-/// Decoupled decay is no term of the loss.
+/// The penalty that a rule adds to the loss. Decoupled weight decay is not a term of the loss.
 template <class Rule>
 step::Penalty penalty_of(const Rule& rule) {
   const bool coupled = rule.weight_decay_mode == WeightDecay::coupled;
   return {coupled ? 0.5 * rule.weight_decay : 0.0, rule.l1};
 }
 
+/// RuleOps::driven_variant. Any momentum above 0 selects the variant that has one.
 template <class Rule>
 std::optional<unsigned> driven_variant(Rule rule) {
   if (!step::drive_momentum(rule, 0.5)) return std::nullopt;

@@ -54,7 +54,7 @@ std::vector<std::int64_t> cut_into_shares(std::span<const std::int64_t> offsets,
   std::vector<std::int64_t> firsts;
   firsts.reserve(static_cast<std::size_t>(count) + 1);
   for (std::int64_t share = 0, chunk = 0; share < count; ++share) {
-    // Split so that no product overflows: 2^63 elements times 2^20 shares.
+    // total * share / count, computed so that no product overflows: up to 2^63 elements times 2^20 shares.
     const std::int64_t before = total / count * share + total % count * share / count;
     while (chunk < chunks && offsets[static_cast<std::size_t>(chunk)] < before) ++chunk;
     firsts.push_back(chunk);

@@ -1,4 +1,4 @@
-// plan.hpp - a model cut into pieces of work.
+// plan.hpp - cuts a model into chunks, runs and shares.
 #pragma once
 
 #include <cstdint>
@@ -9,33 +9,34 @@
 
 namespace onepass {
 
-/// Chunks of every tensor, tensor by tensor; an empty tensor has none. `chunk_size` > 0.
+/// Makes the chunks of every tensor, tensor by tensor. An empty tensor has no chunks. `chunk_size` > 0.
 /// Throws InvalidArgument if a tensor has more chunks than 32 bits can number.
 std::vector<step::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size);
 
-/// A run of chunks of one format.
+/// A run: `count` consecutive chunks of one format, from chunk `first` on.
 struct FormatRun {
   std::uint8_t format;
   std::int64_t first;
   std::int64_t count;
 };
 
-/// Brings the chunks into the order of their tensors' formats, and says where each begins.
+/// Sorts the chunks by their tensors' formats, and returns the run of each format.
 std::vector<FormatRun> sort_by_format(std::vector<step::Chunk>& chunks,
                                       std::span<const std::uint8_t> format_of_tensor);
 
-/// Elements before each chunk, and in the end the elements of all: one more entry than there are chunks.
+/// Number of elements before each chunk, followed by the total: one more entry than there are chunks.
 std::vector<std::int64_t> element_offsets(std::span<const step::Chunk> chunks,
                                           std::span<const std::int64_t> numels, std::int64_t chunk_size);
 
-/// A run of chunks [first, last).
+/// The chunks [first, last).
 struct ChunkRange {
   std::int64_t first;
   std::int64_t last;
 };
 
-/// Consecutive chunks, cut into `count` shares with as nearly equal elements as whole chunks allow: the first
-/// chunk of each, and in the end the number of chunks.
+/// Cuts consecutive chunks into `count` shares. Shares have as nearly equal numbers of elements as whole
+/// chunks allow. `offsets`: element_offsets() of the chunks. Returns the first chunk of each share, followed
+/// by the number of chunks.
 std::vector<std::int64_t> cut_into_shares(std::span<const std::int64_t> offsets, int count);
 
 }  // namespace onepass

@@ -20,9 +20,10 @@ struct VariantOps {
   kernels::CudaVariant cuda{};                          ///< Null functions if this build has no CUDA.
 };
 
-/// What rule_ops<Rule>() returns (onepass/optimizer_core.hpp). It is defined in generated files only, one for
-/// each rule: onepass_add_rule() (cmake/OnepassRule.cmake) makes them from host/backend/rule.cpp.in. A rule
-/// is passed as the bytes of the Rule object, RuleOps::rule_bytes of them, and need not be aligned.
+/// The functions through which the core uses a rule. rule_ops<Rule>() returns them; it is declared in
+/// onepass/optimizer_core.hpp and defined in generated files only, one for each rule: onepass_add_rule()
+/// (cmake/OnepassRule.cmake) makes them from host/backend/rule.cpp.in. The functions take a rule as the bytes
+/// of the Rule object, which need not be aligned.
 struct RuleOps {
   const char* name;
   std::size_t rule_bytes;

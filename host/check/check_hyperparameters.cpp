@@ -1,3 +1,4 @@
+// check_hyperparameters.cpp - the checks of hyperparameters that onepass/rule/check.hpp declares.
 #include <cmath>
 #include <string>
 
@@ -13,7 +14,7 @@ namespace {
                         range + ", but is " + number(value));
 }
 
-/// Coefficients are float32, and one that overflowed there would turn 0 into NaN.
+/// Coefficients are float32. One that overflowed to Inf would turn 0 into NaN.
 bool finite_in_float32(double value) { return std::isfinite(static_cast<float>(value)); }
 
 }  // namespace

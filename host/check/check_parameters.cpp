@@ -12,7 +12,7 @@
 namespace onepass {
 namespace {
 
-/// A tensor of a parameter, as errors call it: value of "decoder.weight".
+/// Names a tensor of a parameter in an error: value of "decoder.weight".
 struct Subject {
   const char* role;
   const Parameter* parameter;
@@ -20,6 +20,7 @@ struct Subject {
   [[nodiscard]] std::string text() const { return std::string(role) + " of " + quoted(parameter->name); }
 };
 
+/// Checks the device and the alignment of a tensor.
 void check_memory(const CheckContext& context, const Subject& subject, const Tensor& tensor, Device device) {
   if (tensor.device != device) {
     refuse(context.rule, subject.text() + " is on " + to_string(tensor.device) +
@@ -90,7 +91,7 @@ void check_copy(const CheckContext& context, const Parameter& parameter, Device 
   check_memory(context, {"copy", &parameter}, copy, device);
 }
 
-/// Bytes [begin, end) that a step writes or reads.
+/// The bytes [begin, end) of a tensor.
 struct Span {
   std::uintptr_t begin;
   std::uintptr_t end;
@@ -102,7 +103,8 @@ Span span_of(const Tensor& tensor, const Subject& subject) {
   return {begin, begin + tensor.bytes(), subject};
 }
 
-/// The values and copies of all parameters, sorted by address. Two that overlap are refused.
+/// Returns the memory of all values and copies, which a step writes, sorted by address. Refuses two that
+/// overlap.
 std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Parameter> added) {
   std::vector<Span> spans;
   for (const std::span<const Parameter> parameters : {context.registered, added}) {
@@ -122,7 +124,7 @@ std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Pa
   return spans;
 }
 
-/// A gradient that lay over what a step writes would be changed while it is read.
+/// Refuses a gradient that overlaps what a step writes: the step would change it while reading it.
 void check_overlap(const CheckContext& context, const std::vector<Span>& outputs, const Parameter& parameter,
                    const Tensor& grad) {
   if (grad.data == nullptr || grad.numel == 0) return;

@@ -1,4 +1,4 @@
-// check.hpp - every check of what a caller registers, and every sentence about it.
+// check_parameters.hpp - checks the parameters and gradients that a caller registers with an optimizer.
 #pragma once
 
 #include <cstddef>
@@ -11,22 +11,24 @@
 
 namespace onepass {
 
-/// What new parameters are held against.
+/// The optimizer that new parameters are checked against.
 struct CheckContext {
-  const char* rule;  ///< For the sentence: "AdamW".
+  const char* rule;  ///< Name of the rule for the error: "AdamW".
   std::size_t group_count;
-  std::span<const Parameter> registered;  ///< Those that are there already.
+  std::span<const Parameter> registered;  ///< The parameters that the optimizer already has.
 };
 
-/// Each throws InvalidArgument and changes nothing.
+// Each of these functions changes nothing, and throws InvalidArgument if a check fails.
 
-/// The device of the first parameter; that of `registered` where there are any. Throws if nothing is given.
+/// The device of the parameters: that of the first registered one; if there are no registered ones, of the
+/// first added one. Throws if there is neither.
 Device device_of(const CheckContext& context, std::span<const Parameter> added);
 
-/// Names, groups, sizes, pointers, devices, overlaps, of `added` among themselves and with `registered`.
+/// Checks names, groups, sizes, pointers, devices and overlaps of `added`, among themselves and with
+/// `registered`.
 void check_parameters(const CheckContext& context, std::span<const Parameter> added, Device device);
 
-/// New gradients of registered parameters.
+/// Checks new gradients for the registered parameters, one for each.
 void check_gradients(const CheckContext& context, std::span<const Tensor> gradients, Device device);
 
 }  // namespace onepass

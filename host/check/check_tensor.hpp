@@ -1,21 +1,21 @@
-// check_tensor.hpp - checks of a tensor that a free function is called with, and sentences about it.
+// check_tensor.hpp - checks a tensor that the caller passes to a free function.
 #pragma once
 
 #include "onepass/tensor.hpp"
 
 namespace onepass {
 
-/// Who is asked for what: "onepass: dropout_forward: out ..."
+/// Names the function and its argument in an error: "onepass: dropout_forward: out ..."
 struct TensorRole {
   const char* function;
   const char* name;
 };
 
-/// Throws InvalidArgument and has changed nothing, unless the tensor is of float32, has 0 elements or more,
-/// and if more, memory that is on its device and aligned to an element.
+/// Checks that a tensor is of float32 and has 0 or more elements; and if it has any, that its memory is on
+/// its device and aligned to an element. Throws InvalidArgument if not. Changes nothing.
 void check_tensor(const TensorRole& role, const Tensor& tensor);
 
-/// Throws InvalidArgument where the two share some bytes and are not the same.
+/// Checks that two tensors begin at the same address or share no byte. Throws InvalidArgument if not.
 void check_same_or_apart(const TensorRole& role, const Tensor& tensor, const char* other_name,
                          const Tensor& other);
 

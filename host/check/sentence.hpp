@@ -1,4 +1,4 @@
-// sentence.hpp - how numbers and names stand in an error, and how an optimizer refuses.
+// sentence.hpp - how errors print numbers and names, and how an optimizer throws them.
 #pragma once
 
 #include <charconv>
@@ -9,13 +9,14 @@
 
 namespace onepass {
 
-/// The shortest text that reads back as the same number: "0.1", "nan".
+/// Returns the shortest text that reads back as the same number: "0.1", "nan".
 inline std::string number(double value) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
   return {text, end};
 }
 
+/// Returns the name in double quotes.
 inline std::string quoted(std::string_view name) { return '"' + std::string(name) + '"'; }
 
 /// "1 element", "12 elements"

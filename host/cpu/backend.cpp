@@ -1,4 +1,4 @@
-// backend.cpp - the CPU backend: one dispatch to the threads for a whole model.
+// backend.cpp - the CPU backend. A step hands the chunks of a whole model to the threads at once.
 #include "host/backend/backend.hpp"
 
 #include <algorithm>
@@ -20,28 +20,30 @@
 namespace onepass {
 namespace {
 
-/// About what an element takes: AdamW of float32 in cache. SGD takes a third of it, AVX2 and quantised states
-/// several times as much, which pay sooner.
+/// About the time of one element: AdamW of float32 in cache. SGD takes a third of it. AVX2 and quantised
+/// states take several times as much, so that for them more threads pay sooner than this says.
 constexpr double kNanosecondsAnElement = 0.25;
 
-/// 32 KiB of each stream: small enough to balance two threads, large enough to hide the 20 ns around a chunk.
+/// 32 KiB of each float32 stream: small enough to balance two threads, large enough to hide the 20 ns around
+/// a chunk.
 constexpr std::int64_t kChunkSize = 8 * 1024;
 
-/// A step that moves so many times what the cache holds leaves nothing in it for whoever comes next.
+/// A step that moves more than this many times the size of the cache leaves nothing in it for the next
+/// reader.
 constexpr double kTimesCache = 4.0;
 
-/// What one variant of a rule needs on one instruction set.
+/// The loops of one variant of a rule for one instruction set.
 struct CpuLoops {
   const cpu::VariantLoops& update;
   const cpu::TableLoops& table;
   bool has_bf16_instruction;  ///< As in cpu::Stores.
 };
 
-/// Work that threads share, and where it is cut. Once for all steps: to search what each part has would
-/// take a twentieth of its time.
+/// Work that threads share, and where it is cut into parts. Computed once for all steps: searching for each
+/// part's chunks in every step would take a twentieth of the step's time.
 struct SharedWork {
   cpu::PoolRun run{1, 1, 0.0};
-  std::vector<std::int64_t> firsts{0, 0};  ///< As cut_into_shares() makes them.
+  std::vector<std::int64_t> firsts{0, 0};  ///< The return value of cut_into_shares().
 
   static SharedWork of(std::span<const std::int64_t> offsets, int threads) {
     const double nanoseconds = kNanosecondsAnElement * static_cast<double>(offsets.back());
@@ -54,7 +56,7 @@ struct SharedWork {
   }
 };
 
-/// What one thread has measured. On cache lines of its own.
+/// The measure of one thread, on cache lines of its own.
 struct alignas(64) Partial {
   step::Reduction value;
 };
@@ -134,7 +136,7 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// Updates the chunks of one run, and moves what follows a parameter while its chunk is in the cache.
+  /// Updates the chunks of one run, and moves averages and copies while their chunk is in the cache.
   void update(const step::Table& table, cpu::UpdateLoop loop, ChunkRange range) const {
     if (!has_followers_) return loop(table, range.first, range.last, stores_);
     for (std::int64_t c = range.first; c < range.last; ++c) {
@@ -145,7 +147,7 @@ class CpuBackend final : public Backend {
 
   void reduce(const step::Table& table, step::Measure measure, step::Reduction& result) {
     std::ranges::fill(partial_, Partial{step::Reduction::none()});
-    // Backwards: what the update begins with is then what was read last.
+    // Backwards, so that the gradients that the update begins with are read last.
     on_threads(
         pieces_,
         [&](ChunkRange share, int thread) {
@@ -156,7 +158,8 @@ class CpuBackend final : public Backend {
     for (const Partial& part : partial_) step::add(result, part.value);
   }
 
-  /// Calls work(chunks or pieces, thread) for parts of them, in the default float environment.
+  /// Calls work(range of chunks or pieces, thread) for all parts of the work, in the default float
+  /// environment.
   template <class Work>
   void on_threads(const SharedWork& shared, const Work& work, bool backwards = false) {
     cpu::PoolRun run = shared.run;
@@ -176,11 +179,11 @@ class CpuBackend final : public Backend {
   SharedWork chunks_, pieces_;
   bool has_followers_ = false;
   cpu::Stores stores_;
-  std::vector<Partial> partial_;  ///< One a thread.
+  std::vector<Partial> partial_;  ///< One for each thread.
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// Of a level that loops are compiled for.
+/// The loops of a level that loops are compiled for.
 const cpu::TableLoops& table_loops(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return cpu::table_loops<Isa::avx512>();

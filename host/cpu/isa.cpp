@@ -1,3 +1,5 @@
+// isa.cpp - the instruction sets, threads and cache of this machine, and the environment variables that force
+// them.
 #include <sched.h>
 
 #include <charconv>
@@ -16,10 +18,10 @@ namespace {
 
 constexpr std::int64_t kMostThreads = 1024, kMostCache = std::int64_t{1} << 50;
 
-/// Where the system does not know its cache.
+/// The size of the last-level cache if the system does not tell it.
 constexpr std::int64_t kUsualCache = std::int64_t{32} << 20;
 
-/// Levels from the widest down.
+/// The levels, from the widest down.
 constexpr Isa kLevels[] = {Isa::avx512_bf16, Isa::avx512, Isa::avx2, Isa::baseline};
 
 int usable_processors() {
@@ -29,7 +31,8 @@ int usable_processors() {
   return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
-/// The number that an environment variable forces; nothing if it is unset or empty.
+/// Returns the number in an environment variable; nothing if it is unset or empty. Throws InvalidArgument if
+/// it is not a number from `least` to `most`.
 std::optional<std::int64_t> forced(const char* variable, std::int64_t least, std::int64_t most) {
   const char* const value = std::getenv(variable);
   if (value == nullptr || *value == '\0') return std::nullopt;
@@ -107,7 +110,7 @@ int cpu_threads() {
 
 std::int64_t cpu_cache_bytes() {
   if (const std::optional<std::int64_t> bytes = forced("ONEPASS_CACHE_BYTES", 0, kMostCache)) return *bytes;
-  // Not sysconf: glibc adds up the caches of a whole AMD processor.
+  // sysconf() does not serve: for an AMD processor, glibc returns the sum of all its caches.
   std::int64_t kibibytes = 0;
   char unit = 0;
   std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kibibytes >> unit;

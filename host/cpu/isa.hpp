@@ -1,11 +1,12 @@
-// isa.hpp - which loops an instruction set level takes.
+// isa.hpp - which compiled loops serve an instruction set level.
 #pragma once
 
 #include "onepass/cpu.hpp"
 
 namespace onepass::cpu {
 
-/// The level that they are compiled for: to round to bfloat16 is one instruction more, asked for at run time.
+/// Returns the level that the loops of `isa` are compiled for. avx512_bf16 adds one instruction to avx512,
+/// and the loops ask at run time whether to use it (Stores::has_bf16_instruction).
 inline Isa loops_of(Isa isa) { return isa == Isa::avx512_bf16 ? Isa::avx512 : isa; }
 
 }  // namespace onepass::cpu

@@ -1,4 +1,4 @@
-// prepare.hpp - the CPU's part before the update: decides the step, counts it, forms the coefficients.
+// prepare.hpp - the CPU's work before the update: decides the step, counts it, and forms the coefficients.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,9 @@
 
 namespace onepass::cpu {
 
-/// What the prepare kernel does (kernels/update/prepare.cuh), in one thread. Neighbours of one group that
-/// have taken equally many steps share their coefficients, which spares 2,000 tensors 2,000 powers.
+/// Does the same as the CUDA kernel of that name (kernels/update/prepare.cuh), in one thread. Neighbouring
+/// tensors of one group that have taken equally many steps share their coefficients, which saves a model of
+/// 2,000 tensors 2,000 powers.
 template <class Rule>
 void prepare(const step::Table& table) {
   const step::StepPlan plan = step::plan_step(table);

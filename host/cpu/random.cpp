@@ -11,10 +11,12 @@ namespace {
 using initializers::DistributionKind;
 using step::ElementRange;
 
-/// Elements of a piece of work: a multiple of what the loops do at once, so that no block is drawn twice.
+/// Elements of a piece of work: a multiple of the words that the loops draw at once, so that no word is drawn
+/// twice.
 constexpr std::int64_t kPiece = 4096;
 
-/// Nanoseconds an element, measured with AVX-512 on one core; others are slower, and pay sooner.
+/// Nanoseconds for one element, measured with AVX-512 on one core. Other instruction sets are slower, so that
+/// for them more threads pay sooner than this says.
 constexpr double kDropoutNanoseconds = 0.6;
 double nanoseconds_of(DistributionKind kind) {
   switch (kind) {
@@ -29,7 +31,8 @@ double nanoseconds_of(DistributionKind kind) {
   }
 }
 
-/// Calls work for parts of the run, which end at multiples of kPiece in the logical tensor.
+/// Calls work(part, offset) on threads for parts of a range, which end at multiples of kPiece in the logical
+/// tensor. `offset`: of the part in the range.
 template <class Work>
 void over_run(const ElementRange& run, double nanoseconds, const Work& work) {
   if (run.count == 0) return;

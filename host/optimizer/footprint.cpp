@@ -1,4 +1,4 @@
-// footprint.cpp - what an optimizer takes in memory, and what a step has to move.
+// footprint.cpp - how much memory an optimizer takes, and how many bytes a step moves.
 #include <string>
 #include <utility>
 
@@ -7,7 +7,7 @@
 namespace onepass {
 namespace {
 
-/// Adds up streams by name, in the order of their first mention.
+/// Adds up the bytes of streams by name. Keeps the names in the order in which they first come.
 class Ledger {
  public:
   void add(const std::string& name, double bytes) {

@@ -12,9 +12,10 @@ namespace {
 
 using step::Measure;
 
-/// What PyTorch adds to the norm.
+/// The eps that PyTorch adds to the norm.
 constexpr double kPyTorchEps = 1e-6;
 
+/// Checks the values of a GradientHandling.
 class HandlingCheck {
  public:
   HandlingCheck(const char* rule, Device device) : rule_(rule), device_(device) {}

@@ -1,4 +1,4 @@
-// gradient_settings.hpp - GradientHandling, checked, as the tables have it.
+// gradient_settings.hpp - checks a GradientHandling and converts it to the settings in a table.
 #pragma once
 
 #include "onepass/device.hpp"
@@ -7,11 +7,11 @@
 
 namespace onepass {
 
-/// Throws InvalidArgument, naming the rule, if a value is out of range or a pointer cannot be read by
-/// `device`.
+/// Converts a GradientHandling. Throws InvalidArgument, naming the rule, if a value is out of range or
+/// `device` cannot read a pointer.
 step::Settings checked_settings(const char* rule, const GradientHandling& handling, Device device);
 
-/// What a model starts from: nothing counted, nothing found.
+/// The control of a table before its first step: nothing is counted, and no non-finite gradient was found.
 step::Control fresh_control(const step::Settings& settings);
 
 }  // namespace onepass

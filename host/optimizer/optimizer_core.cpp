@@ -1,4 +1,5 @@
-// optimizer_core.cpp - registration, and the step; state_dict.cpp holds reading and writing back.
+// optimizer_core.cpp - OptimizerCore's registration of parameters, and its step. The other functions of
+// OptimizerCore are in footprint.cpp, optimizer_gradients.cpp, optimizer_schedule.cpp and state_dict.cpp.
 #include "host/optimizer/optimizer_core.hpp"
 
 #include <algorithm>
@@ -14,9 +15,11 @@
 namespace onepass {
 namespace {
 
-/// Chunks start where a group of quantised states, a Philox block and a vector of any width start.
+/// Chunks start at a multiple of this, where a block of 32 elements, a Philox draw and a vector of any width
+/// also start.
 constexpr std::int64_t kChunkMultiple = 64;
 
+/// Returns Options::chunk_size, or `fallback` if it is 0. Throws InvalidArgument if it is no valid size.
 std::int64_t checked_chunk_size(const Options& options, std::int64_t fallback) {
   if (options.chunk_size == 0) return fallback;
   if (options.chunk_size < 0 || options.chunk_size % kChunkMultiple != 0) {
@@ -26,10 +29,12 @@ std::int64_t checked_chunk_size(const Options& options, std::int64_t fallback) {
   return options.chunk_size;
 }
 
+/// Makes the backend of the request's device.
 std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
   return request.device.is_cuda() ? make_cuda_backend(request) : make_cpu_backend(request);
 }
 
+/// Returns `ema`. Throws InvalidArgument if a value is out of range.
 const std::optional<EMA>& checked(const char* rule, const std::optional<EMA>& ema) {
   if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
     refuse(rule, "EMA.decay must lie in [0, 1], but is " + number(ema->decay));
@@ -40,14 +45,15 @@ const std::optional<EMA>& checked(const char* rule, const std::optional<EMA>& em
   return ema;
 }
 
-/// A tensor's number for random bits: a hash of its name (FNV-1a), so that neither order nor packing matters.
+/// Returns the number that tells a tensor's random bits from another's: a hash of its name (FNV-1a), so that
+/// neither the order of the tensors nor their packing matters.
 std::uint32_t number_of(std::string_view name) {
   std::uint32_t hash = 0x811c9dc5u;
   for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x01000193u;
   return hash;
 }
 
-/// The first state that `wanted` has and `present` has not.
+/// Returns the first state that `wanted` has and `present` does not, in quotes; "" if there is no such state.
 std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
   const auto missing = std::ranges::find_if(wanted.states, [&](const char* name) {
     return std::ranges::find(present.states, std::string_view(name)) == present.states.end();
@@ -212,8 +218,8 @@ void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
   plan.bytes = 0.0;
   for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;
   TableMemory built(device, contents);
-  state_blocks.push_back(std::move(enrolled.streams));
-  state_blocks.push_back(std::move(enrolled.gradient_sums));
+  state_memory.push_back(std::move(enrolled.streams));
+  state_memory.push_back(std::move(enrolled.gradient_sums));
   backend->plan(plan);
 
   roster = std::move(next);

@@ -1,4 +1,4 @@
-// optimizer_core.hpp - the members of OptimizerCore.
+// optimizer_core.hpp - OptimizerCore::Impl: everything that an optimizer owns.
 #pragma once
 
 #include <memory>
@@ -17,43 +17,43 @@
 
 namespace onepass {
 
-/// What registration makes of new parameters.
+/// The memory that enroll() allocates for new parameters.
 struct Enrolled {
-  std::vector<std::uint8_t> formats;
+  std::vector<std::uint8_t> formats;  ///< Index in storage::Formats of each parameter.
   StateMemory streams;
-  StateMemory gradient_sums;  ///< Without streams where gradients are not accumulated.
+  StateMemory gradient_sums;  ///< Has no streams if the optimizer does not accumulate gradients.
 };
 
-/// The registered parameters, in order, and what belongs to each.
+/// The registered parameters, in order, and the format and memory of each.
 struct Roster {
   std::vector<Parameter> parameters;
-  std::vector<std::uint8_t> formats;
-  std::vector<StreamPointers> streams;  ///< The rule's states, then what a parameter lacks of its master.
-  std::vector<void*> gradient_sums;     ///< Empty where gradients are not accumulated.
+  std::vector<std::uint8_t> formats;    ///< Index in storage::Formats of each parameter.
+  std::vector<StreamPointers> streams;  ///< Of each parameter, in the order of streams_of().
+  std::vector<void*> gradient_sums;     ///< Empty if the optimizer does not accumulate gradients.
   std::unordered_map<std::string, std::size_t> index_by_name;
 
   void append(std::vector<Parameter> added, const Enrolled& enrolled);
   [[nodiscard]] std::vector<std::int64_t> numels() const;
 };
 
-/// A schedule as the prepare kernel reads it.
+/// A schedule in the memory of the device, where a step reads it.
 struct ScheduleMemory {
-  DeviceBuffer block;
+  DeviceBuffer allocation;
   schedule::View view{};
 
-  /// Allocates, writes, and waits until it is there. Nothing for a schedule that is none.
+  /// Allocates and writes, and waits until it is written. Allocates nothing for the default Schedule{}.
   static ScheduleMemory allocate(Device device, const Schedule& schedule);
 };
 
-/// Everything an optimizer owns. What a method builds anew it builds aside and swaps in at the end, so that
-/// an exception leaves all as it was.
+/// Everything that an optimizer owns. A function that rebuilds a member builds the new one aside and swaps it
+/// in at the end, so that an exception changes nothing.
 struct OptimizerCore::Impl {
   Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vector<Parameter> added, const Options& options);
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  /// Checks, allocates states for `added` and builds the table over all parameters.
+  /// Registers `added`: checks them, allocates their streams, and builds the table of all parameters anew.
   void enroll(std::vector<Parameter> added);
 
   [[nodiscard]] const VariantOps& variant_ops() const { return ops.variants[variant]; }
@@ -63,57 +63,57 @@ struct OptimizerCore::Impl {
   [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
     return streams_of(roster.formats[parameter], variant_ops().states, ema);
   }
-  /// What the streams of its parameters take, by name.
+  /// The bytes of each stream, by name, summed over the parameters of a roster.
   [[nodiscard]] std::vector<StreamBytes> memory_of(const Roster& roster) const;
   [[nodiscard]] Tensor stream(std::size_t parameter, std::size_t stream) const;
   [[nodiscard]] Enrolled allocate(std::span<const Parameter> added) const;
   [[nodiscard]] step::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;
   [[nodiscard]] Tensor gradient_sum(std::size_t parameter) const;
 
-  /// The table; what has been counted is as it is now.
+  /// The contents of a new table. Counts and progress are taken over from the present table.
   [[nodiscard]] TableContents contents_of(const Roster& roster) const;
   [[nodiscard]] step::Control& control() const { return *table_memory.view().control; }
   [[nodiscard]] step::Progress progress(Stream stream) const {
     return table_memory.read(&control().progress, stream);
   }
-  /// Writes a parameter's entry anew, in the order of the stream.
+  /// Writes the table's entry of a parameter anew, in the order of the CUDA stream.
   void patch_entry(std::size_t parameter, Stream stream);
 
   /// Throws InvalidArgument if the schedule drives a momentum that the group has no state for.
   void check_schedule(const Schedule& schedule, std::size_t group) const;
   void set_schedule(const Schedule& schedule, std::size_t group);
 
-  /// Writes one part of the tables, in the order of the stream, without waiting.
+  /// Writes one value into the table, in the order of the CUDA stream, without waiting.
   template <class T>
   void patch(T* to, const T& value, Stream stream) {
     backend->write(to, std::as_bytes(std::span(&value, 1)), stream);
   }
-  /// "element 3 of "layer.weight"", for a place in Reduction::first_nonfinite.
+  /// Describes a place in Reduction::first_nonfinite: element 3 of "layer.weight".
   [[nodiscard]] std::string place_of(std::uint64_t place) const;
 
   const RuleOps& ops;
-  std::vector<std::byte> rules;  ///< As the table has them.
+  std::vector<std::byte> rules;  ///< The rules of all groups, as the table has them.
   GradientHandling handling;
-  step::Settings settings;  ///< What `handling` and `storage` say, as the table has it.
+  step::Settings settings;  ///< `handling`, `storage`, `ema` and the seed, as the table has them.
   Storage storage;
   std::optional<EMA> ema;
   bool accumulates;
-  std::vector<Schedule> schedules;              ///< One a group.
-  std::vector<ScheduleMemory> schedule_memory;  ///< The same on the device.
+  std::vector<Schedule> schedules;              ///< One for each group.
+  std::vector<ScheduleMemory> schedule_memory;  ///< The same schedules on the device.
   std::size_t group_count;
   unsigned variant;
   Roster roster;
   Device device;
   std::unique_ptr<Backend> backend;
   std::int64_t chunk_size = 0;
-  std::vector<StateMemory> state_blocks;  ///< One for each registration.
+  std::vector<StateMemory> state_memory;  ///< One for each registration.
   TableMemory table_memory;
 };
 
-/// Of each group, as the table has them.
+/// The penalty of each group, as the table has it.
 std::vector<step::Penalty> penalties_of(const RuleOps& ops, std::span<const std::byte> rules);
 
-/// The union of the variants that the groups ask for, each group's hyperparameters checked.
+/// Checks the hyperparameters of each group, and returns the union of the variants that the groups ask for.
 /// Throws InvalidArgument.
 unsigned check_rules(const RuleOps& ops, RuleBlob rules);
 

@@ -1,4 +1,4 @@
-// optimizer_schedule.cpp - schedules attached to the groups of an optimizer.
+// optimizer_schedule.cpp - the functions of OptimizerCore that attach schedules to groups.
 #include <string>
 #include <utility>
 
@@ -12,7 +12,7 @@ ScheduleMemory ScheduleMemory::allocate(Device device, const Schedule& schedule)
   const std::span<const schedule::Piece> pieces = schedule.pieces();
   const std::span<const double> numbers = schedule.numbers();
   ScheduleMemory memory{DeviceBuffer(device, pieces.size_bytes() + numbers.size_bytes()), {}};
-  std::byte* const base = memory.block.as<std::byte>();
+  std::byte* const base = memory.allocation.as<std::byte>();
   copy({device, base}, {Device::cpu(), pieces.data()}, pieces.size_bytes());
   copy({device, base + pieces.size_bytes()}, {Device::cpu(), numbers.data()}, numbers.size_bytes());
   memory.view = {reinterpret_cast<const schedule::Piece*>(base), static_cast<std::int64_t>(pieces.size()),

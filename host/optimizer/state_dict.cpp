@@ -1,4 +1,4 @@
-// state_dict.cpp - what an optimizer remembers, read out and put back.
+// state_dict.cpp - the functions of OptimizerCore that read its states and write them back.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -10,6 +10,7 @@
 namespace onepass {
 namespace {
 
+/// "exp_avg, exp_avg_sq"; "none" if there are no names.
 std::string listed(std::span<const char* const> names) {
   std::string text;
   for (const char* name : names) text += (text.empty() ? "" : ", ") + std::string(name);
@@ -22,7 +23,7 @@ std::vector<const char*> names_of(std::span<const StreamSpec> specs) {
   return names;
 }
 
-/// Holds a dict against the optimizer that is to take it.
+/// Checks a state dict against the optimizer that is to load it.
 class DictCheck {
  public:
   explicit DictCheck(const OptimizerCore::Impl& core) : core_(core) {}

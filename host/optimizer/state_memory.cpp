@@ -5,16 +5,18 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-/// From this size on, streams that start at equal offsets of a page evict each other; an odd number of cache
-/// lines and a page between them keeps them apart (1 to 17% on one machine).
+/// From this size on, streams that start at equal offsets in a page evict each other from the cache. Shifting
+/// each by a page and one cache line keeps them apart (1 to 17% faster on one machine).
 constexpr std::size_t kLarge = 64 * 1024;
 constexpr std::size_t kSkew = 4096 + kCacheLine;
 
+/// Bytes from the start of a stream to the start of the next.
 constexpr std::size_t stride(std::size_t bytes) {
   const std::size_t whole = (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
   return bytes >= kLarge ? whole + kSkew : whole;
 }
 
+/// Element i of a float32, bfloat16 or float16 tensor.
 float decoded(DType dtype, const std::byte* bytes, std::size_t i) {
   if (dtype == DType::float32) return reinterpret_cast<const float*>(bytes)[i];
   const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(bytes)[i];
@@ -44,7 +46,7 @@ StateMemory StateMemory::allocate(Device device, std::span<const Parameter> para
     for (const StreamSpec& spec : specs[p]) total += stride(spec.bytes(parameters[p].value.numel));
   }
   StateMemory memory{DeviceBuffer(device, total), {}};
-  std::byte* next = memory.block.as<std::byte>();
+  std::byte* next = memory.allocation.as<std::byte>();
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     StreamPointers pointers{};
     for (std::size_t s = 0; s < specs[p].size(); ++s) {
@@ -53,7 +55,7 @@ StateMemory StateMemory::allocate(Device device, std::span<const Parameter> para
     }
     memory.streams.push_back(pointers);
   }
-  fill_zero({device, memory.block.data()}, total);
+  fill_zero({device, memory.allocation.data()}, total);
   synchronize(device);
   return memory;
 }

@@ -1,4 +1,4 @@
-// state_memory.hpp - the optimizer's own memory: the states of its parameters.
+// state_memory.hpp - the memory that an optimizer allocates for its parameters: states, remainders, averages.
 #pragma once
 
 #include <array>
@@ -16,15 +16,17 @@ namespace onepass {
 /// The streams of one parameter, in the order of its StreamSpecs.
 using StreamPointers = std::array<void*, step::kMaxStates + 2>;
 
-/// Fills a stream of float32 or bfloat16 with what a parameter is, rounded to the nearest. Waits.
+/// Fills a stream of float32 or bfloat16 with the values of a parameter, rounded to nearest. Waits until it
+/// is done.
 void start_at(const Tensor& value, const Tensor& stream);
 
-/// Streams of parameters that were registered together, in one block. Zero at first.
+/// The streams of parameters that were registered together, in one allocation.
 struct StateMemory {
-  DeviceBuffer block;
-  std::vector<StreamPointers> streams;  ///< One a parameter.
+  DeviceBuffer allocation;
+  std::vector<StreamPointers> streams;  ///< Of each parameter.
 
-  /// Allocates and zeroes; waits until it is done. `specs` are those of each parameter.
+  /// Allocates the streams that `specs` has for each parameter, and fills them with 0. Waits until it is
+  /// done.
   static StateMemory allocate(Device device, std::span<const Parameter> parameters,
                               std::span<const std::vector<StreamSpec>> specs);
 };

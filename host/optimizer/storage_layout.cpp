@@ -42,7 +42,7 @@ std::string formats_there() {
   return there;
 }
 
-/// The codec of a 16-bit parameter, as it is called in storage/; empty where there is none.
+/// Returns the name of the codec of a 16-bit parameter in storage/; "" if there is no such codec.
 std::string codec_of(DType param, Master master) {
   const std::string low = param == DType::bfloat16 ? "BFloat16" : "Float16";
   switch (master) {
@@ -57,7 +57,7 @@ std::string codec_of(DType param, Master master) {
   }
 }
 
-/// What to do where a format of 16-bit parameters is not built.
+/// Returns advice for a format of 16-bit parameters that is not built.
 std::string advice(const FormatName& name) {
   const std::string codec = codec_of(name.param, name.master);
   if (codec.empty()) return std::string("Nothing splits a ") + onepass::to_string(name.param);
@@ -85,14 +85,14 @@ DType dtype_of(States states) {
 
 std::size_t StreamSpec::bytes(std::int64_t numel) const {
   const auto count = static_cast<std::size_t>(numel);
-  if (!grouped) return count * size_of(dtype);
-  const std::size_t groups = (count + storage::kBlock - 1) / storage::kBlock;
-  return static_cast<std::size_t>(step::scales_at(numel)) + groups * sizeof(std::uint16_t);
+  if (!has_scales) return count * size_of(dtype);
+  const std::size_t blocks = (count + storage::kBlock - 1) / storage::kBlock;
+  return static_cast<std::size_t>(step::scales_at(numel)) + blocks * sizeof(std::uint16_t);
 }
 
 double StreamSpec::bytes_each() const {
   return static_cast<double>(size_of(dtype)) +
-         (grouped ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
+         (has_scales ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
 }
 
 void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,

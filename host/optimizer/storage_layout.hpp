@@ -1,4 +1,5 @@
-// storage_layout.hpp - the streams that an optimizer keeps for a parameter of a given format.
+// storage_layout.hpp - chooses the format of a parameter, and lists the streams that an optimizer keeps for
+// it.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +14,11 @@
 
 namespace onepass {
 
-/// What a stream is to its parameter.
+/// The purpose of a stream.
 enum class StreamRole : std::uint8_t {
-  state,      ///< Of the rule.
-  remainder,  ///< What the parameter lacks of its master.
-  ema,        ///< Its moving average.
+  state,      ///< A state of the rule.
+  remainder,  ///< The master, or the bits that the parameter lacks of its master.
+  ema,        ///< The parameter's moving average.
 };
 
 /// One stream of numbers.
@@ -25,25 +26,27 @@ struct StreamSpec {
   const char* name;  ///< "exp_avg", "master" or "remainder", "ema".
   StreamRole role;
   DType dtype;
-  bool grouped;  ///< Quantised: numel codes, and a scale for each group (step/table.hpp says where).
+  bool has_scales;  ///< Quantised: numel codes, and a scale for each block (step/table.hpp says where).
 
-  /// What it takes in memory, the gap before the scales included.
+  /// Bytes in memory, including the gap before the scales.
   [[nodiscard]] std::size_t bytes(std::int64_t numel) const;
-  /// What a step has to read, or to write, for one element on average.
+  /// Bytes that a step reads, or writes, for one element on average.
   [[nodiscard]] double bytes_each() const;
 };
 
-/// Throws InvalidArgument if the storage asks for what 16-bit parameters have, and there are none.
+/// Throws InvalidArgument if the storage asks for a master or states that only 16-bit parameters can have,
+/// and all parameters are float32.
 void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,
                    std::span<const Parameter> added);
 
-/// The index in storage::Formats of what a parameter asks for. Throws InvalidArgument, naming the rule, the
-/// formats that there are and the line that would add it, if it is none of them.
+/// Returns the index in storage::Formats of the format that a parameter asks for. If there is no such format,
+/// throws InvalidArgument, which names the rule, the formats that are built, and the line that would add it.
 std::uint8_t format_of(const char* rule, const Parameter& parameter, const Storage& storage);
 
 const storage::FormatName& format_name(std::uint8_t format);
 
-/// What an optimizer keeps: the rule's states, what a parameter lacks of its master, its moving average.
+/// Returns the streams that an optimizer keeps for a parameter: the rule's states, then its master or
+/// remainder, then its moving average.
 std::vector<StreamSpec> streams_of(std::uint8_t format, std::span<const char* const> states,
                                    const std::optional<EMA>& ema);
 

@@ -5,13 +5,13 @@
 namespace onepass {
 namespace {
 
-/// Every section starts here, so that it can be patched in words and read in vectors.
+/// Every section starts at a multiple of this, so that it can be patched in words and read in vectors.
 constexpr std::size_t kAlignment = 64;
 
-/// Collects sections one after the other, and says where each will lie.
+/// Collects sections one after the other, and returns the offset of each.
 class Layout {
  public:
-  /// Appends a copy of the bytes; returns the offset.
+  /// Appends a copy of the bytes. Returns their offset.
   std::size_t add(std::span<const std::byte> bytes) {
     const std::size_t offset = reserve(bytes.size());
     if (!bytes.empty()) std::memcpy(bytes_.data() + offset, bytes.data(), bytes.size());
@@ -21,6 +21,7 @@ class Layout {
   std::size_t add(const std::vector<T>& values) {
     return add(std::as_bytes(std::span(values)));
   }
+  /// Appends `size` zero bytes. Returns their offset.
   std::size_t reserve(std::size_t size) {
     const std::size_t offset = (bytes_.size() + kAlignment - 1) / kAlignment * kAlignment;
     bytes_.resize(offset + size);

@@ -1,4 +1,4 @@
-// table_memory.hpp - the tables of a model, in one block of the device's memory.
+// table_memory.hpp - the table of a model (step/table.hpp), in one allocation of the device's memory.
 #pragma once
 
 #include <cstddef>
@@ -11,39 +11,41 @@
 
 namespace onepass {
 
-/// What a table starts with.
+/// The contents of a new table.
 struct TableContents {
   std::vector<step::TensorEntry> tensors;
   std::vector<void*> grads;
-  std::vector<void*> incoming;            ///< Empty where gradients are not accumulated.
-  std::vector<std::int64_t> steps;        ///< One a tensor.
-  std::vector<std::int64_t> accumulated;  ///< One a tensor.
+  std::vector<void*> incoming;            ///< Empty if the optimizer does not accumulate gradients.
+  std::vector<std::int64_t> steps;        ///< One for each tensor.
+  std::vector<std::int64_t> accumulated;  ///< One for each tensor.
   std::vector<step::Chunk> chunks;
   std::vector<step::Chunk> pieces;
   std::vector<step::Penalty> penalties;
   std::vector<schedule::View> schedules;
   std::int64_t chunk_size = 0;
   std::span<const std::byte> rules;
-  std::size_t coefficient_bytes = 0;  ///< Of one tensor; written by every step.
+  std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.
   step::Control control{};
 };
 
+/// Owns a table.
 class TableMemory {
  public:
   TableMemory() = default;
-  /// Allocates, writes, and waits until it is there.
+  /// Allocates and writes a table, and waits until it is written.
   TableMemory(Device device, const TableContents& contents);
 
-  /// Pointers into the block.
+  /// The table: pointers into the allocation.
   [[nodiscard]] const step::Table& view() const { return view_; }
 
-  /// Each waits for the stream.
+  // Each of these waits for the CUDA stream.
   template <class T>
   [[nodiscard]] T read(const T* from, Stream stream) const {
     T value;
     copy({Device::cpu(), &value}, {memory_.device(), from}, sizeof value, stream);
     return value;
   }
+  /// Reads or writes one count for each tensor.
   [[nodiscard]] std::vector<std::int64_t> read_counts(const std::int64_t* from, Stream stream) const;
   void write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream);
 

@@ -52,11 +52,11 @@ struct BlockCodec : ScalarBlockCodec<Codec> {
   static_assert(kOrder == Order::natural);
 };
 
-/// Whether a block of a codec can be converted in Order::pairs. For codecs of one stream and of parameters.
+/// True if a block of a codec can be converted in Order::pairs. For codecs of one stream and of parameters.
 template <class Codec>
 inline constexpr bool kHasPairs = false;
 
-/// Whether NearestByInstruction applies to a codec. For codecs of one stream and of parameters.
+/// True if NearestByInstruction applies to a codec. For codecs of one stream and of parameters.
 template <class Codec>
 inline constexpr bool kHasNearestByInstruction = false;
 

@@ -12,7 +12,7 @@
 namespace onepass::cpu {
 namespace {
 
-/// Element i of a parameter, in float32. `remainder` may be null where the format has none.
+/// Element i of a parameter, in float32. `remainder` may be null if the format has no remainder.
 template <class Format>
 inline __attribute__((always_inline)) float decode_param(const typename Format::Param::Element* param,
                                                          const typename Format::Param::Remainder* remainder,

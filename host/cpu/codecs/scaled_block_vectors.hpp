@@ -227,7 +227,7 @@ inline void store_codes(const float* staged, storage::Dither dither, float inver
   Vector8::store_bytes(codes, bytes);
 }
 
-/// A vector one lane of which is the largest magnitude of a block.
+/// A vector that holds the largest magnitude of a block in one of its lanes.
 inline Whole largest_of(const float* staged) {
   Whole largest = all(0);
   for (int i = 0; i < storage::kBlock; i += Vector8::kLanes) {
@@ -247,7 +247,7 @@ inline Whole scales_of(Whole largest) {
   return Vector8::zero_unless_greater(largest, all(Signed8::kLeast - 1), scale);
 }
 
-/// What the codes of staged blocks are encoded with.
+/// The inverse scales that staged blocks are encoded with.
 struct InverseScales {
   alignas(64) float inverse[kStagedBlocks];  ///< Codec::inverse() of each finite scale.
   unsigned infinite;                         ///< One bit for each block, set where its scale is not finite.

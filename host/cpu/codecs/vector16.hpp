@@ -17,7 +17,7 @@ namespace {
 /// The order that a block's elements have while they are float32. `natural` is the order in memory. `pairs`
 /// needs no permutation: two neighbours stay in their 32-bit lane, so widening yields a vector of all even
 /// elements, then one of all odd elements. The rule treats every element alike and so works in either order,
-/// but a stream of 32-bit numbers lies in natural order: `pairs` needs a block that has none.
+/// but a stream of 32-bit numbers lies in natural order: `pairs` needs a block without such streams.
 enum class Order { natural, pairs };
 
 #if defined(__AVX512BW__)
@@ -76,7 +76,7 @@ struct Vector16 {
   static Whole minus_one_if_negative16(Whole x, Whole sign) {
     return _mm512_mask_sub_epi16(x, _mm512_movepi16_mask(sign), x, _mm512_set1_epi16(1));
   }
-  /// Whether a > b as signed numbers in any lane.
+  /// Returns true if a > b, as signed numbers, in any lane.
   static bool any_greater16(Whole a, Whole b) { return _mm512_cmpgt_epi16_mask(a, b) != 0; }
   /// `yes` where a > b as signed numbers, else `no`.
   static Whole select_if_greater16(Whole a, Whole b, Whole yes, Whole no) {
@@ -99,7 +99,7 @@ struct Vector16 {
             : [first] "v"(first), [last] "v"(last));
     return narrow;
   }
-  /// Whether neither vector holds a denormal or NaN.
+  /// Returns true if neither vector holds a denormal or NaN.
   static bool no_denormal_or_nan(Real a, Real b) {
     constexpr int kQuietNaN = 0x01, kSignalingNaN = 0x80, kDenormal = 0x20;
     constexpr int kOdd = kQuietNaN | kSignalingNaN | kDenormal;
@@ -175,7 +175,7 @@ struct Vector16 {
   static Whole minus_one_if_negative16(Whole x, Whole sign) {
     return _mm256_add_epi16(x, _mm256_srai_epi16(sign, 15));
   }
-  /// Whether a > b as signed numbers in any lane.
+  /// Returns true if a > b, as signed numbers, in any lane.
   static bool any_greater16(Whole a, Whole b) { return _mm256_movemask_epi8(_mm256_cmpgt_epi16(a, b)) != 0; }
   /// `yes` where a > b as signed numbers, else `no`.
   static Whole select_if_greater16(Whole a, Whole b, Whole yes, Whole no) {
@@ -247,7 +247,7 @@ enum class Permutation {
   interleave_halves  ///< The first and the last half of one vector, element by element.
 };
 
-/// Where a permutation takes each element from, as the instructions want it.
+/// The source index of each element of a permutation, as the instructions take them.
 template <Permutation kPermutation>
 alignas(64) inline constexpr auto kIndices = [] {
   std::array<std::uint16_t, 2 * Vector16::kLanes> indices{};

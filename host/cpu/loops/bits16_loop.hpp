@@ -58,8 +58,8 @@ struct LoadedParamBlock<storage::WithMaster<Low>, kOrder> : LoadedBlock<storage:
       : LoadedBlock<storage::Float32, kOrder>(master) {}
 };
 
-/// Where the rule writes a block of a stream: into the stream itself if that is float32, else into `buffer`,
-/// to be encoded later.
+/// Returns the array that the rule writes a block of a stream to: the stream itself if that is float32, else
+/// `buffer`, which is encoded later.
 template <class Codec>
 ONEPASS_LANE float* output_of(float* buffer, typename Codec::Element* stream) {
   if constexpr (std::is_same_v<Codec, storage::Float32>) {
@@ -95,7 +95,7 @@ struct StochasticRounding {
   }
 };
 
-/// Whether several streams of a block are encoded.
+/// True if several streams of a block are encoded, and the rule has states.
 template <class Blocks, std::size_t kStates>
 inline constexpr bool kHasLongEncode = kStates > 0 &&
                                        ((Blocks::Format::kHasRemainder && !Blocks::kHasMaster) ||

@@ -25,7 +25,7 @@ struct BlockStreams {
   using Grad = typename GradCodec::Element;
   using State = typename Format::State::Element;
   /// The rule takes a parameter with its gradient and its states, so all of them must be in the same order:
-  /// all streams in pairs, or none.
+  /// all streams in pairs, or all in natural order.
   static constexpr bool kPairs = kHasPairs<typename Format::Param> && kHasPairs<GradCodec> &&
                                  (kStates == 0 || kHasPairs<typename Format::State>);
   static constexpr Order kOrder = kPairs ? Order::pairs : Order::natural;
@@ -45,7 +45,7 @@ struct BlockStreams {
     }
     return blocks;
   }
-  /// The remainder from element i on; null where the format has none.
+  /// The remainder from element i on; null if the format has no remainder.
   [[nodiscard]] ONEPASS_LANE Remainder* remainder_from(std::int64_t i) const {
     return Format::kHasRemainder ? remainder + i : nullptr;
   }

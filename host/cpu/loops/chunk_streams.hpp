@@ -1,4 +1,4 @@
-// chunk_streams.hpp - where the streams of one chunk lie: what every update loop is given. Compiled once for
+// chunk_streams.hpp - the streams of one chunk, which every update loop takes. Compiled once for
 // each instruction set.
 #pragma once
 
@@ -21,7 +21,7 @@ struct ChunkStreams {
   using Param = typename Format::Param;
 
   typename Param::Element* param;
-  typename Param::Remainder* remainder;  ///< Null where the format has none.
+  typename Param::Remainder* remainder;  ///< Null if the format has no remainder.
   const typename GradCodec::Element* grad;
   void* const* states;
   std::int64_t begin;  ///< Number of the chunk's first element in the tensor.

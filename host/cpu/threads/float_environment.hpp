@@ -1,4 +1,4 @@
-// float_environment.hpp - IEEE arithmetic, whatever the caller has asked of the processor.
+// float_environment.hpp - IEEE 754 arithmetic, whatever modes the caller has set in the processor.
 #pragma once
 
 #if defined(__x86_64__)
@@ -9,15 +9,16 @@
 
 namespace onepass::cpu {
 
-/// While it lives, the calling thread rounds to nearest and keeps denormals; then its own settings return.
-/// A caller that flushes denormals to zero (linking with -ffast-math is enough) would else get other bits.
+/// While an object lives, the calling thread rounds to nearest and keeps denormals. The destructor restores
+/// the caller's modes. Otherwise a caller that flushes denormals to zero (linking with -ffast-math is
+/// enough) would get other bits.
 class DefaultFloatEnvironment {
  public:
 #if defined(__x86_64__)
   DefaultFloatEnvironment() : saved_(_mm_getcsr()) {
     if (saved_ != kDefault) _mm_setcsr(kDefault);
   }
-  /// Puts back the caller's settings, and not the exception flags that the step has raised.
+  /// Also restores the caller's exception flags: those that the step has raised are dropped.
   ~DefaultFloatEnvironment() { _mm_setcsr(saved_); }
 
  private:

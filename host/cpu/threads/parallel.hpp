@@ -1,4 +1,4 @@
-// parallel.hpp - a number of equal pieces of work, on as many threads as it pays.
+// parallel.hpp - does a number of equal pieces of work, on as many threads as pay for it.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +10,16 @@
 
 namespace onepass::cpu {
 
-/// Nanoseconds that each thread should have to do: to hand work to a thread that spins, and to end together,
-/// takes half of that (measured).
+/// Nanoseconds of work that each thread should have. Handing work to a thread that spins, and waiting for all
+/// to end, takes half of that (measured).
 inline constexpr double kNanosecondsEach = 2e3;
 
-/// What a part takes: long enough that 50 nanoseconds around it do not show, and short enough that threads
-/// end together.
+/// Nanoseconds of work in a part: long enough that the 50 nanoseconds around it do not show, short enough
+/// that all threads end at about the same time.
 inline constexpr double kPartNanoseconds = 4e3;
 
-/// How work is cut, the same number of parts for each thread, that takes one thread so many nanoseconds and
-/// has so many pieces that stay whole.
+/// Cuts work into parts, the same number for each thread. The work takes one thread `nanoseconds`, and has
+/// `pieces` pieces that are not cut.
 inline PoolRun cut(double nanoseconds, std::int64_t pieces, int most_threads) {
   constexpr std::int64_t kMostParts = 1 << 20;
   const auto up_to = [&](double wanted, std::int64_t most) {
@@ -32,7 +32,7 @@ inline PoolRun cut(double nanoseconds, std::int64_t pieces, int most_threads) {
 }
 
 /// Calls work(begin, end) for parts of [0, pieces), in the default float environment. `nanoseconds`: about
-/// what one piece takes.
+/// the time of one piece.
 template <class Work>
 void in_parallel(std::int64_t pieces, double nanoseconds, const Work& work) {
   const PoolRun run = cut(static_cast<double>(pieces) * nanoseconds, pieces, cpu_threads());

@@ -1,4 +1,4 @@
-// processors.hpp - the processors that a thread may run on. Where the system is not Linux, nothing.
+// processors.hpp - the processors that a thread may run on. On other systems than Linux it does nothing.
 #pragma once
 
 #if defined(__linux__)
@@ -12,20 +12,22 @@ namespace onepass::cpu {
 
 #if defined(__linux__)
 
+/// A set of processors.
 class Processors {
  public:
+  /// The processors that the calling thread may run on.
   static Processors of_this_thread() {
     Processors mine;
     if (pthread_getaffinity_np(pthread_self(), sizeof mine.set_, &mine.set_) != 0) CPU_ZERO(&mine.set_);
     return mine;
   }
-  /// All but the one that the caller is on just now.
+  /// The set without the processor that the caller is running on.
   [[nodiscard]] Processors others() const {
     Processors others = *this;
     if (const int here = sched_getcpu(); here >= 0) CPU_CLR(static_cast<std::size_t>(here), &others.set_);
     return others;
   }
-  /// Nothing, if there are none.
+  /// Lets a thread run on these processors only. Does nothing if the set is empty.
   void give_to(std::thread::native_handle_type thread) const {
     if (CPU_COUNT(&set_) > 0) pthread_setaffinity_np(thread, sizeof set_, &set_);
   }

@@ -13,6 +13,7 @@
 namespace onepass::cpu {
 namespace {
 
+/// The bit of inside_ that is set while workers may enter the run.
 constexpr unsigned kOpen = 1u << 31;
 
 void pause() {
@@ -23,7 +24,8 @@ void pause() {
 #endif
 }
 
-/// Whether `done` came true within kSpin. By the clock, for a pause is 10 to 140 cycles.
+/// Spins until done(), at most kSpin. Returns whether it came true. Measures time by the clock, as a pause
+/// takes 10 to 140 cycles, depending on the processor.
 template <class Done>
 bool spin_until(const Done& done) {
   const auto end = std::chrono::steady_clock::now() + ThreadPool::kSpin;
@@ -36,9 +38,10 @@ bool spin_until(const Done& done) {
   return false;
 }
 
+/// The parts [begin, end) in one word (Seat::parts).
 std::uint64_t row_of(std::uint32_t begin, std::uint32_t end) { return std::uint64_t{end} << 32 | begin; }
 
-/// Takes the first or the last part of a row; -1 if there is none.
+/// Takes the first or the last part of a row. Returns -1 if the row is empty.
 int take(std::atomic<std::uint64_t>& row, bool first) {
   std::uint64_t old = row.load(std::memory_order_relaxed);
   for (;;) {
@@ -52,7 +55,7 @@ int take(std::atomic<std::uint64_t>& row, bool first) {
   }
 }
 
-/// A forked child has none of the parent's threads.
+/// True in a process that was forked: a child does not have the threads of its parent.
 std::atomic<bool> forked{false};
 
 }  // namespace
@@ -99,8 +102,8 @@ void ThreadPool::run(const PoolRun& run, Task task, void* context) {
   if (!alone) busy_.store(false, std::memory_order_release);
 }
 
-/// Runs that follow each other closely are one burst, and one that has lasted will go on: its next run finds
-/// the woken spinning, even if this one is over before they come.
+/// Runs that follow each other closely are one burst. A burst that has lasted is expected to go on: if this
+/// run is over before the woken workers come, the next one finds them spinning.
 bool ThreadPool::worth_waking(const PoolRun& run) {
   const Clock::time_point now = Clock::now();
   if (now - last_end_ > kSpin) burst_begin_ = now;
@@ -124,7 +127,7 @@ void ThreadPool::run_together(const Job& job) {
   }
   do_parts(0);
   inside_.fetch_and(~kOpen, std::memory_order_relaxed);
-  // Where there are more threads than processors, the last worker may be waiting for this one's.
+  // If there are more threads than processors, the last worker may be waiting for this thread's processor.
   const auto nobody = [&] { return inside_.load(std::memory_order_acquire) == 0; };
   if (!spin_until(nobody)) {
     while (!nobody()) std::this_thread::yield();
@@ -132,8 +135,9 @@ void ThreadPool::run_together(const Job& job) {
   last_end_ = Clock::now();
 }
 
-/// Linux may wake a worker on the caller's processor, if it ran there before, and moves it only milliseconds
-/// later. So it is woken for the others, and takes back what it may have when it has come.
+/// Linux may wake a worker on the caller's processor, if it ran there before, and move it to another one only
+/// milliseconds later. So the worker is bound to all other processors before it is woken, and releases itself
+/// when it runs.
 void ThreadPool::wake(int thread) {
   Seat& seat = *seats_[static_cast<std::size_t>(thread)];
   if (seat.asleep.load(std::memory_order_seq_cst) == 0) return;
@@ -158,11 +162,12 @@ void ThreadPool::work(int thread, Seat& seat) {
   }
 }
 
-/// Spins, then sleeps until it is woken; runs for which nobody is woken go by. Whether it lay down.
+/// Spins for the next run, then sleeps until a run wakes it; runs that wake no workers pass it by. Returns
+/// false if a run came while it was spinning.
 bool ThreadPool::rest(Seat& seat, unsigned seen) {
   if (spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; })) return false;
   seat.asleep.store(1, std::memory_order_seq_cst);
-  // A run sees a sleeper, or the sleeper sees the run.
+  // Both sides store, then load: either the run sees the sleeper, or the sleeper sees the run.
   if (generation_.load(std::memory_order_seq_cst) == seen) {
     awake_.fetch_sub(1, std::memory_order_relaxed);
     seat.asleep.wait(1, std::memory_order_seq_cst);
@@ -172,7 +177,8 @@ bool ThreadPool::rest(Seat& seat, unsigned seen) {
   return true;
 }
 
-/// A run that is over is left alone: its memory may be gone. One that is not over waits for who has entered.
+/// Works on the run, unless it is over: then its memory may be gone, and the worker must not touch it. A run
+/// that is not over waits for the workers that have entered.
 void ThreadPool::join(int thread) {
   const unsigned before = inside_.fetch_add(1, std::memory_order_acquire);
   if ((before & kOpen) != 0 && thread < job_.run.threads) do_parts(thread);
@@ -185,7 +191,8 @@ void ThreadPool::do_parts(int thread) {
   }
 }
 
-/// The next of the thread's own, or of another's the one that it would come to last.
+/// Takes the next of the thread's own parts. If there are none left, takes a part of another thread: the one
+/// that the other thread would come to last.
 int ThreadPool::next_part(int thread) {
   const int threads = job_.run.threads;
   for (int other = 0; other < threads; ++other) {
