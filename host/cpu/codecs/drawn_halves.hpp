@@ -41,20 +41,21 @@ inline __attribute__((noinline)) void draw_halves(const rule::Draws& draws, cons
 /// The 8-bit loop stages this many blocks at a time, and takes all their halves from one DrawnHalves.
 constexpr int kServedMultiple = 16;
 
-/// Number of blocks that kMaxDraws draws always suffice for, where a block takes kPerBlock halves. A draw has
-/// random::kHalves = 8. The first block's halves may be the last kPerBlock of the first draw: the halves
-/// before them are of no use here. The rest is divided among whole blocks, and their number rounded down to a
-/// multiple of kServedMultiple: 512, 256 or 128 blocks for 1, 2 or 4 halves.
-template <int kPerBlock>
-constexpr int kServedBlocks = (random::kHalves * kMaxDraws - (random::kHalves - kPerBlock)) / kPerBlock
-                              / kServedMultiple* kServedMultiple;
+/// Number of blocks that kMaxDraws draws always suffice for, where a block takes `per_block` halves: 512, 256
+/// or 128 blocks for 1, 2 or 4 halves. A draw has random::kHalves = 8 halves. At worst, the first block's
+/// halves are the last of the first draw, and the halves before them are lost. The rest serves whole blocks;
+/// their number is rounded down to a multiple of kServedMultiple.
+constexpr int served_blocks(int per_block) {
+  const int usable = random::kHalves * kMaxDraws - (random::kHalves - per_block);
+  return usable / per_block / kServedMultiple * kServedMultiple;
+}
 
 /// The random halves of consecutive blocks, kPerBlock for each block: 1, 2 or 4.
 template <int kPerBlock>
 class DrawnHalves {
  public:
   /// Elements that one draw() serves at most.
-  static constexpr std::int64_t kMaxElements = std::int64_t{kServedBlocks<kPerBlock>} * storage::kBlock;
+  static constexpr std::int64_t kMaxElements = std::int64_t{served_blocks(kPerBlock)} * storage::kBlock;
 
   /// Draws the halves of min(count, kMaxElements) elements, from the tensor's block `block` on.
   void draw(const rule::Draws& draws, std::int64_t block, std::int64_t count, random::Purpose purpose) {

@@ -242,9 +242,9 @@ struct Layout {
 enum class Permutation {
   even,              ///< The even elements of two vectors.
   odd,               ///< The odd elements of two vectors.
-  interleave_first,  ///< The first halves of two vectors, element by element.
-  interleave_last,   ///< The last halves of two vectors, element by element.
-  interleave_halves  ///< The first and the last half of one vector, element by element.
+  interleave_first,  ///< The first 16 elements of two vectors, alternating.
+  interleave_last,   ///< The last 16 elements of two vectors, alternating.
+  interleave_halves  ///< The first and the last 16 elements of one vector, alternating.
 };
 
 /// The source index of each element of a permutation, as the instructions take them.
