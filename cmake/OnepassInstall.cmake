@@ -9,8 +9,8 @@ install(DIRECTORY include/onepass DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT onepass-targets NAMESPACE onepass:: DESTINATION "${package_dir}")
 
 # The files from which onepass_add_rule() compiles a user's own rule, in the same layout as here.
-install(FILES cmake/OnepassRule.cmake DESTINATION "${sweep_dir}/cmake")
-install(DIRECTORY step kernels host DESTINATION "${sweep_dir}"
+install(FILES cmake/OnepassRule.cmake DESTINATION "${rule_dir}/cmake")
+install(DIRECTORY step kernels host DESTINATION "${rule_dir}"
   FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")
 
 configure_package_config_file(cmake/onepass-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"

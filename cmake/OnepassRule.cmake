@@ -12,9 +12,9 @@ set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 # There is no contraction, because the rules call fma explicitly. -fno-fast-math overrides the flags of the surrounding
 # project: -ffast-math would approximate roots, differently for each instruction set.
 # The bits do not depend on the level, so builds that only check results may use a lower one.
-set(ONEPASS_SWEEP_OPTIMIZATION -O3 CACHE STRING "Optimisation of the CPU loops, in every build type")
-mark_as_advanced(ONEPASS_SWEEP_OPTIMIZATION)
-set(ONEPASS_SWEEP_FLAGS ${ONEPASS_SWEEP_OPTIMIZATION} -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
+set(ONEPASS_LOOP_OPTIMIZATION -O3 CACHE STRING "Optimisation of the CPU loops, in every build type")
+mark_as_advanced(ONEPASS_LOOP_OPTIMIZATION)
+set(ONEPASS_LOOP_FLAGS ${ONEPASS_LOOP_OPTIMIZATION} -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
   CACHE INTERNAL "")
 
 # The kernels compute with IEEE arithmetic and without contraction, as the rules are written. In builds with tests, the

@@ -17,13 +17,13 @@ NEEDED = {
     "adamw": [r"vsqrtps", r"vdivps"],
 }
 # Each variant has one loop with clamp and L1 and one without, each for both types of gradients, in each format.
-LOOP = re.compile(r"\S+ <void .*::(sweep_run|sweep_blocks|sweep_groups)<")
+LOOP = re.compile(r"\S+ <void .*::(update_float32|update_blocks16|update_blocks8)<")
 OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
-NARROWED = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
+BY_INSTRUCTION = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
 VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2, "adamw": 2}
 # Further instructions that the loops of each format must contain, by the beginning of the loop's name. 16-bit numbers
 # are rounded two at a time in a lane of 32 bits (block_codec.hpp). Blocks of 8-bit states have loads and stores of
-# their own, of whole vectors (group_codec_vectors.hpp).
+# their own, of whole vectors (scaled_block_vectors.hpp).
 ROUNDED = {"avx2": [r"vpcmpgtw", r"vpsubw"], "avx512": [r"vpcmp\w*uw", r"vpaddw"]}
 CODECS = {
     r"update_blocks16<.*?Format<onepass::storage::(Alone|WithMaster)<onepass::storage::BFloat16>": ROUNDED,
@@ -35,7 +35,7 @@ CODECS = {
 }
 # The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
 # enough: with AVX-512, in the loops without clamp and L1.
-IN_REGISTERS = re.compile(r"\S+ <void .*::sweep_blocks<[^,]*, true, ")
+IN_REGISTERS = re.compile(r"\S+ <void .*::update_blocks16<[^,]*, true, ")
 STORED_ON_STACK = r"%zmm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p"
 # Loops that belong to no rule, by the beginning of their name: reductions in double (by Measure), accumulation, and
 # the moving average.
