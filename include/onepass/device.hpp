@@ -1,4 +1,4 @@
-// device.hpp - which device, what it is called, and memory on it.
+// device.hpp - devices, their names, and memory on them.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +8,16 @@
 
 namespace onepass {
 
-/// A place where parameters live and steps run: the host's memory and processors, or one CUDA device.
+/// A device that holds parameters and runs steps: the host's memory and processors, or one CUDA device.
 class Device {
  public:
+  /// The host.
   static constexpr Device cpu() { return Device{-1}; }
+  /// The CUDA device with this number. Does not check that it exists.
   static constexpr Device cuda(int index = 0) { return Device{index}; }
 
   [[nodiscard]] constexpr bool is_cuda() const { return index_ >= 0; }
-  /// The CUDA device's number; -1 on the CPU.
+  /// Number of the CUDA device; -1 for the CPU.
   [[nodiscard]] constexpr int index() const { return index_; }
   friend constexpr bool operator==(Device, Device) = default;
 
@@ -24,23 +26,28 @@ class Device {
   int index_;
 };
 
-/// "cpu" or "cuda:0".
+/// Returns "cpu" or "cuda:0".
 std::string to_string(Device device);
 
-/// A name for people: the GPU's product name, or "cpu (avx512, 2 threads)".
+/// Returns a human-readable name: the GPU's product name, or "cpu (avx512, 2 threads)".
 /// Throws InvalidArgument if there is no such device.
 std::string device_name(Device device);
 
-/// How many CUDA devices can be used; 0, without error, where there is no driver, no device, or where
-/// onepass was built without CUDA.
+/// Returns the number of usable CUDA devices. It is 0, without an error, if the machine has no driver or no
+/// device, or if onepass was built without CUDA.
 int cuda_device_count() noexcept;
+/// Returns true if at least one CUDA device can be used.
 inline bool cuda_available() noexcept { return cuda_device_count() > 0; }
 
-/// Owns bytes on a device. Move-only. Contents are undefined until written.
-/// On CUDA the allocation and the release are ordered on `stream`, which must outlive the buffer; on the CPU
-/// the memory is aligned to 64 bytes, and large blocks ask for huge pages and begin at different places of
-/// them (as many MiB apart as a power of two, streams slow each other down).
-/// Throws InvalidArgument if there is no such device, CudaError or std::bad_alloc if there is no memory.
+/// Owns bytes on a device. Move-only. The contents are undefined until written.
+///
+/// On CUDA the allocation and the release are ordered on `stream`, which must outlive the buffer. On the CPU
+/// the memory is aligned to 64 bytes. CPU allocations of 2 MiB and more ask for huge pages, and each begins
+/// at a different offset within its first page: streams that are a multiple of 128 MiB apart meet in the same
+/// banks of the memory and slow each other down.
+///
+/// The constructor throws InvalidArgument if there is no such device, and CudaError or std::bad_alloc if the
+/// memory cannot be allocated.
 class DeviceBuffer {
  public:
   DeviceBuffer() = default;
@@ -49,7 +56,9 @@ class DeviceBuffer {
   DeviceBuffer(DeviceBuffer&& other) noexcept;
   DeviceBuffer& operator=(DeviceBuffer&& other) noexcept;
 
+  /// Address of the first byte, on device(); null if the buffer is empty.
   [[nodiscard]] void* data() const { return data_; }
+  /// The same address as a pointer to T.
   template <class T>
   [[nodiscard]] T* as() const {
     return static_cast<T*>(data_);
@@ -64,11 +73,12 @@ class DeviceBuffer {
   Stream stream_;
 };
 
-/// An address and the device whose memory it is in.
+/// An address, and the device that has this memory.
 struct Location {
   Device device;
   void* data;
 };
+/// The address of memory that is only read, and the device that has it.
 struct ConstLocation {
   ConstLocation(Device device, const void* data) : device(device), data(data) {}
   ConstLocation(Location location) : device(location.device), data(location.data) {}  // NOLINT: implicit
@@ -76,15 +86,17 @@ struct ConstLocation {
   const void* data;
 };
 
-/// Copies `bytes` between memory of the same or of different devices. Between CUDA devices or within one:
-/// asynchronous on `stream`. To or from the CPU: waits until the copy is done, and so for `stream`.
-/// Throws CudaError.
+/// Copies `bytes` bytes within a device or between two. A copy within or between CUDA devices is asynchronous
+/// on `stream`. A copy between CUDA and the CPU waits for `stream` until it is done. On the CPU alone the
+/// copy is done when the call returns, and the ranges may overlap. Throws CudaError.
 void copy(Location to, ConstLocation from, std::size_t bytes, Stream stream = {});
 
-/// Writes zeros. Asynchronous on `stream` on CUDA. Throws CudaError.
+/// Writes `bytes` zero bytes. Asynchronous on `stream` on CUDA; done when the call returns on the CPU.
+/// Throws CudaError.
 void fill_zero(Location to, std::size_t bytes, Stream stream = {});
 
-/// Waits until everything queued on `stream` of `device` is done. Nothing to wait for on the CPU.
+/// Waits until all work queued on `stream` of `device` is done. Returns at once on the CPU, which has no
+/// queue. Throws CudaError.
 void synchronize(Device device, Stream stream = {});
 
 }  // namespace onepass

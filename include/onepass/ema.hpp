@@ -1,4 +1,4 @@
-// ema.hpp - an exponential moving average of the weights, kept by the step that moves them.
+// ema.hpp - an exponential moving average of the parameters, updated by the step that updates them.
 #pragma once
 
 #include <cstdint>
@@ -8,26 +8,30 @@
 
 namespace onepass {
 
-/// An average that is smoother than the weights and often generalises better, for evaluation:
-///     ema = decay * ema + (1 - decay) * param
-/// after each step that moves the parameter, from the value that the step has stored: the master where there
-/// is one, the rounded parameter where there is none. It begins as the parameter is when it is registered. A
-/// step that leaves a parameter out leaves its average as it is. It is the state "ema" of each parameter.
+/// An exponential moving average of each parameter, for evaluation: it is smoother than the parameters and
+/// often generalises better.
 ///
-/// Source: Polyak and Juditsky, 1992; as torch.optim.swa_utils.get_ema_multi_avg_fn, which is lerp too.
+///     ema = decay * ema + (1 - decay) * param
+///
+/// Each step that changes a parameter also updates its average, from the value that the step has stored: the
+/// master if the parameter has one, else the rounded parameter. The average starts at the value that the
+/// parameter has when it is registered. A step that leaves a parameter out also leaves its average unchanged.
+/// The average is the state "ema" of each parameter.
+///
+/// Source: Polyak and Juditsky 1992; torch.optim.swa_utils.get_ema_multi_avg_fn, which computes a lerp too.
 struct EMA {
-  double decay = 0.999;  ///< 0 to 1. The average is over some 1 / (1 - decay) steps.
-  /// Step t of a parameter has the decay min(decay, (1 + t) / (10 + t)), so that the first weights are soon
-  /// forgotten. As TensorFlow's ExponentialMovingAverage with num_updates.
+  double decay = 0.999;  ///< In [0, 1]. The average covers about 1 / (1 - decay) steps.
+  /// If set, step t of a parameter uses the decay min(decay, (1 + t) / (10 + t)), so that the average soon
+  /// forgets the first values. This is TensorFlow's ExponentialMovingAverage with num_updates.
   bool warmup = false;
-  /// float32 or bfloat16. bfloat16 is rounded stochastically: to the nearest, an average of decay 0.999 would
-  /// stay where it is.
+  /// float32 or bfloat16. A bfloat16 average is rounded stochastically: if it were rounded to nearest, an
+  /// average with a decay of 0.999 would not change at all.
   DType dtype = DType::float32;
 
   bool operator==(const EMA&) const = default;
 };
 
-/// What is the new parameter's part of the average, at a tensor's step t >= 1.
+/// Weight of the new parameter value in the average, at a tensor's step t >= 1.
 ONEPASS_LANE float ema_weight(double decay, bool warmup, std::int64_t t) {
   const auto steps = static_cast<double>(t);
   const double risen = (1.0 + steps) / (10.0 + steps);

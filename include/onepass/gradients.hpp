@@ -1,4 +1,4 @@
-// gradients.hpp - what happens to gradients between the backward pass and the rules.
+// gradients.hpp - clipping, unscaling and checking of gradients before the rules see them.
 #pragma once
 
 #include <cstdint>
@@ -7,44 +7,47 @@
 
 namespace onepass {
 
-/// The norm of all gradients of a model, taken together as one vector.
+/// The norm of all gradients of a model, taken as one vector.
 enum class NormType : unsigned {
   l1,        ///< sum |g|
   l2,        ///< sqrt(sum g^2)
   infinity,  ///< max |g|
 };
 
-/// How a norm becomes a coefficient.
+/// The formula of the clipping coefficient.
 enum class ClipFormula : unsigned {
   pytorch,  ///< min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
-  exact,    ///< min(1, max_norm / norm); 1 where the norm is 0.
+  exact,    ///< min(1, max_norm / norm); 1 if the norm is 0.
 };
 
-/// Clipping by global norm (Pascanu et al. 2013, arXiv 1211.5063): every gradient is multiplied by the same
-/// coefficient. The norm is that of the gradients as the loss had them, that is, unscaled and averaged over
-/// micro-batches. Gradients are read once more and never rewritten. Leaves of 1,024 elements are added in
-/// double in a fixed tree, and the leaves exactly: the norm has the same bits on CPU and CUDA, and for any
-/// order, grouping and packing of the tensors.
+/// Clipping by global norm (Pascanu et al. 2013, arXiv 1211.5063): the step multiplies every gradient by the
+/// same coefficient.
+///
+/// The norm is that of the unscaled gradients, averaged over micro-batches. The step reads the gradients once
+/// more for it and does not rewrite them. It adds the 1,024 elements of each leaf in double in a fixed tree,
+/// and adds the leaves exactly, so the norm has the same bits on CPU and CUDA and for any order, grouping and
+/// packing of the tensors.
 struct ClipGradNorm {
-  double max_norm = std::numeric_limits<double>::infinity();  ///< >= 0; infinite: measure only.
+  double max_norm = std::numeric_limits<double>::infinity();  ///< >= 0; infinity only measures the norm.
   NormType norm_type = NormType::l2;
   ClipFormula formula = ClipFormula::pytorch;
 
   bool operator==(const ClipGradNorm&) const = default;
 };
 
-/// What a step does when a gradient has an Inf or a NaN. Decided on the device, on the elements: a finite
-/// gradient of 1e20 is none, though its square is beyond float32.
+/// What a step does if a gradient has an Inf or a NaN. The device detects them by testing each element, not
+/// the norm, so 1e20 counts as finite although its square overflows.
 enum class NonFinite : unsigned {
-  propagate,  ///< As if it were finite. Nothing is looked for.
-  skip,       ///< Nothing moves, no step is counted, skipped_steps() grows; fused zeroing still zeroes.
-  error,      ///< As skip, and the next check() throws, naming the first tensor and element.
+  propagate,  ///< Uses the gradient like any other. The step does not test for Inf and NaN.
+  skip,       ///< Changes nothing, counts no step and increments skipped_steps(). zero_grad still acts.
+  error,      ///< Like skip, and the next Optimizer::check() throws, naming the first tensor and element.
 };
 
-/// Dynamic loss scaling, as torch.amp.GradScaler (Micikevicius et al. 2018, arXiv 1710.03740): a step with a
-/// gradient that is not finite is skipped and multiplies the scale by backoff_factor; growth_interval steps
-/// in a row without one multiply it by growth_factor, unless it would overflow. The scale is a float32 in the
-/// device's memory, see Optimizer::loss_scale_pointer().
+/// Dynamic loss scaling, as torch.amp.GradScaler (Micikevicius et al. 2018, arXiv 1710.03740).
+///
+/// A step that finds a gradient that is not finite is skipped and multiplies the scale by backoff_factor.
+/// After growth_interval steps in a row without one, the scale is multiplied by growth_factor, unless it
+/// would overflow. The scale is a float32 in the device's memory; see Optimizer::loss_scale_pointer().
 struct LossScaler {
   double init_scale = 65536.0;          ///< > 0.
   double growth_factor = 2.0;           ///< > 1.
@@ -54,22 +57,23 @@ struct LossScaler {
   bool operator==(const LossScaler&) const = default;
 };
 
-/// What a step does with the gradients it finds, in this order: divide by the loss scale and by the number of
-/// micro-batches, clip by norm (all of it one multiplication), clip by value; then the rule, with its
-/// penalties.
+/// What a step does with the gradients before the rule, in this order: divide by the loss scale and by the
+/// number of micro-batches, and clip by norm (together one multiplication); then clip by value. The rule and
+/// its penalties come after that.
 struct GradientHandling {
-  std::optional<ClipGradNorm> clip_norm = std::nullopt;
+  std::optional<ClipGradNorm> clip_norm = std::nullopt;  ///< Not set: no clipping by norm.
   double clip_value =
       std::numeric_limits<double>::infinity();  ///< g = clamp(g, -clip_value, clip_value); >= 0.
   NonFinite nonfinite = NonFinite::propagate;
-  double loss_scale = 1.0;  ///< What the loss was multiplied by, as float32; > 0. Not beside a scaler.
-  std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Skips as NonFinite::skip does.
-  bool zero_grad = false;  ///< Leaves zeros where a step (or accumulate) found the gradients.
+  double loss_scale =
+      1.0;  ///< Factor by which you multiplied the loss, as float32; > 0. Excludes loss_scaler.
+  std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Implies NonFinite::skip.
+  bool zero_grad = false;  ///< If set, step() (or accumulate()) overwrites the gradients with zeros.
 
-  /// The caller's own scaler, in the optimizer's device memory, as PyTorch's fused optimizers take it: a step
-  /// that finds *found_inf nonzero when it runs is skipped; *grad_scale is divided out and replaces
-  /// loss_scale. Null for none.
+  /// Your own loss scaler, as PyTorch's fused optimizers take it: pointers to memory on the optimizer's
+  /// device, read when the step runs. Null for none. A step that finds *found_inf nonzero is skipped.
   const float* found_inf = nullptr;
+  /// The step divides the gradients by *grad_scale, which replaces loss_scale.
   const float* grad_scale = nullptr;
 
   bool operator==(const GradientHandling&) const = default;

@@ -1,4 +1,4 @@
-// onepass.hpp - everything a training loop needs.
+// onepass.hpp - includes every header that a training loop needs.
 #pragma once
 
 #include "onepass/device.hpp"

@@ -1,4 +1,4 @@
-// optimizer_core.hpp - what every Optimizer<Rule> does, whatever the rule: one non-template class.
+// optimizer_core.hpp - the part of Optimizer<Rule> that does not depend on the rule, as a non-template class.
 #pragma once
 
 #include <cstddef>
@@ -20,67 +20,68 @@
 
 namespace onepass {
 
-/// How an optimizer works. Results depend on `storage`, `seed` and `ema` alone.
+/// Options of an optimizer. Only `storage`, `seed` and `ema` change the result.
 struct Options {
-  std::int64_t chunk_size =
-      0;                   ///< Elements of one piece of work, a multiple of 64; 0: what suits the device.
-  int threads = 0;         ///< CPU: at most so many; 0: ONEPASS_THREADS, or all this process may use.
-  Isa isa = Isa::best;     ///< CPU: instruction set; best: ONEPASS_ISA, or the widest that there is.
-  Storage storage = {};    ///< What belongs to 16-bit parameters.
-  std::uint64_t seed = 0;  ///< Of stochastic rounding.
-  std::optional<EMA> ema = std::nullopt;  ///< A moving average of each parameter.
-  bool accumulates_gradients = false;     ///< A float32 sum of gradients for each parameter: accumulate().
+  std::int64_t chunk_size = 0;  ///< Elements of a chunk, a multiple of 64; 0: chosen for the device.
+  int threads = 0;         ///< CPU: largest number of threads; 0: ONEPASS_THREADS, or all usable processors.
+  Isa isa = Isa::best;     ///< CPU: instruction set; best: ONEPASS_ISA, or the widest available.
+  Storage storage = {};    ///< Master, states and rounding of 16-bit parameters.
+  std::uint64_t seed = 0;  ///< Seed of stochastic rounding.
+  std::optional<EMA> ema = std::nullopt;  ///< If set, keeps a moving average of each parameter.
+  bool accumulates_gradients = false;     ///< Keeps a float32 gradient sum per parameter, for accumulate().
 };
 
-/// One state of one parameter, as it lies in memory.
+/// One state of one parameter, with the bytes it has in memory.
 struct SavedState {
-  std::string name;  ///< "exp_avg"
+  std::string name;  ///< PyTorch's name, such as "exp_avg".
   DType dtype = DType::float32;
   std::vector<std::byte> bytes;
 };
 
-/// What an optimizer remembers of one parameter.
+/// The saved state of one parameter.
 struct SavedParameter {
   std::string name;
-  std::int64_t step = 0;  ///< Steps taken.
+  std::int64_t step = 0;  ///< Steps that the parameter has taken.
   std::vector<SavedState> states;
-  std::int64_t accumulated = 0;         ///< Micro-batches since the last step.
-  std::vector<std::byte> gradient_sum;  ///< Of those, in float32; empty where there are none.
+  std::int64_t accumulated = 0;         ///< Micro-batches accumulated since the last step.
+  std::vector<std::byte> gradient_sum;  ///< Their float32 gradient sum; empty if `accumulated` is 0.
 };
 
-/// All that an optimizer remembers. Of the hyperparameters it has the learning rates alone.
+/// The whole state of an optimizer. Its only hyperparameters are the learning rates.
 struct StateDict {
-  std::string rule;        ///< "AdamW"
-  std::int64_t steps = 0;  ///< Taken: where a schedule stands.
+  std::string rule;        ///< Name of the rule, such as "AdamW".
+  std::int64_t steps = 0;  ///< Steps taken, skipped ones excluded; schedules are evaluated at this count.
   std::int64_t skipped_steps = 0;
-  std::int64_t micro_batches = 0;   ///< Accumulated since the last step.
-  float loss_scale = 0.0f;          ///< As the loss scaler has it now; 0 where there is none.
+  std::int64_t micro_batches = 0;   ///< Micro-batches accumulated since the last step.
+  float loss_scale = 0.0f;          ///< Current scale of the loss scaler; 0 without a loss scaler.
   std::int64_t growth_tracker = 0;  ///< Steps since the loss scale last changed.
-  std::uint64_t seed = 0;           ///< Of stochastic rounding.
-  std::vector<double> lrs;          ///< Base rate of each group; empty leaves them as they are.
-  std::vector<Schedule> schedules;  ///< One a group; empty leaves them as they are.
+  std::uint64_t seed = 0;           ///< Seed of stochastic rounding.
+  std::vector<double> lrs;          ///< Base learning rate of each group; if empty, loading keeps the rates.
+  std::vector<Schedule> schedules;  ///< Schedule of each group; if empty, loading keeps the schedules.
   std::vector<SavedParameter> parameters;
 };
 
-/// Bytes of one stream of numbers, of all parameters together.
+/// Bytes of one stream of numbers, summed over all parameters.
 struct StreamBytes {
   std::string name;  ///< "param", "grad", "master" or "remainder", "exp_avg", ...
   double bytes;
 };
 
-/// What the core needs to know of a rule; made by the library, or by onepass_add_rule() for a rule of one's
-/// own.
+/// The functions through which the core uses a rule. The library generates them for its own rules, and the
+/// CMake function onepass_add_rule() generates them for yours.
 struct RuleOps;
+/// Returns the generated functions of a rule.
 template <class Rule>
 const RuleOps& rule_ops();  // defined in generated files only: host/backend/rule.cpp.in
 
-/// The rules of all groups, one after the other, as bytes.
+/// The bytes of the rules of all groups, one after the other.
 struct RuleBlob {
   std::span<const std::byte> bytes;
   std::size_t count;
 };
 
-/// The contracts are those of Optimizer (optimizer.hpp).
+/// Does the work of Optimizer for any rule. Each function has the contract of the Optimizer function with the
+/// same name (optimizer.hpp).
 class OptimizerCore {
  public:
   OptimizerCore(const RuleOps& ops, RuleBlob rules, std::vector<Parameter> parameters,
@@ -122,7 +123,7 @@ class OptimizerCore {
   [[nodiscard]] StateDict state_dict(Stream stream) const;
   void load_state_dict(const StateDict& dict, Stream stream);
 
-  struct Impl;  ///< Defined and used in host/ alone.
+  struct Impl;  ///< Private to the library's sources.
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -1,4 +1,4 @@
-// parameter.hpp - what the caller registers with an optimizer.
+// parameter.hpp - a tensor that the caller registers with an optimizer.
 #pragma once
 
 #include <cstddef>
@@ -8,19 +8,19 @@
 
 namespace onepass {
 
-/// One tensor to be trained. The memory stays the caller's and must live as long as the optimizer steps.
+/// One tensor to train. The caller owns the memory and must keep it alive as long as the optimizer steps.
 struct Parameter {
-  std::string name;       ///< Unique within an optimizer; the key of its states.
-  Tensor value;           ///< Moved by every step. May be empty (numel 0, any pointer).
-  Tensor grad = {};       ///< Same numel and device as value, of its dtype or float32; null leaves the
-                          ///< parameter out of the step.
-  std::size_t group = 0;  ///< Which of the optimizer's rules applies.
-  /// Offset of the first element in the tensor that this is a shard of, a multiple of 32. Stochastic rounding
-  /// draws by name and element, so that shards of one name draw the bits of the whole.
+  std::string name;       ///< Unique within an optimizer and not empty; the key of its states.
+  Tensor value;           ///< float32, bfloat16 or float16. Steps update it. May be empty (numel 0).
+  Tensor grad = {};       ///< Numel and device of value; its dtype or float32. Null leaves the parameter out.
+  std::size_t group = 0;  ///< Index of the parameter group, whose rule applies.
+  /// If this is a shard of a larger tensor: offset of its first element there, a multiple of 32. Stochastic
+  /// rounding draws its bits by name and element, so shards with the same name draw the bits that the whole
+  /// tensor would.
   std::int64_t first = 0;
-  /// Where the model reads a float32 value in 16 bits: bfloat16 or float16, of its numel and on its device.
-  /// Each step that moves the value writes it, rounded to the nearest, ties to even; nobody reads it here.
-  /// Null: none.
+  /// Optional 16-bit copy of a float32 value for the model to read: bfloat16 or float16, with the numel and
+  /// device of the value. Written (round to nearest even) by every step that changes the value; never read by
+  /// the optimizer. Leave null for no copy.
   Tensor copy = {};
 };
 

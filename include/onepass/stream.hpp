@@ -1,12 +1,12 @@
-// stream.hpp - an opaque handle of a CUDA stream.
+// stream.hpp - an opaque handle to a CUDA stream.
 #pragma once
 
-struct CUstream_st;  // what a cudaStream_t points to; declared here so that no CUDA header is needed
+struct CUstream_st;  // A cudaStream_t points to this type. Declared here so that no CUDA header is needed.
 
 namespace onepass {
 
-/// Where work is queued. A cudaStream_t converts to it; Stream{} is the default stream. Does not own the
-/// stream. On Device::cpu() it is ignored: the work is done when the call returns.
+/// A CUDA stream on which work is queued. A cudaStream_t converts to it; Stream{} is the default stream. It
+/// does not own the CUDA stream. Work on Device::cpu() ignores it and is done when the call returns.
 class Stream {
  public:
   constexpr Stream() = default;

@@ -1,38 +1,43 @@
-// bits.hpp - floats as integers: what the codecs are written in.
+// bits.hpp - a float's bits as an integer, and the integer operations that the codecs use.
 #pragma once
 
 #include <cstdint>
 
 #include "onepass/arithmetic/lane.hpp"
 
-/// Selects are between values as wide as a float, and nothing branches: gcc 12 then vectorises every loop
-/// over a codec. Comparisons are of signed integers, the only ones that AVX2 has; magnitudes have 31 bits.
+/// Codecs (how one number is stored), and the operations on a float's bits that they are written in.
+///
+/// All selects are between 32-bit values and nothing branches, so GCC 12 vectorises every loop over a codec.
+/// Comparisons are between signed integers because AVX2 has no others; magnitudes have 31 bits, so their
+/// order is the same.
 namespace onepass::storage {
 
-/// The pattern of a float: sign, 8 bits of exponent, 23 of mantissa.
+/// The bits of a float32: 1 bit of sign, 8 of exponent, 23 of mantissa.
 using Bits = std::uint32_t;
 
 inline constexpr Bits kSign = 0x80000000u, kMagnitude = 0x7fffffffu;
 inline constexpr Bits kInfinity = 0x7f800000u;
 inline constexpr int kMantissaBits = 23;
 
+/// Reinterprets a float as its bits, and bits as a float.
 ONEPASS_LANE Bits bits_of(float x) { return __builtin_bit_cast(Bits, x); }
 ONEPASS_LANE float float_of(Bits x) { return __builtin_bit_cast(float, x); }
 
-/// |x| as an integer. Of two magnitudes the larger number is the larger integer, Inf above every finite one
-/// and NaN above Inf: an integer maximum over a group finds the largest, and lets no NaN escape.
+/// Bits of |x|. Their order as integers is the order of the magnitudes, with Inf above every finite number
+/// and NaN above Inf. The integer maximum over a block is therefore its largest magnitude, and it is a NaN if
+/// any element is NaN.
 ONEPASS_LANE Bits magnitude_of(float x) { return bits_of(x) & kMagnitude; }
 
-/// Of two patterns below 2^31.
+/// Returns a < b. Both must be below 2^31.
 ONEPASS_LANE bool below(Bits a, Bits b) {
   return static_cast<std::int32_t>(a) < static_cast<std::int32_t>(b);
 }
 
-/// By value: `?:` on references selects an address.
+/// Returns a if the condition holds, else b. Takes values because `?:` on references selects an address.
 ONEPASS_LANE Bits select(bool condition, Bits a, Bits b) { return condition ? a : b; }
 
-/// A pattern without its last kDropped bits, rounded to nearest, ties to even. The carry goes into the
-/// exponent, as it must.
+/// Drops the last kDropped bits of x, rounding to nearest, ties to even. A carry out of the mantissa
+/// increments the exponent, which is the correct result.
 template <int kDropped>
 ONEPASS_LANE Bits round_to_even(Bits x) {
   constexpr Bits kBelowHalf = (Bits{1} << (kDropped - 1)) - 1;

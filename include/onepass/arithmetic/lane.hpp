@@ -1,19 +1,22 @@
-// lane.hpp - the arithmetic verbs that rules are written in: the same bits on every backend.
+// lane.hpp - the arithmetic operations that rules are written in; every backend computes the same bits.
 #pragma once
 
-/// Marks code that both g++ and nvcc compile, for the host and for the device. Always inlined: the same
-/// function is compiled for several instruction sets, and the linker would keep one copy for all of them.
+/// Marks functions that g++ and nvcc both compile, for the host and for the device. They are always inlined:
+/// the library compiles them for several instruction sets, and the linker would otherwise keep one of the
+/// copies for all of them.
 #ifdef __CUDACC__
 #define ONEPASS_LANE __host__ __device__ __forceinline__
 #else
 #define ONEPASS_LANE inline __attribute__((always_inline))
 #endif
 
-/// Every verb is an IEEE operation, correctly rounded, or a fixed sequence of them. Written out so that no
-/// compiler has a product and a sum left to contract.
+/// Operations on the float (or double) in one lane.
+///
+/// Each is one correctly rounded IEEE operation or a fixed sequence of them. Fused multiply-adds are written
+/// as fma(), so no compiler finds a product followed by a sum that it could contract.
 namespace onepass::lane {
 
-/// a * b + c, rounded once.
+/// Returns a * b + c, rounded once.
 ONEPASS_LANE float fma(float a, float b, float c) {
 #ifdef __CUDA_ARCH__
   return ::fmaf(a, b, c);
@@ -30,6 +33,7 @@ ONEPASS_LANE double fma(double a, double b, double c) {
 #endif
 }
 
+/// Returns the square root, correctly rounded.
 ONEPASS_LANE float sqrt(float x) {
 #ifdef __CUDA_ARCH__
   return ::sqrtf(x);
@@ -46,36 +50,41 @@ ONEPASS_LANE double sqrt(double x) {
 #endif
 }
 
-/// (1 - t) * a + t * b, where only t is rounded: the two weights add up to one exactly, so that a constant b
-/// is the fixed point. With 1 - t rounded on its own, an average over 1,000 steps settles 1e-5 away from it.
+/// Returns (1 - t) * a + t * b. Only t is rounded, so the two weights add up to exactly one and an average
+/// with a constant b converges to b. If 1 - t were rounded separately, an average over 1,000 steps would
+/// settle 1e-5 away from b.
 ONEPASS_LANE float lerp(float a, float b, float t) { return fma(t, b, fma(-t, a, a)); }
 
-/// A condition that holds for a whole tensor: 0 or 1, and as wide as a float. A loop that chooses by a bool
-/// does not vectorise (gcc 12).
+/// A condition that holds for a whole tensor: 0 or 1, as wide as a float. Use it instead of `bool` for
+/// coefficients: GCC 12 does not vectorise a loop that selects by a `bool`.
 using Flag = unsigned;
 
-/// a if the flag is set, else b. By value: `?:` on two references selects an address.
+/// Returns a if the flag is set, else b. Takes values because `?:` on references selects an address.
 ONEPASS_LANE float select(Flag flag, float a, float b) { return flag != 0 ? a : b; }
 
-/// The larger one; NaN if either is NaN (std::fmax hides it).
+/// Returns the larger number, or NaN if either is NaN (std::fmax would drop the NaN).
 ONEPASS_LANE float max(float a, float b) { return (a > b) | (a != a) ? a : b; }
 ONEPASS_LANE double max(double a, double b) { return (a > b) | (a != a) ? a : b; }
 
+/// Returns the magnitude of x.
 ONEPASS_LANE float abs(float x) { return __builtin_fabsf(x); }
 ONEPASS_LANE double abs(double x) { return __builtin_fabs(x); }
 
-/// The magnitude of the one with the sign of the other.
+/// Returns the magnitude of the first argument with the sign of the second.
 ONEPASS_LANE float copysign(float magnitude, float sign) { return __builtin_copysignf(magnitude, sign); }
 
-/// x, and not below low; not outside [-limit, limit]. NaN stays NaN.
+/// Returns x, or low if x is below it. NaN stays NaN.
 ONEPASS_LANE float at_least(float low, float x) { return low > x ? low : x; }
+/// Returns x limited to [-limit, limit]. NaN stays NaN.
 ONEPASS_LANE float clamp(float x, float limit) { return at_least(-limit, limit < x ? limit : x); }
 
-/// -1, 0 or 1 times `size`; NaN for NaN, whose sign differs between machines.
+/// Returns sign(x) * size with sign(0) = 0. Returns x itself if it is NaN, because the sign of a NaN differs
+/// between machines.
 ONEPASS_LANE float with_sign_of(float x, float size) { return x > 0.0f ? size : x < 0.0f ? -size : x; }
 
-/// base to the power of a whole number >= 0, by repeated squaring: + - * / only, so that host and device
-/// agree to the last bit. Relative error below exponent * 2^-53: a squaring doubles what was there.
+/// Returns base^exponent for a whole number exponent >= 0, by repeated squaring. It multiplies only, so host
+/// and device agree to the last bit. The relative error is below exponent * 2^-53, because each squaring
+/// doubles the error so far.
 ONEPASS_LANE double power(double base, long long exponent) {
   double result = 1.0;
   for (; exponent > 0; exponent >>= 1) {

@@ -1,62 +1,67 @@
-// math.hpp - exp, log, pow, sin and cos in double: the same bits on every backend.
+// math.hpp - exp, log, pow, sin and cos in double, with the same bits on every backend.
 #pragma once
 
 #include "onepass/arithmetic/lane.hpp"
 
-/// The libraries' exp and cos differ between host and device, and between one release and the next. These are
-/// fixed sequences of IEEE operations: + - * /, explicit fma, and moves of bits. A product that meets a sum
-/// is written as fma, is exact, or is kept from it by series::product: contraction changes no bit.
-///
-/// The series are Taylor's, cut where the next term is below 2^-56 of the sum. Errors below are against the
-/// exact value, in units of the last place of the result; tests/arithmetic/math_test.cpp measures them.
 namespace onepass::lane {
 
+/// The parts of lane::exp(), log(), pow(), sincospi(): fixed sequences of IEEE operations (+ - * /, explicit
+/// fma, and moves of bits). The exp and cos of the C and CUDA libraries differ between host and device, and
+/// between releases. A product that is followed by a sum is written as fma, is exact, or is protected by
+/// series::product(), so contraction changes no bit.
+///
+/// The series are Taylor's, cut where the next term is below 2^-56 of the sum. The errors given in this file
+/// are against the exact value, in units in the last place (ulp) of the result;
+/// tests/arithmetic/math_test.cpp measures them.
 namespace series {
 
 using Bits = unsigned long long;
 
+/// Reinterprets a double as its bits, and bits as a double.
 ONEPASS_LANE Bits bits(double x) { return __builtin_bit_cast(Bits, x); }
 ONEPASS_LANE double from_bits(Bits x) { return __builtin_bit_cast(double, x); }
 
 inline constexpr double kInfinity = __builtin_huge_val();
 inline constexpr double kNaN = __builtin_nan("");
 
-/// 2^exponent, for a normal result.
+/// Returns 2^exponent. The result must be a normal number.
 ONEPASS_LANE double power_of_two(long long exponent) {
   return from_bits(static_cast<Bits>(exponent + 1023) << 52);
 }
 
-/// first + x * (second + x * (...)), one fma a coefficient.
+/// Returns first + x * (second + x * (...)), with one fma for each coefficient.
 ONEPASS_LANE double horner(double /*x*/, double last) { return last; }
 template <class... Rest>
 ONEPASS_LANE double horner(double x, double first, Rest... rest) {
   return fma(x, horner(x, rest...), first);
 }
 
-/// A number in two doubles: high is the sum rounded, low what that leaves.
+/// A number as the sum of two doubles: high is the number rounded to double, low is the rest.
 struct Pair {
   double high, low;
 };
 
-/// a + b exactly, for |a| >= |b| or a = 0.
+/// Returns a + b exactly, if |a| >= |b| or a = 0.
 ONEPASS_LANE Pair sum(double a, double b) {
   const double high = a + b;
   return {high, b - (high - a)};
 }
 
-/// a * b, where a sum follows that must not swallow the rounding. Only the sign of a zero could differ.
+/// Returns a * b, rounded before any sum that follows, so a compiler cannot contract the two. It differs from
+/// a plain product at most in the sign of a zero.
 ONEPASS_LANE double product(double a, double b) { return fma(a, b, 0.0); }
 
-/// ln 2 in two parts. The first has 42 bits: times an exponent it is exact.
+/// ln 2 in two parts. The first has 42 bits, so its product with an exponent is exact.
 inline constexpr double kLn2High = 0x1.62e42fefa3800p-1;
 inline constexpr double kLn2Low = 0x1.ef35793c76730p-45;
 
-/// e^(x + low), for |low| below 2^-40. x = n ln 2 + r with |r| <= ln 2 / 2, and the series of e^r.
+/// Returns e^(x + low) for |low| below 2^-40. Reduces x to n ln 2 + r with |r| <= ln 2 / 2 and sums the
+/// series of e^r.
 ONEPASS_LANE double exp(double x, double low) {
   if (x != x) return x;
   if (x > 709.8) return kInfinity;
   if (x < -745.2) return 0.0;
-  // Adding 1.5 * 2^52 rounds to a whole number, and leaves it in the last bits.
+  // Adding 1.5 * 2^52 rounds to a whole number and leaves it in the last bits.
   constexpr double kRound = 0x1.8p52;
   const double rounded = fma(x, 0x1.71547652b82fep+0, kRound);
   const double n = rounded - kRound;
@@ -66,17 +71,18 @@ ONEPASS_LANE double exp(double x, double low) {
              1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0);
   const Pair one = sum(1.0, r);
   const double mantissa = one.high + fma(r * r, tail, one.low + r_low);
-  // 2^n in two factors: each is normal, and what is too large or too small is rounded by the last product.
+  // 2^n is applied as two normal factors. If the result overflows or is denormal, the last product rounds it.
   const auto exponent = static_cast<long long>(n);
   const long long half = exponent / 2;
   return (mantissa * power_of_two(half)) * power_of_two(exponent - half);
 }
 
-/// A positive finite x = 2^exponent * (1 + f), with 1 + f in [sqrt(1/2), sqrt(2)).
+/// A positive finite x as 2^exponent * (1 + f), with 1 + f in [sqrt(1/2), sqrt(2)).
 struct Split {
   double exponent, f;
 };
 
+/// Splits a positive finite x, denormals included.
 ONEPASS_LANE Split split(double x) {
   const bool denormal = x < 0x1p-1022;
   const Bits pattern = bits(denormal ? x * 0x1p54 : x);
@@ -87,17 +93,19 @@ ONEPASS_LANE Split split(double x) {
   return {static_cast<double>(denormal ? exponent - 54 : exponent), mantissa - 1.0};
 }
 
-/// The logarithm's series from its third term on. With s = f / (2 + f) and z = s^2,
+/// The logarithm's series from its third term on. With s = f / (2 + f) and z = s^2:
+///
 ///     log(1 + f) = 2 s + s z (2/3 + z * log_tail(z))
 ONEPASS_LANE double log_tail(double z) {
   return horner(z, 2.0 / 5, 2.0 / 7, 2.0 / 9, 2.0 / 11, 2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21,
                 2.0 / 23, 2.0 / 25);
 }
 
-/// The logarithm of a positive finite x in two parts, to about 2^-63 of its value.
+/// The logarithm of a positive finite x in two parts, with a relative error of about 2^-63.
 ONEPASS_LANE Pair log_pair(double x) {
   const auto [exponent, f] = split(x);
-  // s = f / (2 + f): 2 + f, rounded, and what that leaves; the quotient, and its remainder divided.
+  // s = f / (2 + f). divisor_low is the rounding error of 2 + f; s_low is the remainder of the quotient,
+  // divided in turn.
   const double divisor = 2.0 + f;
   const double divisor_low = f - (divisor - 2.0);
   const double s = f / divisor;
@@ -115,7 +123,7 @@ ONEPASS_LANE Pair log_pair(double x) {
   return sum(second.high, (first.low + second.low) + rest);
 }
 
-/// sin(pi r) and cos(pi r), for |r| <= 1/4 and z = r^2.
+/// Returns sin(pi r), for |r| <= 1/4 and z = r^2.
 ONEPASS_LANE double sine(double r, double z) {
   constexpr double kPiHigh = 0x1.921fb54442d18p+1, kPiLow = 0x1.1a62633145c07p-53;
   const double tail =
@@ -123,9 +131,10 @@ ONEPASS_LANE double sine(double r, double z) {
              -0x1.e3074fde8871fp-8, 0x1.e8f434d018d63p-12, -0x1.6fadb9f155744p-16, 0x1.aaec32af93359p-21);
   return fma(r, kPiHigh, r * fma(z, tail, kPiLow));
 }
+/// Returns cos(pi r), for |r| <= 1/4 and z = r^2.
 ONEPASS_LANE double cosine(double z) {
   constexpr double kHalfSquareHigh = 0x1.3bd3cc9be45dep+2, kHalfSquareLow = 0x1.692b71366cc04p-52;
-  // 1 - z pi^2 / 2, rounded, and what that leaves.
+  // `most` is 1 - z pi^2 / 2, rounded; `rest` is its rounding error.
   const double most = fma(-z, kHalfSquareHigh, 1.0);
   const double rest = fma(-z, kHalfSquareLow, fma(-z, kHalfSquareHigh, 1.0 - most));
   const double tail =
@@ -136,16 +145,16 @@ ONEPASS_LANE double cosine(double z) {
 
 }  // namespace series
 
-/// e^x, within 1 ulp; what lies below 2^-1022 is rounded twice, to within 1 denormal. e^-inf = 0, e^inf =
-/// inf.
+/// Returns e^x, within 1 ulp. A result below 2^-1022 is rounded twice and is within 1 denormal step.
+/// exp(-inf) = 0, exp(inf) = inf, and NaN stays NaN.
 ONEPASS_LANE double exp(double x) { return series::exp(x, 0.0); }
 
-/// The natural logarithm, within 1 ulp. log(0) = -inf, log(inf) = inf; NaN below 0.
+/// Returns the natural logarithm, within 1 ulp. log(0) = -inf, log(inf) = inf, and log(x) = NaN for x < 0.
 ONEPASS_LANE double log(double x) {
   if (!(x > 0.0)) return x == 0.0 ? -series::kInfinity : series::kNaN;
   if (x == series::kInfinity) return x;
   const auto [exponent, f] = series::split(x);
-  // 2 s = f - s f and s f = f^2 / 2 - s f^2 / 2: the quotient's rounding meets small terms only.
+  // 2 s = f - s f and s f = f^2 / 2 - s f^2 / 2, so the rounding of the quotient affects only small terms.
   const double s = f / (2.0 + f);
   const double z = s * s;
   const double half_square = (0.5 * f) * f;
@@ -154,8 +163,9 @@ ONEPASS_LANE double log(double x) {
   return fma(exponent, series::kLn2High, f - small);
 }
 
-/// base^exponent, for a base >= 0 (NaN below: no schedule raises one), within 2 ulp; denormal results within
-/// 1 denormal. As in C, x^0 = 1^y = 1 even of NaN; 0 and inf are taken to their limits.
+/// Returns base^exponent within 2 ulp, or within 1 denormal step where the result is denormal. The base must
+/// be >= 0; a negative base gives NaN (no schedule needs one). As in C, x^0 = 1 and 1^y = 1 even for NaN.
+/// Bases and exponents of 0 and infinity give the limits.
 ONEPASS_LANE double pow(double base, double exponent) {
   if (exponent == 0.0 || base == 1.0) return 1.0;
   if (!(base >= 0.0) || exponent != exponent) return series::kNaN;
@@ -170,18 +180,18 @@ ONEPASS_LANE double pow(double base, double exponent) {
   return series::exp(product, fma(exponent, log.low, fma(exponent, log.high, -product)));
 }
 
-/// Both from one reduction.
+/// A sine and a cosine of the same angle.
 struct SinCos {
   double sin, cos;
 };
 
-/// sin(pi x) and cos(pi x), each within 1 ulp, for every finite x; NaN otherwise. Better conditioned than
-/// sin and cos: multiples of 1/2 give 0 and +-1 exactly. As in C23, a zero of the sine has the sign of x, and
-/// a zero of the cosine is +0.
+/// Returns sin(pi x) and cos(pi x), each within 1 ulp for every finite x, NaN otherwise. These are better
+/// conditioned than sin and cos: multiples of 1/2 give 0 and +-1 exactly. As in C23, a zero of the sine has
+/// the sign of x, and a zero of the cosine is +0.
 ONEPASS_LANE SinCos sincospi(double x) {
   const double magnitude = x < 0.0 ? -x : x;
   if (!(magnitude < series::kInfinity)) return {series::kNaN, series::kNaN};
-  // What is left of the period 2, exactly. From 2^53 on there are only even numbers.
+  // `turn` is the exact remainder of x modulo the period 2. From 2^53 on every double is even.
   const bool even = magnitude >= 0x1p53;
   const double halves = even ? 0.0 : static_cast<double>(static_cast<long long>(0.5 * magnitude));
   const double turn = even ? 0.0 : fma(-2.0, halves, magnitude);
@@ -199,8 +209,9 @@ ONEPASS_LANE SinCos sincospi(double x) {
   return {negative ? -sin_abs : sin_abs, cos_signed};
 }
 
-/// sin(pi x) alone, and cos(pi x).
+/// Returns sin(pi x) alone; see sincospi().
 ONEPASS_LANE double sinpi(double x) { return sincospi(x).sin; }
+/// Returns cos(pi x) alone; see sincospi().
 ONEPASS_LANE double cospi(double x) { return sincospi(x).cos; }
 
 }  // namespace onepass::lane
