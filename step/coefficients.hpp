@@ -50,7 +50,7 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
 ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
   const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
   return {.key = position.key(),
-          .first_group = static_cast<std::uint64_t>(tensor.first / storage::kBlock),
+          .first_block = static_cast<std::uint64_t>(tensor.first / storage::kBlock),
           .step = position.step(),
           .tensor = tensor.number};
 }

@@ -65,8 +65,7 @@ struct GradientHandling {
   double clip_value =
       std::numeric_limits<double>::infinity();  ///< g = clamp(g, -clip_value, clip_value); >= 0.
   NonFinite nonfinite = NonFinite::propagate;
-  double loss_scale =
-      1.0;  ///< Factor by which you multiplied the loss, as float32; > 0. Excludes loss_scaler.
+  double loss_scale = 1.0;  ///< Factor by which you multiplied the loss, > 0 as float32; not with a scaler.
   std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Implies NonFinite::skip.
   bool zero_grad = false;  ///< If set, step() (or accumulate()) overwrites the gradients with zeros.
 

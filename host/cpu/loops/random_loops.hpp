@@ -24,7 +24,8 @@ struct WordsPart {
   int begin, end;
 };
 
-inline GroupPart part_at(const step::ElementRange& run, std::int64_t done) {
+/// The words for the elements of a job from its element `done` on.
+inline WordsPart part_at(const step::ElementRange& run, std::int64_t done) {
   const std::int64_t at = run.first + done;
   const auto begin = static_cast<int>(at % kWordsAtOnce);
   const std::int64_t left = run.count - done;
@@ -42,9 +43,9 @@ void draw_values(const Distribution& from, std::int64_t first_draw, const std::u
   } else {
     for (int d = 0; d < kDrawsAtOnce; ++d) {
       const random::Words drawn{{words[4 * d], words[4 * d + 1], words[4 * d + 2], words[4 * d + 3]}};
-      float four[initializers::kBlock];
+      float four[initializers::kDrawWords];
       initializers::draw<kKind>(local, first_draw + d, drawn, four);
-      for (int i = 0; i < initializers::kBlock; ++i) values[4 * d + i] = four[i];
+      for (int i = 0; i < initializers::kDrawWords; ++i) values[4 * d + i] = four[i];
     }
   }
 }
@@ -52,11 +53,11 @@ void draw_values(const Distribution& from, std::int64_t first_draw, const std::u
 template <DistributionKind kKind>
 void fill_as(const step::FillJob& job) {
   constexpr bool kDraws = kKind != DistributionKind::constant && kKind != DistributionKind::dirac;
-  alignas(64) std::uint32_t words[kGroup] = {};
-  alignas(64) float values[kGroup];
+  alignas(64) std::uint32_t words[kWordsAtOnce] = {};
+  alignas(64) float values[kWordsAtOnce];
   for (std::int64_t done = 0; done < job.range.count;) {
-    const GroupPart part = part_at(job.range, done);
-    const std::int64_t block = part.start / initializers::kBlock;
+    const WordsPart part = part_at(job.range, done);
+    const std::int64_t draw = part.start / initializers::kDrawWords;
     if constexpr (kDraws) {
       philox_words_at_once(job.seed,
                            initializers::initialization_counter(static_cast<std::uint64_t>(draw), job.tensor),
@@ -102,11 +103,11 @@ inline void drop(const regularizers::DropoutCoefficients k, const std::uint32_t*
 /// RandomLoops::dropout.
 inline void dropout(const step::DropoutJob& job) {
   const RandomPosition position = *job.state;
-  alignas(64) std::uint32_t words[kGroup];
+  alignas(64) std::uint32_t words[kWordsAtOnce];
   for (std::int64_t done = 0; done < job.range.count;) {
-    const GroupPart part = part_at(job.range, done);
-    const auto block = static_cast<std::uint64_t>(part.start / initializers::kBlock);
-    group_words(position.key(), regularizers::dropout_counter(position, block, job.site), words);
+    const WordsPart part = part_at(job.range, done);
+    const auto draw = static_cast<std::uint64_t>(part.start / initializers::kDrawWords);
+    philox_words_at_once(position.key(), regularizers::dropout_counter(position, draw, job.site), words);
     const int count = part.end - part.begin;
     if (job.residual == nullptr) {
       drop(job.coefficients, words + part.begin, job.out + done, job.in + done, count);

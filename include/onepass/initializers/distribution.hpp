@@ -1,5 +1,5 @@
-// distribution.hpp - what an initializer makes of a shape: plain numbers, and how elements are drawn from
-// them. The CPU loop and the CUDA kernel both call draw().
+// distribution.hpp - the distribution that an initializer derives from a shape, and how elements are drawn
+// from it. The CPU loop and the CUDA kernel both call draw().
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 
 namespace onepass::initializers {
 
+/// The kinds of Distribution.
 enum class DistributionKind : std::uint32_t {
   constant,
   uniform,
@@ -21,39 +22,46 @@ enum class DistributionKind : std::uint32_t {
   orthogonal
 };
 
-/// Ones where the input channel is the output channel (within its group) and the kernel is at its centre.
+/// Positions of the ones of Dirac and Eye: elements whose input channel equals their output channel (both
+/// counted within the channel group) and which are at the centre of the convolution's window.
 struct DiracPlaces {
-  std::int64_t outputs_per_group;
-  std::int64_t inputs;  ///< Of a group.
-  std::int64_t window;  ///< Elements of one kernel.
-  std::int64_t centre;  ///< Of the window, from its first element.
+  std::int64_t outputs_per_group;  ///< Output channels of a channel group.
+  std::int64_t inputs;             ///< Input channels of a channel group.
+  std::int64_t window;             ///< Elements of one convolution window.
+  std::int64_t centre;             ///< Index of the window's centre, counted from its first element.
 };
 
-/// Plain data, passed to the kernel by value. Only what the kind asks for means anything.
+/// A distribution as plain data, passed to the CUDA kernel by value. Each kind uses only the members that
+/// name it.
 struct Distribution {
   DistributionKind kind = DistributionKind::constant;
-  double mean = 0.0;                ///< constant: the value; normal.
-  double std = 0.0;                 ///< normal; orthogonal: the gain.
-  random::Interval interval{};      ///< uniform
-  random::Truncation truncation{};  ///< truncated_normal
-  DiracPlaces places{};             ///< dirac
+  double mean = 0.0;                ///< normal: the mean; constant: the value.
+  double std = 0.0;                 ///< normal: the standard deviation; orthogonal: the gain.
+  random::Interval interval{};      ///< uniform: the bounds.
+  random::Truncation truncation{};  ///< truncated_normal: the distribution and its bounds.
+  DiracPlaces places{};             ///< dirac: the positions of the ones.
 };
 
-/// A constructor for each kind. Throw nothing: the numbers are checked where they come from.
+/// Returns the same value everywhere. Like uniform() and normal(), it throws nothing: the initializers check
+/// the numbers.
 Distribution constant(double value);
+/// Returns the uniform distribution over [low, high), with the bounds rounded to float32.
 Distribution uniform(double low, double high);
+/// Returns the normal distribution with this mean and standard deviation.
 Distribution normal(double mean, double std);
-/// Throws InvalidArgument if less than 1e-290 of the distribution lies in [a, b].
+/// Returns the normal distribution cut off at a and b. Throws InvalidArgument if less than 1e-290 of it lies
+/// in [a, b].
 Distribution truncated_normal(double mean, double std, double a, double b);
 
-/// Elements of one Philox block, which one call draws.
-inline constexpr int kBlock = 4;
+/// Words of one Philox draw, and so the number of elements that one call of draw() fills.
+inline constexpr int kDrawWords = 4;
 
-/// The counter of the block that element 4 * block of a tensor starts.
-ONEPASS_LANE random::Counter initialization_counter(std::uint64_t block, std::uint32_t tensor) {
-  return {block, random::Purpose::initialization, 0, tensor};
+/// Returns the counter of a tensor's draw number `index`, which fills elements 4 * index to 4 * index + 3.
+ONEPASS_LANE random::Counter initialization_counter(std::uint64_t index, std::uint32_t tensor) {
+  return {index, random::Purpose::initialization, 0, tensor};
 }
 
+/// Returns element number `element` of a Dirac or Eye tensor.
 ONEPASS_LANE float dirac(const DiracPlaces& places, std::int64_t element) {
   const std::int64_t at = element % places.window;
   const std::int64_t channel = element / places.window;
@@ -62,12 +70,13 @@ ONEPASS_LANE float dirac(const DiracPlaces& places, std::int64_t element) {
   return output == input && at == places.centre ? 1.0f : 0.0f;
 }
 
-/// Whether an element needs nothing but its own word.
+/// True if an element depends on its own word only.
 template <DistributionKind kKind>
 inline constexpr bool kFromOneWord =
     kKind == DistributionKind::constant || kKind == DistributionKind::uniform ||
     kKind == DistributionKind::truncated_normal;
 
+/// Draws one element from its word, for the kinds of kFromOneWord.
 template <DistributionKind kKind>
 ONEPASS_LANE float draw_one(const Distribution& from, std::uint32_t word) {
   if constexpr (kKind == DistributionKind::uniform) {
@@ -79,10 +88,10 @@ ONEPASS_LANE float draw_one(const Distribution& from, std::uint32_t word) {
   }
 }
 
-/// The four elements of a block, of the kind that is asked for. `words` are the block's.
+/// Draws the four elements of draw number `index` from its words. `from` must be of kind kKind.
 template <DistributionKind kKind>
-ONEPASS_LANE void draw(const Distribution& from, std::int64_t block, const random::Words& words,
-                       float (&values)[kBlock]) {
+ONEPASS_LANE void draw(const Distribution& from, std::int64_t index, const random::Words& words,
+                       float (&values)[kDrawWords]) {
   if constexpr (kKind == DistributionKind::normal) {
     const random::NormalPair first = random::normal_pair(words.word[0], words.word[1]);
     const random::NormalPair second = random::normal_pair(words.word[2], words.word[3]);
@@ -91,9 +100,9 @@ ONEPASS_LANE void draw(const Distribution& from, std::int64_t block, const rando
     values[2] = static_cast<float>(lane::fma(from.std, second.first, from.mean));
     values[3] = static_cast<float>(lane::fma(from.std, second.second, from.mean));
   } else if constexpr (kKind == DistributionKind::dirac) {
-    for (int i = 0; i < kBlock; ++i) values[i] = dirac(from.places, kBlock * block + i);
+    for (int i = 0; i < kDrawWords; ++i) values[i] = dirac(from.places, kDrawWords * index + i);
   } else {
-    for (int i = 0; i < kBlock; ++i) values[i] = draw_one<kKind>(from, words.word[i]);
+    for (int i = 0; i < kDrawWords; ++i) values[i] = draw_one<kKind>(from, words.word[i]);
   }
 }
 

@@ -1,4 +1,4 @@
-// kaiming.hpp - Kaiming (He): variances kept through rectifiers.
+// kaiming.hpp - Kaiming (He) initializers, which keep the variance through rectifiers.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +10,26 @@
 
 namespace onepass::initializers {
 
-/// torch.nn.init.kaiming_uniform_: uniform in [-b, b), b = sqrt(3) * gain / sqrt(fan), where
-/// gain = calculate_gain(nonlinearity, a). PyTorch's own linear and convolution layers start with
-/// a = sqrt(5), which is b = 1 / sqrt(fan_in).
-/// Source: He et al. 2015, arXiv 1502.01852. Shapes: fans.hpp. Throws InvalidArgument if a is not finite, or
-/// the shape has no fans.
+/// torch.nn.init.kaiming_uniform_: uniform in [-b, b) with
+///
+///     b    = sqrt(3) * gain / sqrt(fan)
+///     gain = calculate_gain(nonlinearity, a)
+///
+/// PyTorch's own linear and convolution layers use a = sqrt(5), which gives b = 1 / sqrt(fan_in).
+///
+/// Source: He et al. 2015, arXiv 1502.01852. Shapes: see calculate_fan_in_and_fan_out(). Throws
+/// InvalidArgument if `a` is not finite or the shape has no fans.
 struct KaimingUniform {
-  double a = 0.0;  ///< Negative slope; for leaky_relu only.
+  double a = 0.0;  ///< Negative slope of leaky_relu; the other nonlinearities ignore it.
   FanMode mode = FanMode::fan_in;
   Nonlinearity nonlinearity = Nonlinearity::leaky_relu;
   [[nodiscard]] Distribution distribution(std::span<const std::int64_t> shape) const;
 };
 
-/// torch.nn.init.kaiming_normal_: normal, mean 0, std = gain / sqrt(fan). Else as KaimingUniform.
+/// torch.nn.init.kaiming_normal_: normal with mean 0 and std = gain / sqrt(fan). Gain, source, shapes and
+/// exceptions: as KaimingUniform.
 struct KaimingNormal {
-  double a = 0.0;  ///< Negative slope; for leaky_relu only.
+  double a = 0.0;  ///< Negative slope of leaky_relu; the other nonlinearities ignore it.
   FanMode mode = FanMode::fan_in;
   Nonlinearity nonlinearity = Nonlinearity::leaky_relu;
   [[nodiscard]] Distribution distribution(std::span<const std::int64_t> shape) const;

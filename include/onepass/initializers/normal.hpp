@@ -1,4 +1,4 @@
-// normal.hpp - normally distributed, as wide as one says.
+// normal.hpp - initializer that draws from a normal distribution.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,9 @@
 
 namespace onepass::initializers {
 
-/// torch.nn.init.normal_: mean + std * z, z standard normal by Box and Muller (random/normal.hpp), in double
-/// and rounded once. Any shape. Throws InvalidArgument unless both are finite in float32 and std >= 0.
+/// torch.nn.init.normal_: mean + std * z, with z standard normal by Box and Muller (random::normal_pair()),
+/// computed in double and rounded once. Any shape. Throws InvalidArgument unless mean and std are finite in
+/// float32 and std >= 0.
 struct Normal {
   double mean = 0.0;
   double std = 1.0;

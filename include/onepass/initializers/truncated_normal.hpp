@@ -1,4 +1,4 @@
-// truncated_normal.hpp - normal, without its tails, in the two conventions that are in use.
+// truncated_normal.hpp - normal distribution without its tails, in the two conventions in use.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,11 @@
 
 namespace onepass::initializers {
 
-/// torch.nn.init.trunc_normal_: normal with `mean` and `std`, cut off at the absolute bounds a and b. So the
-/// standard deviation of what is drawn is below `std`. By the inverse of the distribution function, in double
-/// and rounded once (random/truncated_normal.hpp). Any shape. Throws InvalidArgument unless all are finite in
-/// float32, std > 0, a < b, and at least 1e-290 of the distribution lies between them.
+/// torch.nn.init.trunc_normal_: normal with `mean` and `std`, cut off at the absolute bounds a and b. The
+/// standard deviation of the drawn numbers is therefore below `std`. Drawn by the inverse of the distribution
+/// function (random::truncated_normal()), in double and rounded once. Any shape. Throws InvalidArgument
+/// unless all four are finite in float32, std > 0, a < b, and at least 1e-290 of the distribution lies in [a,
+/// b].
 struct TruncatedNormal {
   double mean = 0.0;
   double std = 1.0;
@@ -20,9 +21,10 @@ struct TruncatedNormal {
   [[nodiscard]] Distribution distribution(std::span<const std::int64_t> shape) const;
 };
 
-/// The convention of JAX's and Keras's variance_scaling(..., "truncated_normal"): `std` is that of what is
-/// drawn. A normal distribution with s = std / 0.87962566103423978, cut off at mean +- 2 s. Any shape. Throws
-/// InvalidArgument unless both are finite in float32 and std > 0.
+/// The convention of JAX's and Keras's variance_scaling(..., "truncated_normal"): `std` is the standard
+/// deviation of the drawn numbers. They come from a normal distribution with the standard deviation
+/// s = std / 0.87962566103423978, cut off at mean +- 2 s. Any shape. Throws InvalidArgument unless mean and
+/// std are finite in float32 and std > 0.
 struct VariancePreservingTruncatedNormal {
   double mean = 0.0;
   double std = 1.0;

@@ -1,4 +1,4 @@
-// uniform.hpp - evenly between two bounds.
+// uniform.hpp - initializer that draws uniformly between two bounds.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace onepass::initializers {
 
-/// torch.nn.init.uniform_: low + u * (high - low), u a multiple of 2^-24 in [0, 1). Any shape. The bounds are
-/// rounded to float; low can come out and high cannot, but for low = high, which gives low everywhere.
-/// Throws InvalidArgument unless both are finite in float32 and low <= high.
+/// torch.nn.init.uniform_: low + u * (high - low), where u is a multiple of 2^-24 in [0, 1). Any shape. The
+/// bounds are rounded to float32. The result can be `low` but not `high`, unless both are equal; then every
+/// element is `low`. Throws InvalidArgument unless both are finite in float32 and low <= high.
 struct Uniform {
   double low = 0.0;
   double high = 1.0;

@@ -1,4 +1,4 @@
-// rmsprop.hpp - RMSProp: plain, centered, with momentum.
+// rmsprop.hpp - RMSProp; centered and with momentum as options.
 #pragma once
 
 #include <array>
@@ -8,52 +8,63 @@
 
 namespace onepass {
 
-/// Where RMSProp's eps stands.
+/// Position of RMSProp's eps.
 enum class Epsilon : unsigned {
   inside_root,   ///< lr / sqrt(E[g^2] + eps) * g
   outside_root,  ///< lr / (sqrt(E[g^2]) + eps) * g, as torch.optim.RMSprop
 };
 
 /// RMSProp, elementwise.
+///
 ///     square_avg = alpha * square_avg + (1 - alpha) * g^2
 ///     grad_avg   = alpha * grad_avg + (1 - alpha) * g            centered
 ///     variance   = square_avg, or max(square_avg - grad_avg^2, 0) if centered
 ///     x          = g / sqrt(variance + eps), or g / (sqrt(variance) + eps)
-///     p          = p - lr * x                                    momentum 0
-///     buf        = momentum * buf + x;  p = p - lr * buf         momentum
-/// where g already carries sign and coupled decay (rule/around.hpp).
+///     p          = p - lr * x                                    momentum = 0
+///     buf        = momentum * buf + x;  p = p - lr * buf         momentum > 0
+///
+/// g is the gradient after sign (maximize) and coupled weight decay; see rule::Around. buf is the state
+/// momentum_buffer.
+///
 /// Source: Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv 1308.0850, eq. 38-45.
-/// Deviations: the centered variance is clamped at zero, where rounding would make it negative and its root
-/// NaN. eps stands inside the root unless asked for outside.
-/// Shapes: p, g and the states have equal numel; element i meets element i. Dtypes: float32.
-/// Non-finite gradients propagate into the states and p.
-/// Beyond 1.8e19 a gradient's square is not finite in float32: the state is Inf, and NaN a step later.
-/// Errors: InvalidArgument where a range below is left.
+/// Deviations from PyTorch: the centered variance is clamped at zero, because rounding could make it negative
+/// and its root NaN; eps is inside the root by default.
+///
+/// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
+/// is in float32; Storage says how p and the states are stored.
+///
+/// Inf and NaN in a gradient propagate into the states and p. The square of a gradient beyond 1.8e19
+/// overflows float32: square_avg becomes Inf, and NaN one step later.
+///
+/// Throws InvalidArgument if a hyperparameter is outside the range given below.
 struct RMSProp {
   double lr = 1e-2;           ///< Parameter units per step; >= 0.
   double alpha = 0.99;        ///< Share of the averages kept per step; in [0, 1).
   double eps = 1e-8;          ///< Squared gradient units inside the root, gradient units outside; >= 0.
   double momentum = 0.0;      ///< Share of buf kept per step; >= 0.
-  double weight_decay = 0.0;  ///< Per unit of p; >= 0.
-  double l1 = 0.0;            ///< Of the penalty l1 * sum |p|; >= 0.
+  double weight_decay = 0.0;  ///< Gradient units per unit of p; >= 0.
+  double l1 = 0.0;            ///< Coefficient of the penalty l1 * sum |p|; >= 0.
   Epsilon epsilon = Epsilon::inside_root;
   bool centered = false;  ///< Divides by the standard deviation instead of the root mean square.
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
-  bool maximize = false;  ///< Ascends.
+  bool maximize = false;  ///< Ascends instead of descending.
 
   static constexpr const char* kName = "RMSProp";
 
+  /// The coefficients of one step; see prepare().
   struct Coefficients {
     float lr, one_minus_alpha, momentum;
-    float eps_inside, eps_outside;  ///< One of them is 0, and adding it changes nothing.
-    lane::Flag centered, accumulates;
+    float eps_inside, eps_outside;     ///< One of them is 0, and adding it changes nothing.
+    lane::Flag centered, accumulates;  ///< accumulates: the group has momentum.
   };
 
+  /// Returns x of the formula above.
   static ONEPASS_LANE float normalized(const Coefficients& k, float g, float variance) {
     return g / (lane::sqrt(variance + k.eps_inside) + k.eps_outside);
   }
 
+  /// Updates grad_avg and returns the variance of the formula above.
   static ONEPASS_LANE float centered_variance(const Coefficients& k, float g, float square_avg,
                                               float& grad_avg) {
     grad_avg = lane::lerp(grad_avg, g, k.one_minus_alpha);
@@ -61,13 +72,14 @@ struct RMSProp {
     return lane::select(k.centered, variance, square_avg);
   }
 
+  /// Updates buf with x and returns the update of the parameter.
   static ONEPASS_LANE float accumulate(const Coefficients& k, float x, float& buf) {
     buf = lane::select(k.accumulates, lane::fma(k.momentum, buf, x), x);
     return k.lr * buf;
   }
 
-  /// In less than 32 bits square_avg is kept as the variance: a difference of two numbers that are rounded so
-  /// coarsely is often 0 where it should not be, and the step would be g / eps.
+  /// Formats with less than 32 bits store the variance in place of square_avg. The difference of two numbers
+  /// rounded so coarsely would often be 0 where the variance is not, and the update would be lr * g / eps.
   struct KeepsVariance {
     static ONEPASS_LANE void compress(float& square_avg, float& grad_avg) {
       square_avg = lane::max(lane::fma(-grad_avg, grad_avg, square_avg), 0.0f);
@@ -77,6 +89,7 @@ struct RMSProp {
     }
   };
 
+  /// The variant with neither centering nor momentum.
   struct Plain {
     static constexpr std::array kStates{"square_avg"};
     static constexpr unsigned kNonnegative = 0b1;
@@ -86,6 +99,7 @@ struct RMSProp {
     }
   };
 
+  /// The variant for optimizers in which at least one group is centered.
   struct Centered : KeepsVariance {
     static constexpr std::array kStates{"square_avg", "grad_avg"};
     static constexpr unsigned kNonnegative = 0b1;
@@ -96,6 +110,7 @@ struct RMSProp {
     }
   };
 
+  /// The variant for optimizers in which at least one group has momentum.
   struct Momentum {
     static constexpr std::array kStates{"square_avg", "momentum_buffer"};
     static constexpr unsigned kNonnegative = 0b1;
@@ -106,6 +121,7 @@ struct RMSProp {
     }
   };
 
+  /// The variant with both.
   struct CenteredMomentum {
     static ONEPASS_LANE void compress(float& square_avg, float& grad_avg, float& /*buf*/) {
       KeepsVariance::compress(square_avg, grad_avg);
@@ -123,8 +139,10 @@ struct RMSProp {
   };
 
   using Variants = VariantList<Plain, Centered, Momentum, CenteredMomentum>;
+  /// Index of the variant that this rule needs.
   [[nodiscard]] unsigned variant() const { return (centered ? 1u : 0u) | (momentum != 0.0 ? 2u : 0u); }
 
+  /// Computes the coefficients of a tensor's step in double and rounds each of them once.
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t /*step*/) const {
     const bool inside = epsilon == Epsilon::inside_root;
     return {.lr = static_cast<float>(lr),
@@ -136,6 +154,7 @@ struct RMSProp {
             .accumulates = momentum != 0.0 ? 1u : 0u};
   }
 
+  /// Throws InvalidArgument if a hyperparameter is out of range.
   void check() const {
     rule::check_shared(*this);
     rule::require_unit_interval({kName, "alpha"}, alpha);

@@ -1,4 +1,4 @@
-// sgd.hpp - stochastic gradient descent: plain, momentum, Nesterov.
+// sgd.hpp - stochastic gradient descent; momentum and Nesterov as options.
 #pragma once
 
 #include <array>
@@ -9,42 +9,51 @@
 namespace onepass {
 
 /// Stochastic gradient descent, elementwise.
+///
 ///     buf = g                                        on the parameter's first step
-///     buf = momentum * buf + (1 - dampening) * g     after it
-///     p   = p - lr * g                               momentum 0
-///     p   = p - lr * buf                             momentum
+///     buf = momentum * buf + (1 - dampening) * g     on later steps
+///     p   = p - lr * g                               momentum = 0
+///     p   = p - lr * buf                             momentum > 0
 ///     p   = p - lr * (g + momentum * buf)            nesterov
-/// where g already carries sign and coupled decay (rule/around.hpp).
-/// Source: Sutskever et al. 2013, in PyTorch's form (torch.optim.SGD): the rate multiplies the buffer, so a
-/// changed lr acts at once, and the first step takes no dampening. Deviations from PyTorch: none.
-/// Shapes: p, g, buf have equal numel; element i meets element i. Dtypes: float32.
-/// Non-finite gradients propagate into buf and p.
-/// Errors: InvalidArgument where a range below is left, or nesterov is asked for without momentum or with
-/// dampening.
+///
+/// g is the gradient after sign (maximize) and coupled weight decay; see rule::Around. buf is the state
+/// momentum_buffer.
+///
+/// Source: Sutskever et al. 2013, in PyTorch's form (torch.optim.SGD): the learning rate multiplies the
+/// buffer, so a changed lr acts at once, and the first step has no dampening. Deviations from PyTorch: none.
+///
+/// Shapes: p, g and buf have equal numel; the rule combines elements with equal index. The arithmetic is in
+/// float32; Storage says how p and buf are stored. Inf and NaN in a gradient propagate into buf and p.
+///
+/// Throws InvalidArgument if a hyperparameter is outside the range given below, or if nesterov is set without
+/// momentum or with dampening.
 struct SGD {
   double lr = 1e-3;           ///< Parameter units per unit of gradient; >= 0.
   double momentum = 0.0;      ///< Share of buf kept per step; >= 0.
   double dampening = 0.0;     ///< Share of g left out of buf; finite.
-  double weight_decay = 0.0;  ///< Per unit of p; >= 0.
-  double l1 = 0.0;            ///< Of the penalty l1 * sum |p|; >= 0.
-  bool nesterov = false;      ///< Looks one step ahead.
+  double weight_decay = 0.0;  ///< Gradient units per unit of p; >= 0.
+  double l1 = 0.0;            ///< Coefficient of the penalty l1 * sum |p|; >= 0.
+  bool nesterov = false;      ///< Nesterov momentum, which looks one step ahead.
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
-  bool maximize = false;  ///< Ascends.
+  bool maximize = false;  ///< Ascends instead of descending.
 
   static constexpr const char* kName = "SGD";
 
+  /// The coefficients of one step; see prepare().
   struct Coefficients {
     float lr, momentum, one_minus_dampening;
-    lane::Flag starts;  ///< buf = g: first step, or no momentum in this group.
+    lane::Flag starts;  ///< Sets buf = g: on the first step, or if this group has no momentum.
     lane::Flag nesterov;
   };
 
+  /// The variant without momentum.
   struct Plain {
     static constexpr std::array<const char*, 0> kStates{};
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g) { return k.lr * g; }
   };
 
+  /// The variant for optimizers in which at least one group has momentum.
   struct Momentum {
     static constexpr std::array<const char*, 1> kStates{"momentum_buffer"};
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& buf) {
@@ -54,8 +63,10 @@ struct SGD {
   };
 
   using Variants = VariantList<Plain, Momentum>;
+  /// Index of the variant that this rule needs.
   [[nodiscard]] unsigned variant() const { return momentum != 0.0 ? 1u : 0u; }
 
+  /// Computes the coefficients of a tensor's step in double and rounds each of them once.
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t step) const {
     return {.lr = static_cast<float>(lr),
             .momentum = static_cast<float>(momentum),
@@ -64,6 +75,7 @@ struct SGD {
             .nesterov = nesterov ? 1u : 0u};
   }
 
+  /// Throws InvalidArgument if a hyperparameter is out of range.
   void check() const {
     rule::check_shared(*this);
     rule::require_nonnegative({kName, "momentum"}, momentum);

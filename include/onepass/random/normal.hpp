@@ -1,4 +1,4 @@
-// normal.hpp - normally distributed numbers from random words: the same bits on host and device.
+// normal.hpp - normally distributed numbers from random words, with the same bits on host and device.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace onepass::random {
 
-/// The natural logarithm of a normal number in (0, 1]: lane::log without the question whether it is one, so
-/// that a loop over it vectorises.
+/// Returns the natural logarithm of x, which must be a normal number (no denormal) in (0, 1]. It is lane::log
+/// without the special cases, so a loop over it vectorises.
 ONEPASS_LANE double log_of_share(double x) {
   using lane::series::Bits;
   constexpr Bits kOne = 0x3ff0000000000000, kRootHalf = 0x3fe6a09e667f3bcd;
@@ -25,10 +25,10 @@ ONEPASS_LANE double log_of_share(double x) {
   return lane::fma(exponent, lane::series::kLn2High, f - small);
 }
 
-/// sin and cos of 2 pi turn, for turn in [0, 1]: lane::sincospi(2 * turn) without branches.
+/// Returns sine and cosine of 2 pi turn for turn in [0, 1]. It is lane::sincospi(2 * turn) without branches.
 ONEPASS_LANE lane::SinCos sincos_of_turn(double turn) {
   using lane::series::Bits;
-  // Adding 1.5 * 2^52 rounds to a whole number of quarters, and leaves it in the last bits.
+  // Adding 1.5 * 2^52 rounds to a whole number of quarters and leaves it in the last bits.
   const double rounded = lane::fma(4.0, turn, 0x1.8p52);
   const Bits quarter = lane::series::bits(rounded);
   const double r = lane::fma(-0.5, rounded - 0x1.8p52, 2.0 * turn);
@@ -41,16 +41,18 @@ ONEPASS_LANE lane::SinCos sincos_of_turn(double turn) {
           lane::series::from_bits(lane::series::bits(cos) ^ ((quarter + 1) & 2) << 62)};
 }
 
-/// Two independent normal numbers with mean 0 and standard deviation 1.
+/// Two independent normally distributed numbers with mean 0 and standard deviation 1.
 struct NormalPair {
   double first, second;
 };
 
-/// u = uniform_open(a), v = uniform_open(b):
+/// Returns two normally distributed numbers. With u = uniform_open(a) and v = uniform_open(b):
+///
 ///     first  = sqrt(-2 log u) cos(2 pi v)
 ///     second = sqrt(-2 log u) sin(2 pi v)
-/// in double, each within 4 ulp of double. At most 6.77 in magnitude, where the true distribution has a share
-/// of 1.3e-11. Source: Box and Muller 1958.
+///
+/// in double, each within 4 ulp of double. Their magnitude is at most 6.77; the true distribution has a share
+/// of 1.3e-11 beyond that. Source: Box and Muller 1958.
 ONEPASS_LANE NormalPair normal_pair(std::uint32_t a, std::uint32_t b) {
   const double radius = lane::sqrt(-2.0 * log_of_share(uniform_open(a)));
   const lane::SinCos angle = sincos_of_turn(uniform_open(b));

@@ -1,4 +1,4 @@
-// philox.hpp - random bits that are a function of where they are used: Philox4x32-10.
+// philox.hpp - Philox4x32-10: random bits as a function of the place where they are used.
 #pragma once
 
 #include <cstdint>
@@ -7,49 +7,52 @@
 
 namespace onepass::random {
 
-/// What random bits are drawn for. Two purposes never share a bit, whatever their other numbers.
+/// The use of random bits. Draws for two purposes have different counters, whatever their other numbers are.
 enum class Purpose : std::uint16_t {
-  rounding,        ///< Of parameters and states, stochastically: half words, each for 32 elements.
-  ema,             ///< Of a moving average of parameters, the same.
-  dropout,         ///< Masks.
-  initialization,  ///< Weights before the first step.
+  rounding,        ///< Stochastic rounding of parameters and states: each block of 32 elements takes halves.
+  ema,             ///< Stochastic rounding of a moving average of parameters, in the same way.
+  dropout,         ///< Dropout masks.
+  initialization,  ///< Initial values of parameters.
 };
 
-/// The place of 128 random bits. Together with the seed it names them: nothing is carried from one draw to
-/// the next, so any part of a tensor can be drawn anywhere, in any order.
+/// The counter of one draw of 128 random bits. Counter and seed determine the bits. No state is carried from
+/// one draw to the next, so any part of a tensor can be drawn anywhere and in any order.
 struct Counter {
-  std::uint64_t block;  ///< Below 2^48. Element / 4 where an element takes 32 bits.
+  std::uint64_t block;  ///< Number of the draw in the tensor, below 2^48: element / 4 for 32 bits an element.
   Purpose purpose;
-  std::uint32_t step;    ///< Of the training, or of whatever else repeats.
-  std::uint32_t tensor;  ///< Number of the tensor, or of the site.
+  std::uint32_t step;    ///< Number of the training step, or of another repetition.
+  std::uint32_t tensor;  ///< Number of the tensor, or of the dropout site.
 };
 
-/// Elements of the largest tensor: a block of four 32-bit draws for each four.
+/// Largest number of elements of a tensor. A draw has four words, and there are 2^48 draws.
 inline constexpr std::int64_t kMostElements = std::int64_t{1} << 50;
 
-/// Four words, in the order in which Random123 has them.
+/// The four words of a draw, in Random123's order.
 struct Words {
   std::uint32_t word[4];
 };
 
-/// The same as 16-bit halves: half h is bits 16 * (h % 2) and on of word h / 2, as a little-endian machine
-/// has them in memory.
+/// Number of 16-bit halves of a draw. Half h starts at bit 16 * (h % 2) of word h / 2, which is the order
+/// that a little-endian machine has in memory.
 inline constexpr int kHalves = 8;
 
-/// The counter as Philox takes it, from the lowest word on: block (48 bits), purpose (16), step, tensor.
+/// Returns the counter in Philox's form, from the lowest word on: Counter::block (48 bits), purpose (16),
+/// step, tensor.
 ONEPASS_LANE Words pack(const Counter& counter) {
   const auto high = static_cast<std::uint32_t>(counter.block >> 32) & 0xffffu;
   return {{static_cast<std::uint32_t>(counter.block),
            high | static_cast<std::uint32_t>(counter.purpose) << 16, counter.step, counter.tensor}};
 }
 
-/// Philox's constants: the multipliers of a round, and what the key grows by.
+/// Number of rounds.
 inline constexpr int kRounds = 10;
+/// Philox's multipliers.
 inline constexpr std::uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+/// Increments of the two key words after each round.
 inline constexpr std::uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
 
-/// Philox4x32 with 10 rounds: a bijection of the counter for each seed. The seed's low word is the first word
-/// of the key.
+/// Returns the words of a draw: Philox4x32 with 10 rounds, for each seed a bijection of the counter. The low
+/// word of the seed is the first word of the key.
 /// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Deviations:
 /// none; it is Random123's philox4x32_R(10) and cuRAND's curand_Philox4x32_10, bit for bit.
 ONEPASS_LANE Words philox(std::uint64_t seed, Words counter) {
@@ -73,6 +76,7 @@ ONEPASS_LANE Words philox(std::uint64_t seed, Words counter) {
   return {{c0, c1, c2, c3}};
 }
 
+/// Returns the words of the draw with this counter.
 ONEPASS_LANE Words philox(std::uint64_t seed, const Counter& counter) { return philox(seed, pack(counter)); }
 
 }  // namespace onepass::random

@@ -1,5 +1,5 @@
-// truncated_normal.hpp - a normal distribution cut off on both sides, by the inverse of its distribution
-// function: the same bits on host and device.
+// truncated_normal.hpp - a normal distribution cut off on both sides, drawn by the inverse of its
+// distribution function, with the same bits on host and device.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,16 @@
 
 namespace onepass::random {
 
-/// first if the condition holds, else second, by masks: a compiler moves the work for `?:` into branches, and
-/// the loop around it stays scalar (gcc 12: 4 times slower).
+/// Returns first if the condition holds, else second. It uses masks because GCC 12 would move the work for
+/// `?:` into branches and leave the loop around it scalar, which is 4 times slower.
 ONEPASS_LANE double blend(bool condition, double first, double second) {
   const lane::series::Bits mask = -static_cast<lane::series::Bits>(condition);
   return lane::series::from_bits((lane::series::bits(first) & mask) | (lane::series::bits(second) & ~mask));
 }
 
-/// The x >= 0 that a standard normal number exceeds with probability p in (0, 1/2], p a normal number.
-/// Relative error below 2^-50; where x is near 0, absolute. Without branches, so that a loop vectorises.
+/// Returns the x >= 0 that a standard normally distributed number exceeds with probability p in (0, 1/2]. p
+/// must not be denormal. The relative error is below 2^-50 (the absolute error if x is near 0). It has no
+/// branches, so a loop over it vectorises.
 /// Source: Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution", PPND16.
 ONEPASS_LANE double upper_quantile(double p) {
   using lane::series::horner;
@@ -57,16 +58,16 @@ ONEPASS_LANE double upper_quantile(double p) {
   return blend(central, q * central_above, tail_above) / blend(central, central_below, tail_below);
 }
 
-/// How a normal distribution is cut off.
+/// A normal distribution that is cut off on both sides.
 struct Truncation {
-  double mean, std;     ///< Of the distribution before it is cut.
-  double below, above;  ///< Its shares left of the lower and right of the upper bound.
+  double mean, std;     ///< Mean and standard deviation of the distribution before it is cut.
+  double below, above;  ///< Shares of that distribution below the lower and above the upper bound.
   double inside;        ///< 1 - below - above.
-  float least, most;    ///< The bounds.
+  float least, most;    ///< Lower and upper bound.
 };
 
-/// The inverse of the cut distribution function at u = uniform_open(word), in double and rounded once. Each
-/// tail is counted from its own end, so that neither loses digits.
+/// Returns the inverse of the cut distribution function at u = uniform_open(word), computed in double and
+/// rounded once. Each tail is measured from its own end, so neither loses digits.
 ONEPASS_LANE float truncated_normal(const Truncation& cut, std::uint32_t word) {
   const double u = uniform_open(word);
   const double left = lane::fma(u, cut.inside, cut.below);

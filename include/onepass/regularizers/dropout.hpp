@@ -1,4 +1,4 @@
-// dropout.hpp - dropout: a random mask over activations, drawn again where it is needed again.
+// dropout.hpp - dropout: a random mask over activations, which the backward pass draws again.
 #pragma once
 
 #include <cstdint>
@@ -11,55 +11,62 @@
 
 namespace onepass {
 
-/// Dropout with inverted scaling:
-///     y = x / (1 - p) where kept, else 0           x is kept with probability 1 - p
-///     dx = dy / (1 - p) where kept, else 0
-/// Source: Srivastava et al. 2014; the scaling as in torch.nn.functional.dropout. Deviations: what is dropped
-/// is 0 even if it is Inf or NaN (PyTorch multiplies by the mask, which gives NaN).
+/// Dropout with inverted scaling. Each element is kept with probability 1 - p:
+///
+///     y  = x / (1 - p)     if kept, else 0
+///     dx = dy / (1 - p)    if kept, else 0
+///
+/// Source: Srivastava et al. 2014; the scaling is that of torch.nn.functional.dropout. Deviations: a dropped
+/// element becomes 0 even if it is Inf or NaN (PyTorch multiplies by the mask, which gives NaN).
 struct Dropout {
-  double p = 0.5;  ///< Share of elements that are dropped, in [0, 1]; resolved to 2^-32.
+  double p = 0.5;  ///< Probability that an element is dropped, in [0, 1], with a resolution of 2^-32.
 };
 
-/// One use of dropout in a network. Shapes: all tensors have equal numel and lie on the device of the
+/// One use of dropout in a network. Shapes: all tensors have equal numel and are on the device of the
 /// RandomState. Dtypes: float32.
 struct DropoutCall {
-  Tensor out;              ///< Written. May be `in` or `residual` itself; may not overlap them otherwise.
+  Tensor out;              ///< Output. May be exactly `in` or `residual`, but must not partly overlap them.
   Tensor in;               ///< x, or dy in the backward pass.
-  Tensor residual = {};    ///< If not null: added, in the same pass. Its gradient is dy itself.
-  std::uint32_t site = 0;  ///< Number of this place in the network. Two places with one number share masks.
+  Tensor residual = {};    ///< If not null, added to the result in the same pass. Its gradient is dy itself.
+  std::uint32_t site = 0;  ///< Number of this use in the network. Two uses with one number share their masks.
   std::int64_t first = 0;  ///< Offset of the first element in the logical tensor; 0 unless this is a shard.
 };
 
-/// out = dropout(in), or out = residual + dropout(in) where a residual is given.
+/// Computes out = dropout(in), or out = residual + dropout(in) if a residual is given.
 ///
-/// Element i of a site is kept if word (first + i) % 4 of Philox4x32-10 at block (first + i) / 4, purpose
-/// dropout, step and key of `state`, tensor `site`, is at least p * 2^32. So the mask depends on nothing but
-/// seed, offset, site and element: the same on CPU and CUDA, for any threads, split or alignment.
+/// Element i of a site is kept if word (first + i) % 4 of the Philox4x32-10 draw with the number
+/// (first + i) / 4, purpose dropout, step and key of `state`, and tensor `site`, is at least p * 2^32. The
+/// mask therefore depends only on seed, offset, site and element. It is the same on CPU and CUDA and for any
+/// number of threads, split or alignment.
 ///
-/// 1 / (1 - p) is formed in double and rounded once to float; so is its product with x, or, with a residual,
-/// the product and the sum together (one fma). p = 0 copies bits (or adds the residual), p = 1 writes +0 (or
-/// the residual), whatever stands in `in`.
+/// 1 / (1 - p) is computed in double and rounded once to float32. Its product with x is rounded once; with a
+/// residual, product and sum are rounded once together (one fma). p = 0 copies the bits of `in` (or adds the
+/// residual). p = 1 writes +0 (or the residual), whatever the numbers in `in` are.
 ///
-/// One launch, asynchronous on `stream`; on the CPU done when it returns. Nothing is stored for the backward
-/// pass. Throws InvalidArgument, having changed nothing, if p is not in [0, 1], if sizes or devices differ, a
-/// pointer is null, not where it is said to be or not aligned to a float, or if tensors partly overlap;
-/// CudaError.
+/// On CUDA it is one launch, asynchronous on `stream`; on the CPU it is done when the call returns. It stores
+/// nothing for the backward pass.
+///
+/// Throws InvalidArgument, having changed nothing, if p is not in [0, 1]; if sizes or devices differ; if
+/// first + numel exceeds 2^50; if a pointer is null, is on another device than its Tensor says, or is not
+/// aligned to a float; or if tensors partly overlap. Throws CudaError if a CUDA call fails.
 void dropout_forward(const Dropout& dropout, const DropoutCall& call, const RandomState& state,
                      Stream stream = {});
 
-/// The gradient: the same function of dy, with the mask of the forward pass drawn again. Site, first and
-/// numel must be those of the forward pass, and `state` must not have advanced since.
+/// Computes the gradient: the same function of dy, with the mask of the forward pass drawn again. Site, first
+/// and numel must be those of the forward pass, and `state` must not have advanced since. Otherwise as
+/// dropout_forward().
 void dropout_backward(const Dropout& dropout, const DropoutCall& call, const RandomState& state,
                       Stream stream = {});
 
 namespace regularizers {
 
-/// What a Dropout means for each element.
+/// The coefficients of dropout for each element.
 struct DropoutCoefficients {
-  std::uint32_t threshold;  ///< A word below it drops its element.
-  lane::Flag drops_all;     ///< p = 1: there is no threshold that high.
+  std::uint32_t threshold;  ///< An element whose word is below the threshold is dropped.
+  lane::Flag drops_all;     ///< Set if p = 1, which no 32-bit threshold can express.
   float scale;              ///< 1 / (1 - p).
 
+  /// Computes the coefficients in double and rounds each of them once.
   static DropoutCoefficients prepare(const Dropout& dropout) {
     constexpr double kWords = 0x1p32;
     const double share = dropout.p * kWords;
@@ -68,24 +75,28 @@ struct DropoutCoefficients {
             .scale = dropout.p == 1.0 ? 0.0f : static_cast<float>(1.0 / (1.0 - dropout.p))};
   }
 
+  /// Returns true if the element with this word is kept.
   [[nodiscard]] ONEPASS_LANE bool keeps(std::uint32_t word) const {
     return (word >= threshold) & (drops_all == 0);
   }
-  /// One element. Where the scale is 1 the bits are copied: a product would quiet a signalling NaN.
+  /// Returns the result for one element. A scale of 1 copies the bits, because a product would turn a
+  /// signalling NaN into a quiet one.
   [[nodiscard]] ONEPASS_LANE float apply(float x, std::uint32_t word) const {
     const float scaled = scale == 1.0f ? x : x * scale;
     return keeps(word) ? scaled : 0.0f;
   }
+  /// Returns the result for one element with a residual.
   [[nodiscard]] ONEPASS_LANE float apply(float x, std::uint32_t word, float residual) const {
     const float sum = lane::fma(x, scale, residual);
     return keeps(word) ? sum : residual;
   }
 };
 
-/// Where element `index` of a site finds its word.
-ONEPASS_LANE random::Counter dropout_counter(const RandomPosition& position, std::uint64_t block,
+/// Returns the counter of a site's draw number `index`, which has the words of elements 4 * index to
+/// 4 * index + 3.
+ONEPASS_LANE random::Counter dropout_counter(const RandomPosition& position, std::uint64_t index,
                                              std::uint32_t site) {
-  return {block, random::Purpose::dropout, position.step(), site};
+  return {index, random::Purpose::dropout, position.step(), site};
 }
 
 }  // namespace regularizers

@@ -1,4 +1,4 @@
-// around.hpp - what every optimizer shares, done around its rule and not in it.
+// around.hpp - the operations that every optimizer shares and that are applied before and after its rule.
 #pragma once
 
 #include "onepass/arithmetic/lane.hpp"
@@ -6,45 +6,48 @@
 
 namespace onepass {
 
-/// Where weight decay acts.
+/// How weight decay acts.
 enum class WeightDecay : unsigned {
-  coupled,    ///< L2: weight_decay * p is added to the gradient, before the rule (torch.optim.Adam).
-  decoupled,  ///< The parameter is multiplied by 1 - lr * weight_decay (torch.optim.AdamW).
+  coupled,    ///< L2: adds weight_decay * p to the gradient before the rule (torch.optim.Adam).
+  decoupled,  ///< Multiplies the parameter by 1 - lr * weight_decay (torch.optim.AdamW).
 };
 
 /// How an L1 penalty, l1 * sum |p|, acts.
 enum class L1 : unsigned {
-  proximal,     ///< After the rule, |p| shrinks by lr * l1 and stops at 0: exact zeros.
-  subgradient,  ///< l1 * sign(p) is added to the gradient, before the rule; sign(0) is 0. p dithers around 0.
+  proximal,     ///< After the rule, |p| shrinks by lr * l1 and stops at 0, which gives exact zeros.
+  subgradient,  ///< Adds l1 * sign(p) to the gradient before the rule; sign(0) is 0. p oscillates around 0.
 };
 
 namespace rule {
 
-/// What a step does to the gradients of all tensors alike, before anything else.
+/// The first operations of a step on a gradient, equal for all tensors: multiply by `factor`, then limit.
 struct GradientScale {
-  double factor = 1.0;  ///< Unscaling, mean over micro-batches, clipping by norm: one product.
-  float limit = __builtin_huge_valf();  ///< Clipping by value: what follows lies in [-limit, limit].
+  double factor = 1.0;  ///< Product of unscaling, the mean over micro-batches, and clipping by norm.
+  float limit = __builtin_huge_valf();  ///< Clipping by value: limits the product to [-limit, limit].
 };
 
 /// One step of one element, for every rule:
+///
 ///     g = clamp(factor * g, -limit, limit)           -g if maximize
 ///     g = g + weight_decay * p                       coupled
 ///     g = g + l1 * sign(p)                           subgradient
-///     s = rule(g, states)
-///     p = (1 - lr * weight_decay) * p - s            decoupled, else p - s; one rounding
+///     u = update(g, states)                          the rule
+///     p = (1 - lr * weight_decay) * p - u            decoupled, else p - u; one rounding
 ///     p = sign(p) * max(|p| - lr * l1, 0)            proximal
-/// The order is PyTorch's: the sign before the decay, and the old parameter decays. Weight decay and l1 at
-/// once are the elastic net (Zou and Hastie 2005). The proximal step is that of Parikh and Boyd 2014, section
-/// 6.5.2, with the learning rate as its step size for every rule. Coefficients are formed in double and
-/// rounded once.
+///
+/// The order is PyTorch's: the sign comes before the decay, and the old parameter decays. Weight decay and l1
+/// together are the elastic net (Zou and Hastie 2005). The proximal operation is that of Parikh and Boyd
+/// 2014, section 6.5.2, with the learning rate as its step size for every rule. Coefficients are computed in
+/// double and rounded once.
 struct Around {
-  float grad_scale;  ///< factor, negative to maximize.
-  float limit;
-  float l2;         ///< Coupled weight decay, else 0.
-  float l1;         ///< Of the subgradient, else 0.
-  float decay;      ///< 1 - lr * weight_decay if decoupled, else 1.
-  float threshold;  ///< lr * l1 if proximal, else 0.
+  float grad_scale;  ///< GradientScale::factor, negated to maximize.
+  float limit;       ///< GradientScale::limit.
+  float l2;          ///< Coupled weight decay, else 0.
+  float l1;          ///< l1 if subgradient, else 0.
+  float decay;       ///< 1 - lr * weight_decay if decoupled, else 1.
+  float threshold;   ///< lr * l1 if proximal, else 0.
 
+  /// Computes the coefficients of one step in double and rounds each of them once.
   template <class Rule>
   static ONEPASS_LANE Around prepare(const Rule& rule, const GradientScale& scale) {
     const bool coupled = rule.weight_decay_mode == WeightDecay::coupled;
@@ -57,14 +60,14 @@ struct Around {
             .threshold = proximal ? static_cast<float>(rule.lr * rule.l1) : 0.0f};
   }
 
-  /// Whether the steps that few ask for, clamp and L1, do nothing here. A CPU loop without them is up to
-  /// twice as fast in cache; it gives the same bits.
+  /// Returns true if clipping by value and L1 are off. A CPU loop compiled without them is up to twice as
+  /// fast in cache, and gives the same bits.
   [[nodiscard]] ONEPASS_LANE bool is_plain() const {
     return limit > __FLT_MAX__ && l1 == 0.0f && threshold == 0.0f;
   }
 
-  /// The gradient that the rule sees. Where nothing is asked for nothing is added: 0 * Inf would be NaN, and
-  /// -0 + 0 is not -0.
+  /// Returns the gradient that the rule sees. A penalty that is off adds nothing, not even 0: 0 * Inf would
+  /// be NaN, and -0 + 0 is not -0.
   template <bool kPlain>
   [[nodiscard]] ONEPASS_LANE float before(float p, float g) const {
     const float scaled = kPlain ? grad_scale * g : lane::clamp(grad_scale * g, limit);
@@ -73,16 +76,17 @@ struct Around {
     return l1 != 0.0f ? decayed + lane::with_sign_of(p, l1) : decayed;
   }
 
-  /// The new parameter, given the rule's step.
+  /// Returns the new parameter, given the rule's update.
   template <bool kPlain>
-  [[nodiscard]] ONEPASS_LANE float after(float p, float step) const {
-    const float moved = lane::fma(decay, p, -step);
+  [[nodiscard]] ONEPASS_LANE float after(float p, float update) const {
+    const float moved = lane::fma(decay, p, -update);
     if constexpr (kPlain) return moved;
     return lane::copysign(lane::at_least(0.0f, lane::abs(moved) - threshold), moved);
   }
 };
 
-/// Checks the hyperparameters that every rule has. Throws InvalidArgument.
+/// Throws InvalidArgument if a hyperparameter that every rule has (lr, weight_decay, l1) is negative or not
+/// finite in float32.
 template <class Rule>
 void check_shared(const Rule& rule) {
   require_nonnegative({Rule::kName, "lr"}, rule.lr);

@@ -1,4 +1,4 @@
-// concept.hpp - what a rule must offer to be swept over a model.
+// concept.hpp - the requirements on a rule that Optimizer can use.
 #pragma once
 
 #include <concepts>
@@ -12,10 +12,12 @@
 
 namespace onepass {
 
-/// The compile-time variants of a rule, in the order of its variant() bits. A variant is a struct with
-///     static constexpr std::array<const char*, N> kStates;       // its N states by name, zero at first
+/// The compile-time variants of a rule, indexed by its variant() bits. A variant is a struct with
+///
+///     static constexpr std::array<const char*, N> kStates;       // names of its N states, which start at 0
 ///     static float update(const Rule::Coefficients& k, float p, float g, float&... states);
-/// update() returns the step, that is, what is subtracted from p.
+///
+/// update() returns the update: the number that is subtracted from p.
 template <class... Variant>
 struct VariantList {
   static constexpr std::size_t kCount = sizeof...(Variant);
@@ -23,32 +25,36 @@ struct VariantList {
   using At = std::tuple_element_t<kIndex, std::tuple<Variant...>>;
 };
 
+/// Number of states of a variant.
 template <class Variant>
 inline constexpr int kStateCount = static_cast<int>(Variant::kStates.size());
 
-/// Which states are never negative, as bits: a variant may say so in `static constexpr unsigned
-/// kNonnegative`. A format that quantises states keeps more of those that are.
+/// Bit i is set if state i is never negative. A variant declares it as `static constexpr unsigned
+/// kNonnegative`; without that, all states may be negative. Formats that quantise states store nonnegative
+/// states with more precision.
 template <class Variant>
 inline constexpr unsigned kNonnegativeStates = 0;
 template <class Variant>
 requires requires { Variant::kNonnegative; }
 inline constexpr unsigned kNonnegativeStates<Variant> = Variant::kNonnegative;
 
-/// What formats of less than 32 bits keep of a variant's states, where that is not the states themselves: a
-/// variant may have `static void compress(float&... states)`, applied before they are stored, and its inverse
-/// `expand`, applied after they are loaded. Float32 formats do without.
+/// A variant that stores other numbers than its states in formats with less than 32 bits. It has
+/// `static void compress(float&... states)`, applied before the states are stored, and the inverse `expand`,
+/// applied after they are loaded. Float32 formats use neither.
 template <class Variant>
 concept Compressible = requires {
   &Variant::compress;
 };
 
-/// A rule is a plain value: hyperparameters in double, and static functions.
-///   kName             what errors and saved states call it
-///   variant()         a set of bits, one per optional state; an optimizer takes the union over its groups,
-///                     so every update() must do right by a group that did not ask for a bit
-///   check()           throws InvalidArgument if a hyperparameter is out of range
-///   prepare(step)     once a step and tensor, in double: the float coefficients for that tensor's `step`
-///                     (1 on its first), each rounded once; runs on host and device
+/// A rule is a plain value: hyperparameters in double, and these members:
+///
+/// - `kName`: the rule's name in errors and saved states.
+/// - `variant()`: a set of bits, one for each optional state. An optimizer uses the union over its groups, so
+///   every update() must also be right for a group that does not need one of the states.
+/// - `check()`: throws InvalidArgument if a hyperparameter is out of range.
+/// - `prepare(step)`: returns the float coefficients for a tensor's `step` (1 on its first), computed in
+/// double
+///   and rounded once each. It is called once per step and tensor, on host and device.
 template <class R>
 concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 &&
                           requires(const R rule, std::int64_t step) {

@@ -132,7 +132,7 @@ class StateBlock {
 /// consecutive.
 inline storage::Dither dither_of(const rule::Draws& draws, std::int64_t block, int each, std::size_t stream) {
   const reference::Place place{draws.key, reference::kRounding, draws.step, draws.tensor};
-  const std::uint64_t of_tensor = draws.first_group + static_cast<std::uint64_t>(block);
+  const std::uint64_t of_tensor = draws.first_block + static_cast<std::uint64_t>(block);
   return storage::Dither{reference::half(place, of_tensor * static_cast<unsigned>(each) + stream)};
 }
 
@@ -212,7 +212,7 @@ void expect_steps(cpu::UpdateLoop loop, const Rule& rule, const Manner& manner, 
     const rule::GradientScale scale{.factor = 0.5, .limit = static_cast<float>(manner.limit)};
     rule::TensorCoefficients<Rule> k{
         .step = {}, .around = rule::Around::prepare(rule, scale), .rule = rule.prepare(step + 1)};
-    k.step.draws = {.key = 5, .first_group = 3, .step = step, .tensor = 9};
+    k.step.draws = {.key = 5, .first_block = 3, .step = step, .tensor = 9};
     k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
     k.step.active = true;
     step_elements(k, expected, std::make_index_sequence<Tensor::kStates>{});
