@@ -1,4 +1,4 @@
-// dither.hpp - the noise that numbers are rounded with: cheap, uniform, and even among neighbours.
+// dither.hpp - the noise for stochastic rounding: cheap, uniform, and evenly spread within a block.
 #pragma once
 
 #include <cstdint>
@@ -7,39 +7,42 @@
 
 namespace onepass::storage {
 
-/// Elements that share a half word of random bits, and a scale where they are quantised.
+/// Elements of a block. They share one half of random bits, and one scale if they are quantised.
 inline constexpr int kBlock = 32;
 
-/// What a group's elements are rounded with. 16 random bits turn a lattice, multiples of the golden section
-/// of the circle: each element's noise is uniform and, from step to step, independent; so each is rounded
-/// without bias. Among each other the 32 lie evenly, so that errors of neighbours cancel sooner than
-/// independent ones. It takes an addition an element, and of 16 bits, where a generator for each would cost
-/// more than the step's other arithmetic.
+/// The noise with which the elements of a block are rounded.
+///
+/// Element i has the noise half + i * g modulo 2^16, where `half` is 16 random bits and g is 2^16 times the
+/// golden ratio's fraction. Each element's noise is uniform and independent from step to step, so each
+/// element is rounded without bias. Within a block the 32 values are spread evenly, so errors of neighbours
+/// cancel sooner than independent errors would. It costs one addition and half a bit of randomness per
+/// element; a generator for each element would cost more than the rest of the step's arithmetic.
 class Dither {
  public:
-  /// Of 16 uniform bits, other ones for each group, stream and step.
+  /// Takes 16 uniform random bits. Use different bits for every block, stream and step.
   explicit constexpr ONEPASS_LANE Dither(std::uint16_t half) : upper_(Bits{half} << 16) {}
-  explicit Dither(Bits word) = delete;  // which half?
-  /// Of the upper half of a word, of which the lower may be any: it has no part in a noise.
+  explicit Dither(Bits word) = delete;  // It would not be clear which half of the word is meant.
+  /// Takes the upper half of a word. The lower half may be arbitrary; it does not affect the noise.
   [[nodiscard]] static constexpr ONEPASS_LANE Dither of_upper(Bits word) { return {word, Upper{}}; }
 
-  /// What an element adds to the upper half of a word, and to the lower nothing.
+  /// Returns i * g for element i in the upper half of a word, with 0 in the lower half.
   [[nodiscard]] static constexpr ONEPASS_LANE Bits turn(int element) {
     return static_cast<Bits>(element) * kGolden;
   }
-  /// The noise of the first element, in the upper half of a word.
+  /// Returns a word with the first element's noise in its upper half. The lower half is arbitrary.
   [[nodiscard]] constexpr ONEPASS_LANE Bits upper() const { return upper_; }
+  /// Returns the first element's noise, 16 bits.
   [[nodiscard]] constexpr ONEPASS_LANE std::uint16_t half() const {
     return static_cast<std::uint16_t>(upper_ >> 16);
   }
 
-  /// The upper kBits of an element's.
+  /// Returns the upper kBits bits of an element's noise.
   template <int kBits>
   [[nodiscard]] constexpr ONEPASS_LANE Bits at(int element) const {
     static_assert(kBits <= 16);
     return from(element).upper_ >> (32 - kBits);
   }
-  /// The same noise, counted from another element of the group on.
+  /// Returns the noise of the same block with `element` as its first element.
   [[nodiscard]] constexpr ONEPASS_LANE Dither from(int element) const {
     return of_upper(upper_ + turn(element));
   }
@@ -48,10 +51,10 @@ class Dither {
   struct Upper {};
   constexpr ONEPASS_LANE Dither(Bits word, Upper /*half*/) : upper_(word) {}
 
-  /// The golden section of 2^16, as an upper half.
+  /// g, in the upper half of a word.
   static constexpr Bits kGolden = 0x9E370000u;
 
-  Bits upper_;  ///< In its upper half; the lower is any.
+  Bits upper_;  ///< The first element's noise, in the upper half. The lower half is arbitrary.
 };
 
 }  // namespace onepass::storage

@@ -1,4 +1,4 @@
-// float32.hpp - numbers stored as they are computed.
+// float32.hpp - codec for float32, the type in which numbers are computed.
 #pragma once
 
 #include "onepass/arithmetic/lane.hpp"
@@ -6,7 +6,9 @@
 
 namespace onepass::storage {
 
-/// A codec: how one number lies in memory. Element is what is read and written, 4 bytes here.
+/// Codec for float32. A codec converts one number between memory and registers: `Element` is its type in
+/// memory (4 bytes here), decode() returns the float32 value of an element, and encode() rounds a float32 to
+/// an element.
 struct Float32 {
   using Element = float;
   static constexpr DType kDType = DType::float32;

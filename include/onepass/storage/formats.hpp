@@ -1,4 +1,4 @@
-// formats.hpp - which codec each stream of a step has: the formats that every rule is compiled for.
+// formats.hpp - the storage formats that every rule is compiled for, and the codecs of their streams.
 #pragma once
 
 #include <array>
@@ -18,9 +18,11 @@
 
 namespace onepass::storage {
 
+/// The remainder of a format that has none.
 struct NoRemainder {};
 
-/// A parameter that is its own master, as a codec of two streams of which one is not there.
+/// Adapts a codec for a parameter that is its own master to the interface of codecs with two streams; the
+/// second stream is empty.
 template <class Codec>
 struct Alone {
   using Element = typename Codec::Element;
@@ -35,18 +37,20 @@ struct Alone {
   }
 };
 
-/// The states of a rule in 8 bits, by groups (quantized8.hpp): Signed8 or Nonnegative8, as each state is.
+/// Stands for a rule's states in 8 bits with a scale per block (quantized8.hpp): Nonnegative8 for states that
+/// are never negative, Signed8 for the others.
 struct Quantized8 {};
 
-/// What a parameter has beside it, and how states are stored, by what they are asked for as.
+/// Type of the remainder stream for a kind of master.
 template <Master kMaster>
 using RemainderOf = std::tuple_element_t<static_cast<std::size_t>(kMaster),
                                          std::tuple<NoRemainder, float, std::uint16_t, std::uint8_t>>;
+/// Codec of the states for a kind of states.
 template <States kStates>
 using StateCodecOf =
     std::tuple_element_t<static_cast<std::size_t>(kStates), std::tuple<Float32, BFloat16, Quantized8>>;
 
-/// What a format is called by, and chosen by at run time.
+/// The name of a format, by which it is selected at run time.
 struct FormatName {
   DType param;
   Master master;
@@ -55,14 +59,16 @@ struct FormatName {
   bool operator==(const FormatName&) const = default;
 };
 
-/// Gradients are of float32 or of the parameter's own type, whatever the format.
+/// A format: the codecs of a tensor's parameter, gradient and states. In every format gradients have the
+/// parameter's own dtype or float32.
 template <class ParamCodec, class GradCodec, class StateCodec, Master kMaster, States kStates>
 struct Format {
   using Param = ParamCodec;
-  using LowGrad = GradCodec;  ///< Of the parameter's type.
+  using LowGrad = GradCodec;  ///< Codec of gradients that have the parameter's dtype.
   using State = StateCodec;
   static constexpr FormatName kName{ParamCodec::kDType, kMaster, kStates};
-  // The host lays out memory by the name, and loops move it by the codecs.
+  // The host lays out memory by the name, and the loops access it by the codecs. These checks ensure that the
+  // two agree.
   static_assert(GradCodec::kDType == ParamCodec::kDType);
   static_assert(std::is_same_v<typename ParamCodec::Remainder, RemainderOf<kMaster>>);
   static_assert(std::is_same_v<StateCodec, StateCodecOf<kStates>>);
@@ -71,13 +77,13 @@ struct Format {
                 "float32 parameters are their own master and keep float32 states");
   static constexpr bool kHasRemainder = !std::is_same_v<typename Param::Remainder, NoRemainder>;
   static constexpr bool kQuantized = std::is_same_v<State, Quantized8>;
-  /// Whether every number has 4 bytes.
+  /// True if every number has 4 bytes.
   static constexpr bool kAllFloat32 = Param::kDType == DType::float32;
   static constexpr bool kHasLossyStates = !std::is_same_v<State, Float32>;
   static constexpr bool kRoundsStochastically = !kHasRemainder && !kAllFloat32;
 };
 
-/// All of them. A new one is a line here.
+/// All formats. To add a format, add a line here.
 using Formats =
     std::tuple<Format<Alone<Float32>, Float32, Float32, Master::none, States::float32>,
                Format<Alone<BFloat16>, BFloat16, Float32, Master::none, States::float32>,
@@ -89,6 +95,7 @@ using Formats =
 
 inline constexpr std::size_t kFormatCount = std::tuple_size_v<Formats>;
 
+/// The format with this index.
 template <std::size_t kFormat>
 using FormatAt = std::tuple_element_t<kFormat, Formats>;
 

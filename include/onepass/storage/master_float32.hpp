@@ -1,4 +1,4 @@
-// master_float32.hpp - a low-precision parameter beside its float32 master.
+// master_float32.hpp - codec for a 16-bit parameter with a float32 master.
 #pragma once
 
 #include "onepass/arithmetic/bits.hpp"
@@ -6,9 +6,9 @@
 
 namespace onepass::storage {
 
-/// A codec over two streams: the parameter in Low's format (BFloat16, Float16), for the model to read, and
-/// the float32 that the optimizer moves. The element is rounded to nearest, ties to even, and never read
-/// back: who changes a parameter between two steps changes its master.
+/// Codec over two streams: the parameter in the format of Low (BFloat16 or Float16), which the model reads,
+/// and the float32 master, which the optimizer updates. The parameter is rounded to nearest, ties to even,
+/// and never read back. If you modify a parameter between steps, modify its master instead.
 template <class Low>
 struct WithMaster {
   using Element = typename Low::Element;

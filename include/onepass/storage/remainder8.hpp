@@ -1,4 +1,4 @@
-// remainder8.hpp - a 16-bit parameter and 8 more bits of its mantissa: 24 bits in all.
+// remainder8.hpp - codecs for a 16-bit parameter with 8 more bits of its mantissa, 24 bits in all.
 #pragma once
 
 #include <cstdint>
@@ -6,30 +6,34 @@
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"
 
-/// Codecs over two streams, which hold a float32 rounded to a 24-bit format: the 16-bit one with 8 more bits
-/// of mantissa, to nearest, ties to even. As in SplitBFloat16,
-///     element   = the 24 bits, rounded to their upper 16, half away from zero
-///     remainder = the lower 8
-///     24 bits   = element * 2^8 + the remainder as a signed number
-/// What was stored and restored is stored as the same bits again: a parameter whose update is 0 does not
-/// drift. The element is at most 1/2 + 2^-9 of its last place from x: it is rounded twice.
-///
-/// FlashOptim (arXiv 2602.23349) gives the remainder 255 values for the same range, half of the last place to
-/// either side of the element. These are 256, a power of two: the sum is exact, and ordered as the numbers
-/// are.
-///
-/// Every NaN becomes the element's canonical NaN with the remainder 0. Who changes a parameter between two
-/// steps sets its remainder to 0; if the old one stays, x is off by half of the element's last place at most.
+// These codecs use two streams, which together hold a float32 rounded to a 24-bit format: the 16-bit format
+// with 8 more bits of mantissa, rounded to nearest, ties to even. As in SplitBFloat16,
+//
+//     element   = the 24 bits, rounded to their upper 16, half away from zero
+//     remainder = the lower 8 bits
+//     24 bits   = element * 2^8 + the remainder as a signed number
+//
+// A number that was restored is stored as the same bits again, so a parameter whose update is 0 does not
+// drift. The element differs from x by at most 1/2 + 2^-9 of its last place, because it is rounded twice.
+//
+// FlashOptim (arXiv 2602.23349) gives the remainder 255 values for the same range, which is half of the last
+// place to either side of the element. These codecs use 256 values, a power of two, so the sum is exact and
+// has the order of the numbers.
+//
+// Every NaN becomes the element's canonical NaN with the remainder 0. If you modify a parameter between
+// steps, also set its remainder to 0; with the old remainder x is off by up to half of the element's last
+// place.
 namespace onepass::storage {
 
-/// bfloat16 and 8 bits: 8 bits of exponent, 15 of mantissa.
-/// |restored - x| <= 2^-16 |x|, or 2^-142 below 2^-126: 256 times closer than bfloat16. From 0x1.ffffp127 on
-/// Inf; from 0x1.feffp127 on the element alone is.
+/// Codec for bfloat16 with 8 more bits: 8 bits of exponent and 15 of mantissa.
+/// |restored - x| <= 2^-16 |x|, or 2^-142 for magnitudes below 2^-126, which is 256 times closer than
+/// bfloat16. Magnitudes from 0x1.ffffp127 on become Inf. From 0x1.feffp127 on the element alone is Inf.
 struct BFloat16Remainder8 {
   using Element = std::uint16_t;
   using Remainder = std::uint8_t;
   static constexpr DType kDType = DType::bfloat16;
 
+  /// Returns the number that element and remainder stand for, exactly.
   static ONEPASS_LANE float decode(Element element, Remainder remainder) {
     const Bits rounded = Bits{element} << 16;
     const Bits bits = rounded + static_cast<Bits>(std::int32_t{static_cast<std::int8_t>(remainder)} * 256);
@@ -37,6 +41,7 @@ struct BFloat16Remainder8 {
     return float_of(select(turned < 0, rounded, bits));
   }
 
+  /// Rounds x to the 24-bit format and splits it.
   static ONEPASS_LANE void encode(float x, Element& element, Remainder& remainder) {
     const Bits bits = bits_of(x);
     const Bits whole =
@@ -46,14 +51,15 @@ struct BFloat16Remainder8 {
   }
 };
 
-/// float16 and 8 bits: 5 bits of exponent, 18 of mantissa.
-/// |restored - x| <= 2^-19 |x|, or 2^-33 below 2^-14: 256 times closer than float16. From 65535.9375 on Inf;
-/// from 65519.9375 on the element alone is.
+/// Codec for float16 with 8 more bits: 5 bits of exponent and 18 of mantissa.
+/// |restored - x| <= 2^-19 |x|, or 2^-33 for magnitudes below 2^-14, which is 256 times closer than float16.
+/// Magnitudes from 65535.9375 on become Inf. From 65519.9375 on the element alone is Inf.
 struct Float16Remainder8 {
   using Element = std::uint16_t;
   using Remainder = std::uint8_t;
   static constexpr DType kDType = DType::float16;
 
+  /// Returns the number that element and remainder stand for, exactly.
   static ONEPASS_LANE float decode(Element element, Remainder remainder) {
     const std::int32_t magnitude =
         (element & 0x7fff) * 256 + std::int32_t{static_cast<std::int8_t>(remainder)};
@@ -61,11 +67,12 @@ struct Float16Remainder8 {
     return float_of(Binary16<8>::widen(stored) | (Bits{element} & 0x8000u) << 16);
   }
 
+  /// Rounds x to the 24-bit format and splits it.
   static ONEPASS_LANE void encode(float x, Element& element, Remainder& remainder) {
     const Bits bits = bits_of(x);
     const Bits magnitude = bits & kMagnitude;
     const Bits rounded = Binary16<8>::round(magnitude) | (bits & kSign);
-    // By a mask: gcc 12 makes a tree of branches of a select whose result is used twice.
+    // Selects by a mask, because GCC 12 turns a select whose result is used twice into a tree of branches.
     const Bits nan = 0u - static_cast<Bits>(below(kInfinity, magnitude));
     const Bits whole = (nan & Bits{Float16::kNaN} << 8) | (~nan & rounded);
     element = static_cast<Element>(((whole & kMagnitude) + 0x80u) >> 8 | (whole & kSign) >> 16);

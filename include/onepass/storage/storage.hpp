@@ -1,38 +1,41 @@
-// storage.hpp - how an optimizer keeps what belongs to 16-bit parameters.
+// storage.hpp - options for the masters, states and rounding of 16-bit parameters.
 #pragma once
 
 #include <cstdint>
 
 namespace onepass {
 
-/// The float32 that a step moves, where a parameter has 16 bits.
+/// The master of a 16-bit parameter: the more precise number that steps update.
 enum class Master : std::uint8_t {
-  none,        ///< The parameter itself: each step rounds it.
-  float32,     ///< A copy in float32, 4 bytes.
-  split,       ///< The 16 bits that a bfloat16 lacks, 2 bytes: the two halves are the exact float32.
-  remainder8,  ///< 8 of them, 1 byte: 24 bits in all.
+  none,        ///< The parameter itself, which each step rounds.
+  float32,     ///< A float32 copy, 4 bytes.
+  split,       ///< The 16 bits that a bfloat16 lacks, 2 bytes. Together they are the exact float32.
+  remainder8,  ///< 8 of these bits, 1 byte. Parameter and remainder have 24 bits together.
 };
 
-/// How a rule's states are kept.
+/// The storage of a rule's states.
 enum class States : std::uint8_t {
   float32,     ///< 4 bytes each.
   bfloat16,    ///< 2 bytes each, rounded as Rounding says.
-  quantized8,  ///< 1 byte each, and 2 for every 32 of them; always dithered (storage/quantized8.hpp).
+  quantized8,  ///< 1 byte each, and 2 bytes for each block of 32; always dithered (storage/quantized8.hpp).
 };
 
-/// How a 16-bit parameter without a master is rounded, and its states where they are of bfloat16.
+/// The rounding of 16-bit parameters without a master, and of bfloat16 states.
 enum class Rounding : std::uint8_t {
-  nearest,  ///< To the nearest, ties to even. Steps smaller than half an ulp of the parameter are lost, and
-            ///< averages of a beta above 0.996 (1 - 2^-8) do not decay.
-  stochastic,  ///< To either neighbour, the mean being exact: small steps count on average.
+  /// To nearest, ties to even. An update smaller than half an ulp of the parameter is lost, and averages with
+  /// a beta above 0.996 (1 - 2^-8) do not decay.
+  nearest,
+  /// To one of the two neighbours, at random and with the exact mean, so small updates count on average.
+  stochastic,
 };
 
-/// What belongs to 16-bit parameters. Float32 parameters beside them are their own master and keep float32
-/// states. A master, or states other than float32, in an optimizer of float32 parameters alone is refused.
+/// The storage of 16-bit parameters. Float32 parameters in the same optimizer are their own masters and have
+/// float32 states. An optimizer with float32 parameters only rejects a master, or states other than float32,
+/// with InvalidArgument.
 struct Storage {
   Master master = Master::none;
   States states = States::float32;
-  Rounding rounding = Rounding::nearest;  ///< Acts where master is none.
+  Rounding rounding = Rounding::nearest;  ///< Used only if master is Master::none.
 
   bool operator==(const Storage&) const = default;
 };
