@@ -36,8 +36,8 @@ template <class Rule>
 ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   Rule rule = rule_of<Rule>(table, tensor);
   const schedule::View& stored = table.schedules[table.tensors[tensor].group];
-  if (stored.piece_count == 0) return rule;
-  const schedule::View view{declared_global(stored.pieces), stored.piece_count,
+  if (stored.segment_count == 0) return rule;
+  const schedule::View view{declared_global(stored.segments), stored.segment_count,
                             declared_global(stored.numbers)};
   const Rates rates = schedule::evaluate(view, rule.lr, table.control->progress.steps);
   rule.lr = rates.lr;

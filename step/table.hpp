@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "onepass/arithmetic/lane.hpp"
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 #include "onepass/tensor.hpp"
 #include "step/control.hpp"
 

@@ -9,14 +9,14 @@ namespace onepass {
 
 ScheduleMemory ScheduleMemory::allocate(Device device, const Schedule& schedule) {
   if (schedule == Schedule{}) return {};
-  const std::span<const schedule::Piece> pieces = schedule.pieces();
+  const std::span<const schedule::Segment> segments = schedule.segments();
   const std::span<const double> numbers = schedule.numbers();
-  ScheduleMemory memory{DeviceBuffer(device, pieces.size_bytes() + numbers.size_bytes()), {}};
+  ScheduleMemory memory{DeviceBuffer(device, segments.size_bytes() + numbers.size_bytes()), {}};
   std::byte* const base = memory.allocation.as<std::byte>();
-  copy({device, base}, {Device::cpu(), pieces.data()}, pieces.size_bytes());
-  copy({device, base + pieces.size_bytes()}, {Device::cpu(), numbers.data()}, numbers.size_bytes());
-  memory.view = {reinterpret_cast<const schedule::Piece*>(base), static_cast<std::int64_t>(pieces.size()),
-                 reinterpret_cast<const double*>(base + pieces.size_bytes())};
+  copy({device, base}, {Device::cpu(), segments.data()}, segments.size_bytes());
+  copy({device, base + segments.size_bytes()}, {Device::cpu(), numbers.data()}, numbers.size_bytes());
+  memory.view = {reinterpret_cast<const schedule::Segment*>(base), static_cast<std::int64_t>(segments.size()),
+                 reinterpret_cast<const double*>(base + segments.size_bytes())};
   return memory;
 }
 

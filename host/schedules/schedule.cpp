@@ -15,12 +15,12 @@
 namespace onepass {
 namespace {
 
-using schedule::Piece;
+using schedule::Segment;
 
 template <class Parameters>
-Piece checked(const Parameters& parameters) {
+Segment checked(const Parameters& parameters) {
   parameters.check();
-  return parameters.piece();
+  return parameters.segment();
 }
 
 constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
@@ -32,9 +32,9 @@ struct Part {
   std::int64_t first_number;
 };
 
-/// One that was moved from has no pieces, and is the base rate.
+/// One that was moved from has no segments, and is the base rate.
 std::int32_t stages(const Schedule& schedule) {
-  return schedule.pieces().empty() ? 1 : schedule.pieces().back().stage + 1;
+  return schedule.segments().empty() ? 1 : schedule.segments().back().stage + 1;
 }
 
 std::int64_t append(const Schedule& schedule, std::vector<double>& numbers) {
@@ -45,17 +45,17 @@ std::int64_t append(const Schedule& schedule, std::vector<double>& numbers) {
 
 /// One stage of a part, as a stage of the whole, as long as the part lasts. Where it has no such stage, the
 /// rate passes through.
-void append(const Part& part, std::int32_t stage, std::int32_t as_stage, std::vector<Piece>& pieces) {
-  const std::size_t before = pieces.size();
-  for (Piece piece : part.schedule.pieces()) {
-    if (piece.stage != stage || piece.begin >= part.end - part.begin) continue;
-    piece.stage = as_stage;
-    piece.begin += part.begin;
-    if (piece.number_count > 0) piece.first_number += part.first_number;
-    pieces.push_back(piece);
+void append(const Part& part, std::int32_t stage, std::int32_t as_stage, std::vector<Segment>& segments) {
+  const std::size_t before = segments.size();
+  for (Segment segment : part.schedule.segments()) {
+    if (segment.stage != stage || segment.begin >= part.end - part.begin) continue;
+    segment.stage = as_stage;
+    segment.begin += part.begin;
+    if (segment.number_count > 0) segment.first_number += part.first_number;
+    segments.push_back(segment);
   }
-  if (pieces.size() == before) {
-    pieces.push_back({.stage = as_stage, .begin = part.begin});
+  if (segments.size() == before) {
+    segments.push_back({.stage = as_stage, .begin = part.begin});
   }
 }
 
@@ -79,29 +79,29 @@ void check_sequence(const SequentialLR& sequence) {
 
 }  // namespace
 
-Schedule::Schedule() : pieces_{Piece{}} {}
-Schedule::Schedule(const ConstantLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const CosineAnnealingLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const CosineAnnealingWarmRestarts& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const CyclicLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const ExponentialLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const LinearLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const OneCycleLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const PolynomialLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const StepLR& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const WarmUp& schedule) : pieces_{checked(schedule)} {}
-Schedule::Schedule(const WarmupStableDecay& schedule) : pieces_{checked(schedule)} {}
+Schedule::Schedule() : segments_{Segment{}} {}
+Schedule::Schedule(const ConstantLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const CosineAnnealingLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const CosineAnnealingWarmRestarts& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const CyclicLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const ExponentialLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const LinearLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const OneCycleLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const PolynomialLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const StepLR& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const WarmUp& schedule) : segments_{checked(schedule)} {}
+Schedule::Schedule(const WarmupStableDecay& schedule) : segments_{checked(schedule)} {}
 
 Schedule::Schedule(const MultiStepLR& schedule)
-    : pieces_{checked(schedule)}, numbers_(schedule.milestones.begin(), schedule.milestones.end()) {
-  pieces_[0].number_count = static_cast<std::int64_t>(numbers_.size());
+    : segments_{checked(schedule)}, numbers_(schedule.milestones.begin(), schedule.milestones.end()) {
+  segments_[0].number_count = static_cast<std::int64_t>(numbers_.size());
 }
 
-Schedule::Schedule(const LambdaLR& lambda) : pieces_{checked(lambda)} {
+Schedule::Schedule(const LambdaLR& lambda) : segments_{checked(lambda)} {
   numbers_.reserve(static_cast<std::size_t>(lambda.steps));
   for (std::int64_t step = 0; step < lambda.steps; ++step) numbers_.push_back(lambda.lr_lambda(step));
   schedule::check_table(numbers_);
-  pieces_[0].number_count = lambda.steps;
+  segments_[0].number_count = lambda.steps;
 }
 
 Schedule::Schedule(const SequentialLR& sequence) {
@@ -118,7 +118,7 @@ Schedule::Schedule(const SequentialLR& sequence) {
   }
   // Stage by stage: a sequence of chains is a chain of sequences.
   for (std::int32_t stage = 0; stage < most; ++stage) {
-    for (const Part& part : parts) append(part, stage, stage, pieces_);
+    for (const Part& part : parts) append(part, stage, stage, segments_);
   }
 }
 
@@ -129,13 +129,13 @@ Schedule::Schedule(const ChainedScheduler& chain) {
     const Part part{
         .schedule = schedule, .begin = 0, .end = kForever, .first_number = append(schedule, numbers_)};
     const std::int32_t count = stages(schedule);
-    for (std::int32_t s = 0; s < count; ++s) append(part, s, stage++, pieces_);
+    for (std::int32_t s = 0; s < count; ++s) append(part, s, stage++, segments_);
   }
 }
 
-Schedule::Schedule(std::span<const Piece> pieces, std::span<const double> numbers)
-    : pieces_(pieces.begin(), pieces.end()), numbers_(numbers.begin(), numbers.end()) {
-  schedule::check_pieces(pieces_, numbers_);
+Schedule::Schedule(std::span<const Segment> segments, std::span<const double> numbers)
+    : segments_(segments.begin(), segments.end()), numbers_(numbers.begin(), numbers.end()) {
+  schedule::check_segments(segments_, numbers_);
 }
 
 Rates Schedule::rates(double base_lr, std::int64_t step) const {
@@ -143,9 +143,9 @@ Rates Schedule::rates(double base_lr, std::int64_t step) const {
 }
 
 bool Schedule::drives_momentum() const {
-  return std::any_of(pieces_.begin(), pieces_.end(), [](const Piece& piece) {
-    return (piece.kind == schedule::Kind::one_cycle && OneCycleLR::of(piece).cycle_momentum) ||
-           (piece.kind == schedule::Kind::cyclic && CyclicLR::of(piece).cycle_momentum);
+  return std::any_of(segments_.begin(), segments_.end(), [](const Segment& segment) {
+    return (segment.kind == schedule::Kind::one_cycle && OneCycleLR::of(segment).cycle_momentum) ||
+           (segment.kind == schedule::Kind::cyclic && CyclicLR::of(segment).cycle_momentum);
   });
 }
 

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "onepass/rule/check.hpp"
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass::schedule {
 
@@ -22,7 +22,7 @@ void require_choice(rule::Named which, std::int64_t value, std::int64_t count);
 void check_milestones(const char* schedule, std::span<const std::int64_t> milestones);
 void check_table(std::span<const double> table);
 
-/// Checks that a Schedule could be made of these. Throws InvalidArgument, naming the piece.
-void check_pieces(std::span<const Piece> pieces, std::span<const double> numbers);
+/// Checks that a Schedule could be made of these. Throws InvalidArgument, naming the segment.
+void check_segments(std::span<const Segment> segments, std::span<const double> numbers);
 
 }  // namespace onepass::schedule

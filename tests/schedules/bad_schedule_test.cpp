@@ -1,4 +1,4 @@
-// bad_schedule_test.cpp - parameters out of range, and saved pieces that no schedule could have given.
+// bad_schedule_test.cpp - parameters out of range, and saved segments that no schedule could have given.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -12,7 +12,7 @@ namespace onepass::test {
 namespace {
 
 using schedule::Kind;
-using schedule::Piece;
+using schedule::Segment;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -78,7 +78,7 @@ TEST(BadSchedule, Cosines) {
 
 TEST(BadSchedule, OneCycle) {
   const OneCycleLR good{.max_lr = 0.1, .total_steps = 10};
-  EXPECT_EQ(Schedule(good).pieces().size(), 1u);
+  EXPECT_EQ(Schedule(good).segments().size(), 1u);
   const auto with = [&](auto member, auto value) {
     OneCycleLR bad = good;
     bad.*member = value;
@@ -150,99 +150,100 @@ TEST(BadSchedule, Compositions) {
   EXPECT_TRUE(refuses(SequentialLR{{any, any, any}, {5, 4}}, "SequentialLR.milestones", "4 comes after 5"));
 }
 
-/// Whether pieces that were spoilt are refused.
+/// Whether segments that were spoilt are refused.
 template <class Spoil>
-testing::AssertionResult refuses_pieces(const Schedule& good, Spoil spoil, const std::string& word) {
-  std::vector<Piece> pieces(good.pieces().begin(), good.pieces().end());
+testing::AssertionResult refuses_segments(const Schedule& good, Spoil spoil, const std::string& word) {
+  std::vector<Segment> segments(good.segments().begin(), good.segments().end());
   std::vector<double> numbers(good.numbers().begin(), good.numbers().end());
-  spoil(pieces, numbers);
-  return refused([&] { (void)Schedule(pieces, numbers); }, {word});
+  spoil(segments, numbers);
+  return refused([&] { (void)Schedule(segments, numbers); }, {word});
 }
 
-using Pieces = std::vector<Piece>;
+using Segments = std::vector<Segment>;
 using Numbers = std::vector<double>;
 
 TEST(SavedSchedule, IsTheSameWhenItComesBack) {
   for (const NamedSchedule& one : golden_schedules()) {
-    EXPECT_EQ(Schedule(one.schedule.pieces(), one.schedule.numbers()), one.schedule) << one.name;
+    EXPECT_EQ(Schedule(one.schedule.segments(), one.schedule.numbers()), one.schedule) << one.name;
   }
 }
 
-TEST(SavedSchedule, RefusesPiecesOutOfPlace) {
+TEST(SavedSchedule, RefusesSegmentsOutOfPlace) {
   const Schedule good =
       ChainedScheduler{{SequentialLR{{WarmUp{.steps = 5}, ConstantLR{}}, {5}}, ConstantLR{}}};
-  ASSERT_EQ(good.pieces().size(), 3u);
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p.clear(); }, "no pieces"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[0].stage = 1; }, "piece 0 is of stage 1"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[2].stage = 2; }, "piece 2 is of stage 2"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[1].stage = -1; }, "piece 1 is of stage -1"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[0].begin = 1; }, "piece 0 begins at step 1"));
-  EXPECT_TRUE(refuses_pieces(
-      good, [](Pieces& p, Numbers&) { p[1].begin = 0; }, "piece 1 begins at step 0"));
+  ASSERT_EQ(good.segments().size(), 3u);
+  EXPECT_TRUE(refuses_segments(
+      good, [](Segments& p, Numbers&) { p.clear(); }, "no segments"));
+  EXPECT_TRUE(refuses_segments(
+      good, [](Segments& p, Numbers&) { p[0].stage = 1; }, "segment 0 is of stage 1"));
+  EXPECT_TRUE(refuses_segments(
+      good, [](Segments& p, Numbers&) { p[2].stage = 2; }, "segment 2 is of stage 2"));
+  EXPECT_TRUE(refuses_segments(
+      good, [](Segments& p, Numbers&) { p[1].stage = -1; }, "segment 1 is of stage -1"));
+  EXPECT_TRUE(refuses_segments(
+      good, [](Segments& p, Numbers&) { p[0].begin = 1; }, "segment 0 begins at step 1"));
+  EXPECT_TRUE(refuses_segments(
+      good, [](Segments& p, Numbers&) { p[1].begin = 0; }, "segment 1 begins at step 0"));
 }
 
 TEST(SavedSchedule, RefusesParametersThatNoScheduleHas) {
   for (const NamedSchedule& one : golden_schedules()) {
     SCOPED_TRACE(one.name);
     for (const int kind : {-1, 12}) {
-      EXPECT_TRUE(refuses_pieces(
-          one.schedule, [&](Pieces& p, Numbers&) { p[0].kind = static_cast<Kind>(kind); }, "piece 0 "));
+      EXPECT_TRUE(refuses_segments(
+          one.schedule, [&](Segments& p, Numbers&) { p[0].kind = static_cast<Kind>(kind); }, "segment 0 "));
     }
     // A parameter that a kind has is never -1 or NaN; one that it does not have is 0.
-    for (std::size_t i = 0; i < std::size(Piece{}.parameters); ++i) {
+    for (std::size_t i = 0; i < std::size(Segment{}.parameters); ++i) {
       for (const double bad : {-1.0, kNaN, kInf}) {
-        EXPECT_TRUE(refuses_pieces(
-            one.schedule, [&](Pieces& p, Numbers&) { p[0].parameters[i] = bad; }, "onepass: "))
+        EXPECT_TRUE(refuses_segments(
+            one.schedule, [&](Segments& p, Numbers&) { p[0].parameters[i] = bad; }, "onepass: "))
             << "parameter " << i << " = " << bad;
       }
     }
-    EXPECT_TRUE(refuses_pieces(
-        one.schedule, [](Pieces& p, Numbers&) { p[0].parameters[10] = 0.5; }, "piece 0 has parameters"));
+    EXPECT_TRUE(refuses_segments(
+        one.schedule, [](Segments& p, Numbers&) { p[0].parameters[10] = 0.5; }, "segment 0 has parameters"));
   }
-  EXPECT_TRUE(refuses_pieces(
-      Schedule(), [](Pieces& p, Numbers&) { p[0].kind = static_cast<Kind>(12); }, "of kind 12, which"));
+  EXPECT_TRUE(refuses_segments(
+      Schedule(), [](Segments& p, Numbers&) { p[0].kind = static_cast<Kind>(12); }, "of kind 12, which"));
 }
 
 TEST(SavedSchedule, RefusesFractionsOfAStep) {
-  const auto halve = [](Pieces& p, Numbers&) { p[0].parameters[0] = 2.5; };
-  EXPECT_TRUE(refuses_pieces(StepLR{.step_size = 2}, halve, "piece 0 has parameters"));
-  const auto no_flag = [](Pieces& p, Numbers&) { p[0].parameters[4] = 2.0; };
-  EXPECT_TRUE(refuses_pieces(OneCycleLR{.max_lr = 1, .total_steps = 5}, no_flag, "piece 0 has parameters"));
+  const auto halve = [](Segments& p, Numbers&) { p[0].parameters[0] = 2.5; };
+  EXPECT_TRUE(refuses_segments(StepLR{.step_size = 2}, halve, "segment 0 has parameters"));
+  const auto no_flag = [](Segments& p, Numbers&) { p[0].parameters[4] = 2.0; };
+  EXPECT_TRUE(
+      refuses_segments(OneCycleLR{.max_lr = 1, .total_steps = 5}, no_flag, "segment 0 has parameters"));
 }
 
 TEST(SavedSchedule, RefusesNumbersThatAreNotThere) {
   const Schedule steps = MultiStepLR{.milestones = {2, 5}};
   const Schedule table = LambdaLR{[](std::int64_t) { return 1.0; }, 2};
   for (const Schedule& good : {steps, table}) {
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces& p, Numbers&) { p[0].number_count = 3; }, "takes 3 numbers"));
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces& p, Numbers&) { p[0].first_number = 1; }, "from number 1"));
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces& p, Numbers&) { p[0].first_number = -1; }, "from number -1"));
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces& p, Numbers&) { p[0].number_count = -1; }, "takes -1 numbers"));
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces&, Numbers& n) { n.pop_back(); }, "out of 1"));
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces&, Numbers& n) { n[1] = -1.0; }, "onepass: "));
-    EXPECT_TRUE(refuses_pieces(
-        good, [](Pieces&, Numbers& n) { n[1] = kNaN; }, "onepass: "));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments& p, Numbers&) { p[0].number_count = 3; }, "takes 3 numbers"));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments& p, Numbers&) { p[0].first_number = 1; }, "from number 1"));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments& p, Numbers&) { p[0].first_number = -1; }, "from number -1"));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments& p, Numbers&) { p[0].number_count = -1; }, "takes -1 numbers"));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments&, Numbers& n) { n.pop_back(); }, "out of 1"));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments&, Numbers& n) { n[1] = -1.0; }, "onepass: "));
+    EXPECT_TRUE(refuses_segments(
+        good, [](Segments&, Numbers& n) { n[1] = kNaN; }, "onepass: "));
   }
-  EXPECT_TRUE(refuses_pieces(
-      steps, [](Pieces&, Numbers& n) { n[1] = 1.0; }, "1 comes after 2"));
-  EXPECT_TRUE(refuses_pieces(
-      steps, [](Pieces&, Numbers& n) { n[1] = 5.5; }, "whole number"));
-  EXPECT_TRUE(refuses_pieces(
-      table, [](Pieces& p, Numbers&) { p[0].number_count = 0; }, "no numbers"));
-  EXPECT_TRUE(refuses_pieces(
+  EXPECT_TRUE(refuses_segments(
+      steps, [](Segments&, Numbers& n) { n[1] = 1.0; }, "1 comes after 2"));
+  EXPECT_TRUE(refuses_segments(
+      steps, [](Segments&, Numbers& n) { n[1] = 5.5; }, "whole number"));
+  EXPECT_TRUE(refuses_segments(
+      table, [](Segments& p, Numbers&) { p[0].number_count = 0; }, "no numbers"));
+  EXPECT_TRUE(refuses_segments(
       ConstantLR{},
-      [](Pieces& p, Numbers& n) {
+      [](Segments& p, Numbers& n) {
         n.push_back(1.0);
         p[0].number_count = 1;
       },

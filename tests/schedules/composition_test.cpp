@@ -70,8 +70,8 @@ TEST(SequentialLR, NestedStartsInnerSequencesAtTheirOwnStepZero) {
     EXPECT_TRUE(same(outer.lr(1.0, t), Schedule(StepLR{.step_size = 3}).lr(1.0, t - 15))) << t;
   }
   for (std::int64_t t = 25; t < 80; ++t) EXPECT_TRUE(same(outer.lr(1.0, t), inner.lr(1.0, t - 25))) << t;
-  // The inner milestone at 20 lies beyond the outer one at 15: that piece is left out.
-  EXPECT_EQ(outer.pieces().size(), 4u);
+  // The inner milestone at 20 lies beyond the outer one at 15: that segment is left out.
+  EXPECT_EQ(outer.segments().size(), 4u);
 }
 
 TEST(SequentialLR, TablesAndMilestonesKeepTheirNumbers) {

@@ -18,7 +18,7 @@ struct NamedSchedule {
   friend void PrintTo(const NamedSchedule& one, std::ostream* stream) { *stream << one.name; }
 };
 
-/// Every kind of piece, and compositions of them; the names are those of golden/schedules.txt.
+/// Every kind of segment, and compositions of them; the names are those of golden/schedules.txt.
 std::vector<NamedSchedule> golden_schedules();
 
 struct GoldenRates {

@@ -24,7 +24,7 @@ TEST(Schedule, GivesTheSameBitsInAnyOrder) {
   for (const NamedSchedule& one : golden_schedules()) {
     std::vector<Rates> forward;
     for (std::int64_t t = 0; t < 2000; ++t) forward.push_back(one.schedule.rates(kBase, t));
-    const Schedule copy(one.schedule.pieces(), one.schedule.numbers());
+    const Schedule copy(one.schedule.segments(), one.schedule.numbers());
     for (std::uint64_t key = 0; key < 2000; ++key) {
       const auto t = static_cast<std::int64_t>(mix(key) % 2000);
       const Rates again = copy.rates(kBase, t);

@@ -153,29 +153,29 @@ void visit(Archive& archive, T& parameter) {
 }
 
 template <class Archive, class T>
-requires std::is_same_v<std::remove_const_t<T>, onepass::schedule::Piece>
-void visit(Archive& archive, T& piece) {
-  archive(piece.kind);
-  archive(piece.stage);
-  archive(piece.begin);
-  archive(piece.first_number);
-  archive(piece.number_count);
-  for (auto& parameter : piece.parameters) archive(parameter);
+requires std::is_same_v<std::remove_const_t<T>, onepass::schedule::Segment>
+void visit(Archive& archive, T& segment) {
+  archive(segment.kind);
+  archive(segment.stage);
+  archive(segment.begin);
+  archive(segment.first_number);
+  archive(segment.number_count);
+  for (auto& parameter : segment.parameters) archive(parameter);
 }
 
 void visit(Writer& archive, const onepass::Schedule& schedule) {
-  archive(std::vector(schedule.pieces().begin(), schedule.pieces().end()));
+  archive(std::vector(schedule.segments().begin(), schedule.segments().end()));
   archive(std::vector(schedule.numbers().begin(), schedule.numbers().end()));
 }
 
 /// Reads a schedule. Its constructor checks the values.
 void visit(Reader& archive, onepass::Schedule& schedule) {
-  std::vector<onepass::schedule::Piece> pieces;
+  std::vector<onepass::schedule::Segment> segments;
   std::vector<double> numbers;
-  archive(pieces);
+  archive(segments);
   archive(numbers);
   try {
-    schedule = onepass::Schedule(pieces, numbers);
+    schedule = onepass::Schedule(segments, numbers);
   } catch (const onepass::InvalidArgument& error) {
     throw Failure(fmt::format("the saved run cannot be read: {}", error.what()));
   }

@@ -1,7 +1,7 @@
 // constant_lr.hpp - ConstantLR: a fraction of the rate at first, then all of it.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -19,11 +19,11 @@ struct ConstantLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::constant, .parameters = {factor, static_cast<double>(total_iters)}};
   }
-  static ONEPASS_LANE ConstantLR of(const schedule::Piece& piece) {
-    return {.factor = piece.parameters[0], .total_iters = schedule::whole(piece.parameters[1])};
+  static ONEPASS_LANE ConstantLR of(const schedule::Segment& segment) {
+    return {.factor = segment.parameters[0], .total_iters = schedule::whole(segment.parameters[1])};
   }
 };
 

@@ -1,7 +1,7 @@
 // cosine_annealing_lr.hpp - CosineAnnealingLR: half a cosine down to a minimum, and up again.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -21,11 +21,11 @@ struct CosineAnnealingLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::cosine_annealing, .parameters = {static_cast<double>(T_max), eta_min}};
   }
-  static ONEPASS_LANE CosineAnnealingLR of(const schedule::Piece& piece) {
-    return {.T_max = schedule::whole(piece.parameters[0]), .eta_min = piece.parameters[1]};
+  static ONEPASS_LANE CosineAnnealingLR of(const schedule::Segment& segment) {
+    return {.T_max = schedule::whole(segment.parameters[0]), .eta_min = segment.parameters[1]};
   }
 };
 

@@ -1,7 +1,7 @@
 // cosine_annealing_warm_restarts.hpp - CosineAnnealingWarmRestarts: half cosines, each from the full rate.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -36,14 +36,14 @@ struct CosineAnnealingWarmRestarts {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::warm_restarts,
             .parameters = {static_cast<double>(T_0), static_cast<double>(T_mult), eta_min}};
   }
-  static ONEPASS_LANE CosineAnnealingWarmRestarts of(const schedule::Piece& piece) {
-    return {.T_0 = schedule::whole(piece.parameters[0]),
-            .T_mult = schedule::whole(piece.parameters[1]),
-            .eta_min = piece.parameters[2]};
+  static ONEPASS_LANE CosineAnnealingWarmRestarts of(const schedule::Segment& segment) {
+    return {.T_0 = schedule::whole(segment.parameters[0]),
+            .T_mult = schedule::whole(segment.parameters[1]),
+            .eta_min = segment.parameters[2]};
   }
 };
 

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -35,7 +35,7 @@ struct CyclicLR {
   double base_momentum = 0.8;  ///< The momentum at the upper bound; in [0, 1).
   double max_momentum = 0.9;   ///< The momentum at the lower bound; in [0, 1).
 
-  /// The rest of what a piece needs: an optional is nothing for device code.
+  /// The rest of what a segment needs: an optional is nothing for device code.
   struct Cycle {
     std::int64_t up, down;
     CyclicMode mode;
@@ -56,8 +56,8 @@ struct CyclicLR {
     }
   };
 
-  static ONEPASS_LANE void drive(const schedule::Piece& piece, std::int64_t t, Rates& rates) {
-    const double* const p = piece.parameters;
+  static ONEPASS_LANE void drive(const schedule::Segment& segment, std::int64_t t, Rates& rates) {
+    const double* const p = segment.parameters;
     const Cycle cycle{schedule::whole(p[2]), schedule::whole(p[3]),
                       static_cast<CyclicMode>(schedule::whole(p[4])), p[5]};
     const double height = cycle.height(t);
@@ -68,15 +68,15 @@ struct CyclicLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {
         .kind = schedule::Kind::cyclic,
         .parameters = {base_lr, max_lr, static_cast<double>(step_size_up),
                        static_cast<double>(step_size_down.value_or(step_size_up)), static_cast<double>(mode),
                        gamma, cycle_momentum ? 1.0 : 0.0, base_momentum, max_momentum}};
   }
-  static CyclicLR of(const schedule::Piece& piece) {
-    const double* const p = piece.parameters;
+  static CyclicLR of(const schedule::Segment& segment) {
+    const double* const p = segment.parameters;
     return {.base_lr = p[0],
             .max_lr = p[1],
             .step_size_up = schedule::whole(p[2]),

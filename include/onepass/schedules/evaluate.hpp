@@ -1,4 +1,4 @@
-// evaluate.hpp - the rates of one step out of pieces, on host and device alike.
+// evaluate.hpp - the rates of one step out of segments, on host and device alike.
 #pragma once
 
 #include "onepass/schedules/constant_lr.hpp"
@@ -15,58 +15,58 @@
 
 namespace onepass::schedule {
 
-/// One piece at its own step t: the rate so far becomes the next.
-ONEPASS_LANE void apply(const Piece& piece, const double* numbers, std::int64_t t, Rates& rates) {
-  switch (piece.kind) {
+/// One segment at its own step t: the rate so far becomes the next.
+ONEPASS_LANE void apply(const Segment& segment, const double* numbers, std::int64_t t, Rates& rates) {
+  switch (segment.kind) {
     case Kind::identity:
       break;
     case Kind::step:
-      rates.lr = StepLR::of(piece).lr(rates.lr, t);
+      rates.lr = StepLR::of(segment).lr(rates.lr, t);
       break;
     case Kind::multi_step:
-      rates.lr = MultiStepLR::lr(piece, numbers, rates.lr, t);
+      rates.lr = MultiStepLR::lr(segment, numbers, rates.lr, t);
       break;
     case Kind::constant:
-      rates.lr = ConstantLR::of(piece).lr(rates.lr, t);
+      rates.lr = ConstantLR::of(segment).lr(rates.lr, t);
       break;
     case Kind::linear:
-      rates.lr = LinearLR::of(piece).lr(rates.lr, t);
+      rates.lr = LinearLR::of(segment).lr(rates.lr, t);
       break;
     case Kind::polynomial:
-      rates.lr = PolynomialLR::of(piece).lr(rates.lr, t);
+      rates.lr = PolynomialLR::of(segment).lr(rates.lr, t);
       break;
     case Kind::cosine_annealing:
-      rates.lr = CosineAnnealingLR::of(piece).lr(rates.lr, t);
+      rates.lr = CosineAnnealingLR::of(segment).lr(rates.lr, t);
       break;
     case Kind::warm_restarts:
-      rates.lr = CosineAnnealingWarmRestarts::of(piece).lr(rates.lr, t);
+      rates.lr = CosineAnnealingWarmRestarts::of(segment).lr(rates.lr, t);
       break;
     case Kind::one_cycle:
-      OneCycleLR::of(piece).drive(piece.parameters[10], t, rates);
+      OneCycleLR::of(segment).drive(segment.parameters[10], t, rates);
       break;
     case Kind::cyclic:
-      CyclicLR::drive(piece, t, rates);
+      CyclicLR::drive(segment, t, rates);
       break;
     case Kind::warmup_stable_decay:
-      rates.lr = WarmupStableDecay::of(piece).lr(rates.lr, t);
+      rates.lr = WarmupStableDecay::of(segment).lr(rates.lr, t);
       break;
     case Kind::table:
-      rates.lr = LambdaLR::lr(piece, numbers, rates.lr, t);
+      rates.lr = LambdaLR::lr(segment, numbers, rates.lr, t);
       break;
   }
 }
 
 /// The rates at `step`, counted from 0: how many steps came before. Below 0 is 0. No state, no allocation;
-/// time grows with the number of pieces and not with the step. Inline it in one place: it is some hundreds of
-/// instructions.
+/// time grows with the number of segments and not with the step. Inline it in one place: it is some hundreds
+/// of instructions.
 ONEPASS_LANE Rates evaluate(const View& view, double base_lr, std::int64_t step) {
   const std::int64_t now = step < 0 ? 0 : step;
   Rates rates{.lr = base_lr};
-  for (std::int64_t i = 0; i < view.piece_count; ++i) {
-    const Piece& piece = view.pieces[i];
-    const bool over = i + 1 < view.piece_count && view.pieces[i + 1].stage == piece.stage &&
-                      view.pieces[i + 1].begin <= now;
-    if (piece.begin <= now && !over) apply(piece, view.numbers, now - piece.begin, rates);
+  for (std::int64_t i = 0; i < view.segment_count; ++i) {
+    const Segment& segment = view.segments[i];
+    const bool over = i + 1 < view.segment_count && view.segments[i + 1].stage == segment.stage &&
+                      view.segments[i + 1].begin <= now;
+    if (segment.begin <= now && !over) apply(segment, view.numbers, now - segment.begin, rates);
   }
   return rates;
 }

@@ -12,7 +12,7 @@ struct ExponentialLR {
   double gamma = 0.0;  ///< Factor of each step; >= 0, must be given.
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const { return StepLR{.step_size = 1, .gamma = gamma}.piece(); }
+  [[nodiscard]] schedule::Segment segment() const { return StepLR{.step_size = 1, .gamma = gamma}.segment(); }
 };
 
 }  // namespace onepass

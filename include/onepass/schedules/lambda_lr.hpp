@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -17,13 +17,13 @@ struct LambdaLR {
   std::function<double(std::int64_t)> lr_lambda;  ///< The factor at a step; must be given.
   std::int64_t steps = 0;                         ///< In [1, 2^26], must be given.
 
-  static ONEPASS_LANE double lr(const schedule::Piece& piece, const double* numbers, double base_lr,
+  static ONEPASS_LANE double lr(const schedule::Segment& segment, const double* numbers, double base_lr,
                                 std::int64_t t) {
-    return base_lr * numbers[piece.first_number + schedule::least(t, piece.number_count - 1)];
+    return base_lr * numbers[segment.first_number + schedule::least(t, segment.number_count - 1)];
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const { return {.kind = schedule::Kind::table}; }
+  [[nodiscard]] schedule::Segment segment() const { return {.kind = schedule::Kind::table}; }
 };
 
 }  // namespace onepass

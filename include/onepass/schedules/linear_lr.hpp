@@ -1,7 +1,7 @@
 // linear_lr.hpp - LinearLR: from one fraction of the rate to another in a straight line.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -20,14 +20,14 @@ struct LinearLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::linear,
             .parameters = {start_factor, end_factor, static_cast<double>(total_iters)}};
   }
-  static ONEPASS_LANE LinearLR of(const schedule::Piece& piece) {
-    return {.start_factor = piece.parameters[0],
-            .end_factor = piece.parameters[1],
-            .total_iters = schedule::whole(piece.parameters[2])};
+  static ONEPASS_LANE LinearLR of(const schedule::Segment& segment) {
+    return {.start_factor = segment.parameters[0],
+            .end_factor = segment.parameters[1],
+            .total_iters = schedule::whole(segment.parameters[2])};
   }
 };
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -15,21 +15,21 @@ struct MultiStepLR {
   std::vector<std::int64_t> milestones;  ///< Steps at which the rate falls; >= 0, not decreasing.
   double gamma = 0.1;                    ///< Factor of each fall; >= 0.
 
-  static ONEPASS_LANE double lr(const schedule::Piece& piece, const double* numbers, double base_lr,
+  static ONEPASS_LANE double lr(const schedule::Segment& segment, const double* numbers, double base_lr,
                                 std::int64_t t) {
-    const double* const milestones = numbers + piece.first_number;
+    const double* const milestones = numbers + segment.first_number;
     std::int64_t passed = 0;
-    for (std::int64_t end = piece.number_count; passed < end;) {
+    for (std::int64_t end = segment.number_count; passed < end;) {
       const std::int64_t middle = passed + (end - passed) / 2;
       const bool reached = milestones[middle] <= static_cast<double>(t);
       passed = reached ? middle + 1 : passed;
       end = reached ? end : middle;
     }
-    return base_lr * lane::power(piece.parameters[0], passed);
+    return base_lr * lane::power(segment.parameters[0], passed);
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::multi_step, .parameters = {gamma}};
   }
 };

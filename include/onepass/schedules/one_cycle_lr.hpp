@@ -1,7 +1,7 @@
 // one_cycle_lr.hpp - OneCycleLR: one rise and one fall of the rate, the momentum the other way.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -67,15 +67,15 @@ struct OneCycleLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::one_cycle,
             .parameters = {max_lr, static_cast<double>(total_steps), pct_start,
                            static_cast<double>(anneal_strategy), cycle_momentum ? 1.0 : 0.0, base_momentum,
                            max_momentum, div_factor, final_div_factor, three_phase ? 1.0 : 0.0,
                            pct_start * static_cast<double>(total_steps)}};
   }
-  static ONEPASS_LANE OneCycleLR of(const schedule::Piece& piece) {
-    const double* const p = piece.parameters;
+  static ONEPASS_LANE OneCycleLR of(const schedule::Segment& segment) {
+    const double* const p = segment.parameters;
     return {.max_lr = p[0],
             .total_steps = schedule::whole(p[1]),
             .pct_start = p[2],

@@ -1,7 +1,7 @@
 // polynomial_lr.hpp - PolynomialLR: the rate falls to 0 as a power of the steps left.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -18,11 +18,11 @@ struct PolynomialLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::polynomial, .parameters = {static_cast<double>(total_iters), power}};
   }
-  static ONEPASS_LANE PolynomialLR of(const schedule::Piece& piece) {
-    return {.total_iters = schedule::whole(piece.parameters[0]), .power = piece.parameters[1]};
+  static ONEPASS_LANE PolynomialLR of(const schedule::Segment& segment) {
+    return {.total_iters = schedule::whole(segment.parameters[0]), .power = segment.parameters[1]};
   }
 };
 

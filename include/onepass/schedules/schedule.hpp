@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -52,9 +52,9 @@ class Schedule {
   Schedule(const WarmUp& schedule);                       // NOLINT: implicit
   Schedule(const WarmupStableDecay& schedule);            // NOLINT: implicit
 
-  /// Out of what pieces() and numbers() gave, saved and read back. Throws InvalidArgument unless a Schedule
+  /// Out of what segments() and numbers() gave, saved and read back. Throws InvalidArgument unless a Schedule
   /// could have given them.
-  Schedule(std::span<const schedule::Piece> pieces, std::span<const double> numbers);
+  Schedule(std::span<const schedule::Segment> segments, std::span<const double> numbers);
 
   /// The learning rate of a step; NaN or infinite only if base_lr is, or where a factor above 1 took it
   /// there.
@@ -65,17 +65,17 @@ class Schedule {
   [[nodiscard]] bool drives_momentum() const;
 
   /// What schedule::evaluate() reads, on any device that it has been copied to.
-  [[nodiscard]] std::span<const schedule::Piece> pieces() const { return pieces_; }
+  [[nodiscard]] std::span<const schedule::Segment> segments() const { return segments_; }
   [[nodiscard]] std::span<const double> numbers() const { return numbers_; }
   [[nodiscard]] schedule::View view() const {
-    return {pieces_.data(), static_cast<std::int64_t>(pieces_.size()), numbers_.data()};
+    return {segments_.data(), static_cast<std::int64_t>(segments_.size()), numbers_.data()};
   }
 
-  /// Whether both are made of the same pieces.
+  /// Whether both are made of the same segments.
   friend bool operator==(const Schedule&, const Schedule&) = default;
 
  private:
-  std::vector<schedule::Piece> pieces_;
+  std::vector<schedule::Segment> segments_;
   std::vector<double> numbers_;
 };
 

@@ -1,7 +1,7 @@
 // step_lr.hpp - StepLR: the rate falls by a factor every so many steps.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -17,11 +17,11 @@ struct StepLR {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::step, .parameters = {static_cast<double>(step_size), gamma}};
   }
-  static ONEPASS_LANE StepLR of(const schedule::Piece& piece) {
-    return {.step_size = schedule::whole(piece.parameters[0]), .gamma = piece.parameters[1]};
+  static ONEPASS_LANE StepLR of(const schedule::Segment& segment) {
+    return {.step_size = schedule::whole(segment.parameters[0]), .gamma = segment.parameters[1]};
   }
 };
 

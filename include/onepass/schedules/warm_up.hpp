@@ -15,8 +15,8 @@ struct WarmUp {
   double start_factor = 0.0;  ///< Share of the rate at step 0; in [0, 1].
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
-    return LinearLR{.start_factor = start_factor, .end_factor = 1.0, .total_iters = steps}.piece();
+  [[nodiscard]] schedule::Segment segment() const {
+    return LinearLR{.start_factor = start_factor, .end_factor = 1.0, .total_iters = steps}.segment();
   }
 };
 

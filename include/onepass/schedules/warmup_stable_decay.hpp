@@ -1,7 +1,7 @@
 // warmup_stable_decay.hpp - WarmupStableDecay: a rise, a plain, and a fall at the end.
 #pragma once
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass {
 
@@ -39,14 +39,14 @@ struct WarmupStableDecay {
   }
 
   void check() const;
-  [[nodiscard]] schedule::Piece piece() const {
+  [[nodiscard]] schedule::Segment segment() const {
     return {.kind = schedule::Kind::warmup_stable_decay,
             .parameters = {static_cast<double>(warmup_steps), static_cast<double>(stable_steps),
                            static_cast<double>(decay_steps), start_factor, end_factor,
                            static_cast<double>(decay)}};
   }
-  static ONEPASS_LANE WarmupStableDecay of(const schedule::Piece& piece) {
-    const double* const p = piece.parameters;
+  static ONEPASS_LANE WarmupStableDecay of(const schedule::Segment& segment) {
+    const double* const p = segment.parameters;
     return {.warmup_steps = schedule::whole(p[0]),
             .stable_steps = schedule::whole(p[1]),
             .decay_steps = schedule::whole(p[2]),

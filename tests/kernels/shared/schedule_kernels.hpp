@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "onepass/schedules/piece.hpp"
+#include "onepass/schedules/segment.hpp"
 
 namespace onepass::test {
 

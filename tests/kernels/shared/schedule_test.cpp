@@ -25,12 +25,12 @@ bool same(double a, double b) {
 
 std::vector<Rates> rates_on_device(const Schedule& schedule, double base_lr,
                                    const std::vector<std::int64_t>& steps) {
-  const OnDevice<schedule::Piece> pieces(schedule.pieces());
+  const OnDevice<schedule::Segment> segments(schedule.segments());
   const OnDevice<double> numbers(schedule.numbers());
   const OnDevice<std::int64_t> device_steps(steps);
   const OnDevice<Rates> rates(steps.size());
-  evaluate_on_device({pieces.get(), schedule.view().piece_count, numbers.get()}, base_lr, device_steps.get(),
-                     rates.get(), static_cast<int>(steps.size()));
+  evaluate_on_device({segments.get(), schedule.view().segment_count, numbers.get()}, base_lr,
+                     device_steps.get(), rates.get(), static_cast<int>(steps.size()));
   return rates.read(steps.size());
 }
 

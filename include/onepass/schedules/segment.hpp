@@ -1,4 +1,4 @@
-// piece.hpp - the one form that every schedule takes: flat pieces, the same in host and device memory.
+// segment.hpp - the one form that every schedule takes: flat segments, the same in host and device memory.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace schedule {
 /// Steps, milestones and lengths are whole numbers that a double holds.
 inline constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;
 
-/// The functions that pieces can be. Saved with an optimizer: new ones go to the end.
+/// The functions that segments can be. Saved with an optimizer: new ones go to the end.
 enum class Kind : std::int32_t {
   identity,
   step,
@@ -36,10 +36,10 @@ enum class Kind : std::int32_t {
   table,
 };
 
-/// One schedule over one stretch of steps: it begins at `begin`, lasts until the next piece of its stage
+/// One schedule over one stretch of steps: it begins at `begin`, lasts until the next segment of its stage
 /// begins, and counts its own steps from 0. Stages are functions of functions: each takes the rate of the one
 /// before as its base.
-struct Piece {
+struct Segment {
   Kind kind = Kind::identity;
   std::int32_t stage = 0;
   std::int64_t begin = 0;
@@ -47,18 +47,18 @@ struct Piece {
   std::int64_t number_count = 0;
   double parameters[11] = {};  ///< As the kind's struct says; the rest is 0.
 
-  friend bool operator==(const Piece&, const Piece&) = default;
+  friend bool operator==(const Segment&, const Segment&) = default;
 };
-static_assert(sizeof(Piece) % 8 == 0);
+static_assert(sizeof(Segment) % 8 == 0);
 
-/// Pieces sorted by stage, then by begin; each stage has one that begins at 0. In any memory.
+/// Segments sorted by stage, then by begin; each stage has one that begins at 0. In any memory.
 struct View {
-  const Piece* pieces;
-  std::int64_t piece_count;
+  const Segment* segments;
+  std::int64_t segment_count;
   const double* numbers;
 };
 
-/// A whole number out of a piece's parameters; -1, which no parameter may be, for what is none.
+/// A whole number out of a segment's parameters; -1, which no parameter may be, for what is none.
 ONEPASS_LANE std::int64_t whole(double parameter) {
   const bool fits = parameter >= 0.0 && parameter <= static_cast<double>(kMostSteps);
   return fits ? static_cast<std::int64_t>(parameter) : -1;

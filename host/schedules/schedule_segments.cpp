@@ -1,0 +1,117 @@
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "host/check/sentence.hpp"
+#include "host/schedules/schedule_check.hpp"
+#include "onepass/schedules/evaluate.hpp"
+
+// What comes out of a file is checked as strictly as what a caller writes: it decides what a kernel reads.
+namespace onepass::schedule {
+namespace {
+
+[[noreturn]] void refuse_segment(std::size_t index, const std::string& sentence) {
+  throw InvalidArgument("onepass: Schedule: segment " + std::to_string(index) + " " + sentence);
+}
+
+/// Checks the parameters by the struct that they stand for; gives what they would be packed into again.
+template <class Parameters>
+Segment repacked(const Segment& segment) {
+  const Parameters parameters = Parameters::of(segment);
+  parameters.check();
+  return parameters.segment();
+}
+
+Segment repacked_milestones(const Segment& segment, std::span<const double> numbers) {
+  MultiStepLR parameters{.milestones = {}, .gamma = segment.parameters[0]};
+  for (const double milestone : numbers) {
+    if (milestone != std::floor(milestone)) rule::fail("Schedule", "a milestone is no whole number");
+    parameters.milestones.push_back(whole(milestone));
+  }
+  parameters.check();
+  return parameters.segment();
+}
+
+Segment repacked_table(std::span<const double> numbers) {
+  if (numbers.empty()) rule::fail("Schedule", "a table has no numbers");
+  check_table(numbers);
+  return {.kind = Kind::table};
+}
+
+Segment repack(std::size_t index, const Segment& segment, std::span<const double> numbers) {
+  switch (segment.kind) {
+    case Kind::identity:
+      return {};
+    case Kind::step:
+      return repacked<StepLR>(segment);
+    case Kind::multi_step:
+      return repacked_milestones(segment, numbers);
+    case Kind::constant:
+      return repacked<ConstantLR>(segment);
+    case Kind::linear:
+      return repacked<LinearLR>(segment);
+    case Kind::polynomial:
+      return repacked<PolynomialLR>(segment);
+    case Kind::cosine_annealing:
+      return repacked<CosineAnnealingLR>(segment);
+    case Kind::warm_restarts:
+      return repacked<CosineAnnealingWarmRestarts>(segment);
+    case Kind::one_cycle:
+      return repacked<OneCycleLR>(segment);
+    case Kind::cyclic:
+      return repacked<CyclicLR>(segment);
+    case Kind::warmup_stable_decay:
+      return repacked<WarmupStableDecay>(segment);
+    case Kind::table:
+      return repacked_table(numbers);
+  }
+  refuse_segment(index,
+                 "is of kind " + std::to_string(static_cast<int>(segment.kind)) + ", which there is not");
+}
+
+bool takes_numbers(Kind kind) { return kind == Kind::multi_step || kind == Kind::table; }
+
+/// Its place among the others: stages count up from 0, each from a segment that begins at step 0.
+void check_place(std::span<const Segment> segments, std::size_t index) {
+  const Segment& segment = segments[index];
+  const bool opens = index == 0 || segment.stage != segments[index - 1].stage;
+  const std::int32_t stage = index == 0 ? 0 : segments[index - 1].stage + (opens ? 1 : 0);
+  if (segment.stage != stage) {
+    refuse_segment(index, "is of stage " + std::to_string(segment.stage) + ", where " +
+                              std::to_string(stage) + " is the next");
+  }
+  if (opens ? segment.begin != 0 : segment.begin <= segments[index - 1].begin) {
+    refuse_segment(index, "begins at step " + std::to_string(segment.begin) +
+                              (opens ? ", but is the first of its stage" : ", not after the one before"));
+  }
+}
+
+std::span<const double> numbers_of(std::span<const Segment> segments, std::size_t index,
+                                   std::span<const double> numbers) {
+  const Segment& segment = segments[index];
+  const auto all = static_cast<std::int64_t>(numbers.size());
+  const std::int64_t first = segment.first_number, count = segment.number_count;
+  if (first < 0 || first > all || count < 0 || count > all - first ||
+      (!takes_numbers(segment.kind) && (first != 0 || count != 0))) {
+    refuse_segment(index, "takes " + std::to_string(count) + " numbers from number " + std::to_string(first) +
+                              ", out of " + std::to_string(all));
+  }
+  return numbers.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+}
+
+}  // namespace
+
+void check_segments(std::span<const Segment> segments, std::span<const double> numbers) {
+  if (segments.empty()) rule::fail("Schedule", "there are no segments");
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    check_place(segments, i);
+    Segment wanted = repack(i, segments[i], numbers_of(segments, i, numbers));
+    wanted.stage = segments[i].stage;
+    wanted.begin = segments[i].begin;
+    wanted.first_number = segments[i].first_number;
+    wanted.number_count = segments[i].number_count;
+    if (wanted != segments[i]) refuse_segment(i, "has parameters that no schedule of its kind has");
+  }
+}
+
+}  // namespace onepass::schedule
