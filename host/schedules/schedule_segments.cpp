@@ -14,59 +14,41 @@ namespace {
   throw InvalidArgument("onepass: Schedule: segment " + std::to_string(index) + " " + sentence);
 }
 
-/// Checks the parameters by the struct that they stand for; gives what they would be packed into again.
-template <class Parameters>
-Segment repacked(const Segment& segment) {
-  const Parameters parameters = Parameters::of(segment);
-  parameters.check();
-  return parameters.segment();
-}
+/// Checks a segment's parameters with the struct that they were packed from, and packs them again. A segment
+/// that a schedule produced is then equal to `packed`, except for its place and its range of numbers.
+struct Repack {
+  const Segment& segment;
+  std::span<const double> numbers;
+  Segment& packed;
 
-Segment repacked_milestones(const Segment& segment, std::span<const double> numbers) {
-  MultiStepLR parameters{.milestones = {}, .gamma = segment.parameters[0]};
-  for (const double milestone : numbers) {
-    if (milestone != std::floor(milestone)) rule::fail("Schedule", "a milestone is no whole number");
-    parameters.milestones.push_back(whole(milestone));
+  template <class Parameters>
+  void operator()(std::type_identity<Parameters>) const {
+    const Parameters parameters = Parameters::of(segment);
+    parameters.check();
+    packed = parameters.segment();
   }
-  parameters.check();
-  return parameters.segment();
-}
-
-Segment repacked_table(std::span<const double> numbers) {
-  if (numbers.empty()) rule::fail("Schedule", "a table has no numbers");
-  check_table(numbers);
-  return {.kind = Kind::table};
-}
+  void operator()(std::type_identity<Identity>) const { packed = {}; }
+  void operator()(std::type_identity<MultiStepLR>) const {
+    MultiStepLR parameters{.milestones = {}, .gamma = segment.parameters[0]};
+    for (const double milestone : numbers) {
+      if (milestone != std::floor(milestone)) rule::fail("Schedule", "a milestone is no whole number");
+      parameters.milestones.push_back(whole(milestone));
+    }
+    parameters.check();
+    packed = parameters.segment();
+  }
+  void operator()(std::type_identity<LambdaLR>) const {
+    if (numbers.empty()) rule::fail("Schedule", "a table has no numbers");
+    check_table(numbers);
+    packed = {.kind = Kind::table};
+  }
+};
 
 Segment repack(std::size_t index, const Segment& segment, std::span<const double> numbers) {
-  switch (segment.kind) {
-    case Kind::identity:
-      return {};
-    case Kind::step:
-      return repacked<StepLR>(segment);
-    case Kind::multi_step:
-      return repacked_milestones(segment, numbers);
-    case Kind::constant:
-      return repacked<ConstantLR>(segment);
-    case Kind::linear:
-      return repacked<LinearLR>(segment);
-    case Kind::polynomial:
-      return repacked<PolynomialLR>(segment);
-    case Kind::cosine_annealing:
-      return repacked<CosineAnnealingLR>(segment);
-    case Kind::warm_restarts:
-      return repacked<CosineAnnealingWarmRestarts>(segment);
-    case Kind::one_cycle:
-      return repacked<OneCycleLR>(segment);
-    case Kind::cyclic:
-      return repacked<CyclicLR>(segment);
-    case Kind::warmup_stable_decay:
-      return repacked<WarmupStableDecay>(segment);
-    case Kind::table:
-      return repacked_table(numbers);
-  }
+  Segment packed;
+  if (visit(segment, Repack{segment, numbers, packed})) return packed;
   refuse_segment(index,
-                 "is of kind " + std::to_string(static_cast<int>(segment.kind)) + ", which there is not");
+                 "is of kind " + std::to_string(static_cast<int>(segment.kind)) + ", which does not exist");
 }
 
 bool takes_numbers(Kind kind) { return kind == Kind::multi_step || kind == Kind::table; }

@@ -205,7 +205,8 @@ TEST(SavedSchedule, RefusesParametersThatNoScheduleHas) {
         one.schedule, [](Segments& p, Numbers&) { p[0].parameters[10] = 0.5; }, "segment 0 has parameters"));
   }
   EXPECT_TRUE(refuses_segments(
-      Schedule(), [](Segments& p, Numbers&) { p[0].kind = static_cast<Kind>(12); }, "of kind 12, which"));
+      Schedule(), [](Segments& p, Numbers&) { p[0].kind = static_cast<Kind>(12); },
+      "of kind 12, which does not exist"));
 }
 
 TEST(SavedSchedule, RefusesFractionsOfAStep) {

@@ -1,64 +1,37 @@
-// evaluate.hpp - the rates of one step out of segments, on host and device alike.
+// evaluate.hpp - evaluates the segments of a schedule at one step, on host and device.
 #pragma once
 
-#include "onepass/schedules/constant_lr.hpp"
-#include "onepass/schedules/cosine_annealing_lr.hpp"
-#include "onepass/schedules/cosine_annealing_warm_restarts.hpp"
-#include "onepass/schedules/cyclic_lr.hpp"
-#include "onepass/schedules/lambda_lr.hpp"
-#include "onepass/schedules/linear_lr.hpp"
-#include "onepass/schedules/multi_step_lr.hpp"
-#include "onepass/schedules/one_cycle_lr.hpp"
-#include "onepass/schedules/polynomial_lr.hpp"
-#include "onepass/schedules/step_lr.hpp"
-#include "onepass/schedules/warmup_stable_decay.hpp"
+#include "onepass/schedules/visit.hpp"
 
 namespace onepass::schedule {
 
-/// One segment at its own step t: the rate so far becomes the next.
-ONEPASS_LANE void apply(const Segment& segment, const double* numbers, std::int64_t t, Rates& rates) {
-  switch (segment.kind) {
-    case Kind::identity:
-      break;
-    case Kind::step:
-      rates.lr = StepLR::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::multi_step:
-      rates.lr = MultiStepLR::lr(segment, numbers, rates.lr, t);
-      break;
-    case Kind::constant:
-      rates.lr = ConstantLR::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::linear:
-      rates.lr = LinearLR::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::polynomial:
-      rates.lr = PolynomialLR::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::cosine_annealing:
-      rates.lr = CosineAnnealingLR::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::warm_restarts:
-      rates.lr = CosineAnnealingWarmRestarts::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::one_cycle:
-      OneCycleLR::of(segment).drive(segment.parameters[10], t, rates);
-      break;
-    case Kind::cyclic:
-      CyclicLR::drive(segment, t, rates);
-      break;
-    case Kind::warmup_stable_decay:
-      rates.lr = WarmupStableDecay::of(segment).lr(rates.lr, t);
-      break;
-    case Kind::table:
-      rates.lr = LambdaLR::lr(segment, numbers, rates.lr, t);
-      break;
-  }
-}
+/// Applies one segment at its own step t: replaces the rate so far in `rates` by the segment's.
+struct Apply {
+  const Segment& segment;
+  const double* numbers;
+  std::int64_t t;
+  Rates& rates;
 
-/// The rates at `step`, counted from 0: how many steps came before. Below 0 is 0. No state, no allocation;
-/// time grows with the number of segments and not with the step. Inline it in one place: it is some hundreds
-/// of instructions.
+  template <class Parameters>
+  ONEPASS_LANE void operator()(std::type_identity<Parameters>) const {
+    rates.lr = Parameters::of(segment).lr(rates.lr, t);
+  }
+  ONEPASS_LANE void operator()(std::type_identity<Identity>) const {}
+  ONEPASS_LANE void operator()(std::type_identity<MultiStepLR>) const {
+    rates.lr = MultiStepLR::lr(segment, numbers, rates.lr, t);
+  }
+  ONEPASS_LANE void operator()(std::type_identity<OneCycleLR>) const {
+    OneCycleLR::of(segment).drive(segment.parameters[10], t, rates);
+  }
+  ONEPASS_LANE void operator()(std::type_identity<CyclicLR>) const { CyclicLR::drive(segment, t, rates); }
+  ONEPASS_LANE void operator()(std::type_identity<LambdaLR>) const {
+    rates.lr = LambdaLR::lr(segment, numbers, rates.lr, t);
+  }
+};
+
+/// Returns the rates at `step`, the number of steps completed before; a negative step counts as 0. It keeps
+/// no state and does not allocate. Its time grows with the number of segments but not with the step. Inline
+/// it in one place only: it is some hundreds of instructions.
 ONEPASS_LANE Rates evaluate(const View& view, double base_lr, std::int64_t step) {
   const std::int64_t now = step < 0 ? 0 : step;
   Rates rates{.lr = base_lr};
@@ -66,7 +39,8 @@ ONEPASS_LANE Rates evaluate(const View& view, double base_lr, std::int64_t step)
     const Segment& segment = view.segments[i];
     const bool over = i + 1 < view.segment_count && view.segments[i + 1].stage == segment.stage &&
                       view.segments[i + 1].begin <= now;
-    if (segment.begin <= now && !over) apply(segment, view.numbers, now - segment.begin, rates);
+    const Apply apply{segment, view.numbers, now - segment.begin, rates};
+    if (segment.begin <= now && !over) visit(segment, apply);
   }
   return rates;
 }
