@@ -1,19 +1,26 @@
-// chained_scheduler.hpp - ChainedScheduler: schedules at once, each on top of the one before.
+// chained_scheduler.hpp - ChainedScheduler: several schedules at the same time, each applied to the last.
 #pragma once
 
 #include "onepass/schedules/schedule.hpp"
 
 namespace onepass {
 
-/// lr(t) = schedules[n](... schedules[1](schedules[0](base_lr, t), t) ..., t)
-/// The rate of each is the base rate of the next: factors multiply. One whose rates are absolute, OneCycleLR
-/// or CyclicLR, forgets what came before it; the last to drive the momentum has it.
-/// Source: torch.optim.lr_scheduler.ChainedScheduler. Deviations: there a schedule that is not a factor
-/// (CosineAnnealingLR with an eta_min) moves whatever the others have left of the rate, and a SequentialLR
-/// drops their factors at its milestones: the rate depends on its path. Here it is a function of the step.
-/// For factors both agree. Errors: InvalidArgument without schedules, when it becomes a Schedule.
+/// Applies several schedules at the same time:
+///
+///     lr(t) = schedules[n](... schedules[1](schedules[0](base_lr, t), t) ..., t)
+///
+/// The rate of each schedule is the base rate of the next, so factors multiply. OneCycleLR and CyclicLR have
+/// absolute rates and ignore the schedules before them. If several schedules drive the momentum, the last of
+/// them determines it.
+///
+/// Source: torch.optim.lr_scheduler.ChainedScheduler. Deviations: in PyTorch a schedule that is not a factor
+/// (CosineAnnealingLR with an eta_min) changes the rate that the others left, and a SequentialLR drops their
+/// factors at its milestones, so the rate depends on its path. Here it is a function of the step. For factors
+/// both agree.
+///
+/// Its conversion to Schedule throws InvalidArgument if there are no schedules.
 struct ChainedScheduler {
-  std::vector<Schedule> schedules;
+  std::vector<Schedule> schedules;  ///< The schedules, in the order in which they are applied.
 };
 
 }  // namespace onepass

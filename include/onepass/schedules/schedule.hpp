@@ -1,4 +1,4 @@
-// schedule.hpp - any learning-rate schedule: the value that an optimizer takes.
+// schedule.hpp - Schedule, the type of all learning-rate schedules that an optimizer can follow.
 #pragma once
 
 #include <cstdint>
@@ -25,17 +25,18 @@ struct StepLR;
 struct WarmUp;
 struct WarmupStableDecay;
 
-/// A function of the step: schedules of this folder, composed or not, turn into it by themselves. It has no
-/// state: the rate of any step is as near as that of the first, and nothing needs to be counted up to resume.
+/// A learning rate as a function of the step. All schedules of this directory, composed or not, convert to it
+/// implicitly. It has no state: the rate of any step takes the same time to compute as that of the first, and
+/// resuming needs no replay.
 ///
-/// `step` counts the steps completed before: 0 at the first, as PyTorch has it where scheduler.step() comes
-/// after optimizer.step().
+/// `step` is the number of steps completed before: 0 at the first step, as in PyTorch when scheduler.step()
+/// follows optimizer.step().
 class Schedule {
  public:
-  /// The base rate, always.
+  /// The schedule that always gives the base rate.
   Schedule();
 
-  // Each checks its parameters and throws InvalidArgument, naming the one that is out of range.
+  // Each constructor checks the parameters and throws InvalidArgument, naming the one that is out of range.
   Schedule(const ChainedScheduler& schedule);             // NOLINT: implicit
   Schedule(const ConstantLR& schedule);                   // NOLINT: implicit
   Schedule(const CosineAnnealingLR& schedule);            // NOLINT: implicit
@@ -52,26 +53,29 @@ class Schedule {
   Schedule(const WarmUp& schedule);                       // NOLINT: implicit
   Schedule(const WarmupStableDecay& schedule);            // NOLINT: implicit
 
-  /// Out of what segments() and numbers() gave, saved and read back. Throws InvalidArgument unless a Schedule
-  /// could have given them.
+  /// Restores a schedule from its segments() and numbers(), for example after reading them from a file.
+  /// Throws InvalidArgument unless they could be those of a Schedule.
   Schedule(std::span<const schedule::Segment> segments, std::span<const double> numbers);
 
-  /// The learning rate of a step; NaN or infinite only if base_lr is, or where a factor above 1 took it
-  /// there.
+  /// Returns the learning rate of a step. It is NaN or infinite only if base_lr is, or if a factor above 1
+  /// overflows.
   [[nodiscard]] double lr(double base_lr, std::int64_t step) const { return rates(base_lr, step).lr; }
-  /// The same with the momentum, where OneCycleLR or CyclicLR drives it.
+  /// Returns the learning rate of a step, and its momentum if OneCycleLR or CyclicLR drives it.
   [[nodiscard]] Rates rates(double base_lr, std::int64_t step) const;
-  /// Whether it drives the momentum at any step.
+  /// Returns true if the schedule drives the momentum at any step.
   [[nodiscard]] bool drives_momentum() const;
 
-  /// What schedule::evaluate() reads, on any device that it has been copied to.
+  /// The segments, to save.
   [[nodiscard]] std::span<const schedule::Segment> segments() const { return segments_; }
+  /// The numbers that the segments refer to, to save.
   [[nodiscard]] std::span<const double> numbers() const { return numbers_; }
+  /// Returns the argument for schedule::evaluate(). To evaluate on a device, copy segments() and numbers() to
+  /// it and make a View of the copies.
   [[nodiscard]] schedule::View view() const {
     return {segments_.data(), static_cast<std::int64_t>(segments_.size()), numbers_.data()};
   }
 
-  /// Whether both are made of the same segments.
+  /// Returns true if both have the same segments and numbers.
   friend bool operator==(const Schedule&, const Schedule&) = default;
 
  private:

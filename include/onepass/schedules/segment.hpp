@@ -1,4 +1,5 @@
-// segment.hpp - the one form that every schedule takes: flat segments, the same in host and device memory.
+// segment.hpp - the compiled form of every schedule: a flat list of segments, equal in host and device
+// memory.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +9,19 @@
 
 namespace onepass {
 
-/// What a schedule says of one step.
+/// The result of a schedule for one step.
 struct Rates {
-  double lr;              ///< The learning rate.
-  double momentum = 0.0;  ///< SGD's and RMSProp's momentum, Adam's beta1; without meaning unless driven.
-  bool drives_momentum = false;  ///< False: the momentum is the group's own.
+  double lr;              ///< Learning rate.
+  double momentum = 0.0;  ///< Momentum of SGD and RMSProp, beta1 of Adam. Only valid if drives_momentum.
+  bool drives_momentum = false;  ///< False: the group keeps its own momentum.
 };
 
 namespace schedule {
 
-/// Steps, milestones and lengths are whole numbers that a double holds.
+/// Largest number of steps, milestone and length: a double represents all whole numbers up to 2^53 exactly.
 inline constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;
 
-/// The functions that segments can be. Saved with an optimizer: new ones go to the end.
+/// The function of a segment. The numbers are saved with an optimizer, so append new kinds at the end.
 enum class Kind : std::int32_t {
   identity,
   step,
@@ -36,52 +37,58 @@ enum class Kind : std::int32_t {
   table,
 };
 
-/// One schedule over one stretch of steps: it begins at `begin`, lasts until the next segment of its stage
-/// begins, and counts its own steps from 0. Stages are functions of functions: each takes the rate of the one
-/// before as its base.
+/// One schedule over a range of steps. It begins at `begin`, ends where the next segment of its stage begins,
+/// and counts its own steps from 0. Stages are composed: each stage uses the rate of the stage before it as
+/// its base rate.
 struct Segment {
   Kind kind = Kind::identity;
-  std::int32_t stage = 0;
-  std::int64_t begin = 0;
-  std::int64_t first_number = 0;  ///< What is longer than `parameters` lies in View::numbers.
-  std::int64_t number_count = 0;
-  double parameters[11] = {};  ///< As the kind's struct says; the rest is 0.
+  std::int32_t stage = 0;         ///< Stage of the composition, counted from 0.
+  std::int64_t begin = 0;         ///< First step.
+  std::int64_t first_number = 0;  ///< Index in View::numbers of the segment's first number, for long data.
+  std::int64_t number_count = 0;  ///< Number of the segment's elements in View::numbers.
+  double parameters[11] = {};     ///< Packed by the segment() function of the kind's struct; the rest is 0.
 
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 static_assert(sizeof(Segment) % 8 == 0);
 
-/// Segments sorted by stage, then by begin; each stage has one that begins at 0. In any memory.
+/// A schedule's segments, sorted by stage and then by begin. Each stage has a segment that begins at 0. The
+/// pointers may point to host or device memory.
 struct View {
   const Segment* segments;
   std::int64_t segment_count;
   const double* numbers;
 };
 
-/// A whole number out of a segment's parameters; -1, which no parameter may be, for what is none.
+/// Returns a parameter of a segment as a whole number. If it is not from 0 to kMostSteps, returns -1, which
+/// is out of range for every parameter.
 ONEPASS_LANE std::int64_t whole(double parameter) {
   const bool fits = parameter >= 0.0 && parameter <= static_cast<double>(kMostSteps);
   return fits ? static_cast<std::int64_t>(parameter) : -1;
 }
 
+/// Returns the smaller number.
 ONEPASS_LANE std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
+/// Returns part / all, rounded once.
 ONEPASS_LANE double ratio(std::int64_t part, std::int64_t all) {
   return static_cast<double>(part) / static_cast<double>(all);
 }
 
-/// x of the way from a to b in a straight line. Each end is exact, and x may be a product: there is no sum
-/// beside it that a compiler could contract.
+/// Returns the number that is x of the way from a to b, in a straight line. Both ends are exact. x may be a
+/// product, because line() has no sum that a compiler could contract with it.
 ONEPASS_LANE double line(double a, double b, double x) { return lane::fma(x, b, lane::fma(-x, a, a)); }
 
-/// Half a cosine from one value to another, as weights of both. Each end is exact.
+/// The weights of two values, for an interpolation with exact ends.
 struct Weights {
   double from, to;
 
+  /// Returns the weighted sum of a (weight `from`) and b (weight `to`).
   [[nodiscard]] ONEPASS_LANE double between(double a, double b) const { return lane::fma(to, b, from * a); }
 };
 
-/// (1 + cos(pi x)) / 2 = cos^2(pi x / 2), which keeps its digits near 0.
+/// Returns the weights for half a cosine, x of the way: (1 + cos(pi x)) / 2 for the first value. It is
+/// computed as cos^2(pi x / 2), which keeps its digits near 0.
 ONEPASS_LANE Weights half_cosine(double x) {
   const auto [sin, cos] = lane::sincospi(0.5 * x);
   return {cos * cos, sin * sin};
