@@ -1,3 +1,4 @@
+// random_state.cpp - allocates, advances, saves and restores the position of a RandomState.
 #include "onepass/random/random_state.hpp"
 
 #include <string>
@@ -16,7 +17,7 @@ void check(const RandomPosition& position) {
   }
 }
 
-/// The memory's device is asked for first, so that a missing one is refused by name.
+/// Allocates the memory. It asks for the device first, so that the error for a missing device names it.
 DeviceBuffer allocate(Device device, const RandomPosition& position) {
   check(position);
   if (device.is_cuda()) cuda::require_device(device.index());

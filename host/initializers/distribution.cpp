@@ -1,3 +1,4 @@
+// distribution.cpp - derives the numbers of a distribution that draw() uses.
 #include "onepass/initializers/distribution.hpp"
 
 #include <cmath>
@@ -11,17 +12,20 @@ namespace {
 
 constexpr double kRootTwoPi = 0x1.40d931ff62706p+1;
 
-/// The share of a standard normal distribution above x >= 0. The C library's erfc differs from one machine to
-/// the next; this is + - * / and our own exp. Relative error below 1e-13, absolute below 1e-16.
+/// Returns the share of a standard normal distribution above x >= 0. It uses only + - * / and lane::exp,
+/// because the C library's erfc differs between machines. The relative error is below 1e-13, the absolute
+/// error below 1e-16.
 double upper_share(double x) {
   const double density = lane::exp(-0.5 * x * x) / kRootTwoPi;
   if (x > 3.0) {
-    // The continued fraction of Mills' ratio (Laplace), from its far end. 200 levels are enough from 3 on.
+    // Evaluates the continued fraction of Mills' ratio (Laplace) from its last level. For x above 3, 200
+    // levels are enough.
     double tail = x;
     for (int level = 200; level > 0; --level) tail = x + level / tail;
     return density / tail;
   }
-  // Share between 0 and x: density * (x + x^3/3 + x^5/(3*5) + ...), all terms positive (Marsaglia 2004).
+  // The share between 0 and x is density * (x + x^3/3 + x^5/(3*5) + ...); all terms are positive (Marsaglia
+  // 2004).
   double term = x, sum = x;
   for (int odd = 3; term > sum * 0x1p-60; odd += 2) {
     term *= x * x / odd;
@@ -30,9 +34,10 @@ double upper_share(double x) {
   return 0.5 - density * sum;
 }
 
+/// Returns the share of a standard normal distribution below x.
 double share_below(double x) { return x < 0.0 ? upper_share(-x) : 1.0 - upper_share(x); }
 
-/// 1 minus both tails, without cancellation where the bounds lie on one side.
+/// Returns the share between two bounds, without cancellation if both are on the same side of 0.
 double share_between(double low, double high) {
   if (low > 0.0) return upper_share(low) - upper_share(high);
   if (high < 0.0) return upper_share(-high) - upper_share(-low);

@@ -1,3 +1,4 @@
+// fans.cpp - fan in, fan out, and gain.
 #include "onepass/initializers/fans.hpp"
 
 #include <cmath>

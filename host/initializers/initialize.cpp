@@ -1,3 +1,4 @@
+// initialize.cpp - checks the arguments of initialize() and calls the backend.
 #include "onepass/initializers/initialize.hpp"
 
 #include <string>
@@ -22,7 +23,7 @@ using Shape = std::span<const std::int64_t>;
   throw InvalidArgument("onepass: initialize: " + sentence);
 }
 
-/// The elements of the logical tensor that are to be filled.
+/// Returns the range of the logical tensor's elements to fill.
 step::ElementRange check_range(const Tensor& tensor, Shape shape, const RandomKey& key) {
   check_tensor({"initialize", "tensor"}, tensor);
   const std::int64_t logical = initializers::elements_of(shape);
@@ -39,7 +40,7 @@ step::ElementRange check_range(const Tensor& tensor, Shape shape, const RandomKe
   return {*key.first, tensor.numel};
 }
 
-/// The whole matrix is needed for any part of it.
+/// Computes the whole matrix, even for a shard, because every element depends on all of it.
 void fill_orthogonal(const step::FillJob& job, const Tensor& tensor, Shape shape, Stream stream) {
   const initializers::MatrixShape matrix{shape[0], initializers::elements_of(shape.subspan(1))};
   const std::int64_t numel = matrix.rows * matrix.cols;

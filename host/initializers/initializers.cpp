@@ -1,4 +1,4 @@
-// initializers.cpp - what each initializer makes of a shape: its formula, and what it refuses.
+// initializers.cpp - the distribution() functions of all initializers: their formulas and range checks.
 #include <cmath>
 #include <string>
 
@@ -20,23 +20,26 @@ void require_positive(rule::Named which, double value) {
   }
 }
 
-/// Uniform with mean 0 and this standard deviation.
+/// Returns the uniform distribution with mean 0 and this standard deviation.
 Distribution uniform_of_std(double std) {
   const double bound = std::sqrt(3.0) * std;
   return uniform(-bound, bound);
 }
 
-/// Without elements there is nothing to divide by, and nothing to draw.
+/// Returns gain / sqrt(fan). A weight with a fan of 0 has no elements, so any number will do.
 double std_of(double gain, double fan) { return fan > 0.0 ? gain / std::sqrt(fan) : 0.0; }
 
+/// Returns the standard deviation of the Xavier initializers.
 double xavier_std(const char* name, double gain, Shape shape) {
   rule::require_nonnegative({name, "gain"}, gain);
   return std_of(gain, calculate_fan(shape, FanMode::fan_avg));
 }
 
-/// JAX's constant: the standard deviation of a standard normal distribution cut off at -2 and 2.
+/// Standard deviation of a standard normal distribution cut off at -2 and 2 (JAX's constant).
 constexpr double kStdWithinTwo = 0.87962566103423978;
 
+/// Returns a normal distribution, cut off at two standard deviations, whose standard deviation after that is
+/// `std`.
 Distribution truncated_to_std(double mean, double std) {
   const double uncut = std / kStdWithinTwo;
   return truncated_normal(mean, uncut, mean - 2.0 * uncut, mean + 2.0 * uncut);

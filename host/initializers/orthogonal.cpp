@@ -13,7 +13,8 @@ namespace {
 using cpu::kTileColumns;
 using cpu::Reflection;
 
-/// Reads or writes element (i, j) of a tall matrix in a row-major one that is tall, or wide and transposed.
+/// Position of element (i, j) of a tall matrix in row-major memory, which holds the matrix itself or, if the
+/// caller's matrix is wide, its transpose.
 struct Layout {
   std::int64_t row_stride;
   std::int64_t column_stride;
@@ -23,9 +24,10 @@ struct Layout {
   }
 };
 
-/// Householder's QR decomposition of a tall matrix. It lies in tiles of kTileColumns columns, each with its
-/// rows one after the other, so that a tile stays in the cache while reflections pass over it. Columns of the
-/// last tile that are not there are zero. The order of every sum is fixed, whoever computes which tile.
+/// Householder's QR decomposition of a tall matrix. The matrix is stored in tiles of kTileColumns columns
+/// (not the tiles of the CUDA kernels), each with its rows one after the other, so that a tile stays in the
+/// cache while reflections are applied to it. Columns of the last tile beyond the matrix are zero. The order
+/// of every sum is fixed and does not depend on the thread that computes a tile.
 class Decomposition {
  public:
   Decomposition(std::int64_t rows, std::int64_t cols, const Layout& layout, const std::vector<float>& values)
@@ -39,6 +41,7 @@ class Decomposition {
     signs_.resize(static_cast<std::size_t>(cols));
   }
 
+  /// Computes the reflections.
   void factor() {
     for (std::int64_t t = 0; t < tile_count_; ++t) {
       const std::int64_t first = t * kTileColumns, end = std::min(cols_, first + kTileColumns);
@@ -52,13 +55,13 @@ class Decomposition {
     }
   }
 
-  /// Q's columns, times the signs of R's diagonal and the gain.
+  /// Writes the columns of Q, multiplied by the signs of R's diagonal and by the gain.
   void write(double gain, std::vector<float>& out) {
     each_tile(0, static_cast<double>(cols_) / 2.0, [&](std::int64_t t) {
       const std::int64_t first = t * kTileColumns, end = std::min(cols_, first + kTileColumns);
       std::fill_n(tile(t), rows_ * kTileColumns, 0.0);
       for (std::int64_t j = first; j < end; ++j) element(j, j) = 1.0;
-      // Reflection r leaves the first r columns of the identity as they are.
+      // Reflection r does not change the first r columns of the identity.
       for (std::int64_t r = end - 1; r >= 0; --r) apply(r, t);
       for (std::int64_t i = 0; i < rows_; ++i) {
         for (std::int64_t j = first; j < end; ++j) {
@@ -75,17 +78,19 @@ class Decomposition {
     return tile(j / kTileColumns)[i * kTileColumns + j % kTileColumns];
   }
 
-  /// Calls work for the tiles from `first` on, which apply so many reflections each.
+  /// Calls work(t) for the tiles from `first` on, in parallel. Each call applies about `reflections`
+  /// reflections.
   template <class Work>
   void each_tile(std::int64_t first, double reflections, const Work& work) {
-    constexpr double kNanosecondsEach = 0.3;  // an element of a tile, in one reflection
+    constexpr double kNanosecondsEach = 0.3;  // For one reflection of one element of a tile.
     const double nanoseconds = reflections * static_cast<double>(rows_ * kTileColumns) * kNanosecondsEach;
     cpu::in_parallel(tile_count_ - first, nanoseconds, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = first + begin; t < first + end; ++t) work(t);
     });
   }
 
-  /// v = x + sign(x0) |x| e0 takes x, column r from the diagonal down, to R's entry -sign(x0) |x| e0.
+  /// Computes the reflection with v = x + sign(x0) |x| e0, where x is column r from the diagonal down. It
+  /// maps x to -sign(x0) |x| e0, the entry of R.
   void make_reflection(std::int64_t r) {
     const std::span<double> v(vectors_.data() + r * rows_ + r, static_cast<std::size_t>(rows_ - r));
     double square = 0.0;
@@ -102,6 +107,7 @@ class Decomposition {
     scales_[index] = norm > 0.0 ? 1.0 / (square + std::fabs(first) * norm) : 0.0;
   }
 
+  /// Applies reflection r to tile t.
   void apply(std::int64_t r, std::int64_t t) {
     const Reflection reflection{vectors_.data() + r * rows_ + r, scales_[static_cast<std::size_t>(r)],
                                 rows_ - r};
@@ -115,7 +121,7 @@ class Decomposition {
   std::vector<double> tiles_;
   std::vector<double> vectors_;  ///< Vector r starts at r * rows + r; its first entry belongs to row r.
   std::vector<double> scales_;   ///< 2 / |v|^2
-  std::vector<double> signs_;    ///< Of R's diagonal.
+  std::vector<double> signs_;    ///< Signs of R's diagonal.
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// orthogonal.hpp - the matrix that Orthogonal stands for, on the host.
+// orthogonal.hpp - computes the matrix of the initializer Orthogonal on the host.
 #pragma once
 
 #include <cstdint>
@@ -6,14 +6,15 @@
 
 namespace onepass::initializers {
 
-/// A row-major matrix with no more columns than rows, or its transpose.
+/// Rows and columns of a row-major matrix.
 struct MatrixShape {
   std::int64_t rows;
   std::int64_t cols;
 };
 
-/// gain * Q * sign(diag R) of the QR decomposition of `normals` (of its transpose where rows < cols, and then
-/// transposed back), row-major; see onepass/initializers/orthogonal.hpp. Throws std::bad_alloc.
+/// Returns gain * Q * sign(diag R), row-major, where Q R is the QR decomposition of `normals`. If rows < cols
+/// it decomposes the transpose and transposes the result back. See onepass/initializers/orthogonal.hpp.
+/// Throws std::bad_alloc.
 std::vector<float> orthogonalize(const MatrixShape& shape, double gain, const std::vector<float>& normals);
 
 }  // namespace onepass::initializers

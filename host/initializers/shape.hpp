@@ -1,4 +1,4 @@
-// shape.hpp - a shape in words, and how many elements it has.
+// shape.hpp - a shape as text, and its number of elements.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,15 @@
 
 namespace onepass::initializers {
 
-/// "(64, 3, 7, 7)"
+/// Returns a shape as text, such as "(64, 3, 7, 7)".
 inline std::string shape_text(std::span<const std::int64_t> shape) {
   std::string text = "(";
   for (const std::int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
   return text + ")";
 }
 
-/// The product; 1 of no dimensions. Throws InvalidArgument if a size is negative, or if the product of those
-/// that are not 0 does not fit into 63 bits.
+/// Returns the product of the sizes; 1 if there are no dimensions. Throws InvalidArgument if a size is
+/// negative, or if the product of the sizes that are not 0 does not fit into 63 bits.
 inline std::int64_t elements_of(std::span<const std::int64_t> shape) {
   std::int64_t product = 1;
   bool empty = false;

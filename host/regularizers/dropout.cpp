@@ -1,3 +1,4 @@
+// dropout.cpp - checks the arguments of dropout and calls the backend.
 #include "onepass/regularizers/dropout.hpp"
 
 #include <string>
@@ -14,6 +15,7 @@ namespace {
   throw InvalidArgument("onepass: " + std::string(function) + ": " + sentence);
 }
 
+/// Checks a tensor against `in` and the RandomState's device.
 void check_partner(const TensorRole& role, const Tensor& tensor, const DropoutCall& call, Device device) {
   check_tensor(role, tensor);
   if (tensor.numel != call.in.numel) {
@@ -26,7 +28,8 @@ void check_partner(const TensorRole& role, const Tensor& tensor, const DropoutCa
   }
 }
 
-/// A residual is one if it has memory or elements: an empty tensor's pointer may be null.
+/// Returns true if the call has a residual: a tensor with memory or elements. An empty tensor's pointer may
+/// be null.
 bool has_residual(const DropoutCall& call) {
   return call.residual.data != nullptr || call.residual.numel != 0;
 }

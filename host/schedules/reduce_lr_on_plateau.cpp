@@ -13,8 +13,9 @@ namespace {
 
 constexpr const char* kName = "ReduceLROnPlateau";
 
-/// Comparisons with NaN are false: it is never better. So is what an infinite best turns into where a
-/// threshold of 1 makes NaN of it, as in PyTorch.
+/// Returns true if the metric is better than the best one. Comparisons with NaN are false, so a NaN metric is
+/// never better. Nothing is better either if an infinite best and a threshold of 1 give inf * 0 = NaN, as in
+/// PyTorch.
 bool better(const ReduceLROnPlateau& plateau, double metric) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool falls = plateau.mode == ReduceLROnPlateau::Mode::min;

@@ -1,3 +1,4 @@
+// schedule.cpp - compiles schedules and their compositions into segments.
 #include "onepass/schedules/schedule.hpp"
 
 #include <algorithm>
@@ -17,6 +18,7 @@ namespace {
 
 using schedule::Segment;
 
+/// Checks the parameters of a schedule and packs them.
 template <class Parameters>
 Segment checked(const Parameters& parameters) {
   parameters.check();
@@ -25,26 +27,27 @@ Segment checked(const Parameters& parameters) {
 
 constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 
-/// A schedule within another: where it begins and ends there, and where its numbers begin.
+/// A schedule within a composition: its first step and end there, and the index of its first number.
 struct Part {
   const Schedule& schedule;
   std::int64_t begin, end;
   std::int64_t first_number;
 };
 
-/// One that was moved from has no segments, and is the base rate.
+/// Returns the number of stages. A schedule that was moved from has no segments and counts as the base rate.
 std::int32_t stages(const Schedule& schedule) {
   return schedule.segments().empty() ? 1 : schedule.segments().back().stage + 1;
 }
 
+/// Appends a schedule's numbers and returns the index of the first.
 std::int64_t append(const Schedule& schedule, std::vector<double>& numbers) {
   const auto first = static_cast<std::int64_t>(numbers.size());
   numbers.insert(numbers.end(), schedule.numbers().begin(), schedule.numbers().end());
   return first;
 }
 
-/// One stage of a part, as a stage of the whole, as long as the part lasts. Where it has no such stage, the
-/// rate passes through.
+/// Appends one stage of a part as a stage of the composition, for as long as the part lasts. If the part has
+/// no such stage, appends the identity.
 void append(const Part& part, std::int32_t stage, std::int32_t as_stage, std::vector<Segment>& segments) {
   const std::size_t before = segments.size();
   for (Segment segment : part.schedule.segments()) {
@@ -116,7 +119,7 @@ Schedule::Schedule(const SequentialLR& sequence) {
                      .first_number = append(schedule, numbers_)});
     most = std::max(most, stages(schedule));
   }
-  // Stage by stage: a sequence of chains is a chain of sequences.
+  // Built stage by stage, because a sequence of chains is stored as a chain of sequences.
   for (std::int32_t stage = 0; stage < most; ++stage) {
     for (const Part& part : parts) append(part, stage, stage, segments_);
   }

@@ -1,3 +1,4 @@
+// schedule_check.cpp - the check() functions of all schedules.
 #include "host/schedules/schedule_check.hpp"
 
 #include <cmath>
@@ -12,6 +13,7 @@ namespace onepass {
 namespace schedule {
 namespace {
 
+/// Largest number of steps of a LambdaLR.
 constexpr std::int64_t kMostTabulated = std::int64_t{1} << 26;
 
 [[noreturn]] void out_of_range(rule::Named which, const std::string& value, const std::string& range) {

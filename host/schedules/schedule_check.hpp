@@ -1,4 +1,4 @@
-// schedule_check.hpp - what a schedule says about a parameter that is out of range.
+// schedule_check.hpp - range checks of schedule parameters, and the errors that they throw.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,21 @@
 
 namespace onepass::schedule {
 
-/// Each throws InvalidArgument with a full sentence.
+/// Throws InvalidArgument unless the value lies in [least, kMostSteps].
 void require_steps(rule::Named which, std::int64_t value, std::int64_t least);
-/// [0, 1]
+/// Throws InvalidArgument unless the value lies in [0, 1].
 void require_share(rule::Named which, double value);
-/// Finite in float32, and above 0.
+/// Throws InvalidArgument unless the value is finite in float32 and above 0.
 void require_positive(rule::Named which, double value);
-/// An enumerator, out of so many.
+/// Throws InvalidArgument unless the value is one of `count` enumerators, numbered from 0.
 void require_choice(rule::Named which, std::int64_t value, std::int64_t count);
 
-/// What milestones and tables must be; from a caller or from a file.
+/// Throws InvalidArgument unless the milestones are numbers of steps and sorted.
 void check_milestones(const char* schedule, std::span<const std::int64_t> milestones);
+/// Throws InvalidArgument unless all factors are at least 0 and finite in float32.
 void check_table(std::span<const double> table);
 
-/// Checks that a Schedule could be made of these. Throws InvalidArgument, naming the segment.
+/// Throws InvalidArgument, naming the segment, unless these could be the segments and numbers of a Schedule.
 void check_segments(std::span<const Segment> segments, std::span<const double> numbers);
 
 }  // namespace onepass::schedule

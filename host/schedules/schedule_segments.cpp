@@ -1,3 +1,4 @@
+// schedule_segments.cpp - checks segments that come from outside, for example from a file.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -6,7 +7,8 @@
 #include "host/schedules/schedule_check.hpp"
 #include "onepass/schedules/evaluate.hpp"
 
-// What comes out of a file is checked as strictly as what a caller writes: it decides what a kernel reads.
+// Segments from a file are checked as strictly as a caller's parameters, because they decide which memory a
+// kernel reads.
 namespace onepass::schedule {
 namespace {
 
@@ -31,7 +33,7 @@ struct Repack {
   void operator()(std::type_identity<MultiStepLR>) const {
     MultiStepLR parameters{.milestones = {}, .gamma = segment.parameters[0]};
     for (const double milestone : numbers) {
-      if (milestone != std::floor(milestone)) rule::fail("Schedule", "a milestone is no whole number");
+      if (milestone != std::floor(milestone)) rule::fail("Schedule", "a milestone is not a whole number");
       parameters.milestones.push_back(whole(milestone));
     }
     parameters.check();
@@ -53,7 +55,8 @@ Segment repack(std::size_t index, const Segment& segment, std::span<const double
 
 bool takes_numbers(Kind kind) { return kind == Kind::multi_step || kind == Kind::table; }
 
-/// Its place among the others: stages count up from 0, each from a segment that begins at step 0.
+/// Checks the place of a segment among the others: stages count up from 0, the first segment of each begins
+/// at step 0, and each segment begins after the one before.
 void check_place(std::span<const Segment> segments, std::size_t index) {
   const Segment& segment = segments[index];
   const bool opens = index == 0 || segment.stage != segments[index - 1].stage;
@@ -68,6 +71,7 @@ void check_place(std::span<const Segment> segments, std::size_t index) {
   }
 }
 
+/// Checks the segment's range of numbers and returns it.
 std::span<const double> numbers_of(std::span<const Segment> segments, std::size_t index,
                                    std::span<const double> numbers) {
   const Segment& segment = segments[index];
