@@ -1,4 +1,4 @@
-// bad_schedule_test.cpp - parameters out of range, and saved segments that no schedule could have given.
+// bad_schedule_test.cpp - rejection of parameters out of range, and of saved segments that no schedule has.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -18,14 +18,14 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kTooMany = schedule::kMostSteps + 1;
 
-/// Whether the schedule is refused with "onepass: WHICH must ...".
+/// Succeeds if the schedule is rejected with "onepass: WHICH must ...".
 template <class Parameters>
 testing::AssertionResult refuses(const Parameters& parameters, const std::string& which,
                                  const std::string& value = "but is") {
   return refused([&] { (void)Schedule(parameters); }, {which + " must", value});
 }
 
-TEST(BadSchedule, StepAndExponential) {
+TEST(BadSchedule, RejectsStepDecayParametersOutOfRange) {
   EXPECT_TRUE(refuses(StepLR{}, "StepLR.step_size", "from 1 to 2^53, but is 0"));
   EXPECT_TRUE(refuses(StepLR{.step_size = -3}, "StepLR.step_size", "-3"));
   EXPECT_TRUE(refuses(StepLR{.step_size = kTooMany}, "StepLR.step_size"));
@@ -39,7 +39,7 @@ TEST(BadSchedule, StepAndExponential) {
   EXPECT_TRUE(refuses(MultiStepLR{.milestones = {kTooMany}}, "MultiStepLR.milestones"));
 }
 
-TEST(BadSchedule, Factors) {
+TEST(BadSchedule, RejectsFactorsAndLengthsOutOfRange) {
   for (const double bad : {-0.1, 1.1, kNaN}) {
     EXPECT_TRUE(refuses(ConstantLR{.factor = bad}, "ConstantLR.factor"));
     EXPECT_TRUE(refuses(LinearLR{.start_factor = bad}, "LinearLR.start_factor"));
@@ -63,7 +63,7 @@ TEST(BadSchedule, Factors) {
   EXPECT_TRUE(refuses(PolynomialLR{.power = kNaN}, "PolynomialLR.power"));
 }
 
-TEST(BadSchedule, Cosines) {
+TEST(BadSchedule, RejectsCosineParametersOutOfRange) {
   EXPECT_TRUE(refuses(CosineAnnealingLR{}, "CosineAnnealingLR.T_max"));
   EXPECT_TRUE(refuses(CosineAnnealingLR{.T_max = -5}, "CosineAnnealingLR.T_max", "-5"));
   EXPECT_TRUE(refuses(CosineAnnealingWarmRestarts{}, "CosineAnnealingWarmRestarts.T_0"));
@@ -76,7 +76,7 @@ TEST(BadSchedule, Cosines) {
   }
 }
 
-TEST(BadSchedule, OneCycle) {
+TEST(BadSchedule, RejectsOneCycleParametersOutOfRange) {
   const OneCycleLR good{.max_lr = 0.1, .total_steps = 10};
   EXPECT_EQ(Schedule(good).segments().size(), 1u);
   const auto with = [&](auto member, auto value) {
@@ -100,7 +100,7 @@ TEST(BadSchedule, OneCycle) {
   EXPECT_TRUE(refuses(with(&T::anneal_strategy, static_cast<Anneal>(2)), "OneCycleLR.anneal_strategy"));
 }
 
-TEST(BadSchedule, Cyclic) {
+TEST(BadSchedule, RejectsCyclicParametersOutOfRange) {
   const CyclicLR good{.base_lr = 0.1, .max_lr = 0.2};
   const auto with = [&](auto member, auto value) {
     CyclicLR bad = good;
@@ -121,7 +121,7 @@ TEST(BadSchedule, Cyclic) {
   EXPECT_TRUE(refuses(with(&T::mode, static_cast<CyclicMode>(3)), "CyclicLR.mode"));
 }
 
-TEST(BadSchedule, Functions) {
+TEST(BadSchedule, RejectsBadTablesAndPassesOnExceptionsOfTheFunction) {
   const auto one = [](std::int64_t) { return 1.0; };
   EXPECT_TRUE(refused([&] { (void)Schedule(LambdaLR{.steps = 3}); }, {"LambdaLR: lr_lambda", "empty"}));
   EXPECT_TRUE(refuses(LambdaLR{.lr_lambda = one}, "LambdaLR.steps"));
@@ -135,7 +135,7 @@ TEST(BadSchedule, Functions) {
   EXPECT_THROW((void)Schedule(LambdaLR{.lr_lambda = throws, .steps = 1}), std::domain_error);
 }
 
-TEST(BadSchedule, Compositions) {
+TEST(BadSchedule, RejectsEmptyCompositionsAndBadMilestones) {
   const Schedule any = ConstantLR{};
   EXPECT_TRUE(refused([] { (void)Schedule(SequentialLR{}); }, {"SequentialLR: schedules", "empty"}));
   EXPECT_TRUE(refused([] { (void)Schedule(ChainedScheduler{}); }, {"ChainedScheduler: schedules", "empty"}));
@@ -150,7 +150,7 @@ TEST(BadSchedule, Compositions) {
   EXPECT_TRUE(refuses(SequentialLR{{any, any, any}, {5, 4}}, "SequentialLR.milestones", "4 comes after 5"));
 }
 
-/// Whether segments that were spoilt are refused.
+/// Succeeds if the segments and numbers of a good schedule are rejected after `spoil` has changed them.
 template <class Spoil>
 testing::AssertionResult refuses_segments(const Schedule& good, Spoil spoil, const std::string& word) {
   std::vector<Segment> segments(good.segments().begin(), good.segments().end());
@@ -162,13 +162,13 @@ testing::AssertionResult refuses_segments(const Schedule& good, Spoil spoil, con
 using Segments = std::vector<Segment>;
 using Numbers = std::vector<double>;
 
-TEST(SavedSchedule, IsTheSameWhenItComesBack) {
+TEST(SavedSchedule, RestoresToAnEqualSchedule) {
   for (const NamedSchedule& one : golden_schedules()) {
     EXPECT_EQ(Schedule(one.schedule.segments(), one.schedule.numbers()), one.schedule) << one.name;
   }
 }
 
-TEST(SavedSchedule, RefusesSegmentsOutOfPlace) {
+TEST(SavedSchedule, RejectsSegmentsOutOfPlace) {
   const Schedule good =
       ChainedScheduler{{SequentialLR{{WarmUp{.steps = 5}, ConstantLR{}}, {5}}, ConstantLR{}}};
   ASSERT_EQ(good.segments().size(), 3u);
@@ -186,14 +186,14 @@ TEST(SavedSchedule, RefusesSegmentsOutOfPlace) {
       good, [](Segments& p, Numbers&) { p[1].begin = 0; }, "segment 1 begins at step 0"));
 }
 
-TEST(SavedSchedule, RefusesParametersThatNoScheduleHas) {
+TEST(SavedSchedule, RejectsParametersThatNoScheduleHas) {
   for (const NamedSchedule& one : golden_schedules()) {
     SCOPED_TRACE(one.name);
     for (const int kind : {-1, 12}) {
       EXPECT_TRUE(refuses_segments(
           one.schedule, [&](Segments& p, Numbers&) { p[0].kind = static_cast<Kind>(kind); }, "segment 0 "));
     }
-    // A parameter that a kind has is never -1 or NaN; one that it does not have is 0.
+    // No parameter may be -1, NaN or infinite, and parameters that a kind does not have must be 0.
     for (std::size_t i = 0; i < std::size(Segment{}.parameters); ++i) {
       for (const double bad : {-1.0, kNaN, kInf}) {
         EXPECT_TRUE(refuses_segments(
@@ -209,7 +209,7 @@ TEST(SavedSchedule, RefusesParametersThatNoScheduleHas) {
       "of kind 12, which does not exist"));
 }
 
-TEST(SavedSchedule, RefusesFractionsOfAStep) {
+TEST(SavedSchedule, RejectsFractionsOfAStep) {
   const auto halve = [](Segments& p, Numbers&) { p[0].parameters[0] = 2.5; };
   EXPECT_TRUE(refuses_segments(StepLR{.step_size = 2}, halve, "segment 0 has parameters"));
   const auto no_flag = [](Segments& p, Numbers&) { p[0].parameters[4] = 2.0; };
@@ -217,7 +217,7 @@ TEST(SavedSchedule, RefusesFractionsOfAStep) {
       refuses_segments(OneCycleLR{.max_lr = 1, .total_steps = 5}, no_flag, "segment 0 has parameters"));
 }
 
-TEST(SavedSchedule, RefusesNumbersThatAreNotThere) {
+TEST(SavedSchedule, RejectsBadNumbersAndRangesOfNumbers) {
   const Schedule steps = MultiStepLR{.milestones = {2, 5}};
   const Schedule table = LambdaLR{[](std::int64_t) { return 1.0; }, 2};
   for (const Schedule& good : {steps, table}) {

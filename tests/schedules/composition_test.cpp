@@ -1,4 +1,4 @@
-// composition_test.cpp - schedules in sequence and in chains, nested, against the schedules that they are of.
+// composition_test.cpp - compares sequences, chains and nested compositions with their schedules.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -19,8 +19,8 @@ testing::AssertionResult same_rates(const Rates& wanted, const Rates& actual) {
                                      << ", is " << actual.lr << " and " << actual.momentum;
 }
 
-// All pairs of all kinds and compositions: in sequence, each is itself with its own step.
-TEST(SequentialLR, OfAnyTwoIsTheOneAndThenTheOther) {
+// For all pairs of kinds and compositions: in a sequence each schedule gives its own rate at its own step.
+TEST(SequentialLR, RunsAnySecondScheduleAfterAnyFirst) {
   const std::vector<NamedSchedule> all = golden_schedules();
   constexpr std::int64_t kMilestone = 137;
   for (const NamedSchedule& first : all) {
@@ -36,7 +36,7 @@ TEST(SequentialLR, OfAnyTwoIsTheOneAndThenTheOther) {
   }
 }
 
-TEST(ChainedScheduler, OfAnyTwoIsTheSecondOnTopOfTheFirst) {
+TEST(ChainedScheduler, AppliesAnySecondScheduleToTheRateOfAnyFirst) {
   const std::vector<NamedSchedule> all = golden_schedules();
   for (const NamedSchedule& first : all) {
     for (const NamedSchedule& second : all) {
@@ -55,14 +55,14 @@ TEST(ChainedScheduler, OfAnyTwoIsTheSecondOnTopOfTheFirst) {
   }
 }
 
-TEST(SequentialLR, OfOneIsThatOne) {
+TEST(SequentialLR, CompositionOfOneScheduleEqualsThatSchedule) {
   for (const NamedSchedule& one : golden_schedules()) {
     EXPECT_EQ(Schedule(SequentialLR{{one.schedule}, {}}), one.schedule) << one.name;
     EXPECT_EQ(Schedule(ChainedScheduler{{one.schedule}}), one.schedule) << one.name;
   }
 }
 
-TEST(SequentialLR, NestedStartsInnerSequencesAtTheirOwnStepZero) {
+TEST(SequentialLR, StartsNestedSequencesAtTheirOwnStepZero) {
   const Schedule inner = SequentialLR{{WarmUp{.steps = 10}, ExponentialLR{.gamma = 0.5}}, {20}};
   const Schedule outer = SequentialLR{{inner, StepLR{.step_size = 3}, inner}, {15, 25}};
   for (std::int64_t t = 0; t < 15; ++t) EXPECT_TRUE(same(outer.lr(1.0, t), inner.lr(1.0, t))) << t;
@@ -70,7 +70,7 @@ TEST(SequentialLR, NestedStartsInnerSequencesAtTheirOwnStepZero) {
     EXPECT_TRUE(same(outer.lr(1.0, t), Schedule(StepLR{.step_size = 3}).lr(1.0, t - 15))) << t;
   }
   for (std::int64_t t = 25; t < 80; ++t) EXPECT_TRUE(same(outer.lr(1.0, t), inner.lr(1.0, t - 25))) << t;
-  // The inner milestone at 20 lies beyond the outer one at 15: that segment is left out.
+  // The inner milestone at 20 lies beyond the outer one at 15, so the composition leaves that segment out.
   EXPECT_EQ(outer.segments().size(), 4u);
 }
 
@@ -96,10 +96,10 @@ TEST(SequentialLR, DrivesTheMomentumOnlyWhereItsScheduleDoes) {
   EXPECT_FALSE(Schedule(WarmUp{.steps = 5}).drives_momentum());
 }
 
-TEST(Schedule, OneThatWasMovedFromIsTheBaseRate) {
+TEST(Schedule, MovedFromScheduleIsTheBaseRate) {
   Schedule moved = StepLR{.step_size = 1};
   const Schedule taken = std::move(moved);
-  EXPECT_EQ(moved.lr(0.3, 5), 0.3);  // NOLINT: that is the claim
+  EXPECT_EQ(moved.lr(0.3, 5), 0.3);  // NOLINT: the test is about the use after move
   const Schedule both = ChainedScheduler{{moved, taken}};
   EXPECT_EQ(both.lr(0.3, 1), taken.lr(0.3, 1));
 }

@@ -114,7 +114,7 @@ std::ifstream open(const char* name) {
   return file;
 }
 
-/// Python's repr of a float, "inf" and "nan" among them: streams do not read those.
+/// Parses Python's repr of a float, including "inf" and "nan", which C++ streams do not read.
 double number(std::istringstream& line) {
   std::string word;
   line >> word;

@@ -1,4 +1,4 @@
-// golden_test.cpp - every schedule against what PyTorch gives, over 10,000 steps.
+// golden_test.cpp - compares every schedule with PyTorch over 10,000 steps.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class GoldenSchedule : public testing::TestWithParam<NamedSchedule> {
   }
 };
 
-// What is promised: 1e-6 relative, or 1e-12 of the base rate near zero.
+// The documented tolerance: 1e-6 relative, or 1e-12 of the base rate near zero.
 TEST_P(GoldenSchedule, AgreesWithPyTorch) {
   const GoldenCase golden = this->golden();
   ASSERT_EQ(golden.rates.back().step, 10000);
@@ -33,13 +33,13 @@ TEST_P(GoldenSchedule, AgreesWithPyTorch) {
   }
 }
 
-// What can be expected of two computations in double. A power by squaring is off by exponent * 2^-53, here
-// 10^4 * 1.1e-16 = 1.1e-12 of its value at most. PyTorch's angle pi t / T is rounded up to three times, 2^-53
-// of it each; at t / T = 270 that is 3e-13, and moves the rate by half as much. Where PyTorch was stepped,
-// each of 10^4 steps rounds a few times, without a bias: 1e-13 of the value, except for a cosine with a
-// minimum, whose recursion divides by what comes close to 0 (generate.py prints up to 7e-12 of the base
-// rate).
-TEST_P(GoldenSchedule, IsOffByNoMoreThanRounding) {
+// The difference that rounding explains between two computations in double. A power by squaring is off by at
+// most exponent * 2^-53 of its value, here 10^4 * 1.1e-16 = 1.1e-12. PyTorch rounds its angle pi t / T up to
+// three times, by 2^-53 of it each; at t / T = 270 that is 3e-13, and changes the rate by half as much. If
+// PyTorch was stepped, each of 10^4 steps rounds a few times without a bias, which gives 1e-13 of the value.
+// The exception is a cosine with a minimum, whose recursion divides by numbers close to 0 (generate.py prints
+// up to 7e-12 of the base rate).
+TEST_P(GoldenSchedule, DiffersFromPyTorchByRoundingOnly) {
   const GoldenCase golden = this->golden();
   const bool recursive_cosine = golden.name == "wsd_cosine";
   const double near_zero = recursive_cosine ? 2e-11 : 3e-13;
@@ -62,7 +62,7 @@ TEST_P(GoldenSchedule, DrivesTheMomentumAsPyTorchDoes) {
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenSchedule, testing::ValuesIn(golden_schedules()), by_name);
 
-TEST(GoldenSchedules, AreTheSameOnBothSides) {
+TEST(GoldenSchedules, ListAndGoldenFileHaveTheSameNames) {
   std::set<std::string> asked, answered;
   for (const NamedSchedule& one : golden_schedules()) asked.insert(one.name);
   for (const GoldenCase& one : golden_cases()) answered.insert(one.name);

@@ -1,4 +1,4 @@
-// plateau_test.cpp - ReduceLROnPlateau against what PyTorch did with the same metrics, bit for bit.
+// plateau_test.cpp - compares ReduceLROnPlateau with PyTorch's on the same metrics, bit for bit.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@ using Threshold = ReduceLROnPlateau::Threshold;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-/// As in golden/generate.py.
+/// Returns the plateaus of golden/generate.py by name.
 std::map<std::string, ReduceLROnPlateau> plateaus() {
   return {
       {"default", {}},
@@ -48,7 +48,7 @@ double best_of(const ReduceLROnPlateau& plateau) {
   return plateau.best.value_or(plateau.mode == Mode::min ? kInf : -kInf);
 }
 
-TEST(ReduceLROnPlateau, DoesWhatPyTorchDoesBitForBit) {
+TEST(ReduceLROnPlateau, AgreesWithPyTorchBitForBit) {
   const std::vector<GoldenPlateau> goldens = golden_plateaus();
   ASSERT_EQ(goldens.size(), plateaus().size());
   for (const GoldenPlateau& golden : goldens) {
@@ -69,7 +69,7 @@ TEST(ReduceLROnPlateau, DoesWhatPyTorchDoesBitForBit) {
   }
 }
 
-TEST(ReduceLROnPlateau, GoesOnFromACopyOfItsState) {
+TEST(ReduceLROnPlateau, ContinuesFromACopyOfItsState) {
   for (const GoldenPlateau& golden : golden_plateaus()) {
     SCOPED_TRACE(golden.name);
     ReduceLROnPlateau unbroken = plateaus().at(golden.name);
@@ -88,7 +88,7 @@ TEST(ReduceLROnPlateau, GoesOnFromACopyOfItsState) {
   }
 }
 
-TEST(ReduceLROnPlateau, LeavesOutAFallOfNoMoreThanEps) {
+TEST(ReduceLROnPlateau, KeepsTheRateIfItWouldFallByEpsOrLess) {
   const ReduceLROnPlateau plateau{.factor = 0.5, .eps = 0.5};
   EXPECT_EQ(plateau.reduced(1.0), 1.0);
   EXPECT_EQ(plateau.reduced(std::nextafter(1.0, 2.0)), std::nextafter(1.0, 2.0) / 2);
@@ -108,7 +108,7 @@ TEST(ReduceLROnPlateau, StepSetsTheRateOfEveryGroup) {
   EXPECT_EQ(optimizer.rule(1).lr, 0.015);
 }
 
-TEST(ReduceLROnPlateau, RefusesMinimaThatDoNotFitTheGroupsAndChangesNothing) {
+TEST(ReduceLROnPlateau, RejectsMinLrsThatDoNotMatchTheGroupsAndChangesNothing) {
   Model model({{.numel = 3}, {.numel = 5}});
   Optimizer optimizer{SGD{.lr = 0.4}, model.parameters()};
   ReduceLROnPlateau plateau{.patience = 0, .min_lrs = {0.1, 0.2}};
@@ -118,7 +118,7 @@ TEST(ReduceLROnPlateau, RefusesMinimaThatDoNotFitTheGroupsAndChangesNothing) {
   EXPECT_TRUE(refused([&] { (void)plateau.reduced(0.1, 2); }, {"min_lrs", "2 elements", "3 groups"}));
 }
 
-TEST(ReduceLROnPlateau, RefusesBadParametersAndChangesNothing) {
+TEST(ReduceLROnPlateau, RejectsParametersOutOfRangeAndChangesNothing) {
   const std::vector<std::pair<ReduceLROnPlateau, std::string>> cases{
       {{.mode = static_cast<Mode>(2)}, "mode"},
       {{.factor = 1.0}, "factor"},

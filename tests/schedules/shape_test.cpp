@@ -1,4 +1,4 @@
-// shape_test.cpp - what schedules are at their ends, far out, and at any step in any order.
+// shape_test.cpp - schedules at their ends, at very large steps, and at steps in any order.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -19,7 +19,7 @@ bool same(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::b
 
 double lr(const Schedule& schedule, std::int64_t step) { return schedule.lr(kBase, step); }
 
-// Nothing is carried from step to step: to resume is to ask for another step.
+// A schedule carries no state from step to step, so resuming means evaluating another step.
 TEST(Schedule, GivesTheSameBitsInAnyOrder) {
   for (const NamedSchedule& one : golden_schedules()) {
     std::vector<Rates> forward;
@@ -35,7 +35,7 @@ TEST(Schedule, GivesTheSameBitsInAnyOrder) {
   }
 }
 
-TEST(Schedule, BelowStepZeroIsStepZero) {
+TEST(Schedule, NegativeStepCountsAsStepZero) {
   for (const NamedSchedule& one : golden_schedules()) {
     EXPECT_TRUE(same(lr(one.schedule, -1), lr(one.schedule, 0))) << one.name;
     EXPECT_TRUE(same(lr(one.schedule, std::numeric_limits<std::int64_t>::min()), lr(one.schedule, 0)))
@@ -43,7 +43,7 @@ TEST(Schedule, BelowStepZeroIsStepZero) {
   }
 }
 
-TEST(Schedule, StaysFiniteAndAtLeastZeroHoweverFarOut) {
+TEST(Schedule, StaysFiniteAndNonnegativeUpToTheLargestStep) {
   for (const NamedSchedule& one : golden_schedules()) {
     if (one.name == "step_growing") continue;
     for (const std::int64_t t : {std::int64_t{1} << 31, std::int64_t{1} << 53, kLastStep - 1, kLastStep}) {
@@ -54,14 +54,14 @@ TEST(Schedule, StaysFiniteAndAtLeastZeroHoweverFarOut) {
   }
 }
 
-TEST(Schedule, OfTheBaseRateScalesWithIt) {
+TEST(Schedule, ScalesWithTheBaseRate) {
   EXPECT_EQ(Schedule().lr(0.3, 12345), 0.3);
   EXPECT_EQ(Schedule(StepLR{.step_size = 2, .gamma = 0.5}).lr(8.0, 5), 2.0);
   EXPECT_EQ(Schedule(StepLR{.step_size = 2, .gamma = 0.5}).lr(0.0, 5), 0.0);
   EXPECT_TRUE(std::isnan(Schedule(WarmUp{.steps = 2}).lr(std::nan(""), 1)));
 }
 
-TEST(Schedule, AbsoluteRatesForgetTheBaseRate) {
+TEST(Schedule, AbsoluteRatesIgnoreTheBaseRate) {
   const Schedule cycle = OneCycleLR{.max_lr = 0.5, .total_steps = 100};
   const Schedule waves = CyclicLR{.base_lr = 0.1, .max_lr = 0.5};
   for (const double base : {0.0, 1.0, std::nan("")}) {
@@ -70,7 +70,7 @@ TEST(Schedule, AbsoluteRatesForgetTheBaseRate) {
   }
 }
 
-TEST(Schedule, EqualsTheSameAndNothingElse) {
+TEST(Schedule, EqualsOnlyTheSameSchedule) {
   const std::vector<NamedSchedule> all = golden_schedules(), again = golden_schedules();
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (std::size_t j = 0; j < all.size(); ++j) {
@@ -80,7 +80,7 @@ TEST(Schedule, EqualsTheSameAndNothingElse) {
   EXPECT_EQ(Schedule(ExponentialLR{.gamma = 0.5}), Schedule(StepLR{.step_size = 1, .gamma = 0.5}));
 }
 
-TEST(CosineAnnealingLR, ReachesBothEndsExactlyAndComesBack) {
+TEST(CosineAnnealingLR, ReachesBothEndsExactlyInEveryPeriod) {
   for (const std::int64_t length : {std::int64_t{1}, std::int64_t{3}, std::int64_t{1000003}}) {
     const Schedule cosine = CosineAnnealingLR{.T_max = length, .eta_min = 0.01};
     for (const std::int64_t period : {std::int64_t{0}, std::int64_t{1}, std::int64_t{1} << 30}) {
@@ -88,14 +88,14 @@ TEST(CosineAnnealingLR, ReachesBothEndsExactlyAndComesBack) {
       EXPECT_EQ(lr(cosine, (2 * period + 1) * length), 0.01);
     }
   }
-  // Near the bottom 1 + cos has lost its digits, all but one here. This is (pi / 2 / T)^2, where T - t is
-  // known to 1e-8.
+  // Near the minimum 1 + cos would have lost all digits but one here. The expected value is (pi / 2 / T)^2.
+  // The tolerance is 3e-8, because the rounding of t / T leaves 1 - t / T a relative error of 1e-8.
   const Schedule long_one = CosineAnnealingLR{.T_max = 100'000'000};
   const double wanted = std::pow(std::acos(-1.0) / 2e8, 2);
   EXPECT_NEAR(lr(long_one, 99'999'999) / kBase, wanted, 3e-8 * wanted);
 }
 
-TEST(CosineAnnealingWarmRestarts, StartsEachStretchAtTheFullRate) {
+TEST(CosineAnnealingWarmRestarts, RestartsAtTheFullRate) {
   for (const std::int64_t growth : {2, 3, 10}) {
     const Schedule restarts = CosineAnnealingWarmRestarts{.T_0 = 7, .T_mult = growth};
     std::int64_t begin = 0;
@@ -113,7 +113,7 @@ TEST(CosineAnnealingWarmRestarts, StartsEachStretchAtTheFullRate) {
   EXPECT_GT(lr(steep, kLastStep), 0.0);
 }
 
-TEST(OneCycleLR, TouchesItsCornersAndStaysAtTheEnd) {
+TEST(OneCycleLR, ReachesItsCornersAndIsConstantAfterTheEnd) {
   const Schedule cycle = OneCycleLR{.max_lr = 0.5, .total_steps = 101, .pct_start = 41.0 / 101};
   EXPECT_EQ(cycle.rates(kBase, 0).lr, 0.5 / 25);
   EXPECT_EQ(cycle.rates(kBase, 0).momentum, 0.95);
@@ -125,8 +125,8 @@ TEST(OneCycleLR, TouchesItsCornersAndStaysAtTheEnd) {
   }
 }
 
-// PyTorch divides by zero in these; a phase without length is at its end.
-TEST(OneCycleLR, HasNoHolesWhereAPhaseHasNoLength) {
+// PyTorch divides by zero in these cases. Here a phase without length has the rate of its end.
+TEST(OneCycleLR, PhaseWithoutLengthHasTheRateOfItsEnd) {
   const auto rate = [](OneCycleLR cycle, std::int64_t t) { return lr(cycle, t); };
   EXPECT_EQ(rate({.max_lr = 0.5, .total_steps = 10, .pct_start = 0.1}, 0), 0.5);
   EXPECT_EQ(rate({.max_lr = 0.5, .total_steps = 1}, 0), 0.5 / 25 / 1e4);
@@ -143,7 +143,7 @@ TEST(OneCycleLR, HasNoHolesWhereAPhaseHasNoLength) {
   }
 }
 
-TEST(CyclicLR, TouchesBothBoundsInEveryCycle) {
+TEST(CyclicLR, ReachesBothBoundsInEveryCycle) {
   const Schedule cyclic = CyclicLR{
       .base_lr = 0.125, .max_lr = 0.5, .step_size_up = 3, .step_size_down = 5, .base_momentum = 0.75};
   const Schedule halving = CyclicLR{.base_lr = 0.125,
@@ -161,7 +161,7 @@ TEST(CyclicLR, TouchesBothBoundsInEveryCycle) {
   }
 }
 
-TEST(WarmUp, BeginsAtItsFactorAndEndsAtTheFullRate) {
+TEST(WarmUp, StartsAtItsFactorAndEndsAtTheFullRate) {
   const Schedule warm_up = WarmUp{.steps = 1000};
   EXPECT_TRUE(same(lr(warm_up, 0), 0.0));
   EXPECT_EQ(lr(warm_up, 500), kBase * 0.5);
@@ -181,7 +181,7 @@ TEST(WarmupStableDecay, IsExactAtItsCorners) {
       EXPECT_EQ(lr(wsd, t), kBase * 0.25);
     }
   }
-  EXPECT_EQ(lr(WarmupStableDecay{.decay_steps = 4}, 0), kBase);  // neither warm-up nor plain
+  EXPECT_EQ(lr(WarmupStableDecay{.decay_steps = 4}, 0), kBase);  // neither warm-up nor constant rate
   EXPECT_EQ(lr(WarmupStableDecay{.decay_steps = 4}, 1), kBase * 0.75);
 }
 

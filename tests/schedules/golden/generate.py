@@ -1,12 +1,12 @@
-"""Writes schedules.txt and plateau.txt: what PyTorch's schedulers give, for the tests of ours.
+"""Writes schedules.txt and plateau.txt: the results of PyTorch's schedulers, which onepass is tested against.
 
     python3 -m venv env && env/bin/pip install torch && env/bin/python generate.py
 
-schedules.txt: "schedule NAME BASE_LR", then lines "STEP LR [MOMENTUM]". Where PyTorch has a closed form
-(_get_closed_form_lr) it is that, else step() as often as it takes. Names and parameters are those of
-golden_schedules.hpp.
+schedules.txt: "schedule NAME BASE_LR", then lines "STEP LR [MOMENTUM]". If PyTorch has a closed form
+(_get_closed_form_lr), the rates are its results; otherwise the script calls step() repeatedly. Names and
+parameters are those of golden_schedules.hpp.
 plateau.txt: "plateau NAME", then lines "METRIC FIRST_LR SECOND_LR BEST BAD_EPOCHS COOLDOWN_COUNTER": the metric
-that step() was given, and what it left.
+that step() received, and the state after it.
 """
 
 import math
@@ -28,7 +28,7 @@ def sgd(lr=BASE_LR):
 
 
 def samples(events, last=LAST):
-    """Dense at first and around every event, else about every 160th step."""
+    """Returns the sampled steps: all of the first steps and around every event, else about every 160th."""
     steps = set(range(24)) | {last} | set(range(0, last, 157))
     for event in events:
         steps |= {event - 2, event - 1, event, event + 1, event + 2}
@@ -134,7 +134,7 @@ SCHEDULES = {
         chain(lambda o: s.ConstantLR(o, 0.1, 20), lambda o: s.ExponentialLR(o, 0.999),
               lambda o: s.StepLR(o, 500, 0.9)), [20, 500, 1000]),
     # PyTorch cannot nest these: a chain in a sequence fails, and a sequence in a chain drops the other factors
-    # at its milestones. So the factors are written out.
+    # at its milestones. The factors are therefore written out.
     "sequence_of_chains": (
         lambda o: s.LambdaLR(o, lambda t: (0.5 + 0.5 * t / 100 if t < 100 else
                                            0.999 ** (t - 100) * (0.25 if t < 150 else 1))), [100, 150]),
@@ -143,7 +143,7 @@ SCHEDULES = {
                                                        0.5 ** ((t - 100) // 1000))), [100, 1100]),
 }
 
-# The closed forms are what we follow; how far the recursive ones drift from them is printed.
+# onepass follows the closed forms. The script prints how far the recursive forms drift from them.
 CLOSED = ("StepLR", "MultiStepLR", "ExponentialLR", "ConstantLR", "LinearLR", "PolynomialLR", "CosineAnnealingLR")
 
 
