@@ -35,8 +35,8 @@ struct ClipGradNorm {
   bool operator==(const ClipGradNorm&) const = default;
 };
 
-/// What a step does if a gradient has an Inf or a NaN. The device detects them by testing each element, not
-/// the norm, so 1e20 counts as finite although its square overflows.
+/// The policy of a step for gradients with an Inf or a NaN. The device detects them by testing each element,
+/// not the norm, so 1e20 counts as finite although its square overflows.
 enum class NonFinite : unsigned {
   propagate,  ///< Uses the gradient like any other. The step does not test for Inf and NaN.
   skip,       ///< Changes nothing, counts no step and increments skipped_steps(). zero_grad still acts.
@@ -57,9 +57,9 @@ struct LossScaler {
   bool operator==(const LossScaler&) const = default;
 };
 
-/// What a step does with the gradients before the rule, in this order: divide by the loss scale and by the
-/// number of micro-batches, and clip by norm (together one multiplication); then clip by value. The rule and
-/// its penalties come after that.
+/// The operations of a step on the gradients before the rule, in this order: divide by the loss scale and by
+/// the number of micro-batches, and clip by norm (together one multiplication); then clip by value. The rule
+/// and its penalties come after that.
 struct GradientHandling {
   std::optional<ClipGradNorm> clip_norm = std::nullopt;  ///< Not set: no clipping by norm.
   double clip_value =

@@ -183,8 +183,8 @@ class Optimizer {
   /// Returns the current loss scale. Waits for `stream`.
   [[nodiscard]] float loss_scale(Stream stream = {}) const { return core_.loss_scale(stream); }
 
-  /// With NonFinite::error, throws NonFiniteGradient if a step since the last call found a gradient that is
-  /// not finite, and names the first one. Waits for `stream`.
+  /// Throws NonFiniteGradient if the policy is NonFinite::error and a step since the last call found a
+  /// gradient that is not finite; the message names the first one. Waits for `stream`.
   void check(Stream stream = {}) { core_.check(stream); }
 
   /// Adds parameters, whose first step is step 1. Waits for the device. Throws InvalidArgument as the

@@ -6,13 +6,13 @@
 
 namespace onepass {
 
-/// How weight decay acts.
+/// The effect of weight decay.
 enum class WeightDecay : unsigned {
   coupled,    ///< L2: adds weight_decay * p to the gradient before the rule (torch.optim.Adam).
   decoupled,  ///< Multiplies the parameter by 1 - lr * weight_decay (torch.optim.AdamW).
 };
 
-/// How an L1 penalty, l1 * sum |p|, acts.
+/// The effect of an L1 penalty, l1 * sum |p|.
 enum class L1 : unsigned {
   proximal,     ///< After the rule, |p| shrinks by lr * l1 and stops at 0, which gives exact zeros.
   subgradient,  ///< Adds l1 * sign(p) to the gradient before the rule; sign(0) is 0. p oscillates around 0.
