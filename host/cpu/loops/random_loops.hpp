@@ -25,10 +25,10 @@ struct WordsPart {
 };
 
 /// The words for the elements of a job from its element `done` on.
-inline WordsPart part_at(const step::ElementRange& run, std::int64_t done) {
-  const std::int64_t at = run.first + done;
+inline WordsPart part_at(const step::ElementRange& range, std::int64_t done) {
+  const std::int64_t at = range.first + done;
   const auto begin = static_cast<int>(at % kWordsAtOnce);
-  const std::int64_t left = run.count - done;
+  const std::int64_t left = range.count - done;
   return {at - begin, begin, left < kWordsAtOnce - begin ? begin + static_cast<int>(left) : kWordsAtOnce};
 }
 
