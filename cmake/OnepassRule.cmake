@@ -50,7 +50,7 @@ function(onepass_add_rule target)
   set(rule_header ${rule_HEADER})
   set(generated "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}")
 
-  configure_file("${ONEPASS_RULE_TEMPLATES}/host/backend/rule.cpp.in" "${generated}.cpp" @ONLY)
+  configure_file("${ONEPASS_RULE_TEMPLATES}/host/rule/rule.cpp.in" "${generated}.cpp" @ONLY)
   set_source_files_properties("${generated}.cpp"
     PROPERTIES COMPILE_OPTIONS "-fno-fast-math;-ffp-contract=off" SKIP_PRECOMPILE_HEADERS ON)
   target_sources(${target} PRIVATE "${generated}.cpp")

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "kernels/lanes.cuh"
 #include "kernels/last_block.cuh"
 #include "kernels/launch.cuh"
-#include "kernels/update/lanes.cuh"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
-#include "kernels/update/lanes.cuh"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
-#include "kernels/update/lanes.cuh"
 #include "onepass/storage/formats.hpp"
 #include "step/lookup.hpp"
 

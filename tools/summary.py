@@ -1,4 +1,6 @@
-"""Reads the reports of all suites; prints one line for each, and a sum. Fails if one failed or ran nothing."""
+"""Reads the reports of all suites; prints one line for each, what each part of the run took, and a sum.
+
+Fails if a suite failed or ran nothing."""
 
 import collections
 import pathlib
@@ -21,6 +23,17 @@ def outcomes(report):
             yield "passed", ""
 
 
+def print_times(folder):
+    """Prints the seconds of each part, in the order in which they ended, and of all of them."""
+    parts = sorted(folder.glob("*.seconds"), key=lambda path: path.stat().st_mtime)
+    times = [(path.stem, [float(number) for number in path.read_text().split()[-3:]]) for path in parts]
+    times = [(name, elapsed, user + system) for name, (elapsed, user, system) in times]
+    print(f"{'part':28}{'elapsed':>10}{'processor':>12}")
+    for name, elapsed, processor in times:
+        print(f"{name:28}{elapsed:8.0f} s{processor:10.0f} s")
+    print(f"{'all parts':28}{'':10}{sum(processor for _, _, processor in times):10.0f} s\n")
+
+
 def main():
     total = collections.Counter()
     broken = False
@@ -41,6 +54,8 @@ def main():
         broken = broken or status != 0
         total.update(count)
         print(line)
+    print()
+    print_times(pathlib.Path(sys.argv[1]))
     print(f"tests: {total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     sys.exit(1 if broken or total["failed"] or not total["passed"] else 0)
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "host/cpu/cpu_rule.hpp"
+#include "host/backend/cpu_rule.hpp"
 #include "kernels/update/cuda_rule.hpp"
 #include "onepass/optimizer_core.hpp"
 #include "step/table.hpp"
@@ -22,7 +22,7 @@ struct VariantOps {
 
 /// The functions through which the core uses a rule. rule_ops<Rule>() returns them; it is declared in
 /// onepass/optimizer_core.hpp and defined in generated files only, one for each rule: onepass_add_rule()
-/// (cmake/OnepassRule.cmake) makes them from host/backend/rule.cpp.in. The functions take a rule as the bytes
+/// (cmake/OnepassRule.cmake) makes them from host/rule/rule.cpp.in. The functions take a rule as the bytes
 /// of the Rule object, which need not be aligned.
 struct RuleOps {
   const char* name;

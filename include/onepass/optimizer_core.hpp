@@ -72,7 +72,7 @@ struct StreamBytes {
 struct RuleOps;
 /// Returns the generated functions of a rule.
 template <class Rule>
-const RuleOps& rule_ops();  // defined in generated files only: host/backend/rule.cpp.in
+const RuleOps& rule_ops();  // defined in generated files only: host/rule/rule.cpp.in
 
 /// The bytes of the rules of all groups, one after the other.
 struct RuleBlob {

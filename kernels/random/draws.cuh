@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/update/lanes.cuh"
+#include "kernels/lanes.cuh"
 #include "step/random_jobs.hpp"
 
 namespace onepass::kernels {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/update/lanes.cuh"
+#include "kernels/lanes.cuh"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/quantized8.hpp"
 #include "onepass/storage/remainder8.hpp"

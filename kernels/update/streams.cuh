@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/update/lanes.cuh"
+#include "kernels/lanes.cuh"
 #include "kernels/update/packed.cuh"
 #include "onepass/rule/element.hpp"
 #include "onepass/storage/formats.hpp"

@@ -1,5 +1,7 @@
 """The rules of the house: who may include whom, file lengths, format, README snippets."""
 
+import collections
+import fnmatch
 import pathlib
 import re
 import shutil
@@ -20,6 +22,25 @@ ALLOWED = {
     "c": {"onepass/", "c/"},
     "tests/reference": {"reference/"},
 }
+# The order inside the rooms, from the ground up: a file may include files of its own storey and of those below. The
+# first pattern that fits a file decides.
+STOREYS = {
+    "include/onepass": [
+        "arithmetic/*", "stream.hpp", "device.hpp", "error.hpp", "cpu.hpp", "tensor.hpp", "parameter.hpp", "ema.hpp",
+        "random/*", "storage/*", "rule/*", "optimizers/*", "initializers/*", "regularizers/*", "schedules/*",
+        "gradients.hpp", "optimizer_core.hpp", "optimizer.hpp", "onepass.hpp"],
+    "step": [
+        "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "control.hpp", "table.hpp", "random_jobs.hpp",
+        "lookup.hpp", "decide_step.hpp", "coefficients.hpp"],
+    "kernels": ["cuda_check.hpp", "*.cuh", "*", "update/*", "random/*"],
+    "host": [
+        "check/sentence.hpp", "cuda/runtime.*", "cuda/device_guard.hpp", "check/*", "cpu/threads/*", "cpu/codecs/*",
+        "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp", "cpu/loops/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
+        "regularizers/*", "optimizer/*"],
+}
+MOST_FILES = 15
+# Folders with one file for each schedule, result or golden source.
+LONG_FOLDERS = ("include/onepass/schedules", "bench/results", "tests/schedules/golden")
 # Third-party and CUDA headers have no business in the public room; the CUDA runtime none in the rest of host/.
 CUDA_HEADER = re.compile(r"cuda|cublas|thrust|cub/")
 
@@ -37,6 +58,24 @@ def includes(path):
             yield match.group(1), match.group(2)
 
 
+def storey(room, path):
+    """Returns the number of a file's storey in its room, from the ground up."""
+    name = path.relative_to(ROOT / room).as_posix()
+    for number, pattern in enumerate(STOREYS[room]):
+        if name.count("/") == pattern.count("/") and fnmatch.fnmatch(name, pattern):
+            return number
+    raise AssertionError(f"{room}/{name} has no storey in {__file__}")
+
+
+def included_files(path):
+    """Yields the files of the project that a file includes."""
+    for kind, header in includes(path):
+        for root in (path.parent, ROOT, ROOT / "include", ROOT / "tests", ROOT / "cuda_emulator", ROOT / "examples/train"):
+            if kind == '"' and (root / header).is_file():
+                yield (root / header).resolve()
+                break
+
+
 class House(unittest.TestCase):
     def test_arrows_point_down(self):
         for room, allowed in ALLOWED.items():
@@ -44,6 +83,37 @@ class House(unittest.TestCase):
                 for kind, header in includes(path):
                     if kind == '"':
                         self.assertTrue(header.startswith(tuple(allowed)), f"{path.relative_to(ROOT)}: {header}")
+
+    def test_files_include_only_their_own_storey_and_those_below(self):
+        for room in STOREYS:
+            for path in files(room):
+                for header in included_files(path):
+                    if header.is_relative_to(ROOT / room):
+                        self.assertLessEqual(storey(room, header), storey(room, path),
+                                             f"{path.relative_to(ROOT)} includes {header.relative_to(ROOT)}, which is above it")
+
+    def test_no_files_include_each_other_in_a_circle(self):
+        finished = set()
+
+        def visit(path, above):
+            self.assertNotIn(path, above, f"circle: {[one.relative_to(ROOT).as_posix() for one in above]}")
+            if path not in finished:
+                for header in included_files(path):
+                    visit(header, [*above, path])
+                finished.add(path)
+
+        for room in ROOMS:
+            for path in files(room):
+                visit(path.resolve(), [])
+
+    def test_folders_hold_few_files(self):
+        names = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True).stdout.split()
+        if not names:
+            self.skipTest("this is no git checkout")
+        folders = collections.Counter(str(pathlib.PurePosixPath(name).parent) for name in names)
+        for folder, count in folders.items():
+            if folder not in LONG_FOLDERS:
+                self.assertLessEqual(count, MOST_FILES, folder)
 
     def test_public_headers_name_no_cuda_and_no_third_party(self):
         for path in files("include"):

@@ -25,18 +25,15 @@ class Kernels(unittest.TestCase):
     def test_no_kernel_spills_registers(self):
         made = [(source, arch) for source in SOURCES for arch in ("sm_80", "sm_90")]
         with in_parallel() as pool:
-            for (source, arch), (report, _) in zip(made, pool.map(lambda of: kernel_objects.compile_cubin(NVCC, *of), made)):
+            for (source, arch), (report, _) in zip(made, pool.map(lambda of: kernel_objects.assemble(NVCC, BUILD, *of), made)):
                 kernels = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report)
                 self.assertGreater(len(kernels), 0, source.name)
                 for kernel in kernels:
                     self.assertEqual(kernel, ("0", "0", "0"), f"{source.name} for {arch}:\n{report}")
 
     def test_ptx_has_no_calls_generic_accesses_or_unspecified_rounding(self):
-        with in_parallel() as pool:
-            made = list(pool.map(lambda source: kernel_objects.compile_kernel(NVCC, source, "-arch=compute_80", "-ptx")[1],
-                                 SOURCES))
-        for source, ptx in zip(SOURCES, made):
-            ptx = ptx.decode()
+        for source in SOURCES:
+            ptx = kernel_objects.ptx_of(BUILD, source)
             code = [line.strip() for line in ptx.splitlines() if not line.strip().startswith("//")]
             for line in code:
                 where = f"{source.name}: {line}"

@@ -106,9 +106,9 @@ def name_turns(made_for, turns):
     return elements, named
 
 
-def read_kernels(nvcc, disassembler, source):
+def read_kernels(nvcc, build, disassembler, source):
     """Returns the update kernels of a rule."""
-    report, cubin = kernel_objects.compile_cubin(nvcc, source, ARCH)
+    report, cubin = kernel_objects.assemble(nvcc, build, source, ARCH)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
@@ -121,7 +121,7 @@ def read_kernels(nvcc, disassembler, source):
 
 def all_kernels(nvcc, build, disassembler):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        kernels = pool.map(lambda source: read_kernels(nvcc, disassembler, source), kernel_objects.rules_of(build))
+        kernels = pool.map(lambda source: read_kernels(nvcc, build, disassembler, source), kernel_objects.rules_of(build))
     return sorted((one for found in kernels for one in found), key=lambda kernel: kernel.name)
 
 

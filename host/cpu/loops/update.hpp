@@ -12,7 +12,7 @@
 #include <cstring>
 #include <utility>
 
-#include "host/cpu/cpu_rule.hpp"
+#include "host/backend/cpu_rule.hpp"
 #include "host/cpu/loops/bits16_loop.hpp"
 #include "host/cpu/loops/bits8_loop.hpp"
 #include "host/cpu/loops/chunk_streams.hpp"

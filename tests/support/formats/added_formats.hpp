@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <tuple>
 
-#include "host/cpu/cpu_rule.hpp"
+#include "host/backend/cpu_rule.hpp"
 #include "onepass/cpu.hpp"
 #include "onepass/storage/formats.hpp"
 
