@@ -34,7 +34,7 @@ STOREYS = {
         "lookup.hpp", "decide_step.hpp", "coefficients.hpp"],
     "kernels": ["cuda_check.hpp", "*.cuh", "*", "update/*", "random/*"],
     "host": [
-        "check/sentence.hpp", "cuda/runtime.*", "cuda/device_guard.hpp", "check/*", "cpu/threads/*", "cpu/codecs/*",
+        "check/sentence.hpp", "cuda/device_guard.hpp", "cuda/runtime.*", "check/*", "cpu/threads/*", "cpu/codecs/*",
         "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp", "cpu/loops/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
         "regularizers/*", "optimizer/*"],
 }
