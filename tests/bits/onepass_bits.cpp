@@ -109,9 +109,10 @@ class Model {
     }
   }
   [[nodiscard]] std::vector<Parameter> parameters() const {
+    static const char* const names[] = {"p0", "p1", "p2"};
     std::vector<Parameter> parameters;
     for (std::size_t i = 0; i < values_.size(); ++i) {
-      parameters.push_back({.name = "p" + std::to_string(i),
+      parameters.push_back({.name = names[i],
                             .value = Tensor{values_[i].data(), how_.param, kSizes[i], device_},
                             .grad = Tensor{gradients_[i].data(), how_.grad, kSizes[i], device_}});
     }
