@@ -118,9 +118,9 @@ using StreamsOf = Streams<Format, Variant, std::make_index_sequence<kStateCount<
 /// streams must then be aligned to 16 bytes and the coefficients must satisfy Around::is_plain(), so that the
 /// loop needs no checks.
 template <class Format, class Variant, bool kSimple, class Rule>
-__device__ __forceinline__ void sweep(const rule::TensorCoefficients<Rule>& k,
-                                      const StreamsOf<Format, Variant>& streams, Extent part,
-                                      typename StreamsOf<Format, Variant>::TurnsOf& turns) {
+__device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule>& k,
+                                             const StreamsOf<Format, Variant>& streams, Extent part,
+                                             typename StreamsOf<Format, Variant>::TurnsOf& turns) {
   for (; kSimple ? turns.whole(part) : turns.any(part); turns.advance()) {
     const Place place{turns.at(), kSimple ? kTile<Format> : turns.count(part)};
     typename StreamsOf<Format, Variant>::TileOf tile;
@@ -146,8 +146,9 @@ __global__ void __launch_bounds__(kThreads<Format>, kMinThreadBlocks<Format>) el
     const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], part.begin);
     if (k.step.active) {
       typename StreamsOf<Format, Variant>::TurnsOf turns;
-      if (streams.all_wide() && k.around.is_plain()) sweep<Format, Variant, true>(k, streams, part, turns);
-      sweep<Format, Variant, false>(k, streams, part, turns);
+      if (streams.all_wide() && k.around.is_plain())
+        update_turns<Format, Variant, true>(k, streams, part, turns);
+      update_turns<Format, Variant, false>(k, streams, part, turns);
     }
     if (k.step.active && tensor.has_followers())
       Followers<Format, kThreads<Format>>{tensor, k.step, part}.follow();

@@ -174,7 +174,7 @@ template <class Codec>
 __device__ __forceinline__ void encode(const float (&staged)[8], Raw<typename Codec::Code, 8>& raw,
                                        float scale, storage::Dither dither) {
   const float inverse = Codec::inverse(scale);
-  const auto mask = static_cast<Bits>(storage::group_mask(scale));
+  const auto mask = static_cast<Bits>(storage::block_mask(scale));
   raw.from_words({Codes<Codec>::encode(staged, inverse, dither, mask),
                   Codes<Codec>::encode(staged + 4, inverse, dither.from(4), mask)});
 }

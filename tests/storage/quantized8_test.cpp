@@ -60,9 +60,9 @@ void for_many_blocks(bool with_signs, Visit visit) {
   }
 }
 
-TEST(GroupScale, IsTheSmallestBFloat16NotBelowTheMagnitude) {
+TEST(BlockScale, IsTheSmallestBFloat16NotBelowTheMagnitude) {
   const auto check = [](float x) {
-    const std::uint32_t scale = storage::group_scale(storage::magnitude_of(x));
+    const std::uint32_t scale = storage::block_scale(storage::magnitude_of(x));
     const double magnitude = std::fabs(double{x});
     ASSERT_GE(reference::value_of(reference::kBFloat16, scale), magnitude) << shown(x);
     ASSERT_LE(scale, 0x7f80u) << shown(x);
@@ -73,9 +73,9 @@ TEST(GroupScale, IsTheSmallestBFloat16NotBelowTheMagnitude) {
   check(std::numeric_limits<float>::max());
 }
 
-TEST(GroupScale, IsNaNForNonFiniteMagnitudes) {
-  EXPECT_EQ(storage::group_scale(storage::magnitude_of(kInf)), 0x7fc0);
-  for (const float nan : nans()) EXPECT_EQ(storage::group_scale(storage::magnitude_of(nan)), 0x7fc0);
+TEST(BlockScale, IsNaNForNonFiniteMagnitudes) {
+  EXPECT_EQ(storage::block_scale(storage::magnitude_of(kInf)), 0x7fc0);
+  for (const float nan : nans()) EXPECT_EQ(storage::block_scale(storage::magnitude_of(nan)), 0x7fc0);
 }
 
 /// Starts at the smallest scale that Signed8 gives a block, 2^-120.
@@ -219,7 +219,7 @@ TEST(Nonnegative8, SecondMomentsDecay) {
     storage::Bits largest = 0;
     for (float& v : dithered) v *= 0.999f;
     for (const float v : dithered) largest = std::max(largest, storage::magnitude_of(std::sqrt(v)));
-    const float scale = storage::BFloat16::decode(storage::group_scale(largest));
+    const float scale = storage::BFloat16::decode(storage::block_scale(largest));
     const storage::Dither dither{static_cast<std::uint16_t>(mix(step))};
     for (std::size_t i = 0; i < dithered.size(); ++i) {
       const auto code = Nonnegative8::encode(std::sqrt(dithered[i]), scale,

@@ -27,12 +27,12 @@ constexpr int kRoomForDraws = (kMaxDraws + kDrawsPerVector - 1) / kDrawsPerVecto
 /// Writes the halves of `count` draws, the first of which has the counter `first`.
 inline __attribute__((noinline)) void draw_halves(const rule::Draws& draws, const random::Counter& first,
                                                   int count, std::uint16_t* halves) {
-  if (static_cast<std::uint32_t>(first.block) <= std::uint32_t{0} - kMaxDraws) {
+  if (static_cast<std::uint32_t>(first.draw) <= std::uint32_t{0} - kMaxDraws) {
     return philox_words(draws.key, first, halves, count);
   }
   // philox_words() counts in the low word only, which would overflow here.
   random::Counter counter = first;
-  for (int d = 0; d < count; ++d, ++counter.block) {
+  for (int d = 0; d < count; ++d, ++counter.draw) {
     const random::Words drawn = draws.of(counter);
     std::memcpy(halves + d * random::kHalves, &drawn, sizeof drawn);
   }

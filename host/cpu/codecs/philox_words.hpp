@@ -76,8 +76,8 @@ struct Vector64 {
 /// philox_words() rounds the number of draws up to a multiple of this.
 constexpr int kDrawsPerVector = Vector64::kLanes;
 
-/// Writes word w of the draw with counter `counter.block` + d to words[4 * d + w], for at least `draws`
-/// draws. The low 32 bits of `counter.block` + d must not overflow.
+/// Writes word w of the draw with counter `counter.draw` + d to words[4 * d + w], for at least `draws`
+/// draws. The low 32 bits of `counter.draw` + d must not overflow.
 inline void philox_words(std::uint64_t seed, const random::Counter& counter, void* words, int draws) {
   using V = Vector64;
   constexpr int kHalf = V::kLanes / 2;
@@ -114,8 +114,8 @@ inline void philox_words(std::uint64_t seed, const random::Counter& counter, voi
 
 constexpr int kDrawsPerVector = 1;
 
-/// Writes word w of the draw with counter `counter.block` + d to words[4 * d + w], for `draws` draws. The low
-/// 32 bits of `counter.block` + d must not overflow.
+/// Writes word w of the draw with counter `counter.draw` + d to words[4 * d + w], for `draws` draws. The low
+/// 32 bits of `counter.draw` + d must not overflow.
 inline void philox_words(std::uint64_t seed, const random::Counter& counter, void* words, int draws) {
   const random::Words base = random::pack(counter);
   for (std::uint32_t d = 0; d < static_cast<std::uint32_t>(draws); ++d) {

@@ -18,7 +18,7 @@ enum class Purpose : std::uint16_t {
 /// The counter of one draw of 128 random bits. Counter and seed determine the bits. No state is carried from
 /// one draw to the next, so any part of a tensor can be drawn anywhere and in any order.
 struct Counter {
-  std::uint64_t block;  ///< Number of the draw in the tensor, below 2^48: element / 4 for 32 bits an element.
+  std::uint64_t draw;  ///< Number of the draw in the tensor, below 2^48: element / 4 for 32 bits an element.
   Purpose purpose;
   std::uint32_t step;    ///< Number of the training step, or of another repetition.
   std::uint32_t tensor;  ///< Number of the tensor, or of the dropout site.
@@ -36,12 +36,12 @@ struct Words {
 /// that a little-endian machine has in memory.
 inline constexpr int kHalves = 8;
 
-/// Returns the counter in Philox's form, from the lowest word on: Counter::block (48 bits), purpose (16),
+/// Returns the counter in Philox's form, from the lowest word on: Counter::draw (48 bits), purpose (16),
 /// step, tensor.
 ONEPASS_LANE Words pack(const Counter& counter) {
-  const auto high = static_cast<std::uint32_t>(counter.block >> 32) & 0xffffu;
-  return {{static_cast<std::uint32_t>(counter.block),
-           high | static_cast<std::uint32_t>(counter.purpose) << 16, counter.step, counter.tensor}};
+  const auto high = static_cast<std::uint32_t>(counter.draw >> 32) & 0xffffu;
+  return {{static_cast<std::uint32_t>(counter.draw), high | static_cast<std::uint32_t>(counter.purpose) << 16,
+           counter.step, counter.tensor}};
 }
 
 /// Number of rounds.

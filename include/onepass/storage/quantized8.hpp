@@ -38,14 +38,14 @@ inline constexpr int kNoiseBits = 12;
 
 /// Returns the smallest bfloat16 that is not below a magnitude, so that no element exceeds its block's scale.
 /// Returns NaN for Inf and NaN.
-ONEPASS_LANE std::uint16_t group_scale(Bits magnitude) {
+ONEPASS_LANE std::uint16_t block_scale(Bits magnitude) {
   return static_cast<std::uint16_t>(
       select(below(magnitude, kInfinity), (magnitude + 0xffffu) >> 16, BFloat16::kNaN));
 }
 
 /// Returns a mask of all ones if the scale is finite, else 0. The mask clears the codes of a block that is
 /// not finite, because codes computed from NaN would differ between machines.
-ONEPASS_LANE std::int32_t group_mask(float scale) {
+ONEPASS_LANE std::int32_t block_mask(float scale) {
   return -static_cast<std::int32_t>(below(magnitude_of(scale), kInfinity));
 }
 
@@ -70,7 +70,7 @@ struct Signed8 {
   /// Returns the scale of a block, as bfloat16 bits, given its largest magnitude. It is 0 if that is below
   /// 2^-120, because the inverse of such a scale would overflow; the block is then stored as zeros.
   static ONEPASS_LANE std::uint16_t scale(Bits largest) {
-    return static_cast<std::uint16_t>(select(below(largest, kLeast), 0, group_scale(largest)));
+    return static_cast<std::uint16_t>(select(below(largest, kLeast), 0, block_scale(largest)));
   }
 
   /// Returns the factor from x to the curve, or 0 if the scale is 0.
@@ -81,7 +81,7 @@ struct Signed8 {
     const Bits curve = bits_of(lane::fma(lane::abs(x), inverse(scale), 1.0f)) - kOne;
     const auto code = static_cast<std::int32_t>((curve + (noise << kFine) + (1u << (kFine - 1))) >> kShift);
     const std::int32_t sign = static_cast<std::int32_t>(bits_of(x)) >> 31;
-    return static_cast<Code>(((code ^ sign) - sign) & group_mask(scale));
+    return static_cast<Code>(((code ^ sign) - sign) & block_mask(scale));
   }
 
   /// Returns the number that a code stands for.
@@ -134,7 +134,7 @@ struct Nonnegative8 {
   static ONEPASS_LANE float stage(float x) { return lane::sqrt(x); }
 
   /// Returns the scale of a block, as bfloat16 bits, given the magnitude of its largest root.
-  static ONEPASS_LANE std::uint16_t scale(Bits largest) { return group_scale(largest); }
+  static ONEPASS_LANE std::uint16_t scale(Bits largest) { return block_scale(largest); }
 
   /// Returns the factor from a root to its code, or 0 if the scale is 0.
   static ONEPASS_LANE float inverse(float scale) { return scale > 0.0f ? kCodes / scale : 0.0f; }
@@ -145,7 +145,7 @@ struct Nonnegative8 {
     const std::int32_t rounded = static_cast<std::int32_t>(fixed + noise) >> kNoiseBits;
     const std::int32_t least = pattern(root) < 1 ? pattern(root) : 1;
     const std::int32_t code = rounded > least ? rounded : least;
-    return static_cast<Code>(code & group_mask(scale));
+    return static_cast<Code>(code & block_mask(scale));
   }
 
   /// Returns the number (not the root) that a code stands for.
