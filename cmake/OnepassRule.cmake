@@ -1,9 +1,10 @@
-# onepass_add_rule(<target> STEM <stem> TYPE <c++ type> HEADER <header>)
+# onepass_add_rule(<target> STEM <stem> TYPE <c++ type> HEADER <header> [USES_LOOPS_OF_ANOTHER])
 #
 # Adds everything that one rule needs to a target: its table of functions for the core, the CPU loops for each
 # instruction set, and the CUDA kernels. Each is a small generated file. The library uses this function for its own
 # rules, and users for theirs. The target must be able to #include HEADER. Kernels are generated if this project has
-# CUDA (enable_language(CUDA)) and onepass was built with CUDA.
+# CUDA (enable_language(CUDA)) and onepass was built with CUDA. USES_LOOPS_OF_ANOTHER: the rule has a member type Loops,
+# the rule whose loops and update kernels move it.
 
 set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 
@@ -45,7 +46,7 @@ function(onepass_add_per_isa target stem template)
 endfunction()
 
 function(onepass_add_rule target)
-  cmake_parse_arguments(rule "" "STEM;TYPE;HEADER" "" ${ARGN})
+  cmake_parse_arguments(rule "USES_LOOPS_OF_ANOTHER" "STEM;TYPE;HEADER" "" ${ARGN})
   set(rule_type ${rule_TYPE})
   set(rule_header ${rule_HEADER})
   set(generated "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}")
@@ -55,7 +56,9 @@ function(onepass_add_rule target)
     PROPERTIES COMPILE_OPTIONS "-fno-fast-math;-ffp-contract=off" SKIP_PRECOMPILE_HEADERS ON)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
-  onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/update.cpp.in)
+  if(NOT rule_USES_LOOPS_OF_ANOTHER)
+    onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/update.cpp.in)
+  endif()
   target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
   # CMAKE_CUDA_COMPILER_LOADED: CUDA is enabled in this folder. If onepass is a subdirectory of a C++ project, CUDA may
   # be enabled only in folders below.

@@ -25,9 +25,10 @@ ONEPASS_LANE void* const* callers_gradients(const Table& table) {
   return table.incoming != nullptr ? table.incoming : table.grads;
 }
 
+/// Returns the coefficients of the tensors, as the loops of a rule read them.
 template <class Rule>
-ONEPASS_LANE rule::TensorCoefficients<Rule>* coefficients(const Table& table) {
-  return static_cast<rule::TensorCoefficients<Rule>*>(table.coefficients);
+ONEPASS_LANE rule::TensorCoefficients<rule::LoopsOf<Rule>>* coefficients(const Table& table) {
+  return static_cast<rule::TensorCoefficients<rule::LoopsOf<Rule>>*>(table.coefficients);
 }
 
 /// Returns the first member of a tensor's coefficients, which is the same for every rule.

@@ -40,16 +40,17 @@ std::optional<unsigned> driven_variant(Rule rule) {
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
+  using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
   VariantOps ops;
   ops.states = Variant::kStates;
   const auto set = [&ops](Isa isa, const cpu::VariantLoops* loops) {
     ops.cpu_loops[static_cast<std::size_t>(isa)] = loops + kVariant;
   };
-  set(Isa::baseline, cpu::update_loops<Rule, Isa::baseline>());
+  set(Isa::baseline, cpu::update_loops<Loops, Isa::baseline>());
 #if defined(__x86_64__)
-  set(Isa::avx2, cpu::update_loops<Rule, Isa::avx2>());
-  set(Isa::avx512, cpu::update_loops<Rule, Isa::avx512>());
+  set(Isa::avx2, cpu::update_loops<Loops, Isa::avx2>());
+  set(Isa::avx512, cpu::update_loops<Loops, Isa::avx512>());
 #endif
 #if defined(ONEPASS_WITH_CUDA)
   ops.cuda = kernels::cuda_variants<Rule>()[kVariant];

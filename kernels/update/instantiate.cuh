@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/launch.cuh"
@@ -37,16 +38,22 @@ CudaUpdate update_of() {
           }};
 }
 
-template <class Rule, class Variant, std::size_t... kFormat>
+/// Every rule has a prepare kernel. A rule that uses the loops of another takes its update kernels from it.
+template <class Rule, std::size_t kVariant, std::size_t... kFormat>
 CudaVariant variant_of(std::index_sequence<kFormat...>) {
-  return {prepare_of<Rule>(), {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...}};
+  using Loops = rule::LoopsOf<Rule>;
+  if constexpr (std::is_same_v<Loops, Rule>) {
+    using Variant = typename Rule::Variants::template At<kVariant>;
+    return {prepare_of<Rule>(), {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...}};
+  } else {
+    return {prepare_of<Rule>(), cuda_variants<Loops>()[kVariant].updates};
+  }
 }
 
 template <class Rule, std::size_t... kVariant>
 const CudaVariant* make_variants(std::index_sequence<kVariant...>) {
   static const std::array<CudaVariant, sizeof...(kVariant)> made{
-      variant_of<Rule, typename Rule::Variants::template At<kVariant>>(
-          std::make_index_sequence<storage::kFormatCount>{})...};
+      variant_of<Rule, kVariant>(std::make_index_sequence<storage::kFormatCount>{})...};
   return made.data();
 }
 

@@ -14,13 +14,12 @@ NEEDED = {
     "sgd": [r"vfn?m(add|sub)\w*ps"],
     "rmsprop": [r"vsqrtps", r"vdivps"],
     "adam": [r"vsqrtps", r"vdivps"],
-    "adamw": [r"vsqrtps", r"vdivps"],
 }
 # Each variant has one loop with clamp and L1 and one without, each for both types of gradients, in each format.
 LOOP = re.compile(r"\S+ <void .*::(update_float32|update_blocks16|update_blocks8)<")
 OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
 BY_INSTRUCTION = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
-VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2, "adamw": 2}
+VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2}  # AdamW uses Adam's loops
 # Further instructions that the loops of each format must contain, by the beginning of the loop's name. 16-bit numbers
 # are rounded two at a time in a lane of 32 bits (block_codec.hpp). Blocks of 8-bit states have loads and stores of
 # their own, of whole vectors (scaled_block_vectors.hpp).

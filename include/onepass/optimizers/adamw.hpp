@@ -30,6 +30,7 @@ struct AdamW {
 
   using Coefficients = Adam::Coefficients;
   using Variants = Adam::Variants;
+  using Loops = Adam;  ///< Only prepare() differs.
   /// Index of the variant that this rule needs.
   [[nodiscard]] unsigned variant() const { return amsgrad ? 1u : 0u; }
 

@@ -53,8 +53,9 @@ concept Compressible = requires {
 ///   every update() must also be right for a group that does not need one of the states.
 /// - `check()`: throws InvalidArgument if a hyperparameter is out of range.
 /// - `prepare(step)`: returns the float coefficients for a tensor's `step` (1 on its first), computed in
-/// double
-///   and rounded once each. It is called once per step and tensor, on host and device.
+///   double and rounded once each. It is called once per step and tensor, on host and device.
+/// - `Loops`, optional: the rule whose CPU loops and update kernels this one uses, with the same
+///   Coefficients and Variants. AdamW uses Adam's, so that nothing is compiled for it but prepare().
 template <class R>
 concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 &&
                           requires(const R rule, std::int64_t step) {
@@ -70,5 +71,25 @@ concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 
   { rule.l1_mode } -> std::convertible_to<L1>;
   { rule.maximize } -> std::convertible_to<bool>;
 };
+
+namespace rule {
+
+template <class Rule>
+struct LoopsOfRule {
+  using Type = Rule;
+};
+template <class Rule>
+requires requires { typename Rule::Loops; }
+struct LoopsOfRule<Rule> {
+  using Type = typename Rule::Loops;
+  static_assert(std::is_same_v<typename Type::Coefficients, typename Rule::Coefficients>);
+  static_assert(std::is_same_v<typename Type::Variants, typename Rule::Variants>);
+};
+
+/// The rule whose loops and update kernels a rule uses: Rule::Loops, or the rule itself.
+template <class Rule>
+using LoopsOf = typename LoopsOfRule<Rule>::Type;
+
+}  // namespace rule
 
 }  // namespace onepass
