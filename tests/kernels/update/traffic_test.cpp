@@ -89,7 +89,7 @@ TEST_F(CudaTraffic, EveryRuleInEveryFormatMovesTheBytesOfItsStreams) {
   }
 }
 
-// Issue 5 requires these numbers, and docs/design.md states them.
+// docs/storage.md states these numbers.
 TEST_F(CudaTraffic, AdamWMovesTheDocumentedBytes) {
   EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("float32")}).bytes(), 28);
   EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("bf16_split")}).bytes(), 26);
