@@ -19,8 +19,8 @@ std::string Case::text() const {
 
 double Case::memory() const {
   const ElementBytes bytes = element_bytes(*format);
-  const double stored = bytes.param + bytes.remainder + bytes.grad + rule->states * (bytes.state + 0.1);
-  const double scratch = format->name == "f32" ? 4.0 : 0.0;  // for the unfused step
+  const double stored = bytes.param + bytes.remainder + bytes.grad + rule->states() * (bytes.state + 0.1);
+  const double scratch = has_baselines() ? 4.0 : 0.0;  // for the unfused step
   const auto parameters = static_cast<double>(layout.parameters());
   return parameters * (stored + scratch) +
          2.0 * static_cast<double>(copied_bytes(2.0 * parameters * stored, device));

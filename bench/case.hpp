@@ -23,6 +23,9 @@ struct Case {
 
   /// "adamw f32 flat of 1000000, avx512, 2 threads, clipped"
   [[nodiscard]] std::string text() const;
+  /// Returns true if baselines can be timed beside onepass: they exist in float32, for rules with a
+  /// hand-written step.
+  [[nodiscard]] bool has_baselines() const { return format->name == "f32" && rule->by_hand != nullptr; }
   /// Estimated bytes of memory for the model, the optimizer, both sides of the copy and the unfused step.
   [[nodiscard]] double memory() const;
 };

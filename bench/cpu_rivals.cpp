@@ -49,15 +49,14 @@ class CpuRivals final : public Rivals {
         copied_from_(touched(copied_)),
         copied_to_(touched(copied_)),
         move_(traffic(scene.measured.isa, kind())),
-        loops_(baseline_loops(scene.measured.isa)),
-        numbers_(scene.measured.rule->numbers(kBaselineStep)) {
-    if (has_baselines()) prepare_baselines();
+        loops_(baseline_loops(scene.measured.isa)) {
+    if (scene.measured.has_baselines()) prepare_baselines();
   }
 
   std::vector<Rival> all() override {
     std::vector<Rival> rivals{rival(kLimit, Leaves::memory_as_it_was, &CpuRivals::move_streams),
                               rival(kCopy, Leaves::memory_as_it_was, &CpuRivals::copy_memory)};
-    if (has_baselines()) {
+    if (scene_.measured.has_baselines()) {
       rivals.push_back(rival(kScalar, Leaves::the_step, &CpuRivals::step_scalar));
       rivals.push_back(rival(kUnfused, Leaves::the_step_rounded, &CpuRivals::step_unfused));
     }
@@ -65,19 +64,18 @@ class CpuRivals final : public Rivals {
   }
 
  private:
-  [[nodiscard]] bool has_baselines() const { return scene_.measured.format->name == "f32"; }
-
   [[nodiscard]] TrafficKind kind() const {
     const FormatChoice& format = *scene_.measured.format;
     const bool low = format.param != DType::float32 && format.grad == format.param;
-    return {format_index(format), low, scene_.measured.rule->states};
+    return {format_index(format), low, scene_.measured.rule->states()};
   }
 
   void prepare_baselines() {
-    const auto choices = rule_choices();
-    const auto found = std::ranges::find(choices, scene_.measured.rule->name, &RuleChoice::name);
-    scalar_ = loops_.scalar[found - choices.begin()];
-    passes_ = unfused_passes(scene_.measured.rule->name);
+    const PlainStep& by_hand = *scene_.measured.rule->by_hand;
+    const auto steps = plain_steps();
+    numbers_ = by_hand.numbers(kBaselineStep);
+    scalar_ = loops_.scalar[std::ranges::find(steps, by_hand.name, &PlainStep::name) - steps.begin()];
+    passes_ = unfused_passes(by_hand.name);
     leave_blas_single_threaded();
     const std::vector<std::int64_t> sizes = sizes_of(scene_.streams);
     std::size_t total = 0;
@@ -124,7 +122,7 @@ class CpuRivals final : public Rivals {
     const TensorStreams& from = scene_.streams[part.tensor];
     const auto at = [&](std::byte* stream) { return reinterpret_cast<float*>(stream) + part.begin; };
     FloatStreams to{at(from.param), at(from.grad), {}};
-    for (int s = 0; s < scene_.measured.rule->states; ++s) to.states[s] = at(from.states[s]);
+    for (int s = 0; s < scene_.measured.rule->by_hand->states; ++s) to.states[s] = at(from.states[s]);
     return to;
   }
 
@@ -149,7 +147,7 @@ class CpuRivals final : public Rivals {
   DeviceBuffer copied_from_, copied_to_;
   Traffic move_;
   Loops loops_;
-  plain::Numbers numbers_;
+  plain::Numbers numbers_{};
   ScalarLoop scalar_ = nullptr;
   std::span<const UnfusedPass> passes_;
   DeviceBuffer scratch_;

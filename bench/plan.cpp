@@ -11,11 +11,14 @@ namespace onepass::bench {
 namespace {
 
 /// Returns the most layers for which every rule fits in every format beside the format that it is compared
-/// with. The largest pair is AMSGrad with a master (20.3 bytes per parameter) beside float32 (24.3 bytes, see
-/// Case::memory), plus both sides of two copies.
+/// with. The largest pair is a float32 master beside float32, for the rule with the most states: 20 bytes per
+/// parameter and 8.2 for each state (see Case::memory), with 0.4 to spare, plus both sides of two copies.
 std::int64_t llama_layers(double memory, Device device) {
   const double copies = 4.0 * static_cast<double>(copied_bytes(1e15, device));
-  const double fit = (memory - copies) / (45.0 * static_cast<double>(kLlamaLayerParameters));
+  int most_states = 0;
+  for (const RuleChoice& rule : rule_choices()) most_states = std::max(most_states, rule.states());
+  const double each = 20.4 + 8.2 * most_states;
+  const double fit = (memory - copies) / (each * static_cast<double>(kLlamaLayerParameters));
   return static_cast<std::int64_t>(std::clamp(fit, 1.0, static_cast<double>(kLlamaLayers)));
 }
 

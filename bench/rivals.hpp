@@ -12,11 +12,12 @@
 namespace onepass::bench {
 
 inline constexpr const char* kOnepass = "onepass";
-inline constexpr const char* kGraph = "graph";    ///< A step of onepass, captured once and replayed.
-inline constexpr const char* kLimit = "limit";    ///< Moves the same streams and computes nothing.
-inline constexpr const char* kCopy = "copy";      ///< Copies as many bytes as a step moves.
-inline constexpr const char* kScalar = "scalar";  ///< The rule as a plain loop, not vectorised; float32 only.
-inline constexpr const char* kUnfused = "unfused";  ///< BLAS calls and elementwise passes; float32 only.
+inline constexpr const char* kGraph = "graph";  ///< A step of onepass, captured once and replayed.
+inline constexpr const char* kLimit = "limit";  ///< Moves the same streams and computes nothing.
+inline constexpr const char* kCopy = "copy";    ///< Copies as many bytes as a step moves.
+// Baselines, of cases that have them (Case::has_baselines):
+inline constexpr const char* kScalar = "scalar";    ///< The rule as a plain loop, not vectorised.
+inline constexpr const char* kUnfused = "unfused";  ///< BLAS calls and elementwise passes.
 
 /// The content of the memory after a rival has run.
 enum class Leaves : unsigned char {
@@ -47,10 +48,10 @@ class Rivals {
   [[nodiscard]] virtual std::vector<Rival> all() = 0;
 };
 
-/// Limit, copy and, in float32, the baselines, on the threads of onepass's own pool.
+/// Limit, copy and, for cases that have them, the baselines, on the threads of onepass's own pool.
 std::unique_ptr<Rivals> cpu_rivals(const Scene& scene);
 #ifdef ONEPASS_BENCH_CUDA
-/// Limit, copy and, in float32, the unfused step made of cuBLAS calls and Thrust transforms.
+/// Limit, copy and, for cases with baselines, the unfused step made of cuBLAS calls and Thrust transforms.
 std::unique_ptr<Rivals> cuda_rivals(const Scene& scene);
 #endif
 

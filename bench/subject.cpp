@@ -7,18 +7,21 @@
 #include <utility>
 
 #include "bench/check/reference.hpp"
+#include "bench/check/second_optimizer.hpp"
 
 namespace onepass::bench {
 namespace {
 
 constexpr std::uint64_t kSeed = 7;  ///< Seed of stochastic rounding.
+/// A norm that no gradient here exceeds: steps measure the norm and clip nothing.
+constexpr double kNoLimit = 1e30;
 
-std::unique_ptr<Stepper> make_stepper(const Case& measured, const Model& model) {
+Optimizer make_optimizer(const Case& measured, const Model& model) {
   const Options options{.threads = measured.device.is_cuda() ? 0 : measured.threads,
                         .isa = measured.device.is_cuda() ? Isa::best : measured.isa,
                         .storage = measured.format->storage,
                         .seed = kSeed};
-  return measured.rule->make(model.parameters(), options);
+  return {measured.rule->rule, model.parameters(), options};
 }
 
 std::unique_ptr<Rivals> make_rivals(const Scene& scene) {
@@ -26,6 +29,11 @@ std::unique_ptr<Rivals> make_rivals(const Scene& scene) {
   if (scene.measured.device.is_cuda()) return cuda_rivals(scene);
 #endif
   return cpu_rivals(scene);
+}
+
+Bytes expected_bytes(const ReferenceStep& step, const Part& window, const Bytes& before) {
+  return step.rule.by_hand != nullptr ? moved_by_hand(step, window, before)
+                                      : moved_by_second_optimizer(step, window, before);
 }
 
 [[noreturn]] void fail(const Case& measured, const std::string& contestant, const std::string& what) {
@@ -37,20 +45,20 @@ std::unique_ptr<Rivals> make_rivals(const Scene& scene) {
 Subject::Subject(Case measured)
     : case_(std::move(measured)),
       model_(case_.layout, *case_.format, case_.device),
-      stepper_(make_stepper(case_, model_)),
-      moved_(stepper_->traffic()),
-      streams_(streams_of(model_, *case_.format, *stepper_)),
+      optimizer_(make_optimizer(case_, model_)),
+      moved_(total_bytes(optimizer_.traffic())),
+      streams_(streams_of(model_, *case_.format, optimizer_)),
       windows_(choose_windows(case_.layout.tensors)),
       rivals_(make_rivals({case_, streams_, moved_})) {
-  if (case_.clips) stepper_->clip();
+  if (case_.clips) optimizer_.clip_grad_norm(kNoLimit);
 }
 
 void Subject::capture(Machine& machine) {
-  replay_ = machine.captured([this](Stream stream) { stepper_->step(stream); });
+  replay_ = machine.captured([this](Stream stream) { optimizer_.step(stream); });
 }
 
 std::vector<Contestant> Subject::own() {
-  std::vector<Contestant> own{{kOnepass, [this] { stepper_->step({}); }}};
+  std::vector<Contestant> own{{kOnepass, [this] { optimizer_.step({}); }}};
   if (replay_) own.push_back({kGraph, replay_});
   return own;
 }
@@ -72,12 +80,12 @@ void Subject::expect_step(const Contestant& contestant, int t, Leaves leaves) {
   const ReferenceStep step{*case_.rule, *case_.format, t, kSeed};
   for (std::size_t i = 0; i < windows_.size(); ++i) {
     const Part& window = windows_[i];
-    const Bytes expected = moved_by_hand(step, window, before[i]);
+    const Bytes expected = expected_bytes(step, window, before[i]);
     if (expected == after[i]) continue;
     const std::string where = fmt::format("in elements {} to {} of tensor {}, at step {}", window.begin,
                                           window.end, window.tensor, t);
     if (leaves != Leaves::the_step_rounded) {
-      fail(case_, contestant.name, "differs in bits from the step by hand " + where);
+      fail(case_, contestant.name, fmt::format("differs in bits from {} {}", case_.rule->reference(), where));
     }
     const double off = deviation(step, window, before[i], expected, after[i]);
     if (!(off <= 1.0)) {

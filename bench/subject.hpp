@@ -24,21 +24,22 @@ class Subject {
   Subject& operator=(const Subject&) = delete;
 
   [[nodiscard]] const Case& measured() const { return case_; }
-  [[nodiscard]] double traffic() const { return stepper_->traffic(); }
+  [[nodiscard]] double traffic() const { return total_bytes(optimizer_.traffic()); }
   /// Bytes that the limit moves: the bytes of a step that measures no norm.
   [[nodiscard]] double moved() const { return moved_; }
-  [[nodiscard]] double memory() const { return stepper_->memory(); }
+  [[nodiscard]] double memory() const { return total_bytes(optimizer_.memory()); }
 
   /// Adds a captured step to the contestants if `machine` can capture.
   void capture(Machine& machine);
 
-  /// Takes two steps of onepass, one captured step and one of each rival, and compares each with the step by
-  /// hand: bit for bit, or within rounding for Leaves::the_step_rounded. Returns the number of elements that
+  /// Takes two steps of onepass, one captured step and one of each rival, and compares each with the
+  /// reference step: bit for bit, or within rounding for Leaves::the_step_rounded. The reference is the step
+  /// by hand, or, for a rule without one, the step of a second optimizer. Returns the number of elements that
   /// were compared in each step. Throws std::runtime_error that names the difference. Call this before
   /// timing.
   std::int64_t verify();
 
-  /// Returns onepass, its captured step, limit and copy, and with `baselines` the baselines that the format
+  /// Returns onepass, its captured step, limit and copy, and with `baselines` the baselines that the case
   /// has. The contestants refer to this subject, which must outlive them.
   [[nodiscard]] std::vector<Contestant> contestants(bool baselines);
 
@@ -50,7 +51,7 @@ class Subject {
 
   Case case_;
   Model model_;
-  std::unique_ptr<Stepper> stepper_;
+  Optimizer optimizer_;
   double moved_;
   std::vector<TensorStreams> streams_;
   std::vector<Part> windows_;

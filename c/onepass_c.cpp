@@ -1,20 +1,18 @@
-// onepass_c.cpp - the optimizers for C: makes rules and tensors of numbers, and status codes of exceptions.
+// onepass_c.cpp - the optimizers for C: makes rules of names and numbers, and status codes of exceptions.
 #include "c/onepass_c.h"
 
 #include <new>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "onepass/error.hpp"
 #include "onepass/onepass.hpp"
 
-using AnyOptimizer = std::variant<onepass::Optimizer<onepass::SGD>, onepass::Optimizer<onepass::RMSProp>,
-                                  onepass::Optimizer<onepass::Adam>, onepass::Optimizer<onepass::AdamW>>;
-
 struct onepass_optimizer {
-  AnyOptimizer any;
+  onepass::Optimizer optimizer;
 };
 
 namespace onepass {
@@ -49,7 +47,7 @@ int guarded(const Work& work) noexcept {
   }
 }
 
-[[noreturn]] void refuse(const char* what, std::int64_t value, const char* allowed) {
+[[noreturn]] void refuse(std::string_view what, std::int64_t value, std::string_view allowed) {
   throw InvalidArgument(std::string("onepass: ")
                             .append(what)
                             .append(" is ")
@@ -62,6 +60,14 @@ void require(const void* pointer, const char* name) {
   if (pointer == nullptr) throw InvalidArgument(std::string("onepass: ").append(name).append(" is null"));
 }
 
+/// Makes a span of an array of the caller's. Throws if its length is negative, or it is null and not empty.
+template <class T>
+std::span<const T> array_of(const T* first, const char* name, std::int64_t count, const char* count_name) {
+  if (count < 0) refuse(count_name, count, "0 or more");
+  if (count > 0) require(first, name);
+  return {first, static_cast<std::size_t>(count)};
+}
+
 /// Converts the caller's number to an enumerator. Throws unless it is from 0 to `last`. The C names have the
 /// order of the enumerators.
 template <class Enum>
@@ -70,61 +76,86 @@ Enum enumerator(const char* what, std::int32_t value, Enum last, const char* all
   return static_cast<Enum>(value);
 }
 
-bool flag(const char* what, std::int32_t value) {
-  if (value != 0 && value != 1) refuse(what, value, "0 or 1");
-  return value == 1;
+/// Returns the element of a list by the caller's index.
+template <class T>
+const T& at(std::span<const T> list, const char* what, std::int32_t index) {
+  if (index < 0 || static_cast<std::size_t>(index) >= list.size()) {
+    refuse(what, index, "from 0 to " + std::to_string(list.size() - 1));
+  }
+  return list[static_cast<std::size_t>(index)];
+}
+
+Rule rule_named(const char* name) {
+  require(name, "the name of a rule");
+  return Rule::named(name);
+}
+
+onepass_hyperparameter_info info_of(const Rule& rule, const Hyperparameter& one) {
+  const bool is_number = one.kind == Hyperparameter::Kind::number;
+  return {.name = one.name,
+          .meaning = one.meaning,
+          .interval = is_number ? one.range.interval : "",
+          .choices = one.choices.empty() ? nullptr : one.choices.data(),
+          .default_value = rule.get(one.name),
+          .choice_count = static_cast<std::int32_t>(one.choices.size()),
+          .kind = static_cast<std::int32_t>(one.kind)};
+}
+
+/// Returns a rule with some hyperparameters changed.
+Rule changed(Rule rule, std::span<const onepass_setting> settings) {
+  for (const onepass_setting& setting : settings) {
+    require(setting.name, "the name of a setting");
+    if (setting.text != nullptr) {
+      rule.set_text(setting.name, setting.text);
+    } else {
+      rule.set(setting.name, setting.value);
+    }
+  }
+  return rule;
+}
+
+Rule rule_of(const onepass_group& group) {
+  return changed(rule_named(group.rule),
+                 array_of(group.settings, "settings", group.setting_count, "setting_count"));
+}
+
+/// Makes the rule of each group. If there are several groups, errors also name the group.
+std::vector<Rule> rules_of(std::span<const onepass_group> groups) {
+  std::vector<Rule> rules;
+  for (const onepass_group& group : groups) {
+    try {
+      rules.push_back(rule_of(group));
+    } catch (const InvalidArgument& error) {
+      if (groups.size() == 1) throw;
+      throw InvalidArgument(
+          std::string(error.what()).append(" (group ").append(std::to_string(rules.size())).append(")"));
+    }
+  }
+  return rules;
+}
+
+std::size_t group_of(std::int32_t group) {
+  if (group < 0) refuse("group", group, "0 or more");
+  return static_cast<std::size_t>(group);
 }
 
 DType dtype_of(std::int32_t value) {
   return enumerator("a dtype", value, DType::float16, "0 (float32), 1 (bfloat16) or 2 (float16)");
 }
 
-SGD sgd(const onepass_config& c) {
-  return {.lr = c.lr,
-          .momentum = c.momentum,
-          .dampening = c.dampening,
-          .weight_decay = c.weight_decay,
-          .nesterov = flag("nesterov", c.nesterov),
-          .maximize = flag("maximize", c.maximize)};
-}
-
-RMSProp rmsprop(const onepass_config& c) {
-  const bool outside = flag("eps_outside_root", c.eps_outside_root);
-  return {.lr = c.lr,
-          .alpha = c.alpha,
-          .eps = c.eps,
-          .momentum = c.momentum,
-          .weight_decay = c.weight_decay,
-          .epsilon = outside ? Epsilon::outside_root : Epsilon::inside_root,
-          .centered = flag("centered", c.centered),
-          .maximize = flag("maximize", c.maximize)};
-}
-
-/// Makes a rule of type Adam or AdamW.
-template <class Rule>
-Rule adam(const onepass_config& c) {
-  return {.lr = c.lr,
-          .beta1 = c.beta1,
-          .beta2 = c.beta2,
-          .eps = c.eps,
-          .weight_decay = c.weight_decay,
-          .amsgrad = flag("amsgrad", c.amsgrad),
-          .maximize = flag("maximize", c.maximize)};
-}
-
-std::vector<Parameter> parameters_of(const onepass_tensor* tensors, std::int64_t count, Device device) {
+std::vector<Parameter> parameters_of(std::span<const onepass_tensor> tensors, Device device) {
   std::vector<Parameter> parameters;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const onepass_tensor& one = tensors[i];
-    Parameter parameter{.name = std::string("tensor ").append(std::to_string(i)),
-                        .value = {one.value, dtype_of(one.dtype), one.numel, device}};
+  for (const onepass_tensor& one : tensors) {
+    Parameter parameter{.name = std::string("tensor ").append(std::to_string(parameters.size())),
+                        .value = {one.value, dtype_of(one.dtype), one.numel, device},
+                        .group = group_of(one.group)};
     if (one.grad != nullptr) parameter.grad = {one.grad, dtype_of(one.grad_dtype), one.numel, device};
     parameters.push_back(std::move(parameter));
   }
   return parameters;
 }
 
-Options options_of(const onepass_config& c) {
+Options options_of(const onepass_options& c) {
   if (c.threads < 0) refuse("threads", c.threads, "0 or more");
   const Storage storage{
       .master = enumerator("master", c.master, Master::remainder8, "from 0 (none) to 3 (remainder8)"),
@@ -133,70 +164,18 @@ Options options_of(const onepass_config& c) {
   return {.threads = c.threads, .storage = storage, .seed = c.seed};
 }
 
-AnyOptimizer make(const onepass_config& c, std::vector<Parameter> parameters) {
-  const Options options = options_of(c);
-  switch (c.rule) {
-    case ONEPASS_SGD:
-      return Optimizer(sgd(c), std::move(parameters), options);
-    case ONEPASS_RMSPROP:
-      return Optimizer(rmsprop(c), std::move(parameters), options);
-    case ONEPASS_ADAM:
-      return Optimizer(adam<Adam>(c), std::move(parameters), options);
-    case ONEPASS_ADAMW:
-      return Optimizer(adam<AdamW>(c), std::move(parameters), options);
-    default:
-      refuse("rule", c.rule, "0 (SGD), 1 (RMSProp), 2 (Adam) or 3 (AdamW)");
-  }
-}
-
-void write(const SGD& rule, onepass_config& c) {
-  c.lr = rule.lr;
-  c.momentum = rule.momentum;
-  c.dampening = rule.dampening;
-  c.weight_decay = rule.weight_decay;
-}
-
-void write(const RMSProp& rule, onepass_config& c) {
-  c.lr = rule.lr;
-  c.alpha = rule.alpha;
-  c.eps = rule.eps;
-  c.momentum = rule.momentum;
-  c.weight_decay = rule.weight_decay;
-}
-
-template <class Rule>
-void write(const Rule& rule, onepass_config& c) {
-  c.lr = rule.lr;
-  c.beta1 = rule.beta1;
-  c.beta2 = rule.beta2;
-  c.eps = rule.eps;
-  c.weight_decay = rule.weight_decay;
-}
-
-onepass_config defaults_of(std::int32_t rule) {
-  onepass_config c{};
-  c.rule = rule;
-  switch (rule) {
-    case ONEPASS_SGD:
-      write(SGD{}, c);
-      return c;
-    case ONEPASS_RMSPROP:
-      write(RMSProp{}, c);
-      return c;
-    case ONEPASS_ADAM:
-      write(Adam{}, c);
-      return c;
-    case ONEPASS_ADAMW:
-      write(AdamW{}, c);
-      return c;
-    default:
-      refuse("rule", rule, "0 (SGD), 1 (RMSProp), 2 (Adam) or 3 (AdamW)");
-  }
-}
-
 Device device_of(std::int32_t device) {
   if (device < ONEPASS_CPU) refuse("device", device, "-1 (the CPU) or the number of a CUDA device");
   return device == ONEPASS_CPU ? Device::cpu() : Device::cuda(device);
+}
+
+/// Changes hyperparameters of one group.
+void set(onepass_optimizer* optimizer, std::int32_t group, std::span<const onepass_setting> settings,
+         void* stream) {
+  require(optimizer, "optimizer");
+  Optimizer& one = optimizer->optimizer;
+  const std::size_t which = group_of(group);
+  one.set_rule(changed(one.rule(which), settings), which, static_cast<CUstream_st*>(stream));
 }
 
 }  // namespace
@@ -204,30 +183,72 @@ Device device_of(std::int32_t device) {
 
 extern "C" {
 
-int onepass_defaults(int32_t rule, onepass_config* config) {
+int32_t onepass_rule_count(void) { return static_cast<int32_t>(onepass::library_rules().size()); }
+
+const char* onepass_rule_name(int32_t index) {
+  const char* name = nullptr;
+  onepass::guarded(
+      [&] { name = onepass::at(onepass::library_rules(), "a rule's index", index).name().data(); });
+  return name;
+}
+
+int onepass_hyperparameter_count(const char* rule, int32_t* count) {
   return onepass::guarded([&] {
-    onepass::require(config, "config");
-    *config = onepass::defaults_of(rule);
+    onepass::require(count, "count");
+    *count = static_cast<int32_t>(onepass::rule_named(rule).hyperparameters().size());
   });
 }
 
-int onepass_create(const onepass_config* config, const onepass_tensor* tensors, int64_t count, int32_t device,
+int onepass_hyperparameter(const char* rule, int32_t index, onepass_hyperparameter_info* info) {
+  return onepass::guarded([&] {
+    onepass::require(info, "info");
+    const onepass::Rule named = onepass::rule_named(rule);
+    *info = onepass::info_of(named, onepass::at(named.hyperparameters(), "a hyperparameter's index", index));
+  });
+}
+
+int onepass_create(const onepass_group* groups, int64_t group_count, const onepass_tensor* tensors,
+                   int64_t tensor_count, int32_t device, const onepass_options* options,
                    onepass_optimizer** optimizer) {
   return onepass::guarded([&] {
     onepass::require(optimizer, "optimizer");
     *optimizer = nullptr;
-    onepass::require(config, "config");
-    if (count < 0) onepass::refuse("count", count, "0 or more");
-    if (count > 0) onepass::require(tensors, "tensors");
-    auto parameters = onepass::parameters_of(tensors, count, onepass::device_of(device));
-    *optimizer = new onepass_optimizer{onepass::make(*config, std::move(parameters))};
+    const auto rules = onepass::rules_of(onepass::array_of(groups, "groups", group_count, "group_count"));
+    const auto parameters = onepass::parameters_of(
+        onepass::array_of(tensors, "tensors", tensor_count, "tensor_count"), onepass::device_of(device));
+    const auto chosen = onepass::options_of(options == nullptr ? onepass_options{} : *options);
+    *optimizer = new onepass_optimizer{onepass::Optimizer(rules, parameters, chosen)};
   });
 }
 
 int onepass_step(onepass_optimizer* optimizer, void* stream) {
   return onepass::guarded([&] {
     onepass::require(optimizer, "optimizer");
-    std::visit([stream](auto& one) { one.step(static_cast<CUstream_st*>(stream)); }, optimizer->any);
+    optimizer->optimizer.step(static_cast<CUstream_st*>(stream));
+  });
+}
+
+int onepass_set(onepass_optimizer* optimizer, int32_t group, const char* name, double value, void* stream) {
+  return onepass::guarded([&] {
+    onepass::require(name, "name");
+    const onepass_setting setting{.name = name, .value = value, .text = nullptr};
+    onepass::set(optimizer, group, {&setting, 1}, stream);
+  });
+}
+
+int onepass_set_several(onepass_optimizer* optimizer, int32_t group, const onepass_setting* settings,
+                        int64_t count, void* stream) {
+  return onepass::guarded([&] {
+    onepass::set(optimizer, group, onepass::array_of(settings, "settings", count, "count"), stream);
+  });
+}
+
+int onepass_get(const onepass_optimizer* optimizer, int32_t group, const char* name, double* value) {
+  return onepass::guarded([&] {
+    onepass::require(optimizer, "optimizer");
+    onepass::require(name, "name");
+    onepass::require(value, "value");
+    *value = optimizer->optimizer.rule(onepass::group_of(group)).get(name);
   });
 }
 

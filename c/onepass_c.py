@@ -1,32 +1,79 @@
 """onepass_c.py - a ctypes wrapper of onepass_c.h: optimizers over memory that the caller owns. The header documents
-units, ranges, memory and threads."""
+units, ranges, memory and threads.
 
+    library = Library("libonepass_c.so")
+    with Optimizer(library, "AdamW", tensors, lr=3e-4, weight_decay_mode="decoupled") as optimizer:
+        optimizer.step()
+        optimizer.set(lr=1e-4)
+"""
+
+import collections
 import ctypes
+from ctypes import POINTER
 
 CPU = -1
-RULES = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 3}
 DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
 MASTERS = {"none": 0, "float32": 1, "split": 2, "remainder8": 3}
 STATES = {"float32": 0, "bfloat16": 1, "quantized8": 2}
 ROUNDINGS = {"nearest": 0, "stochastic": 1}
+KINDS = ("number", "flag", "choice")
+
+INT, LONG, DOUBLE, TEXT, HANDLE = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_char_p, ctypes.c_void_p
+Hyperparameter = collections.namedtuple("Hyperparameter", "name kind default interval meaning choices")
 
 
-class Config(ctypes.Structure):
-    """onepass_config, with the same members in the same order."""
+class Struct(ctypes.Structure):
+    """A struct of the header, with the same members in the same order. Raises TypeError for an unknown member."""
 
-    _fields_ = [(name, ctypes.c_double) for name in
-                ("lr", "weight_decay", "beta1", "beta2", "alpha", "eps", "momentum", "dampening")]
-    _fields_ += [("seed", ctypes.c_uint64)]
-    _fields_ += [(name, ctypes.c_int32) for name in
-                 ("rule", "amsgrad", "nesterov", "centered", "eps_outside_root", "maximize", "master", "states",
-                  "rounding", "threads")]
+    def __init__(self, *values, **members):
+        unknown = set(members) - {name for name, _ in self._fields_}
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no member {', '.join(sorted(unknown))}")
+        super().__init__(*values, **members)
 
 
-class Tensor(ctypes.Structure):
-    """onepass_tensor: two addresses, the number of elements and two values of DTYPES."""
+class Tensor(Struct):
+    """onepass_tensor: two addresses, the number of elements, two values of DTYPES, and the index of a group."""
 
-    _fields_ = [("value", ctypes.c_void_p), ("grad", ctypes.c_void_p), ("numel", ctypes.c_int64),
-                ("dtype", ctypes.c_int32), ("grad_dtype", ctypes.c_int32)]
+    _fields_ = [("value", HANDLE), ("grad", HANDLE), ("numel", LONG), ("dtype", INT), ("grad_dtype", INT),
+                ("group", INT)]
+
+
+class Options(Struct):
+    """onepass_options: a seed, values of MASTERS, STATES and ROUNDINGS, and the most CPU threads. All default to 0."""
+
+    _fields_ = [("seed", ctypes.c_uint64)] + [(name, INT) for name in ("master", "states", "rounding", "threads")]
+
+
+class Setting(Struct):
+    """onepass_setting. `text` is None if `value` counts."""
+
+    _fields_ = [("name", TEXT), ("value", DOUBLE), ("text", TEXT)]
+
+
+class Group(Struct):
+    """onepass_group."""
+
+    _fields_ = [("rule", TEXT), ("settings", POINTER(Setting)), ("setting_count", LONG)]
+
+
+class HyperparameterInfo(Struct):
+    """onepass_hyperparameter_info."""
+
+    _fields_ = [(name, TEXT) for name in ("name", "meaning", "interval")]
+    _fields_ += [("choices", POINTER(TEXT)), ("default_value", DOUBLE), ("choice_count", INT), ("kind", INT)]
+
+
+# The functions that return a status, and their arguments.
+ARGUMENTS = {
+    "onepass_hyperparameter_count": [TEXT, POINTER(INT)],
+    "onepass_hyperparameter": [TEXT, INT, POINTER(HyperparameterInfo)],
+    "onepass_create": [POINTER(Group), LONG, POINTER(Tensor), LONG, INT, POINTER(Options), POINTER(HANDLE)],
+    "onepass_step": [HANDLE, HANDLE],
+    "onepass_set": [HANDLE, INT, TEXT, DOUBLE, HANDLE],
+    "onepass_set_several": [HANDLE, INT, POINTER(Setting), LONG, HANDLE],
+    "onepass_get": [HANDLE, INT, TEXT, POINTER(DOUBLE)],
+}
 
 
 class Error(Exception):
@@ -38,53 +85,85 @@ class Library:
 
     def __init__(self, path):
         self.calls = ctypes.CDLL(str(path))
-        self.calls.onepass_last_error.restype = ctypes.c_char_p
-        self.calls.onepass_defaults.argtypes = [ctypes.c_int32, ctypes.POINTER(Config)]
-        self.calls.onepass_create.argtypes = [ctypes.POINTER(Config), ctypes.POINTER(Tensor), ctypes.c_int64,
-                                              ctypes.c_int32, ctypes.POINTER(ctypes.c_void_p)]
-        self.calls.onepass_step.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        self.calls.onepass_destroy.argtypes = [ctypes.c_void_p]
+        for name, arguments in ARGUMENTS.items():
+            getattr(self.calls, name).argtypes = arguments
+        self.calls.onepass_rule_name.argtypes = [INT]
+        self.calls.onepass_destroy.argtypes = [HANDLE]
         self.calls.onepass_destroy.restype = None
+        self.calls.onepass_rule_name.restype = self.calls.onepass_last_error.restype = TEXT
 
     def check(self, status):
         """Raises Error unless `status` is ONEPASS_OK."""
         if status != 0:
             raise Error(self.calls.onepass_last_error().decode())
 
-    def config(self, name, /, **changes):
-        """Returns the defaults of RULES[name] with some members changed. Raises Error for an unknown member."""
-        config = Config()
-        self.check(self.calls.onepass_defaults(RULES[name], ctypes.byref(config)))
-        known = {member for member, _ in Config._fields_}
-        for member, value in changes.items():
-            if member not in known:
-                raise Error(f"onepass: there is no {member}; the members are {', '.join(sorted(known))}")
-            setattr(config, member, value)
-        return config
+    def rules(self):
+        """Returns the names of all rules."""
+        return [self.calls.onepass_rule_name(index).decode() for index in range(self.calls.onepass_rule_count())]
+
+    def hyperparameters(self, rule):
+        """Returns a Hyperparameter for each hyperparameter of a rule. Its kind is one of KINDS. Raises Error for an
+        unknown rule."""
+        count, info = INT(), HyperparameterInfo()
+        self.check(self.calls.onepass_hyperparameter_count(rule.encode(), ctypes.byref(count)))
+        listed = []
+        for index in range(count.value):
+            self.check(self.calls.onepass_hyperparameter(rule.encode(), index, ctypes.byref(info)))
+            listed.append(Hyperparameter(info.name.decode(), KINDS[info.kind], info.default_value,
+                                         info.interval.decode(), info.meaning.decode(),
+                                         tuple(info.choices[i].decode() for i in range(info.choice_count))))
+        return listed
+
+
+def settings_of(hyperparameters):
+    """Returns the array of Setting for a dict of values: numbers, flags as bool, choices as text or index."""
+    made = [Setting(name.encode(), 0.0, value.encode()) if isinstance(value, str) else Setting(name.encode(), value)
+            for name, value in hyperparameters.items()]
+    return (Setting * len(made))(*made)
 
 
 class Optimizer:
-    """An optimizer over a list of Tensor, whose memory must outlive it. `device` is CPU or the number of a CUDA
-    device. Raises Error for invalid arguments. Call close() or use it in a `with` statement."""
+    """An optimizer over a list of Tensor, whose memory must outlive it. Call close() or use it in a `with` statement.
 
-    def __init__(self, library, config, tensors, device=CPU):
+    `rule` is the name of the rule of all tensors, whose hyperparameters are keyword arguments; or a list of groups,
+    each a rule's name and a dict of hyperparameters, of which Tensor.group selects one. `device` is CPU or the number
+    of a CUDA device. Raises Error for invalid arguments."""
+
+    def __init__(self, library, rule, tensors, device=CPU, options=None, /, **hyperparameters):
         self.library = library
-        self.handle = ctypes.c_void_p()
+        self.handle = HANDLE()
+        groups = [(rule, hyperparameters)] if isinstance(rule, str) else rule
+        if groups is rule and hyperparameters:
+            raise Error(f"onepass: {', '.join(hyperparameters)} must be in the dict of a group")
+        listed = [(name, settings_of(values)) for name, values in groups]
+        made = (Group * len(listed))(*(Group(name.encode(), settings, len(settings)) for name, settings in listed))
         array = (Tensor * len(tensors))(*tensors)
-        library.check(library.calls.onepass_create(ctypes.byref(config), array, len(tensors), device,
-                                                   ctypes.byref(self.handle)))
+        library.check(library.calls.onepass_create(made, len(made), array, len(array), device,
+                                                   options, ctypes.byref(self.handle)))
 
     def step(self, stream=None):
-        """Takes one step. On CUDA it is queued on `stream`, a cudaStream_t as an int or None for the default stream, and
-        the call does not wait for it."""
+        """Takes one step. On CUDA it is queued on `stream`, a cudaStream_t as an int or None for the default stream,
+        and the call does not wait for it."""
         status = self.library.calls.onepass_step(self.handle, stream)
         if status != 0:
             self.library.check(status)
 
+    def set(self, group=0, stream=None, /, **hyperparameters):
+        """Sets hyperparameters of a group, all of them or, if Error is raised, none."""
+        settings = settings_of(hyperparameters)
+        self.library.check(
+            self.library.calls.onepass_set_several(self.handle, group, settings, len(settings), stream))
+
+    def get(self, name, group=0):
+        """Returns a hyperparameter of a group as a number: a flag is 0 or 1, a choice the index of its name."""
+        value = DOUBLE()
+        self.library.check(self.library.calls.onepass_get(self.handle, group, name.encode(), ctypes.byref(value)))
+        return value.value
+
     def close(self):
         """Waits for the last step and frees the states."""
         self.library.calls.onepass_destroy(self.handle)
-        self.handle = ctypes.c_void_p()
+        self.handle = HANDLE()
 
     def __enter__(self):
         return self

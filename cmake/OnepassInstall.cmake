@@ -6,6 +6,8 @@ set(rule_dir "${CMAKE_INSTALL_DATADIR}/onepass/rule")
 
 install(TARGETS onepass EXPORT onepass-targets)
 install(DIRECTORY include/onepass DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/include/onepass/all_optimizers.hpp"
+  DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/onepass")
 install(EXPORT onepass-targets NAMESPACE onepass:: DESTINATION "${package_dir}")
 
 # The files from which onepass_add_rule() compiles a user's own rule, in the same layout as here.

@@ -24,7 +24,7 @@ struct Model {
   }
 };
 
-onepass::Optimizer<onepass::AdamW> optimizer_of(Model& model) {
+onepass::Optimizer optimizer_of(Model& model) {
   // [groups]
   const std::vector<onepass::AdamW> groups{{.lr = 1e-2, .weight_decay = 0.1},   // 0: matrices
                                            {.lr = 1e-2, .weight_decay = 0.0}};  // 1: biases do not decay
@@ -36,7 +36,7 @@ onepass::Optimizer<onepass::AdamW> optimizer_of(Model& model) {
   return optimizer;
 }
 
-void train(Model& model, onepass::Optimizer<onepass::AdamW>& optimizer, int from, int to) {
+void train(Model& model, onepass::Optimizer& optimizer, int from, int to) {
   for (int step = from; step < to; ++step) {
     model.backward(step);
     optimizer.step();
@@ -56,7 +56,7 @@ int main() {
   train(model, optimizer, 10, 20);
 
   Model again = weights;
-  auto resumed = optimizer_of(again);  // sets the hyperparameters, which the dict does not contain
+  auto resumed = optimizer_of(again);  // with the same groups, rules and parameters
   resumed.load_state_dict(states);
   train(again, resumed, 10, 20);
   const bool same = again.matrix == model.matrix && again.bias == model.bias;

@@ -25,10 +25,22 @@ ONEPASS_LANE void* const* callers_gradients(const Table& table) {
   return table.incoming != nullptr ? table.incoming : table.grads;
 }
 
-/// Returns the coefficients of the tensors, as the loops of a rule read them.
+/// The coefficients of all tensors, as the loops of one rule read them.
+template <class Coefficients>
+struct CoefficientTable {
+  char* first;
+  std::int64_t apart;  ///< In bytes.
+
+  [[nodiscard]] ONEPASS_LANE Coefficients& operator[](std::int64_t tensor) const {
+    return *reinterpret_cast<Coefficients*>(first + tensor * apart);
+  }
+};
+
+/// Returns the coefficients of the tensors; those of other types of rules must not be read.
 template <class Rule>
-ONEPASS_LANE rule::TensorCoefficients<rule::LoopsOf<Rule>>* coefficients(const Table& table) {
-  return static_cast<rule::TensorCoefficients<rule::LoopsOf<Rule>>*>(table.coefficients);
+ONEPASS_LANE CoefficientTable<rule::TensorCoefficients<rule::LoopsOf<Rule>>> coefficients(
+    const Table& table) {
+  return {static_cast<char*>(table.coefficients), table.coefficient_bytes};
 }
 
 /// Returns the first member of a tensor's coefficients, which is the same for every rule.
@@ -37,9 +49,11 @@ ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) 
                                               tensor * table.coefficient_bytes);
 }
 
+/// Returns the rule of a tensor, which must be a Rule.
 template <class Rule>
 ONEPASS_LANE const Rule& rule_of(const Table& table, std::int64_t tensor) {
-  return static_cast<const Rule*>(table.rules)[table.tensors[tensor].group];
+  return *reinterpret_cast<const Rule*>(static_cast<const char*>(table.rules) +
+                                        table.tensors[tensor].group * table.rule_bytes);
 }
 
 }  // namespace onepass::step

@@ -32,7 +32,7 @@ struct TensorEntry {
   std::uint8_t format;  ///< Index into storage::Formats.
   DType ema_type;
   DType copy_type;
-  std::uint16_t reserved;
+  std::uint16_t rule;  ///< Number of its type of rule among those of the optimizer.
 
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
@@ -61,14 +61,17 @@ struct Table {
   std::int64_t chunk_count;
   std::int64_t chunk_size;
   std::int64_t piece_count;
-  const void* rules;                ///< One Rule per group.
+  const void* rules;                ///< The rule of each group, `rule_bytes` apart.
+  std::int64_t rule_bytes;          ///< Room for the largest rule.
   const Penalty* penalties;         ///< One per group.
   const schedule::View* schedules;  ///< One per group; empty for a group without a schedule.
   std::int64_t* steps;              ///< Number of steps taken, one per tensor.
   std::int64_t* accumulated;        ///< Number of micro-batches summed in `grads`, one per tensor.
-  void* coefficients;               ///< One TensorCoefficients<Rule> per tensor.
-  std::int64_t coefficient_bytes;   ///< Size of one of them.
+  void* coefficients;               ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
+  std::int64_t coefficient_bytes;   ///< Room for the largest of them.
   Control* control;
+  std::uint32_t prepares;   ///< Type of rule (TensorEntry::rule) whose tensors a launch of prepare handles.
+  std::uint32_t concludes;  ///< 1: this launch of prepare is the step's last one, and counts the step.
 };
 
 /// The part of a tensor that a chunk covers.

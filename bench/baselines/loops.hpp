@@ -34,7 +34,7 @@ struct Passes {
 };
 
 struct Loops {
-  const ScalarLoop* scalar;  ///< One for each rule, in the order of rule_choices().
+  const ScalarLoop* scalar;  ///< One for each hand-written step, in the order of plain_steps().
   const Passes* passes;
 };
 template <Isa kIsa>

@@ -46,8 +46,9 @@ struct UnfusedContext {
 
 using UnfusedPass = void (*)(const UnfusedContext& context, const UnfusedPart& part);
 
-/// Returns the passes of a step of the rule called `rule`. Each pass must finish the whole model before the
-/// next begins. They are the same on every device. Throws std::logic_error for an unknown rule.
+/// Returns the passes of the rule whose hand-written step is called `rule`. Each pass must finish the whole
+/// model before the next begins. They are the same on every device. Throws std::logic_error for an unknown
+/// rule.
 std::span<const UnfusedPass> unfused_passes(std::string_view rule);
 
 /// Makes OpenBLAS run on the calling thread only, because the caller divides the work. Call it once before

@@ -1,100 +1,86 @@
-// rules.cpp - the table of measured rules, each beside its hand-written version.
+// rules.cpp - the table of measured rules, each beside its hand-written step if it has one.
 #include "bench/cases/rules.hpp"
 
+#include <algorithm>
 #include <array>
-#include <numeric>
-#include <utility>
-
-#include "onepass/onepass.hpp"
+#include <initializer_list>
+#include <type_traits>
+#include <vector>
 
 namespace onepass::bench {
 namespace {
 
-double total(const std::vector<StreamBytes>& streams) {
-  return std::accumulate(streams.begin(), streams.end(), 0.0,
-                         [](double sum, const StreamBytes& stream) { return sum + stream.bytes; });
+template <class Plain>
+constexpr PlainStep by_hand(std::string_view name, unsigned nonnegative) {
+  return {name,       Plain::kStates, nonnegative, std::is_same_v<Plain, plain::Centered>, Plain::kNumbers,
+          Plain::move};
 }
 
-template <class Rule>
-class Stepping final : public Stepper {
- public:
-  Stepping(const Rule& rule, std::vector<Parameter> parameters, const Options& options)
-      : optimizer_(rule, std::move(parameters), options) {}
+constexpr std::array kSteps{
+    by_hand<plain::Sgd>("sgd", 0),           by_hand<plain::Momentum>("momentum", 0),
+    by_hand<plain::RmsProp>("rmsprop", 0b1), by_hand<plain::Centered>("rmsprop_centered", 0b1),
+    by_hand<plain::Adam>("adam", 0b10),      by_hand<plain::AmsGrad>("amsgrad", 0b110),
+    by_hand<plain::AdamW>("adamw", 0b10)};
 
-  void step(Stream stream) override { optimizer_.step(stream); }
-  void clip() override { optimizer_.clip_grad_norm(1e30); }
-  double traffic() const override { return total(optimizer_.traffic()); }
-  double memory() const override { return total(optimizer_.memory()); }
-  std::span<const char* const> state_names() const override { return optimizer_.state_names(); }
-  Tensor state(std::string_view parameter, std::string_view name) override {
-    return optimizer_.state(parameter, name);
-  }
-
- private:
-  Optimizer<Rule> optimizer_;
+struct Setting {
+  std::string_view hyperparameter;
+  double value;
 };
 
-template <class Rule>
-std::unique_ptr<Stepper> stepping(const Rule& rule, std::vector<Parameter> parameters,
-                                  const Options& options) {
-  return std::make_unique<Stepping<Rule>>(rule, std::move(parameters), options);
+Rule preset(std::string_view rule, std::initializer_list<Setting> settings) {
+  Rule made = Rule::named(rule);
+  for (const Setting& one : settings) made.set(one.hyperparameter, one.value);
+  return made;
 }
 
-using Parameters = std::vector<Parameter>;
-
-std::unique_ptr<Stepper> make_sgd(Parameters parameters, const Options& options) {
-  return stepping(SGD{.lr = plain::kLr}, std::move(parameters), options);
-}
-std::unique_ptr<Stepper> make_momentum(Parameters parameters, const Options& options) {
-  return stepping(SGD{.lr = plain::kLr, .momentum = plain::kMomentum}, std::move(parameters), options);
-}
-RMSProp rmsprop(bool centered) {
-  return {.lr = plain::kLr, .alpha = plain::kAlpha, .eps = plain::kEps, .centered = centered};
-}
-std::unique_ptr<Stepper> make_rmsprop(Parameters parameters, const Options& options) {
-  return stepping(rmsprop(false), std::move(parameters), options);
-}
-std::unique_ptr<Stepper> make_centered(Parameters parameters, const Options& options) {
-  return stepping(rmsprop(true), std::move(parameters), options);
-}
-Adam adam(bool amsgrad) {
-  return {.lr = plain::kLr,
-          .beta1 = plain::kBeta1,
-          .beta2 = plain::kBeta2,
-          .eps = plain::kEps,
-          .amsgrad = amsgrad};
-}
-std::unique_ptr<Stepper> make_adam(Parameters parameters, const Options& options) {
-  return stepping(adam(false), std::move(parameters), options);
-}
-std::unique_ptr<Stepper> make_amsgrad(Parameters parameters, const Options& options) {
-  return stepping(adam(true), std::move(parameters), options);
-}
-std::unique_ptr<Stepper> make_adamw(Parameters parameters, const Options& options) {
-  const AdamW rule{.lr = plain::kLr,
-                   .beta1 = plain::kBeta1,
-                   .beta2 = plain::kBeta2,
-                   .eps = plain::kEps,
-                   .weight_decay = plain::kDecay};
-  return stepping(rule, std::move(parameters), options);
+/// Returns the rules that have a hand-written step, with the hyperparameters of that step, in the order of
+/// kSteps.
+std::array<Rule, kSteps.size()> rules_by_hand() {
+  using namespace plain;
+  const Setting lr{"lr", kLr}, eps{"eps", kEps}, alpha{"alpha", kAlpha};
+  const Setting beta1{"beta1", kBeta1}, beta2{"beta2", kBeta2};
+  return {preset("SGD", {lr}),
+          preset("SGD", {lr, {"momentum", kMomentum}}),
+          preset("RMSProp", {lr, alpha, eps}),
+          preset("RMSProp", {lr, alpha, eps, {"centered", 1.0}}),
+          preset("Adam", {lr, beta1, beta2, eps}),
+          preset("Adam", {lr, beta1, beta2, eps, {"amsgrad", 1.0}}),
+          preset("AdamW", {lr, beta1, beta2, eps, {"weight_decay", kDecay}})};
 }
 
-template <class Plain>
-constexpr RuleChoice choice(std::string_view name, unsigned nonnegative, decltype(RuleChoice::make) make) {
-  return {name, Plain::kStates,  nonnegative, std::is_same_v<Plain, plain::Centered>,
-          make, Plain::kNumbers, Plain::move};
+std::string lower_case(std::string_view name) {
+  std::string lower(name);
+  for (char& letter : lower) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return lower;
 }
 
-constexpr std::array kChoices{choice<plain::Sgd>("sgd", 0, make_sgd),
-                              choice<plain::Momentum>("momentum", 0, make_momentum),
-                              choice<plain::RmsProp>("rmsprop", 0b1, make_rmsprop),
-                              choice<plain::Centered>("rmsprop_centered", 0b1, make_centered),
-                              choice<plain::Adam>("adam", 0b10, make_adam),
-                              choice<plain::AmsGrad>("amsgrad", 0b110, make_amsgrad),
-                              choice<plain::AdamW>("adamw", 0b10, make_adamw)};
+std::vector<RuleChoice> make_choices() {
+  const auto presets = rules_by_hand();
+  std::vector<RuleChoice> choices;
+  for (const Rule& rule : library_rules()) {
+    const std::size_t before = choices.size();
+    for (std::size_t i = 0; i < kSteps.size(); ++i) {
+      if (presets[i].name() != rule.name()) continue;
+      choices.push_back({std::string(kSteps[i].name), presets[i], &kSteps[i]});
+    }
+    if (choices.size() == before) choices.push_back({lower_case(rule.name()), rule});
+  }
+  return choices;
+}
 
 }  // namespace
 
-std::span<const RuleChoice> rule_choices() { return kChoices; }
+std::string_view RuleChoice::reference() const {
+  return by_hand != nullptr ? "the step by hand" : "the step of a second optimizer";
+}
+
+std::span<const PlainStep> plain_steps() { return kSteps; }
+
+std::span<const RuleChoice> rule_choices() {
+  static const std::vector<RuleChoice> choices = make_choices();
+  return choices;
+}
 
 }  // namespace onepass::bench

@@ -1,45 +1,44 @@
 // rules.hpp - the measured rules, by name.
 #pragma once
 
-#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "bench/cases/plain_rules.hpp"
-#include "onepass/optimizer.hpp"
+#include "onepass/rule/rule.hpp"
 
 namespace onepass::bench {
 
-/// An optimizer of any rule.
-class Stepper {
- public:
-  virtual ~Stepper() = default;
-  virtual void step(Stream stream) = 0;
-  /// Turns on clipping by norm, so that later steps measure the norm. The limit is so high that no gradient
-  /// is clipped.
-  virtual void clip() = 0;
-  [[nodiscard]] virtual double traffic() const = 0;  ///< Bytes that a step reads and writes.
-  [[nodiscard]] virtual double memory() const = 0;   ///< Bytes of parameters, gradients and states.
-  [[nodiscard]] virtual std::span<const char* const> state_names() const = 0;
-  [[nodiscard]] virtual Tensor state(std::string_view parameter, std::string_view name) = 0;
-};
-
-/// Steps one element by a hand-written rule.
-using PlainMove = void (*)(const plain::Numbers& k, float& p, float g, float* states);
-
-struct RuleChoice {
-  std::string_view name;  ///< "rmsprop_centered"
+/// A hand-written step of one element.
+struct PlainStep {
+  std::string_view name;  ///< The measured rule: "rmsprop_centered".
   int states;
   unsigned nonnegative;  ///< Bit s is set if state s is never negative; such states have their own codec.
   bool keeps_variance;   ///< 16- and 8-bit formats store the first state less the square of the second.
-  std::unique_ptr<Stepper> (*make)(std::vector<Parameter> parameters, const Options& options);
   plain::Numbers (*numbers)(int t);
-  PlainMove move;
+  void (*move)(const plain::Numbers& k, float& p, float g, float* states);
 };
 
-/// Returns SGD without and with momentum, RMSProp, centered RMSProp, Adam, AMSGrad and AdamW. All tables of
-/// loops have this order.
+/// Returns the steps of SGD without and with momentum, RMSProp, centered RMSProp, Adam, AMSGrad and AdamW.
+/// The tables of loops have this order.
+std::span<const PlainStep> plain_steps();
+
+struct RuleChoice {
+  std::string name;  ///< "rmsprop_centered"
+  Rule rule;
+  /// The hand-written step with the same hyperparameters: the reference of the checks, and a baseline. Null
+  /// if there is none; a second optimizer then takes the reference steps (check/second_optimizer.hpp).
+  const PlainStep* by_hand = nullptr;
+
+  /// Returns what steps are compared with before they are timed: "the step by hand" or "the step of a second
+  /// optimizer".
+  [[nodiscard]] std::string_view reference() const;
+  [[nodiscard]] int states() const { return static_cast<int>(rule.state_names().size()); }
+};
+
+/// Returns every rule of library_rules(), in that order, each followed by its presets that have a
+/// hand-written step. A rule without a hand-written step has its default hyperparameters.
 std::span<const RuleChoice> rule_choices();
 
 }  // namespace onepass::bench

@@ -14,6 +14,8 @@ namespace {
 
 using storage::kBlock;
 
+const PlainStep& by_hand(const ReferenceStep& step) { return *step.rule.by_hand; }
+
 template <class T>
 T get(const std::vector<std::byte>& bytes, std::size_t i) {
   T value;
@@ -77,7 +79,8 @@ random::Words words_of(const ReferenceStep& step, const Part& window, random::Pu
 /// then one for the parameter if it has no master. More than two streams use four.
 std::size_t block_halves(const ReferenceStep& step) {
   const Storage& how = step.format.storage;
-  const std::size_t states = how.states == States::float32 ? 0 : static_cast<std::size_t>(step.rule.states);
+  const std::size_t states =
+      how.states == States::float32 ? 0 : static_cast<std::size_t>(by_hand(step).states);
   const std::size_t streams = states + (how.master == Master::none ? 1 : 0);
   return streams <= 2 ? streams : 4;
 }
@@ -141,14 +144,14 @@ void quantise(const ReferenceStep& step, const Part& window, const Floats& value
   }
 }
 
-bool is_nonnegative(const RuleChoice& rule, std::size_t state) {
-  return (rule.nonnegative >> state & 1u) != 0;
+bool is_nonnegative(const ReferenceStep& step, std::size_t state) {
+  return (by_hand(step).nonnegative >> state & 1u) != 0;
 }
 
 Floats decoded_state(const ReferenceStep& step, const Bytes& bytes, std::size_t state, std::size_t count) {
   if (step.format.storage.states == States::quantized8) {
-    return is_nonnegative(step.rule, state) ? dequantised<storage::Nonnegative8>(bytes, state)
-                                            : dequantised<storage::Signed8>(bytes, state);
+    return is_nonnegative(step, state) ? dequantised<storage::Nonnegative8>(bytes, state)
+                                       : dequantised<storage::Signed8>(bytes, state);
   }
   const DType dtype = step.format.storage.states == States::bfloat16 ? DType::bfloat16 : DType::float32;
   Floats values(count);
@@ -160,9 +163,8 @@ void encode_state(const ReferenceStep& step, const Part& window, const Floats& v
                   std::size_t state) {
   const Storage& how = step.format.storage;
   if (how.states == States::quantized8) {
-    return is_nonnegative(step.rule, state)
-               ? quantise<storage::Nonnegative8>(step, window, values, bytes, state)
-               : quantise<storage::Signed8>(step, window, values, bytes, state);
+    return is_nonnegative(step, state) ? quantise<storage::Nonnegative8>(step, window, values, bytes, state)
+                                       : quantise<storage::Signed8>(step, window, values, bytes, state);
   }
   const DType dtype = how.states == States::bfloat16 ? DType::bfloat16 : DType::float32;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -178,7 +180,7 @@ void encode_state(const ReferenceStep& step, const Part& window, const Floats& v
 /// Returns true if the first state is stored as the variance, that is less the square of the second state.
 /// Formats with states of less than 32 bits do so.
 bool keeps_variance(const ReferenceStep& step) {
-  return step.rule.keeps_variance && step.format.storage.states != States::float32;
+  return by_hand(step).keeps_variance && step.format.storage.states != States::float32;
 }
 
 /// Returns the difference of two numbers in units of 2^-20 `terms`.
@@ -191,9 +193,9 @@ double units(float expected, float actual, double terms) {
 }  // namespace
 
 Bytes moved_by_hand(const ReferenceStep& step, const Part& window, const Bytes& before) {
-  const plain::Numbers k = step.rule.numbers(step.t);
+  const plain::Numbers k = by_hand(step).numbers(step.t);
   const auto count = static_cast<std::size_t>(window.end - window.begin);
-  const auto states = static_cast<std::size_t>(step.rule.states);
+  const auto states = static_cast<std::size_t>(by_hand(step).states);
   std::array<Floats, TensorStreams::kMaxStates> values;
   for (std::size_t s = 0; s < states; ++s) values[s] = decoded_state(step, before, s, count);
   Bytes after = before;
@@ -202,7 +204,7 @@ Bytes moved_by_hand(const ReferenceStep& step, const Part& window, const Bytes& 
     float element[plain::kMaxStates] = {};
     for (std::size_t s = 0; s < states; ++s) element[s] = values[s][i];
     if (keeps_variance(step)) element[0] = std::fma(element[1], element[1], element[0]);
-    step.rule.move(k, p, decoded(step.format.grad, before.grad, i), element);
+    by_hand(step).move(k, p, decoded(step.format.grad, before.grad, i), element);
     if (keeps_variance(step)) element[0] = std::max(std::fma(-element[1], element[1], element[0]), 0.0f);
     for (std::size_t s = 0; s < states; ++s) values[s][i] = element[s];
     encode_param(step, window, after, i, p);
@@ -213,15 +215,15 @@ Bytes moved_by_hand(const ReferenceStep& step, const Part& window, const Bytes& 
 
 double deviation(const ReferenceStep& step, const Part& window, const Bytes& before, const Bytes& expected,
                  const Bytes& actual) {
-  const plain::Numbers k = step.rule.numbers(step.t);
+  const plain::Numbers k = by_hand(step).numbers(step.t);
   const auto count = static_cast<std::size_t>(window.end - window.begin);
-  const auto states = static_cast<std::size_t>(step.rule.states);
+  const auto states = static_cast<std::size_t>(by_hand(step).states);
   double worst = 0.0;
   for (std::size_t i = 0; i < count; ++i) {
     const float p = std::fabs(get<float>(before.param, i));
     float moved = p, terms[plain::kMaxStates] = {};
     for (std::size_t s = 0; s < states; ++s) terms[s] = std::fabs(get<float>(before.states[s], i));
-    step.rule.move(k, moved, std::fabs(get<float>(before.grad, i)), terms);
+    by_hand(step).move(k, moved, std::fabs(get<float>(before.grad, i)), terms);
     const double largest = static_cast<double>(p) + std::fabs(static_cast<double>(moved) - p);
     worst = std::max(worst, units(get<float>(expected.param, i), get<float>(actual.param, i), largest));
     for (std::size_t s = 0; s < states; ++s) {

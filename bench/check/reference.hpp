@@ -17,7 +17,8 @@ struct ReferenceStep {
   std::uint64_t seed;  ///< Options::seed
 };
 
-/// Returns the bytes after the step. The random bits depend on the place of `window`.
+/// Returns the bytes after the step by hand, which the rule must have. The random bits depend on the place of
+/// `window`.
 Bytes moved_by_hand(const ReferenceStep& step, const Part& window, const Bytes& before);
 
 /// Returns the largest deviation of float32 streams from the expected values, in units of the allowed

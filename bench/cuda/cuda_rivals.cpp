@@ -15,10 +15,9 @@ class CudaRivals final : public Rivals {
         bytes_(copied_bytes(scene.traffic, device_)),
         from_(device_, bytes_),
         to_(device_, bytes_),
-        limit_(device_, element_bytes(*scene.measured.format), scene.streams),
-        numbers_(scene.measured.rule->numbers(kBaselineStep)) {
+        limit_(device_, element_bytes(*scene.measured.format), scene.streams) {
     fill_zero({device_, from_.data()}, bytes_);
-    if (has_baselines()) prepare_unfused();
+    if (scene.measured.has_baselines()) prepare_unfused();
   }
 
   std::vector<Rival> all() override {
@@ -26,22 +25,22 @@ class CudaRivals final : public Rivals {
     const auto copy_memory = [this] { copy({device_, to_.data()}, {device_, from_.data()}, bytes_); };
     std::vector<Rival> rivals{rival(kLimit, Leaves::memory_as_it_was, move),
                               rival(kCopy, Leaves::memory_as_it_was, copy_memory)};
-    if (has_baselines()) {
+    if (scene_.measured.has_baselines()) {
       rivals.push_back(rival(kUnfused, Leaves::the_step_rounded, [this] { step_unfused(); }));
     }
     return rivals;
   }
 
  private:
-  [[nodiscard]] bool has_baselines() const { return scene_.measured.format->name == "f32"; }
-
   Rival rival(const char* name, Leaves leaves, std::function<void()> work) const {
     return {{name, std::move(work)}, leaves};
   }
 
   void prepare_unfused() {
     blas_ = cu_blas();
-    passes_ = unfused_passes(scene_.measured.rule->name);
+    const PlainStep& by_hand = *scene_.measured.rule->by_hand;
+    numbers_ = by_hand.numbers(kBaselineStep);
+    passes_ = unfused_passes(by_hand.name);
     const auto parameters = static_cast<std::size_t>(scene_.measured.layout.parameters());
     scratch_ = DeviceBuffer(device_, parameters * sizeof(float));
   }
@@ -49,7 +48,7 @@ class CudaRivals final : public Rivals {
   [[nodiscard]] FloatStreams floats(const TensorStreams& from) const {
     const auto at = [](std::byte* stream) { return reinterpret_cast<float*>(stream); };
     FloatStreams to{at(from.param), at(from.grad), {}};
-    for (int s = 0; s < scene_.measured.rule->states; ++s) to.states[s] = at(from.states[s]);
+    for (int s = 0; s < scene_.measured.rule->by_hand->states; ++s) to.states[s] = at(from.states[s]);
     return to;
   }
 
@@ -69,7 +68,7 @@ class CudaRivals final : public Rivals {
   std::size_t bytes_;
   DeviceBuffer from_, to_;
   CudaLimit limit_;
-  plain::Numbers numbers_;
+  plain::Numbers numbers_{};
   std::unique_ptr<Blas> blas_;
   std::span<const UnfusedPass> passes_;
   DeviceBuffer scratch_;  ///< A float for each element of the model.

@@ -120,10 +120,11 @@ ElementBytes element_bytes(const FormatChoice& format) {
           .reads_param = format.storage.master != Master::float32};
 }
 
-std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& format, Stepper& stepper) {
+std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& format, Optimizer& optimizer) {
+  static_assert(TensorStreams::kMaxStates == static_cast<int>(step::kMaxStates));
   const ElementBytes bytes = element_bytes(format);
   const auto at = [&](const Parameter& parameter, std::string_view stream) {
-    return static_cast<std::byte*>(stepper.state(parameter.name, stream).data);
+    return static_cast<std::byte*>(optimizer.state(parameter.name, stream).data);
   };
   std::vector<TensorStreams> streams;
   for (const Parameter& parameter : model.parameters()) {
@@ -132,13 +133,20 @@ std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& fo
     one.param = static_cast<std::byte*>(parameter.value.data);
     one.grad = static_cast<std::byte*>(parameter.grad.data);
     if (bytes.remainder > 0) one.remainder = at(parameter, bytes.remainder == 4 ? "master" : "remainder");
-    for (std::size_t s = 0; s < stepper.state_names().size(); ++s) {
-      one.states[s] = at(parameter, stepper.state_names()[s]);
+    const std::span<const char* const> states = optimizer.state_names();
+    for (std::size_t s = 0; s < states.size(); ++s) {
+      one.states[s] = at(parameter, states[s]);
       if (bytes.has_scales) one.scales[s] = one.states[s] + step::scales_at(one.numel);
     }
     streams.push_back(one);
   }
   return streams;
+}
+
+double total_bytes(std::span<const StreamBytes> streams) {
+  double total = 0.0;
+  for (const StreamBytes& stream : streams) total += stream.bytes;
+  return total;
 }
 
 }  // namespace onepass::bench

@@ -2,13 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "bench/cases/formats.hpp"
 #include "bench/cases/layouts.hpp"
-#include "bench/cases/rules.hpp"
 #include "bench/limit/traffic.hpp"
 #include "onepass/device.hpp"
+#include "onepass/optimizer.hpp"
 #include "onepass/parameter.hpp"
 
 namespace onepass::bench {
@@ -39,8 +41,10 @@ struct ElementBytes {
 };
 ElementBytes element_bytes(const FormatChoice& format);
 
-/// Returns the addresses of all streams, one entry per tensor. `stepper` is an optimizer over the model's
-/// parameters.
-std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& format, Stepper& stepper);
+/// Returns the addresses of all streams, one entry per tensor. `optimizer` steps the model's parameters.
+std::vector<TensorStreams> streams_of(const Model& model, const FormatChoice& format, Optimizer& optimizer);
+
+/// Returns the sum over all streams.
+double total_bytes(std::span<const StreamBytes> streams);
 
 }  // namespace onepass::bench

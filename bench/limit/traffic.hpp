@@ -11,7 +11,7 @@ namespace onepass::bench {
 
 /// The addresses of one tensor's streams.
 struct TensorStreams {
-  static constexpr int kMaxStates = 3;
+  static constexpr int kMaxStates = 4;  ///< As many as a rule may have.
 
   std::byte* param = nullptr;
   std::byte* remainder = nullptr;  ///< Master or remainder; null if the format has neither.
@@ -33,7 +33,7 @@ using Traffic = std::uint32_t (*)(const TensorStreams& streams, std::int64_t beg
 struct TrafficKind {
   std::size_t format;  ///< Index into storage::Formats.
   bool low_grad;       ///< True if gradients have the parameter's 16-bit type, false if they are float32.
-  int states;          ///< 0 to 3.
+  int states;          ///< 0 to TensorStreams::kMaxStates.
 };
 
 /// A table of loops, indexed by format, then type of the gradients, then number of states.

@@ -37,6 +37,7 @@ Json to_json(const Row& row) {
   json["bytes_per_parameter"] = row.traffic / parameters;
   json["memory_per_parameter"] = row.memory / parameters;
   json["elements_compared"] = row.compared;
+  json["compared_with"] = one.rule->reference();
   json["rounds"] = row.rounds;
   json["launches"] = row.launches;
   for (const Timing& timing : row.timings) json["timings"][timing.name] = to_json(timing);

@@ -9,6 +9,8 @@
 namespace onepass::bench {
 namespace {
 
+std::string quoted(const RuleChoice& rule) { return "`" + rule.name + "`"; }
+
 /// Median and quartiles of a ratio, as in "0.97 (0.96-0.98)".
 std::string text(const Spread& spread) {
   return fmt::format("{:.2f} ({:.2f}-{:.2f})", spread.median, spread.low, spread.high);
@@ -47,6 +49,20 @@ std::string line(const Row& row) {
       ratio(row, kUnfused), own.host_microseconds.median, row.launches, graph(row));
 }
 
+/// Says which rules were verified against onepass itself. Empty if all have a hand-written step.
+std::string note_on_references(const Run& run) {
+  std::string names;
+  for (const Row& row : run.rows) {
+    const RuleChoice& rule = *row.measured.rule;
+    if (rule.by_hand != nullptr || names.find(quoted(rule)) != std::string::npos) continue;
+    names.append(names.empty() ? "" : ", ").append(quoted(rule));
+  }
+  if (names.empty()) return "";
+  return "\nRules without a hand-written step, verified against onepass itself: " + names +
+         ". Each checked step had the bits of a step that a second optimizer took on copies of the "
+         "memory, with the CPU's baseline instruction set and one thread.\n";
+}
+
 }  // namespace
 
 std::string_view to_string(Caches caches) {
@@ -83,6 +99,7 @@ std::string to_markdown(const Run& run) {
       "share of copy | time over another format's | scalar | unfused | host us | launches | graph |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Row& row : run.rows) all += line(row);
+  all += note_on_references(run);
   for (const std::string& sentence : run.left_out) all += "\nLeft out: " + sentence + "\n";
   for (const std::string& sentence : run.failed) all += "\nFailed: " + sentence + "\n";
   return all;

@@ -36,7 +36,7 @@ struct Row {
   Caches caches = Caches::hot;
   double traffic = 0.0;       ///< Bytes that a step moves.
   double memory = 0.0;        ///< Bytes of parameters, gradients, states.
-  std::int64_t compared = 0;  ///< Number of elements that were compared with the step by hand.
+  std::int64_t compared = 0;  ///< Number of elements that were compared with the reference step.
   int rounds = 0;
   int launches = 0;
   std::vector<Timing> timings = {};

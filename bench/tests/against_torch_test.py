@@ -109,7 +109,7 @@ class WithTorch(unittest.TestCase):
                 with self.assertRaises(torch_rivals.Mismatch, msg=f"{dtype} {name}"):
                     self.checked("adamw", dtype, **{name: numbers[name] * factor})
         with self.assertRaises(torch_rivals.Mismatch):
-            self.checked("rmsprop", "float32", eps_outside_root=0, eps=1e-6)
+            self.checked("rmsprop", "float32", epsilon="inside_root", eps=1e-6)
 
     def test_quick_run_reports_every_case(self):
         with tempfile.TemporaryDirectory() as folder:

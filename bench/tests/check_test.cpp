@@ -34,7 +34,7 @@ TEST(Verify, ComparesAllOfASmallModel) {
 // The optimizer steps by Adam instead of AdamW, that is without the decay.
 TEST(Verify, FindsAStepOfAnotherRule) {
   RuleChoice wrong = rule("adamw");
-  wrong.make = rule("adam").make;
+  wrong.rule = rule("adam").rule;
   for (const char* const name : {"f32", "bf16_split", "compact"}) {
     const std::string what = failure({&wrong, &format(name), flat(5000), best_isa(), 1});
     EXPECT_NE(what.find("onepass differs in bits"), std::string::npos) << what;
@@ -43,7 +43,9 @@ TEST(Verify, FindsAStepOfAnotherRule) {
 
 TEST(Verify, FindsAWrongBaseline) {
   RuleChoice wrong = rule("adam");
-  wrong.name = "adamw";  // its scalar loop decays the parameter
+  PlainStep step = *wrong.by_hand;
+  step.name = "adamw";  // its scalar loop decays the parameter
+  wrong.by_hand = &step;
   const std::string what = failure({&wrong, &format("f32"), flat(5000), best_isa(), 1});
   EXPECT_NE(what.find("scalar differs in bits"), std::string::npos) << what;
 }
@@ -53,10 +55,10 @@ TEST(Verify, FindsStepsWithAnotherRounding) {
   wrong.storage.rounding = Rounding::stochastic;
   const Part window{0, 0, 64};
   const Model model(flat(64), wrong, Device::cpu());
-  const auto stepper = rule("sgd").make(model.parameters(), {.seed = 7});
-  const auto streams = streams_of(model, wrong, *stepper);
+  Optimizer optimizer(rule("sgd").rule, model.parameters(), {.seed = 7});
+  const auto streams = streams_of(model, wrong, optimizer);
   const Bytes before = take(streams[0], window, element_bytes(wrong), Device::cpu());
-  stepper->step({});
+  optimizer.step();
   const Bytes after = take(streams[0], window, element_bytes(wrong), Device::cpu());
   EXPECT_EQ(moved_by_hand({rule("sgd"), format("bf16"), 1, 7}, window, before), after);
   EXPECT_NE(moved_by_hand({rule("sgd"), wrong, 1, 7}, window, before), after);
@@ -72,8 +74,8 @@ Bytes changed(Bytes bytes, float factor) {
 
 TEST(Deviation, DeviationIsCountedInUnitsOfRounding) {
   const Model model(flat(64), format("f32"), Device::cpu());
-  const auto stepper = rule("adam").make(model.parameters(), {});
-  const auto streams = streams_of(model, format("f32"), *stepper);
+  Optimizer optimizer(rule("adam").rule, model.parameters());
+  const auto streams = streams_of(model, format("f32"), optimizer);
   const Part window{0, 0, 64};
   const Bytes before = take(streams[0], window, element_bytes(format("f32")), Device::cpu());
   const ReferenceStep step{rule("adam"), format("f32"), 1, 7};

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "bench/cases/rules.hpp"
 #include "bench/cuda/limit.hpp"
 
 namespace onepass::bench {
@@ -136,9 +137,9 @@ TEST_F(CudaLimitTest, MovesAsManyBytesAsAStep) {
   for (const RuleChoice& rule : rule_choices()) {
     for (const FormatChoice& format : format_choices()) {
       const Model model(many(3, 3200), format, kGpu);
-      const auto stepper = rule.make(model.parameters(), {.storage = format.storage});
-      const CudaLimit limit(kGpu, element_bytes(format), streams_of(model, format, *stepper));
-      EXPECT_EQ(limit.traffic(), stepper->traffic()) << rule.name << " " << format.name;
+      Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage});
+      const CudaLimit limit(kGpu, element_bytes(format), streams_of(model, format, optimizer));
+      EXPECT_EQ(limit.traffic(), total_bytes(optimizer.traffic())) << rule.name << " " << format.name;
     }
   }
 }

@@ -26,7 +26,9 @@ class FakeMachine final : public Machine {
     log += 'e';
   }
   std::function<void()> captured(const std::function<void(Stream)>& step) override {
-    return [step] { step({}); };
+    return [step, count = steps_in_replay] {
+      for (int i = 0; i < count; ++i) step({});
+    };
   }
   Elapsed time(const std::function<void()>& work, int repeats) override {
     work();
@@ -43,6 +45,7 @@ class FakeMachine final : public Machine {
   std::string log;  ///< One letter per call: w warms up, e empties the caches, t times.
   int emptied = 0;  ///< Number of threads in the last call of empty_caches().
   double cache = 0.0;
+  int steps_in_replay = 1;  ///< Another number makes captured steps wrong.
   int current = 0;
   double seconds = 1e-6;
 };

@@ -128,12 +128,12 @@ TEST(Traffic, MovesAsManyBytesAsAStep) {
   for (const RuleChoice& rule : rule_choices()) {
     for (const FormatChoice& format : format_choices()) {
       const Model model(layout, format, Device::cpu());
-      const auto stepper = rule.make(model.parameters(), {.storage = format.storage});
+      const Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage});
       const ElementBytes bytes = element_bytes(format);
       const double scale = bytes.has_scales ? 2.0 / 32 : 0.0;
       const double each = (bytes.reads_param ? 2 : 1) * bytes.param + bytes.grad + 2 * bytes.remainder +
-                          rule.states * 2 * (bytes.state + scale);
-      EXPECT_EQ(stepper->traffic(), each * 6400) << rule.name << " " << format.name;
+                          rule.states() * 2 * (bytes.state + scale);
+      EXPECT_EQ(total_bytes(optimizer.traffic()), each * 6400) << rule.name << " " << format.name;
     }
   }
 }

@@ -27,11 +27,12 @@ class Rule:
     fused: bool = True
 
     def onepass_numbers(self):
+        """Returns onepass's hyperparameters, by name."""
         numbers = {name: value for name, value in self.numbers.items() if name != "betas"}
         if "betas" in self.numbers:
             numbers["beta1"], numbers["beta2"] = self.numbers["betas"]
-        if self.library == "rmsprop":
-            numbers["eps_outside_root"] = 1  # as in PyTorch
+        if self.library == "RMSProp":
+            numbers["epsilon"] = "outside_root"  # as in PyTorch
         return numbers
 
     def ways(self):
@@ -42,11 +43,11 @@ class Rule:
 
 ADAM = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
 RULES = {
-    "sgd": Rule(torch.optim.SGD, "sgd", dict(lr=0.1), 0),
-    "momentum": Rule(torch.optim.SGD, "sgd", dict(lr=0.1, momentum=0.9), 1),
-    "rmsprop": Rule(torch.optim.RMSprop, "rmsprop", dict(lr=1e-3, alpha=0.99, eps=1e-8), 1, fused=False),
-    "adam": Rule(torch.optim.Adam, "adam", dict(ADAM, weight_decay=0.0), 2),
-    "adamw": Rule(torch.optim.AdamW, "adamw", dict(ADAM, weight_decay=1e-2), 2),
+    "sgd": Rule(torch.optim.SGD, "SGD", dict(lr=0.1), 0),
+    "momentum": Rule(torch.optim.SGD, "SGD", dict(lr=0.1, momentum=0.9), 1),
+    "rmsprop": Rule(torch.optim.RMSprop, "RMSProp", dict(lr=1e-3, alpha=0.99, eps=1e-8), 1, fused=False),
+    "adam": Rule(torch.optim.Adam, "Adam", dict(ADAM, weight_decay=0.0), 2),
+    "adamw": Rule(torch.optim.AdamW, "AdamW", dict(ADAM, weight_decay=1e-2), 2),
 }
 
 
@@ -89,13 +90,13 @@ class Contestant:
 def onepass_contestant(library, rule, model, threads, **changes):
     """Returns onepass over the model's memory. Its states have the type of the parameters, like PyTorch's."""
     numbers = rule.onepass_numbers() | changes
-    if model.dtype == "bfloat16" and rule.states > 0:
-        numbers["states"] = onepass_c.STATES["bfloat16"]
-    config = library.config(rule.library, threads=threads, **numbers)
-    if model.device.type == "cpu":
-        optimizer = onepass_c.Optimizer(library, config, model.tensors())
+    has_small_states = model.dtype == "bfloat16" and rule.states > 0
+    options = onepass_c.Options(threads=threads, states=onepass_c.STATES["bfloat16" if has_small_states else "float32"])
+    is_cpu = model.device.type == "cpu"
+    device = onepass_c.CPU if is_cpu else model.device.index
+    optimizer = onepass_c.Optimizer(library, rule.library, model.tensors(), device, options, **numbers)
+    if is_cpu:
         return Contestant(ONEPASS, optimizer.step, optimizer)
-    optimizer = onepass_c.Optimizer(library, config, model.tensors(), model.device.index)
     stream = torch.cuda.current_stream(model.device).cuda_stream or None
     return Contestant(ONEPASS, lambda: optimizer.step(stream), optimizer)
 

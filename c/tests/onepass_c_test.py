@@ -7,13 +7,15 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "c"))
 import onepass_c
 
-PATH = sys.argv.pop(1)
+PATH, COMPILER = sys.argv.pop(1), sys.argv.pop(1)
 LIBRARY = onepass_c.Library(PATH)
 START = [0.5, -1.25, 3.0, -0.01, 0.0]
 GRADIENTS = [[0.1, -0.2, 0.3, 0.4, -0.5], [0.2, 0.1, -0.6, 0.4, 0.25], [-0.3, 0.5, 0.15, 0.1, 0.05]]
@@ -35,7 +37,8 @@ def rmsprop(p, gradients, k):
         square = k["alpha"] * square + (1 - k["alpha"]) * g * g
         mean = k["alpha"] * mean + (1 - k["alpha"]) * g
         variance = max(square - mean * mean, 0.0) if k.get("centered") else square
-        root = math.sqrt(variance) + k["eps"] if k.get("eps_outside_root") else math.sqrt(variance + k["eps"])
+        is_outside = k.get("epsilon") == "outside_root"
+        root = math.sqrt(variance) + k["eps"] if is_outside else math.sqrt(variance + k["eps"])
         buf = k["momentum"] * buf + g / root
         p -= k["lr"] * buf
     return p
@@ -62,15 +65,16 @@ def adamw(p, gradients, k):
     return adam(p, gradients, k, decoupled=True)
 
 
-# Numbers other than 0 and 1 differ from their defaults and from each other, so that a mix-up of members shows.
+# Numbers other than 0 and 1 differ from their defaults and from each other, so that a mix-up of names shows.
 CASES = [
-    (sgd, dict(lr=0.03, weight_decay=0.02, momentum=0.8, dampening=0.3)),
-    (sgd, dict(lr=0.03, weight_decay=0.0, momentum=0.7, dampening=0.0, nesterov=1)),
-    (rmsprop, dict(lr=0.02, alpha=0.9, eps=0.01, momentum=0.0, weight_decay=0.03)),
-    (rmsprop, dict(lr=0.02, alpha=0.9, eps=0.05, momentum=0.6, weight_decay=0.0, centered=1, eps_outside_root=1)),
-    (adam, dict(lr=0.02, beta1=0.8, beta2=0.95, eps=0.01, weight_decay=0.04)),
-    (adam, dict(lr=0.02, beta1=0.6, beta2=0.5, eps=0.01, weight_decay=0.0, amsgrad=1, maximize=1)),
-    (adamw, dict(lr=0.02, beta1=0.8, beta2=0.95, eps=0.01, weight_decay=0.3)),
+    ("SGD", sgd, dict(lr=0.03, weight_decay=0.02, momentum=0.8, dampening=0.3)),
+    ("SGD", sgd, dict(lr=0.03, weight_decay=0.0, momentum=0.7, dampening=0.0, nesterov=True)),
+    ("RMSProp", rmsprop, dict(lr=0.02, alpha=0.9, eps=0.01, momentum=0.0, weight_decay=0.03)),
+    ("RMSProp", rmsprop, dict(lr=0.02, alpha=0.9, eps=0.05, momentum=0.6, weight_decay=0.0, centered=True,
+                              epsilon="outside_root")),
+    ("Adam", adam, dict(lr=0.02, beta1=0.8, beta2=0.95, eps=0.01, weight_decay=0.04)),
+    ("Adam", adam, dict(lr=0.02, beta1=0.6, beta2=0.5, eps=0.01, weight_decay=0.0, amsgrad=1, maximize=True)),
+    ("AdamW", adamw, dict(lr=0.02, beta1=0.8, beta2=0.95, eps=0.01, weight_decay=0.3)),
 ]
 
 
@@ -85,9 +89,10 @@ class Model:
             self.grads.append(array.array("f", [0.0] * size))
             begin += size
 
-    def tensors(self):
-        return [onepass_c.Tensor(value.buffer_info()[0], grad.buffer_info()[0], len(value), 0, 0)
-                for value, grad in zip(self.values, self.grads)]
+    def tensors(self, groups=1):
+        """Returns the tensors, the first in group 0, the second in group 1 if there are two."""
+        return [onepass_c.Tensor(value.buffer_info()[0], grad.buffer_info()[0], len(value), 0, 0, index % groups)
+                for index, (value, grad) in enumerate(zip(self.values, self.grads))]
 
     def set_gradients(self, gradients):
         flat = iter(gradients)
@@ -99,64 +104,146 @@ class Model:
         return [x for value in self.values for x in value]
 
 
+def run(model, optimizer):
+    """Takes a step with each of GRADIENTS."""
+    for gradients in GRADIENTS:
+        model.set_gradients(gradients)
+        optimizer.step()
+    return model.flat()
+
+
 class CInterface(unittest.TestCase):
-    def refused(self, sentence, config, tensors, device=onepass_c.CPU):
-        with self.assertRaises(onepass_c.Error) as caught:
-            onepass_c.Optimizer(LIBRARY, config, tensors, device)
-        self.assertRegex(str(caught.exception), sentence)
+    def refused(self, sentence, *arguments, **hyperparameters):
+        with self.assertRaisesRegex(onepass_c.Error, sentence):
+            onepass_c.Optimizer(LIBRARY, *arguments, **hyperparameters)
+
+    def agree(self, values, places, rule, numbers):
+        """Checks the elements at `places` against a formula."""
+        for i in places:
+            expected = rule(START[i], [step[i] for step in GRADIENTS], numbers)
+            self.assertAlmostEqual(values[i], expected, delta=4e-6, msg=f"{rule.__name__} {numbers}, element {i}")
 
     def test_steps_match_the_formulas(self):
-        for rule, numbers in CASES:
+        for name, rule, numbers in CASES:
             model = Model()
-            config = LIBRARY.config(rule.__name__, threads=1, **numbers)
-            with onepass_c.Optimizer(LIBRARY, config, model.tensors()) as optimizer:
-                for gradients in GRADIENTS:
-                    model.set_gradients(gradients)
-                    optimizer.step()
-            for i, value in enumerate(model.flat()):
-                expected = rule(START[i], [step[i] for step in GRADIENTS], numbers)
-                self.assertAlmostEqual(value, expected, delta=4e-6, msg=f"{rule.__name__} {numbers}, element {i}")
+            options = onepass_c.Options(threads=1)
+            with onepass_c.Optimizer(LIBRARY, name, model.tensors(), onepass_c.CPU, options, **numbers) as optimizer:
+                self.agree(run(model, optimizer), range(5), rule, numbers)
 
-    def test_defaults_match_the_headers(self):
-        root = pathlib.Path(__file__).resolve().parents[2] / "include/onepass/optimizers"
-        for name in onepass_c.RULES:
-            config = LIBRARY.config(name)
-            text = (root / f"{name}.hpp").read_text()
-            found = re.findall(r"^  double (\w+) = ([-\de.]+);", text, re.M)
-            self.assertGreater(len(found), 3)
-            for member, value in found:
-                if member != "l1":
-                    self.assertEqual(getattr(config, member), float(value), f"{name} {member}")
+    def test_each_group_steps_with_its_own_rule(self):
+        for (name, rule, numbers), (other_name, other_rule, other_numbers) in zip(CASES, CASES[1:]):
+            model = Model()
+            groups = [(name, numbers), (other_name, other_numbers)]
+            with onepass_c.Optimizer(LIBRARY, groups, model.tensors(2)) as optimizer:
+                values = run(model, optimizer)
+            self.agree(values, range(2), rule, numbers)
+            self.agree(values, range(2, 5), other_rule, other_numbers)
+
+    def test_rules_and_hyperparameters_are_listed(self):
+        self.assertLessEqual({"SGD", "RMSProp", "Adam", "AdamW"}, set(LIBRARY.rules()))
+        for rule in LIBRARY.rules():
+            listed = LIBRARY.hyperparameters(rule)
+            self.assertEqual(listed[0].name, "lr")
+            self.assertEqual(len({one.name for one in listed}), len(listed))
+            for one in listed:
+                self.assertTrue(one.meaning.endswith("."), one)
+                self.assertEqual(bool(one.interval), one.kind == "number", one)
+                self.assertEqual(len(one.choices) > 1, one.kind == "choice", one)
+        found = {one.name: one for one in LIBRARY.hyperparameters("AdamW")}
+        self.assertEqual(found["beta1"][1:4], ("number", 0.9, "[0, 1)"))
+        self.assertEqual(found["amsgrad"][1:3], ("flag", 0.0))
+        self.assertEqual(found["weight_decay_mode"][1:3], ("choice", 1.0))
+        self.assertEqual(found["weight_decay_mode"].choices, ("coupled", "decoupled"))
+        with self.assertRaisesRegex(onepass_c.Error, 'there is no rule "adamw"; the rules are: .*AdamW'):
+            LIBRARY.hyperparameters("adamw")
+
+    def test_every_rule_can_be_made_from_its_list(self):
+        for rule in LIBRARY.rules():
+            listed = LIBRARY.hyperparameters(rule)
+            with onepass_c.Optimizer(LIBRARY, rule, Model().tensors(),
+                                     **{one.name: one.default for one in listed}) as optimizer:
+                self.assertEqual([optimizer.get(one.name) for one in listed], [one.default for one in listed])
+
+    def test_hyperparameters_of_a_group_change_all_or_none(self):
+        model = Model()
+        groups = [("SGD", dict(momentum=0.9, dampening=0.5)), ("AdamW", {})]
+        with onepass_c.Optimizer(LIBRARY, groups, model.tensors(2)) as optimizer:
+            optimizer.set(lr=0.5, nesterov=True, dampening=0)
+            optimizer.set(1, l1_mode="subgradient", lr=0)
+            self.assertEqual([optimizer.get(name) for name in ("lr", "nesterov", "dampening")], [0.5, 1.0, 0.0])
+            self.assertEqual([optimizer.get(name, 1) for name in ("lr", "l1_mode")], [0.0, 1.0])
+            with self.assertRaisesRegex(onepass_c.Error, "AdamW.beta1 must lie in"):
+                optimizer.set(1, lr=0.1, beta1=1.0)
+            self.assertEqual(optimizer.get("lr", 1), 0.0)
+            values = run(model, optimizer)
+        self.assertNotEqual(values[:2], START[:2])
+        self.assertEqual(values[2:], list(array.array("f", START[2:])))
 
     def test_bfloat16_parameters_step_and_tensors_without_gradient_stay(self):
         bits = array.array("H", [0x3F80, 0xC000])  # 1 and -2 in bfloat16
         grad = array.array("f", [1.0, 1.0])
         still = array.array("f", [7.0])
-        tensors = [onepass_c.Tensor(bits.buffer_info()[0], grad.buffer_info()[0], 2, onepass_c.DTYPES["bfloat16"], 0),
-                   onepass_c.Tensor(still.buffer_info()[0], None, 1, 0, 0)]
-        with onepass_c.Optimizer(LIBRARY, LIBRARY.config("sgd", lr=0.5), tensors) as optimizer:
+        tensors = [onepass_c.Tensor(bits.buffer_info()[0], grad.buffer_info()[0], 2, onepass_c.DTYPES["bfloat16"]),
+                   onepass_c.Tensor(still.buffer_info()[0], None, 1)]
+        with onepass_c.Optimizer(LIBRARY, "SGD", tensors, lr=0.5) as optimizer:
             optimizer.step()
         values = [struct.unpack("<f", struct.pack("<I", bit << 16))[0] for bit in bits]
         self.assertEqual(values, [0.5, -2.5])
         self.assertEqual(still[0], 7.0)
 
+    def test_threads_are_limited_by_the_option(self):
+        values, grads = (array.array("f", bytes(4 * 2000000)) for _ in range(2))
+        tensors = [onepass_c.Tensor(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
+        tasks, added = pathlib.Path("/proc/self/task"), []
+        before = len(list(tasks.iterdir()))
+        # The workers of a step stay in the process.
+        for threads in (1, 3):
+            options = onepass_c.Options(threads=threads)
+            with onepass_c.Optimizer(LIBRARY, "SGD", tensors, onepass_c.CPU, options) as optimizer:
+                optimizer.step()
+            added.append(len(list(tasks.iterdir())) - before)
+        self.assertEqual(added, [0, 2])
+
     def test_invalid_arguments_are_refused_with_a_message(self):
-        tensors = Model().tensors()
-        self.refused("lr", LIBRARY.config("adam", lr=-1.0), tensors)
-        self.refused(r"amsgrad is 2; it must be 0 or 1", LIBRARY.config("adam", amsgrad=2), tensors)
-        self.refused(r"rule is 9; it must be", LIBRARY.config("adam", rule=9), tensors)
-        self.refused(r"states is 7; it must be", LIBRARY.config("adam", states=7), tensors)
-        self.refused(r"threads is -1", LIBRARY.config("adam", threads=-1), tensors)
-        self.refused(r"device is -2", LIBRARY.config("adam"), tensors, -2)
-        self.refused(r"cuda:99", LIBRARY.config("adam"), tensors, 99)
-        self.refused(r"a dtype is 5", LIBRARY.config("sgd"), [onepass_c.Tensor(1, 1, 1, 5, 0)])
-        self.refused(r"null", LIBRARY.config("sgd"), [onepass_c.Tensor(None, None, 3, 0, 0)])
-        self.refused(r"overlap", LIBRARY.config("sgd"), [tensors[0], tensors[0]])
-        with self.assertRaisesRegex(onepass_c.Error, "there is no beta3"):
-            LIBRARY.config("adam", beta3=1.0)
+        tensors, cpu, options = Model().tensors(), onepass_c.CPU, onepass_c.Options
+        self.refused("Adam.lr must be at least 0", "Adam", tensors, lr=-1.0)
+        self.refused("Adam.amsgrad must be 0 or 1, but is 2", "Adam", tensors, amsgrad=2)
+        self.refused('Adam has no hyperparameter "beta3"; it has: lr, ', "Adam", tensors, beta3=1.0)
+        self.refused('there is no rule "Lion King"', "Lion King", tensors)
+        self.refused(r"Adam.lr must be .*\(group 1\)", [("SGD", {}), ("Adam", dict(lr=-1))], tensors)
+        self.refused("lr must be in the dict of a group", [("SGD", {})], tensors, lr=0.1)
+        self.refused("no rule was given", [], tensors)
+        self.refused("states is 7; it must be", "Adam", tensors, cpu, options(states=7))
+        self.refused("threads is -1", "Adam", tensors, cpu, options(threads=-1))
+        self.refused("device is -2", "Adam", tensors, -2)
+        self.refused("cuda:99", "Adam", tensors, 99)
+        self.refused("a dtype is 5", "SGD", [onepass_c.Tensor(1, 1, 1, 5)])
+        self.refused("is in group 2", "SGD", [onepass_c.Tensor(None, None, 0, group=2)])
+        self.refused("null", "SGD", [onepass_c.Tensor(None, None, 3)])
+        self.refused("overlap", "SGD", [tensors[0], tensors[0]])
+        with self.assertRaisesRegex(TypeError, "Options has no member thread"):
+            options(thread=1)
         self.assertEqual(LIBRARY.calls.onepass_step(None, None), 1)
         self.assertEqual(LIBRARY.calls.onepass_last_error(), b"onepass: optimizer is null")
         LIBRARY.calls.onepass_destroy(None)
+
+    def test_the_program_in_the_header_compiles_as_c99_and_runs(self):
+        header = (ROOT / "c/onepass_c.h").read_text()
+        program = "".join(line + "\n" for line in re.findall(r"^ \*     (.*)", header, re.M))
+        self.assertIn("int main(void)", program)
+        with tempfile.TemporaryDirectory() as folder:
+            source, made = pathlib.Path(folder) / "program.c", pathlib.Path(folder) / "program"
+            # The second program gives a wrong learning rate, and must report it.
+            for text, status, said in ((program, 0, ""), (program.replace("3e-4", "-3e-4"), 1, "AdamW.lr must be")):
+                source.write_text(text)
+                compiled = subprocess.run(
+                    [COMPILER, "-x", "c", "-std=c99", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}",
+                     source, "-o", made, "-x", "none", PATH, f"-Wl,-rpath,{pathlib.Path(PATH).parent}"],
+                    capture_output=True, text=True)
+                self.assertEqual(compiled.returncode, 0, compiled.stderr)
+                result = subprocess.run([made], capture_output=True, text=True)
+                self.assertEqual(result.returncode, status)
+                self.assertIn(said, result.stdout)
 
     def test_last_error_belongs_to_its_thread(self):
         LIBRARY.calls.onepass_step(None, None)
@@ -169,8 +256,9 @@ class CInterface(unittest.TestCase):
     def test_library_exports_only_its_functions(self):
         listed = subprocess.run(["nm", "-D", "--defined-only", PATH], capture_output=True, text=True, check=True).stdout
         names = {line.split()[-1] for line in listed.splitlines() if " A " not in line}
-        self.assertEqual(names, {"onepass_defaults", "onepass_create", "onepass_step", "onepass_destroy",
-                                 "onepass_last_error"})
+        declared = re.findall(r"^\w[\w *]*[ *](onepass_\w+)\(", (ROOT / "c/onepass_c.h").read_text(), re.M)
+        self.assertIn("onepass_last_error", declared)
+        self.assertEqual(names, set(declared))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdexcept>
+#include <string_view>
 
 namespace train {
 
@@ -16,5 +17,11 @@ class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// Returns the message of an error of the library without the "onepass: " that it begins with.
+inline std::string_view without_prefix(std::string_view message) {
+  constexpr std::string_view kPrefix = "onepass: ";
+  return message.starts_with(kPrefix) ? message.substr(kPrefix.size()) : message;
+}
 
 }  // namespace train

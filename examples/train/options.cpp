@@ -27,8 +27,8 @@ struct Named {
 
 /// Adds an option whose value is passed to `read`.
 template <class Read>
-void add(CLI::App& app, const Named& named, Read read, const std::string& help) {
-  app.add_option_function<std::string>(named.option, read, help)
+CLI::Option* add(CLI::App& app, const Named& named, Read read, const std::string& help) {
+  return app.add_option_function<std::string>(named.option, read, help)
       ->type_name(named.value)
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 }
@@ -41,14 +41,15 @@ std::string help_of(const Setting& setting) {
 /// Adds an option for each setting. Reads every value once, so that a bad value is refused during parsing.
 void add_settings(CLI::App& app, Changes& changes) {
   for (const Setting& setting : setting_table()) {
-    add(
-        app, {std::string(setting.option), std::string(setting.value)},
+    CLI::Option* const option = add(
+        app, {setting.option, std::string(setting.value)},
         [&setting, &changes](const std::string& text) {
           Settings tried;
           setting.read(tried, text);
           changes.push_back({&setting, text});
         },
         help_of(setting));
+    if (!setting.heading.empty()) option->group(std::string(setting.heading));
   }
 }
 
@@ -105,6 +106,16 @@ void with_own_messages(const CLI::App& app, Parse parse) {
   }
 }
 
+/// Calls `work`, and adds the label of a configuration to the message of its UsageError.
+template <class Work>
+void in_configuration(const Configuration& configuration, Work work) {
+  try {
+    work();
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("--compare, in '{}': {}", configuration.label, error.what()));
+  }
+}
+
 /// Reads a configuration of --compare: "LABEL: --option value ...", or the name of an optimizer.
 Configuration read_configuration(const std::string& text) {
   const std::size_t colon = text.find(':');
@@ -123,11 +134,7 @@ Configuration read_configuration(const std::string& text) {
   add_settings(app, configuration.changes);
   std::vector<std::string> words = split_words(std::string_view(text).substr(colon + 1));
   std::ranges::reverse(words);  // CLI11 takes them from the end
-  try {
-    with_own_messages(app, [&] { app.parse(words); });
-  } catch (const UsageError& error) {
-    throw UsageError(fmt::format("--compare, in '{}': {}", configuration.label, error.what()));
-  }
+  in_configuration(configuration, [&] { with_own_messages(app, [&] { app.parse(words); }); });
   return configuration;
 }
 
@@ -163,6 +170,20 @@ void check_together(const CommandLine& options) {
   }
 }
 
+/// Refuses hyperparameters that an optimizer does not have or that are out of range, before the data is
+/// loaded. The optimizer of a resumed run is in its file.
+void check_hyperparameters(const CommandLine& options) {
+  if (!options.resume.empty()) return;
+  Settings common;
+  apply(options.changes, common);
+  if (options.configurations.empty()) make_rule(common);
+  for (const Configuration& one : options.configurations) {
+    Settings settings = common;
+    apply(one.changes, settings);
+    in_configuration(one, [&] { make_rule(settings); });
+  }
+}
+
 /// Returns the text of --list: the choices of every option that takes a name.
 std::string list_choices() {
   std::string text;
@@ -170,8 +191,9 @@ std::string list_choices() {
   for (const Setting& setting : setting_table()) {
     if (setting.choices.empty()) continue;
     fmt::format_to(out, "{}{}\n", text.empty() ? "" : "\n", setting.option);
-    for (const Choice& choice : setting.choices)
-      fmt::format_to(out, "  {:<18} {}\n", choice.name, choice.meaning);
+    for (const Choice& choice : setting.choices) {
+      fmt::format_to(out, "  {}\n", trim(fmt::format("{:<18} {}", choice.name, choice.meaning)));
+    }
   }
   return text;
 }
@@ -197,7 +219,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
          [&](const std::vector<std::string>& texts) { options.configurations = read_configurations(texts); },
          "Train several runs, with the same initial weights and batches unless they say otherwise: names of "
          "optimizers, or 'LABEL: --option value ...', which may change any of the options above from "
-         "--optimizer to --seed. Default: sgd momentum rmsprop adam adamw")
+         "--optimizer to --seed, and hyperparameters. Default: sgd momentum rmsprop adam adamw")
       ->type_name("RUN")
       ->expected(0, CLI::detail::expected_max_vector_size);
   add_machine(app, options);
@@ -214,6 +236,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     return parsed;
   }
   check_together(options);
+  check_hyperparameters(options);
   return parsed;
 }
 

@@ -93,13 +93,19 @@ std::string write_widths(const std::vector<std::int64_t>& widths, std::string_vi
   return text;
 }
 
-std::string one_of(const std::vector<Choice>& choices) {
-  std::string names;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    if (i > 0) names += i + 1 == choices.size() ? " or " : ", ";
-    names += choices[i].name;
+std::string listed(const std::vector<std::string>& names, std::string_view word) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 == names.size() ? fmt::format(" {} ", word) : ", ";
+    text += names[i];
   }
-  return names;
+  return text;
+}
+
+std::string one_of(const std::vector<Choice>& choices) {
+  std::vector<std::string> names;
+  for (const Choice& choice : choices) names.push_back(choice.name);
+  return listed(names, "or");
 }
 
 std::size_t read_choice(std::string_view option, std::string_view text, const std::vector<Choice>& choices) {

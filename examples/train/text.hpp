@@ -41,6 +41,8 @@ std::vector<std::int64_t> read_widths(std::string_view option, std::string_view 
 /// The inverse of read_widths(), with any separator.
 std::string write_widths(const std::vector<std::int64_t>& widths, std::string_view separator = ",");
 
+/// Lists the names with a word before the last one, as in "sgd, adam and adamw".
+std::string listed(const std::vector<std::string>& names, std::string_view word);
 /// Lists the names, as in "sgd, adam or adamw".
 std::string one_of(const std::vector<Choice>& choices);
 /// Returns the index of the choice named `text`. Throws UsageError for an unknown name.

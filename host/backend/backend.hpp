@@ -11,14 +11,34 @@
 #include "host/backend/plan.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "onepass/device.hpp"
-#include "onepass/optimizer_core.hpp"
+#include "onepass/options.hpp"
+#include "onepass/stream.hpp"
 #include "step/table.hpp"
 
 namespace onepass {
 
+/// What a tensor is updated by: a variant of a rule, in one storage format. One launch updates all tensors of
+/// a program, and rules that share their loops and kernels share it.
+struct Program {
+  const VariantOps* variant;
+  std::uint8_t format;
+
+  friend bool operator==(const Program& a, const Program& b) {
+    return a.format == b.format && a.variant->updates_like(*b.variant);
+  }
+};
+
+/// A type of rule that tensors of the table have.
+struct PreparedRule {
+  const RuleOps* ops;
+  std::uint32_t number;  ///< TensorEntry::rule of its tensors.
+};
+
 /// The work of a step.
 struct WorkPlan {
-  std::vector<FormatRun> runs;       ///< The runs of the table's chunks.
+  std::vector<PreparedRule> rules;   ///< At least one.
+  std::vector<Program> programs;     ///< By ProgramRun::program.
+  std::vector<ProgramRun> runs;      ///< The runs of the table's chunks.
   std::vector<std::int64_t> chunks;  ///< element_offsets() of the chunks.
   std::vector<std::int64_t> pieces;  ///< element_offsets() of the pieces that a reduction works on.
   bool has_followers;                ///< Whether any tensor has a moving average or a 16-bit copy.
@@ -55,10 +75,9 @@ class Backend {
   virtual void wait() noexcept = 0;
 };
 
-/// The arguments of make_cpu_backend() and make_cuda_backend(): one variant of a rule, on one device.
+/// The arguments of make_cpu_backend() and make_cuda_backend().
 struct BackendRequest {
-  const RuleOps& ops;
-  unsigned variant;
+  std::span<const RuleOps* const> rules;  ///< The types of rules that the backend will step.
   Device device;
   const Options& options;
 };

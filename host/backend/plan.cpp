@@ -24,14 +24,14 @@ std::vector<step::Chunk> make_chunks(std::span<const std::int64_t> numels, std::
   return chunks;
 }
 
-std::vector<FormatRun> sort_by_format(std::vector<step::Chunk>& chunks,
-                                      std::span<const std::uint8_t> format_of_tensor) {
-  const auto format = [&](const step::Chunk& chunk) { return format_of_tensor[chunk.tensor]; };
-  std::ranges::stable_sort(chunks, {}, format);
-  std::vector<FormatRun> runs;
+std::vector<ProgramRun> sort_by_program(std::vector<step::Chunk>& chunks,
+                                        std::span<const std::size_t> program_of_tensor) {
+  const auto program = [&](const step::Chunk& chunk) { return program_of_tensor[chunk.tensor]; };
+  std::ranges::stable_sort(chunks, {}, program);
+  std::vector<ProgramRun> runs;
   for (const step::Chunk& chunk : chunks) {
-    if (runs.empty() || runs.back().format != format(chunk)) {
-      runs.push_back({format(chunk), runs.empty() ? 0 : runs.back().first + runs.back().count, 0});
+    if (runs.empty() || runs.back().program != program(chunk)) {
+      runs.push_back({program(chunk), runs.empty() ? 0 : runs.back().first + runs.back().count, 0});
     }
     ++runs.back().count;
   }

@@ -13,16 +13,16 @@ namespace onepass {
 /// Throws InvalidArgument if a tensor has more chunks than 32 bits can number.
 std::vector<step::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size);
 
-/// A run: `count` consecutive chunks of one format, from chunk `first` on.
-struct FormatRun {
-  std::uint8_t format;
+/// A run: `count` consecutive chunks of one program, from chunk `first` on.
+struct ProgramRun {
+  std::size_t program;
   std::int64_t first;
   std::int64_t count;
 };
 
-/// Sorts the chunks by their tensors' formats, and returns the run of each format.
-std::vector<FormatRun> sort_by_format(std::vector<step::Chunk>& chunks,
-                                      std::span<const std::uint8_t> format_of_tensor);
+/// Sorts the chunks by the numbers of their tensors' programs, and returns the run of each program.
+std::vector<ProgramRun> sort_by_program(std::vector<step::Chunk>& chunks,
+                                        std::span<const std::size_t> program_of_tensor);
 
 /// Number of elements before each chunk, followed by the total: one more entry than there are chunks.
 std::vector<std::int64_t> element_offsets(std::span<const step::Chunk> chunks,

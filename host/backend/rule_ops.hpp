@@ -8,7 +8,7 @@
 
 #include "host/backend/cpu_rule.hpp"
 #include "kernels/update/cuda_rule.hpp"
-#include "onepass/optimizer_core.hpp"
+#include "onepass/rule/rule.hpp"
 #include "step/table.hpp"
 
 namespace onepass {
@@ -16,28 +16,40 @@ namespace onepass {
 /// One variant of a rule: its states, and its update on each backend.
 struct VariantOps {
   std::span<const char* const> states;
+  bool
+      compresses;  ///< Formats with less than 32 bits store other numbers than the states (rule/concept.hpp).
   std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null if this build has none.
-  kernels::CudaVariant cuda{};                          ///< Null functions if this build has no CUDA.
+  kernels::CudaUpdates cuda{};                          ///< Null functions if this build has no CUDA.
+
+  /// Returns whether both have the same loops and kernels, as Adam and AdamW do.
+  [[nodiscard]] bool updates_like(const VariantOps& other) const { return cpu_loops == other.cpu_loops; }
 };
 
-/// The functions through which the core uses a rule. rule_ops<Rule>() returns them; it is declared in
-/// onepass/optimizer_core.hpp and defined in generated files only, one for each rule: onepass_add_rule()
+/// The functions through which the core uses a rule. rule_ops<R>() returns them; it is declared in
+/// onepass/rule/rule.hpp and defined in generated files only, one for each rule: onepass_add_rule()
 /// (cmake/OnepassRule.cmake) makes them from host/rule/rule.cpp.in. The functions take a rule as the bytes
-/// of the Rule object, which need not be aligned.
+/// of the rule struct, which need not be aligned.
 struct RuleOps {
   const char* name;
   std::size_t rule_bytes;
   std::size_t coefficient_bytes;  ///< Size of the coefficients of one tensor.
+  std::span<const Hyperparameter> hyperparameters;
+  unsigned switchable;  ///< Bits of the variant that may change after construction (rule/concept.hpp).
   unsigned (*variant)(const std::byte* rule);
-  void (*check)(const std::byte* rule);
+  void (*check)(const std::byte* rule);  ///< Checks what the ranges of single hyperparameters do not.
   step::Penalty (*penalty)(const std::byte* rule);
-  double (*lr)(const std::byte* rule);
   /// The variant that the rule needs if a schedule drives its momentum; nothing if it has no momentum.
   std::optional<unsigned> (*driven_variant)(const std::byte* rule);
-  /// Prepares a step on the CPU (host/cpu/prepare.hpp). The CUDA backend does not call it: it launches
-  /// CudaVariant::prepare, a kernel that does the same (kernels/update/prepare.cuh).
-  void (*prepare)(const step::Table& table);
-  std::span<const VariantOps> variants;  ///< In the order of Rule::Variants.
+  /// Prepares a step of the tensors of Table::prepares on the CPU (host/cpu/prepare.hpp).
+  void (*cpu_prepare)(const step::Table& table);
+  /// The kernel that does the same (kernels/update/prepare.cuh); null functions if this build has no CUDA.
+  kernels::CudaLaunch cuda_prepare;
+  std::span<const VariantOps> variants;  ///< In the order of the rule's Variants.
+
+  /// Returns whether a rule that needs `wanted` can run as the variant `present`.
+  [[nodiscard]] bool runs_as(unsigned wanted, unsigned present) const {
+    return (wanted & ~present) == 0 && (present & ~wanted & ~switchable) == 0;
+  }
 };
 
 }  // namespace onepass

@@ -21,74 +21,73 @@ struct Subject {
 };
 
 /// Checks the device and the alignment of a tensor.
-void check_memory(const CheckContext& context, const Subject& subject, const Tensor& tensor, Device device) {
+void check_memory(const Subject& subject, const Tensor& tensor, Device device) {
   if (tensor.device != device) {
-    refuse(context.rule, subject.text() + " is on " + to_string(tensor.device) +
-                             ", but the optimizer is on " + to_string(device));
+    refuse(subject.text() + " is on " + to_string(tensor.device) + ", but the optimizer is on " +
+           to_string(device));
   }
   if (tensor.numel == 0) return;
   if (!cuda::reachable_from(tensor.data, device)) {
-    refuse(context.rule, subject.text() + " is said to be on " + to_string(device) +
-                             ", but its memory is on " + to_string(cuda::home_of(tensor.data)));
+    refuse(subject.text() + " is said to be on " + to_string(device) + ", but its memory is on " +
+           to_string(cuda::home_of(tensor.data)));
   }
   if (reinterpret_cast<std::uintptr_t>(tensor.data) % size_of(tensor.dtype) != 0) {
-    refuse(context.rule, subject.text() + " is not aligned to its elements of " +
-                             std::to_string(size_of(tensor.dtype)) + " bytes");
+    refuse(subject.text() + " is not aligned to its elements of " + std::to_string(size_of(tensor.dtype)) +
+           " bytes");
   }
 }
 
-void check_value(const CheckContext& context, const Parameter& parameter, Device device) {
+void check_value(const Parameter& parameter, Device device) {
   const Tensor& value = parameter.value;
   if (value.numel < 0) {
-    refuse(context.rule, "value of " + quoted(parameter.name) + " has " + elements(value.numel));
+    refuse("value of " + quoted(parameter.name) + " has " + elements(value.numel));
   }
   if (value.data == nullptr && value.numel > 0) {
-    refuse(context.rule, "value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));
+    refuse("value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));
   }
   if (value.dtype == DType::uint16 || value.dtype == DType::uint8) {
-    refuse(context.rule, "value of " + quoted(parameter.name) + " is of " + to_string(value.dtype) +
-                             ", but must be of float32, bfloat16 or float16");
+    refuse("value of " + quoted(parameter.name) + " is of " + to_string(value.dtype) +
+           ", but must be of float32, bfloat16 or float16");
   }
   if (parameter.first < 0 || parameter.first % storage::kBlock != 0) {
-    refuse(context.rule, quoted(parameter.name) + " has first = " + std::to_string(parameter.first) +
-                             ", but it must be a multiple of " + std::to_string(storage::kBlock));
+    refuse(quoted(parameter.name) + " has first = " + std::to_string(parameter.first) +
+           ", but it must be a multiple of " + std::to_string(storage::kBlock));
   }
-  check_memory(context, {"value", &parameter}, value, device);
+  check_memory({"value", &parameter}, value, device);
 }
 
-void check_gradient(const CheckContext& context, const Parameter& parameter, const Tensor& grad,
-                    Device device) {
+void check_gradient(const Parameter& parameter, const Tensor& grad, Device device) {
   if (grad.data == nullptr) return;
   if (grad.numel != parameter.value.numel) {
-    refuse(context.rule, "gradient of " + quoted(parameter.name) + " has " + elements(grad.numel) +
-                             ", but its value has " + std::to_string(parameter.value.numel));
+    refuse("gradient of " + quoted(parameter.name) + " has " + elements(grad.numel) + ", but its value has " +
+           std::to_string(parameter.value.numel));
   }
   if (grad.dtype != DType::float32 && grad.dtype != parameter.value.dtype) {
     const bool is_low = parameter.value.dtype != DType::float32;
-    refuse(context.rule, "gradient of " + quoted(parameter.name) + " is of " + to_string(grad.dtype) +
-                             ", but must be of float32" +
-                             (is_low ? std::string(" or of its value's ") + to_string(parameter.value.dtype)
-                                     : ", as its value is"));
+    refuse("gradient of " + quoted(parameter.name) + " is of " + to_string(grad.dtype) +
+           ", but must be of float32" +
+           (is_low ? std::string(" or of its value's ") + to_string(parameter.value.dtype)
+                   : ", as its value is"));
   }
-  check_memory(context, {"gradient", &parameter}, grad, device);
+  check_memory({"gradient", &parameter}, grad, device);
 }
 
-void check_copy(const CheckContext& context, const Parameter& parameter, Device device) {
+void check_copy(const Parameter& parameter, Device device) {
   const Tensor& copy = parameter.copy;
   if (copy.data == nullptr) return;
   if (parameter.value.dtype != DType::float32) {
-    refuse(context.rule, quoted(parameter.name) + " has a copy, which is for values of float32, but is of " +
-                             to_string(parameter.value.dtype));
+    refuse(quoted(parameter.name) + " has a copy, which is for values of float32, but is of " +
+           to_string(parameter.value.dtype));
   }
   if (copy.dtype != DType::bfloat16 && copy.dtype != DType::float16) {
-    refuse(context.rule, "copy of " + quoted(parameter.name) + " is of " + to_string(copy.dtype) +
-                             ", but must be of bfloat16 or float16");
+    refuse("copy of " + quoted(parameter.name) + " is of " + to_string(copy.dtype) +
+           ", but must be of bfloat16 or float16");
   }
   if (copy.numel != parameter.value.numel) {
-    refuse(context.rule, "copy of " + quoted(parameter.name) + " has " + elements(copy.numel) +
-                             ", but its value has " + std::to_string(parameter.value.numel));
+    refuse("copy of " + quoted(parameter.name) + " has " + elements(copy.numel) + ", but its value has " +
+           std::to_string(parameter.value.numel));
   }
-  check_memory(context, {"copy", &parameter}, copy, device);
+  check_memory({"copy", &parameter}, copy, device);
 }
 
 /// The bytes [begin, end) of a tensor.
@@ -117,21 +116,19 @@ std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Pa
   std::ranges::sort(spans, {}, &Span::begin);
   for (std::size_t i = 1; i < spans.size(); ++i) {
     if (spans[i].begin < spans[i - 1].end) {
-      refuse(context.rule,
-             spans[i - 1].subject.text() + " and " + spans[i].subject.text() + " overlap in memory");
+      refuse(spans[i - 1].subject.text() + " and " + spans[i].subject.text() + " overlap in memory");
     }
   }
   return spans;
 }
 
 /// Refuses a gradient that overlaps what a step writes: the step would change it while reading it.
-void check_overlap(const CheckContext& context, const std::vector<Span>& outputs, const Parameter& parameter,
-                   const Tensor& grad) {
+void check_overlap(const std::vector<Span>& outputs, const Parameter& parameter, const Tensor& grad) {
   if (grad.data == nullptr || grad.numel == 0) return;
   const Span span = span_of(grad, {"gradient", &parameter});
   const auto first = std::ranges::upper_bound(outputs, span.begin, {}, &Span::end);
   if (first != outputs.end() && first->begin < span.end) {
-    refuse(context.rule, span.subject.text() + " and " + first->subject.text() + " overlap in memory");
+    refuse(span.subject.text() + " and " + first->subject.text() + " overlap in memory");
   }
 }
 
@@ -139,9 +136,9 @@ void check_names(const CheckContext& context, std::span<const Parameter> added) 
   std::unordered_set<std::string_view> names;
   for (const Parameter& parameter : context.registered) names.insert(parameter.name);
   for (const Parameter& parameter : added) {
-    if (parameter.name.empty()) refuse(context.rule, "a parameter has an empty name");
+    if (parameter.name.empty()) refuse("a parameter has an empty name");
     if (!names.insert(parameter.name).second) {
-      refuse(context.rule, "two parameters are named " + quoted(parameter.name));
+      refuse("two parameters are named " + quoted(parameter.name));
     }
   }
 }
@@ -150,7 +147,7 @@ void check_names(const CheckContext& context, std::span<const Parameter> added) 
 
 Device device_of(const CheckContext& context, std::span<const Parameter> added) {
   if (!context.registered.empty()) return context.registered.front().value.device;
-  if (added.empty()) refuse(context.rule, "there are no parameters");
+  if (added.empty()) refuse("there are no parameters");
   return added.front().value.device;
 }
 
@@ -158,24 +155,24 @@ void check_parameters(const CheckContext& context, std::span<const Parameter> ad
   check_names(context, added);
   for (const Parameter& parameter : added) {
     if (parameter.group >= context.group_count) {
-      refuse(context.rule, quoted(parameter.name) + " is in group " + std::to_string(parameter.group) +
-                               ", but there are rules for " + std::to_string(context.group_count) +
-                               (context.group_count == 1 ? " group" : " groups"));
+      refuse(quoted(parameter.name) + " is in group " + std::to_string(parameter.group) +
+             ", but there are rules for " + std::to_string(context.group_count) +
+             (context.group_count == 1 ? " group" : " groups"));
     }
-    check_value(context, parameter, device);
-    check_gradient(context, parameter, parameter.grad, device);
-    check_copy(context, parameter, device);
+    check_value(parameter, device);
+    check_gradient(parameter, parameter.grad, device);
+    check_copy(parameter, device);
   }
   const std::vector<Span> outputs = sorted_outputs(context, added);
   for (const std::span<const Parameter> parameters : {context.registered, added}) {
-    for (const Parameter& parameter : parameters) check_overlap(context, outputs, parameter, parameter.grad);
+    for (const Parameter& parameter : parameters) check_overlap(outputs, parameter, parameter.grad);
   }
 }
 
 void check_gradients(const CheckContext& context, std::span<const Tensor> gradients, Device device) {
   if (gradients.size() != context.registered.size()) {
-    refuse(context.rule, "set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
-                             std::to_string(context.registered.size()) + " parameters");
+    refuse("set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
+           std::to_string(context.registered.size()) + " parameters");
   }
   const std::vector<Span> outputs = sorted_outputs(context, {});
   for (std::size_t i = 0; i < gradients.size(); ++i) {
@@ -184,8 +181,8 @@ void check_gradients(const CheckContext& context, std::span<const Tensor> gradie
         gradients[i].dtype == parameter.grad.dtype && gradients[i].device == parameter.grad.device) {
       continue;
     }
-    check_gradient(context, parameter, gradients[i], device);
-    check_overlap(context, outputs, parameter, gradients[i]);
+    check_gradient(parameter, gradients[i], device);
+    check_overlap(outputs, parameter, gradients[i]);
   }
 }
 

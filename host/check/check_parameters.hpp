@@ -13,7 +13,6 @@ namespace onepass {
 
 /// The optimizer that new parameters are checked against.
 struct CheckContext {
-  const char* rule;  ///< Name of the rule for the error: "AdamW".
   std::size_t group_count;
   std::span<const Parameter> registered;  ///< The parameters that the optimizer already has.
 };

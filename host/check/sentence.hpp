@@ -24,9 +24,17 @@ inline std::string elements(long long count) {
   return std::to_string(count) + (count == 1 ? " element" : " elements");
 }
 
-/// Throws InvalidArgument: "onepass: Optimizer<AdamW>: ..."
-[[noreturn]] inline void refuse(const char* rule, const std::string& sentence) {
-  throw InvalidArgument("onepass: Optimizer<" + std::string(rule) + ">: " + sentence);
+/// "exp_avg, exp_avg_sq"; "none" if there are no names.
+template <class Names>
+std::string listed(const Names& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text.empty() ? "none" : text;
+}
+
+/// Throws InvalidArgument: "onepass: Optimizer: ..."
+[[noreturn]] inline void refuse(const std::string& sentence) {
+  throw InvalidArgument("onepass: Optimizer: " + sentence);
 }
 
 }  // namespace onepass

@@ -32,11 +32,17 @@ constexpr std::int64_t kChunkSize = 8 * 1024;
 /// reader.
 constexpr double kTimesCache = 4.0;
 
-/// The loops of one variant of a rule for one instruction set.
+/// The instruction set that a backend steps with.
 struct CpuLoops {
-  const cpu::VariantLoops& update;
+  Isa compiled;  ///< The level that the loops are compiled for.
   const cpu::TableLoops& table;
   bool has_bf16_instruction;  ///< As in cpu::Stores.
+};
+
+/// The loop of a run of chunks.
+struct PlannedRun {
+  cpu::UpdateLoop loop;
+  ChunkRange chunks;
 };
 
 /// Work that threads share, and where it is cut into parts. Computed once for all steps: searching for each
@@ -63,9 +69,8 @@ struct alignas(64) Partial {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const RuleOps& ops, const CpuLoops& loops, int threads)
-      : ops_(ops),
-        loops_(loops),
+  CpuBackend(const CpuLoops& loops, int threads)
+      : loops_(loops),
         threads_(threads),
         stores_{cpu::Writes::through_cache, loops.has_bf16_instruction},
         partial_(static_cast<std::size_t>(threads)) {}
@@ -74,7 +79,9 @@ class CpuBackend final : public Backend {
 
   void plan(const WorkPlan& plan) override {
     SharedWork chunks = SharedWork::of(plan.chunks, threads_), pieces = SharedWork::of(plan.pieces, threads_);
-    runs_ = plan.runs;
+    rules_ = plan.rules;
+    runs_.clear();
+    for (const ProgramRun& run : plan.runs) runs_.push_back(planned(plan.programs[run.program], run));
     chunks_ = std::move(chunks);
     pieces_ = std::move(pieces);
     has_followers_ = plan.has_followers;
@@ -87,7 +94,7 @@ class CpuBackend final : public Backend {
     if (norm) reduce(table, *norm, table.control->gradients);
     {
       const cpu::DefaultFloatEnvironment environment;
-      ops_.prepare(table);
+      prepare(table);
     }
     on_threads(chunks_, [&](ChunkRange share, int /*thread*/) { update(table, share); });
   }
@@ -127,12 +134,27 @@ class CpuBackend final : public Backend {
   void wait() noexcept override {}
 
  private:
+  [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
+    const cpu::VariantLoops& loops = *program.variant->cpu_loops[static_cast<std::size_t>(loops_.compiled)];
+    return {loops[program.format], {run.first, run.first + run.count}};
+  }
+
+  /// Prepares the tensors of each type of rule. The last type's call counts the step.
+  void prepare(const step::Table& table) const {
+    step::Table part = table;
+    for (const PreparedRule& rule : rules_) {
+      part.prepares = rule.number;
+      part.concludes = &rule == &rules_.back() ? 1 : 0;
+      rule.ops->cpu_prepare(part);
+    }
+  }
+
   /// Updates the chunks of one share, run by run.
   void update(const step::Table& table, ChunkRange share) const {
-    for (const FormatRun& run : runs_) {
-      const std::int64_t first = std::max(share.first, run.first);
-      const std::int64_t last = std::min(share.last, run.first + run.count);
-      if (first < last) update(table, loops_.update[run.format], {first, last});
+    for (const PlannedRun& run : runs_) {
+      const std::int64_t first = std::max(share.first, run.chunks.first);
+      const std::int64_t last = std::min(share.last, run.chunks.last);
+      if (first < last) update(table, run.loop, {first, last});
     }
   }
 
@@ -171,11 +193,11 @@ class CpuBackend final : public Backend {
     cpu::ThreadPool::shared().run(run, task);
   }
 
-  const RuleOps& ops_;
   CpuLoops loops_;
   int threads_;
   std::int64_t cache_bytes_ = cpu_cache_bytes();
-  std::vector<FormatRun> runs_;
+  std::vector<PreparedRule> rules_;
+  std::vector<PlannedRun> runs_;
   SharedWork chunks_, pieces_;
   bool has_followers_ = false;
   cpu::Stores stores_;
@@ -199,9 +221,10 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
   const Options& options = request.options;
   const Isa isa = options.isa == Isa::best ? best_isa() : options.isa;
   const Isa compiled = cpu::loops_of(isa);
-  const cpu::VariantLoops* const update =
-      request.ops.variants[request.variant].cpu_loops[static_cast<std::size_t>(compiled)];
-  if (update == nullptr || !isa_available(isa)) {
+  const bool has_loops = std::ranges::all_of(request.rules, [&](const RuleOps* rule) {
+    return rule->variants.front().cpu_loops[static_cast<std::size_t>(compiled)] != nullptr;
+  });
+  if (!has_loops || !isa_available(isa)) {
     throw InvalidArgument("onepass: Options::isa asks for " + std::string(to_string(isa)) +
                           ", which this machine or this build does not have");
   }
@@ -210,8 +233,8 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
-  const CpuLoops loops{*update, table_loops(compiled), isa == Isa::avx512_bf16};
-  return std::make_unique<CpuBackend>(request.ops, loops, threads);
+  const CpuLoops loops{compiled, table_loops(compiled), isa == Isa::avx512_bf16};
+  return std::make_unique<CpuBackend>(loops, threads);
 }
 
 }  // namespace onepass

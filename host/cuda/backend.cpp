@@ -1,10 +1,11 @@
-// backend.cpp - the CUDA backend. A step is a launch of prepare and one of the update per format, after a
-// norm launch if gradients are measured; it never waits.
+// backend.cpp - the CUDA backend. A step is a launch of prepare for each type of rule and one of the update
+// for each program, after a norm launch if gradients are measured; it never waits.
 #include "host/backend/backend.hpp"
 
 #include <cuda_runtime_api.h>
 
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "host/check/sentence.hpp"
@@ -32,10 +33,9 @@ bool is_capturing(Stream stream) {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(const kernels::CudaVariant& variant, int index) : variant_(variant), index_(index) {
+  explicit CudaBackend(int index) : index_(index) {
     const DeviceGuard guard(index_);
     check(cudaEventCreateWithFlags(&last_step_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-    prepare_blocks_ = variant_.prepare.resident_blocks();
     zero_blocks_ = kernels::zero_grad_blocks();
     reduce_blocks_ = kernels::reduce_blocks();
     accumulate_blocks_ = kernels::accumulate_blocks();
@@ -52,24 +52,37 @@ class CudaBackend final : public Backend {
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
-  /// Loads the kernels of the formats in use, so that a step under capture need not.
+  /// Loads the kernels of the programs in use, so that a step under capture need not.
   void plan(const WorkPlan& plan) override {
     const DeviceGuard guard(index_);
-    runs_.clear();
-    for (const FormatRun& run : plan.runs) {
-      runs_.push_back({run, variant_.updates[run.format].resident_blocks()});
+    std::vector<PlannedPrepare> prepares;
+    for (const PreparedRule& rule : plan.rules) {
+      const kernels::CudaLaunch& prepare = rule.ops->cuda_prepare;
+      prepares.push_back({prepare, prepare.resident_blocks(), rule.number});
     }
+    std::vector<PlannedRun> runs;
+    for (const ProgramRun& run : plan.runs) {
+      const Program& program = plan.programs[run.program];
+      const kernels::CudaLaunch& update = program.variant->cuda[program.format];
+      runs.push_back({update, update.resident_blocks(), {run.first, run.first + run.count}});
+    }
+    prepares_ = std::move(prepares);
+    runs_ = std::move(runs);
   }
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) override {
     const DeviceGuard guard(index_);
     if (norm) kernels::reduce_gradients(table, reduce_blocks_, stream);
-    variant_.prepare.launch(table, prepare_blocks_, stream);
+    step::Table part = table;
+    for (const PlannedPrepare& prepare : prepares_) {
+      part.prepares = prepare.rule;
+      part.concludes = &prepare == &prepares_.back() ? 1 : 0;
+      prepare.kernel.launch(part, prepare.resident_blocks, stream);
+    }
     for (const PlannedRun& run : runs_) {
-      step::Table part = table;
-      part.chunks += run.chunks.first;
-      part.chunk_count = run.chunks.count;
-      variant_.updates[run.chunks.format].launch(part, run.resident_blocks, stream);
+      part.chunks = table.chunks + run.chunks.first;
+      part.chunk_count = run.chunks.last - run.chunks.first;
+      run.kernel.launch(part, run.resident_blocks, stream);
     }
     remember(stream);
   }
@@ -115,9 +128,15 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  struct PlannedRun {
-    FormatRun chunks;
+  struct PlannedPrepare {
+    kernels::CudaLaunch kernel;
     int resident_blocks;
+    std::uint32_t rule;
+  };
+  struct PlannedRun {
+    kernels::CudaLaunch kernel;
+    int resident_blocks;
+    ChunkRange chunks;
   };
 
   /// Records the work that wait() must wait for. The backend does not learn when a captured step runs, so
@@ -130,9 +149,8 @@ class CudaBackend final : public Backend {
     }
   }
 
-  kernels::CudaVariant variant_;
   int index_;
-  int prepare_blocks_ = 0;
+  std::vector<PlannedPrepare> prepares_;
   std::vector<PlannedRun> runs_;
   int zero_blocks_ = 0;
   int reduce_blocks_ = 0;
@@ -146,12 +164,12 @@ class CudaBackend final : public Backend {
 
 std::unique_ptr<Backend> make_cuda_backend(const BackendRequest& request) {
   cuda::require_device(request.device.index());
-  const kernels::CudaVariant& variant = request.ops.variants[request.variant].cuda;
-  if (variant.prepare.launch == nullptr) {
-    refuse(request.ops.name,
-           to_string(request.device) + " was asked for, but this rule is built without CUDA");
+  for (const RuleOps* rule : request.rules) {
+    if (rule->cuda_prepare.launch != nullptr) continue;
+    refuse(to_string(request.device) + " was asked for, but the rule " + rule->name +
+           " is built without CUDA");
   }
-  return std::make_unique<CudaBackend>(variant, request.device.index());
+  return std::make_unique<CudaBackend>(request.device.index());
 }
 
 }  // namespace onepass

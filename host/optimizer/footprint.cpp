@@ -2,7 +2,7 @@
 #include <string>
 #include <utility>
 
-#include "host/optimizer/optimizer_core.hpp"
+#include "host/optimizer/optimizer.hpp"
 
 namespace onepass {
 namespace {
@@ -32,7 +32,7 @@ double copied_bytes(const Parameter& parameter) {
 
 }  // namespace
 
-std::vector<StreamBytes> OptimizerCore::Impl::memory_of(const Roster& of) const {
+std::vector<StreamBytes> Optimizer::Impl::memory_of(const Roster& of) const {
   Ledger ledger;
   for (std::size_t p = 0; p < of.parameters.size(); ++p) {
     const Parameter& parameter = of.parameters[p];
@@ -41,7 +41,7 @@ std::vector<StreamBytes> OptimizerCore::Impl::memory_of(const Roster& of) const 
     if (parameter.grad.data != nullptr) {
       ledger.add("grad", count * static_cast<double>(size_of(parameter.grad.dtype)));
     }
-    for (const StreamSpec& spec : streams_of(of.formats[p], variant_ops().states, ema)) {
+    for (const StreamSpec& spec : specs_of(parameter, of.formats[p])) {
       ledger.add(spec.name, count * spec.bytes_each());
     }
     ledger.add("copy", copied_bytes(parameter));
@@ -50,9 +50,9 @@ std::vector<StreamBytes> OptimizerCore::Impl::memory_of(const Roster& of) const 
   return ledger.take();
 }
 
-std::vector<StreamBytes> OptimizerCore::memory() const { return impl_->memory_of(impl_->roster); }
+std::vector<StreamBytes> Optimizer::memory() const { return impl_->memory_of(impl_->roster); }
 
-std::vector<StreamBytes> OptimizerCore::traffic() const {
+std::vector<StreamBytes> Optimizer::traffic() const {
   Ledger ledger;
   const step::Settings& settings = impl_->settings;
   for (std::size_t p = 0; p < impl_->roster.parameters.size(); ++p) {

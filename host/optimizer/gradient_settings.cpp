@@ -18,17 +18,17 @@ constexpr double kPyTorchEps = 1e-6;
 /// Checks the values of a GradientHandling.
 class HandlingCheck {
  public:
-  HandlingCheck(const char* rule, Device device) : rule_(rule), device_(device) {}
+  explicit HandlingCheck(Device device) : device_(device) {}
 
   void require(bool holds, const char* field, double value, const char* range) const {
     if (holds) return;
-    refuse(rule_, std::string(field) + " must " + range + ", but is " + number(value));
+    refuse(std::string(field) + " must " + range + ", but is " + number(value));
   }
 
   void require_reachable(const float* pointer, const char* field) const {
     if (pointer == nullptr || cuda::reachable_from(pointer, device_)) return;
-    refuse(rule_, std::string(field) + " is on " + to_string(cuda::home_of(pointer)) +
-                      ", but the optimizer is on " + to_string(device_));
+    refuse(std::string(field) + " is on " + to_string(cuda::home_of(pointer)) + ", but the optimizer is on " +
+           to_string(device_));
   }
 
   void scaler(const LossScaler& scaler) const {
@@ -54,15 +54,14 @@ class HandlingCheck {
             "be above 0 and finite in float32");
     if (handling.loss_scaler) {
       scaler(*handling.loss_scaler);
-      if (handling.loss_scale != 1.0) refuse(rule_, "loss_scale and loss_scaler were both given");
-      if (handling.grad_scale != nullptr) refuse(rule_, "grad_scale and loss_scaler were both given");
+      if (handling.loss_scale != 1.0) refuse("loss_scale and loss_scaler were both given");
+      if (handling.grad_scale != nullptr) refuse("grad_scale and loss_scaler were both given");
     }
     require_reachable(handling.found_inf, "found_inf");
     require_reachable(handling.grad_scale, "grad_scale");
   }
 
  private:
-  const char* rule_;
   Device device_;
 };
 
@@ -80,8 +79,8 @@ Measure measure_of(const ClipGradNorm& clip) {
 
 }  // namespace
 
-step::Settings checked_settings(const char* rule, const GradientHandling& handling, Device device) {
-  HandlingCheck(rule, device).all(handling);
+step::Settings checked_settings(const GradientHandling& handling, Device device) {
+  HandlingCheck(device).all(handling);
   const ClipGradNorm clip = handling.clip_norm.value_or(ClipGradNorm{});
   const LossScaler scaler = handling.loss_scaler.value_or(LossScaler{});
   const bool scales = handling.loss_scaler.has_value();

@@ -7,9 +7,9 @@
 
 namespace onepass {
 
-/// Converts a GradientHandling. Throws InvalidArgument, naming the rule, if a value is out of range or
-/// `device` cannot read a pointer.
-step::Settings checked_settings(const char* rule, const GradientHandling& handling, Device device);
+/// Converts a GradientHandling. Throws InvalidArgument if a value is out of range or `device` cannot read a
+/// pointer.
+step::Settings checked_settings(const GradientHandling& handling, Device device);
 
 /// The control of a table before its first step: nothing is counted, and no non-finite gradient was found.
 step::Control fresh_control(const step::Settings& settings);

@@ -1,4 +1,4 @@
-// optimizer_gradients.cpp - the functions of OptimizerCore for gradients: handling, accumulation, norm,
+// optimizer_gradients.cpp - the functions of Optimizer for gradients: handling, accumulation, norm,
 // penalty, loss scale and the check for non-finite gradients.
 #include <string>
 #include <utility>
@@ -6,13 +6,13 @@
 #include "host/check/sentence.hpp"
 #include "host/cpu/threads/float_environment.hpp"
 #include "host/optimizer/gradient_settings.hpp"
-#include "host/optimizer/optimizer_core.hpp"
+#include "host/optimizer/optimizer.hpp"
 #include "onepass/error.hpp"
 
 namespace onepass {
 
-void OptimizerCore::set_gradient_handling(const GradientHandling& handling, Stream stream) {
-  step::Settings settings = checked_settings(impl_->ops.name, handling, impl_->device);
+void Optimizer::set_gradient_handling(const GradientHandling& handling, Stream stream) {
+  step::Settings settings = checked_settings(handling, impl_->device);
   settings.store = impl_->settings.store;
   const GradientHandling before = std::exchange(impl_->handling, handling);
   impl_->settings = settings;
@@ -23,24 +23,24 @@ void OptimizerCore::set_gradient_handling(const GradientHandling& handling, Stre
   impl_->patch(&control.progress.loss_scale, {0, static_cast<float>(scale), 0}, stream);
 }
 
-const GradientHandling& OptimizerCore::gradient_handling() const { return impl_->handling; }
+const GradientHandling& Optimizer::gradient_handling() const { return impl_->handling; }
 
-void OptimizerCore::accumulate(Stream stream) {
+void Optimizer::accumulate(Stream stream) {
   if (!impl_->accumulates) {
-    refuse(impl_->ops.name, "accumulate() needs Options::accumulates_gradients");
+    refuse("accumulate() needs Options::accumulates_gradients");
   }
   impl_->backend->accumulate(impl_->table_memory.view(), stream);
 }
 
-void OptimizerCore::fetch_grad_norm(Stream stream) {
+void Optimizer::fetch_grad_norm(Stream stream) {
   impl_->backend->fetch(&impl_->control().progress.grad_norm, stream);
 }
 
-double OptimizerCore::fetched_grad_norm() const { return impl_->backend->fetched(); }
+double Optimizer::fetched_grad_norm() const { return impl_->backend->fetched(); }
 
-double OptimizerCore::grad_norm(Stream stream) const { return impl_->progress(stream).grad_norm; }
+double Optimizer::grad_norm(Stream stream) const { return impl_->progress(stream).grad_norm; }
 
-double OptimizerCore::penalty(Stream stream) const {
+double Optimizer::penalty(Stream stream) const {
   step::Reduction* const result = &impl_->control().penalty;
   impl_->patch(result, step::Reduction::none(), stream);
   impl_->backend->penalty(impl_->table_memory.view(), stream);
@@ -49,11 +49,11 @@ double OptimizerCore::penalty(Stream stream) const {
   return step::value_of(sum, step::Measure::penalty);
 }
 
-float OptimizerCore::loss_scale(Stream stream) const { return impl_->progress(stream).loss_scale.value; }
+float Optimizer::loss_scale(Stream stream) const { return impl_->progress(stream).loss_scale.value; }
 
-const float* OptimizerCore::loss_scale_pointer() const { return &impl_->control().progress.loss_scale.value; }
+const float* Optimizer::loss_scale_pointer() const { return &impl_->control().progress.loss_scale.value; }
 
-std::string OptimizerCore::Impl::place_of(std::uint64_t place) const {
+std::string Optimizer::Impl::place_of(std::uint64_t place) const {
   constexpr auto kPiece = static_cast<std::uint64_t>(step::kReduceChunk);
   std::uint64_t piece = place / kPiece;
   for (const Parameter& parameter : roster.parameters) {
@@ -66,12 +66,12 @@ std::string OptimizerCore::Impl::place_of(std::uint64_t place) const {
   return "an element";
 }
 
-void OptimizerCore::check(Stream stream) {
+void Optimizer::check(Stream stream) {
   const std::uint64_t place = impl_->progress(stream).nonfinite;
   if (place == step::kNowhere) return;
   impl_->patch(&impl_->control().progress.nonfinite, step::kNowhere, stream);
-  throw NonFiniteGradient("onepass: Optimizer<" + std::string(impl_->ops.name) + ">: the gradient's " +
-                          impl_->place_of(place) + " was not finite, and the step was skipped");
+  throw NonFiniteGradient("onepass: Optimizer: the gradient's " + impl_->place_of(place) +
+                          " was not finite, and the step was skipped");
 }
 
 }  // namespace onepass

@@ -1,21 +1,14 @@
-// state_dict.cpp - the functions of OptimizerCore that read its states and write them back.
+// state_dict.cpp - the functions of Optimizer that read its states and write them back.
 #include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "host/check/sentence.hpp"
-#include "host/optimizer/optimizer_core.hpp"
+#include "host/optimizer/optimizer.hpp"
 
 namespace onepass {
 namespace {
-
-/// "exp_avg, exp_avg_sq"; "none" if there are no names.
-std::string listed(std::span<const char* const> names) {
-  std::string text;
-  for (const char* name : names) text += (text.empty() ? "" : ", ") + std::string(name);
-  return text.empty() ? "none" : text;
-}
 
 std::vector<const char*> names_of(std::span<const StreamSpec> specs) {
   std::vector<const char*> names;
@@ -23,32 +16,98 @@ std::vector<const char*> names_of(std::span<const StreamSpec> specs) {
   return names;
 }
 
+/// Returns whether the dict was saved before state dicts had groups.
+bool is_old(const StateDict& dict) { return dict.groups.empty() && !dict.rule.empty(); }
+
+/// Returns whether any variant of a rule has a state of this name.
+bool has_state(const RuleOps& ops, std::string_view name) {
+  return std::ranges::any_of(ops.variants, [&](const VariantOps& variant) {
+    return std::ranges::find(variant.states, name) != variant.states.end();
+  });
+}
+
+/// Returns whether a group can take the states that it has from an old dict in which its parameters have
+/// more: all groups of an optimizer had the states that any of them needed. It cannot if the optimizer had
+/// one group, or if its format stored other numbers than the states because of those that are left out.
+bool takes_fewer(const StateDict& dict, const SavedParameter& saved, const Group& group,
+                 std::span<const StreamSpec> specs) {
+  if (!is_old(dict) || dict.lrs.size() < 2) return false;
+  const RuleOps& ops = group.rule.ops();
+  std::vector<std::string_view> names;
+  for (const SavedState& state : saved.states) {
+    if (has_state(ops, state.name)) names.push_back(state.name);
+  }
+  const auto variant = std::ranges::find_if(
+      ops.variants, [&](const VariantOps& one) { return std::ranges::equal(one.states, names); });
+  if (variant == ops.variants.end()) return false;
+  const bool is_lossy = std::ranges::any_of(specs, [](const StreamSpec& spec) {
+    return spec.role == StreamRole::state && spec.dtype != DType::float32;
+  });
+  return !is_lossy || variant->compresses == group.variant_ops().compresses;
+}
+
+/// Returns the saved states of a parameter of `group`, without those that it does not keep if takes_fewer().
+std::vector<const SavedState*> kept_states(const StateDict& dict, const SavedParameter& saved,
+                                           const Group& group, std::span<const StreamSpec> specs) {
+  std::vector<const SavedState*> kept;
+  const bool fewer = takes_fewer(dict, saved, group, specs);
+  for (const SavedState& state : saved.states) {
+    const bool is_used = std::ranges::any_of(
+        specs, [&](const StreamSpec& spec) { return std::string_view(spec.name) == state.name; });
+    if (is_used || !fewer || !has_state(group.rule.ops(), state.name)) kept.push_back(&state);
+  }
+  return kept;
+}
+
+/// Sets the hyperparameters of a rule to those of a saved group.
+void restore(Rule& rule, const SavedGroup& saved, std::size_t group) {
+  if (saved.rule != rule.name()) {
+    refuse("group " + std::to_string(group) + " of the state dict has the rule " + quoted(saved.rule) +
+           ", but this optimizer's has " + std::string(rule.name()));
+  }
+  for (const SavedHyperparameter& one : saved.hyperparameters) rule.set_text(one.name, one.value);
+}
+
+/// Returns the rule of each group with the hyperparameters that the dict has.
+std::vector<Rule> restored_rules(const StateDict& dict, const Groups& groups) {
+  std::vector<Rule> rules = groups.rules();
+  for (std::size_t group = 0; group < rules.size(); ++group) {
+    if (!dict.groups.empty()) {
+      restore(rules[group], dict.groups[group], group);
+    } else if (is_old(dict)) {
+      restore(rules[group], {.rule = dict.rule, .hyperparameters = {}}, group);
+      if (!dict.lrs.empty()) rules[group].set("lr", dict.lrs[group]);
+    }
+  }
+  groups.check_change(rules);
+  return rules;
+}
+
 /// Checks a state dict against the optimizer that is to load it.
 class DictCheck {
  public:
-  explicit DictCheck(const OptimizerCore::Impl& core) : core_(core) {}
+  explicit DictCheck(const Optimizer::Impl& core) : core_(core) {}
 
   void check(const StateDict& dict) const {
-    if (dict.rule != core_.ops.name) refuse(core_.ops.name, "the state dict is one of " + quoted(dict.rule));
     check_counts(dict);
     check_groups(dict);
     std::vector<bool> seen(core_.roster.parameters.size());
     for (const SavedParameter& saved : dict.parameters) {
       const std::size_t index = core_.find_parameter(saved.name);
-      if (seen[index]) refuse(core_.ops.name, "the state dict has " + quoted(saved.name) + " twice");
+      if (seen[index]) refuse("the state dict has " + quoted(saved.name) + " twice");
       seen[index] = true;
-      check_parameter(saved, index, dict.micro_batches);
+      check_parameter(dict, saved, index);
     }
     const auto missing = std::ranges::find(seen, false);
     if (missing != seen.end()) {
       const Parameter& parameter = core_.roster.parameters[static_cast<std::size_t>(missing - seen.begin())];
-      refuse(core_.ops.name, "the state dict lacks " + quoted(parameter.name));
+      refuse("the state dict lacks " + quoted(parameter.name));
     }
   }
 
  private:
   void require_count(std::int64_t count, const std::string& what) const {
-    if (count < 0) refuse(core_.ops.name, "the state dict counts " + std::to_string(count) + " " + what);
+    if (count < 0) refuse("the state dict counts " + std::to_string(count) + " " + what);
   }
 
   void check_counts(const StateDict& dict) const {
@@ -57,20 +116,20 @@ class DictCheck {
     require_count(dict.micro_batches, "micro-batches");
     require_count(dict.growth_tracker, "steps since the loss scale changed");
     if (dict.micro_batches > 0 && !core_.accumulates) {
-      refuse(core_.ops.name,
-             "the state dict has accumulated gradients, but this optimizer was made without "
-             "Options::accumulates_gradients");
+      refuse(
+          "the state dict has accumulated gradients, but this optimizer was made without "
+          "Options::accumulates_gradients");
     }
     if (!(std::isfinite(dict.loss_scale) && dict.loss_scale >= 0)) {
-      refuse(core_.ops.name, "the state dict has the loss scale " + number(dict.loss_scale));
+      refuse("the state dict has the loss scale " + number(dict.loss_scale));
     }
   }
 
   void check_groups(const StateDict& dict) const {
-    for (const std::size_t groups : {dict.lrs.size(), dict.schedules.size()}) {
-      if (groups == 0 || groups == core_.group_count) continue;
-      refuse(core_.ops.name, "the state dict has " + std::to_string(groups) +
-                                 " groups, but this optimizer has " + std::to_string(core_.group_count));
+    for (const std::size_t groups : {dict.groups.size(), dict.lrs.size(), dict.schedules.size()}) {
+      if (groups == 0 || groups == core_.groups.count()) continue;
+      refuse("the state dict has " + std::to_string(groups) + " groups, but this optimizer has " +
+             std::to_string(core_.groups.count()));
     }
     for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
       core_.check_schedule(dict.schedules[group], group);
@@ -82,84 +141,83 @@ class DictCheck {
     const auto wanted =
         saved.accumulated == 0 ? 0 : static_cast<std::size_t>(parameter.value.numel) * sizeof(float);
     if (saved.gradient_sum.size() == wanted && (saved.accumulated == 0 || core_.accumulates)) return;
-    refuse(core_.ops.name, "the gradient sum of " + quoted(saved.name) + " has " +
-                               std::to_string(saved.gradient_sum.size()) + " bytes in the state dict, but " +
-                               std::to_string(core_.accumulates ? wanted : 0) + " here");
+    refuse("the gradient sum of " + quoted(saved.name) + " has " + std::to_string(saved.gradient_sum.size()) +
+           " bytes in the state dict, but " + std::to_string(core_.accumulates ? wanted : 0) + " here");
   }
 
-  void check_parameter(const SavedParameter& saved, std::size_t index, std::int64_t micro_batches) const {
+  void check_parameter(const StateDict& dict, const SavedParameter& saved, std::size_t index) const {
     const Parameter& parameter = core_.roster.parameters[index];
     const std::vector<StreamSpec> specs = core_.specs_of(index);
+    const std::vector<const SavedState*> states =
+        kept_states(dict, saved, core_.groups.all[parameter.group], specs);
     require_count(saved.step, "steps of " + quoted(saved.name));
-    if (saved.accumulated > micro_batches) {
-      refuse(core_.ops.name, "the state dict counts " + std::to_string(saved.accumulated) +
-                                 " micro-batches of " + quoted(saved.name) + ", but " +
-                                 std::to_string(micro_batches) + " in all");
+    if (saved.accumulated > dict.micro_batches) {
+      refuse("the state dict counts " + std::to_string(saved.accumulated) + " micro-batches of " +
+             quoted(saved.name) + ", but " + std::to_string(dict.micro_batches) + " in all");
     }
     check_gradient_sum(saved, parameter);
-    const bool same = std::ranges::equal(
-        saved.states, specs,
-        [](const SavedState& state, const StreamSpec& spec) { return state.name == spec.name; });
+    const bool same = std::ranges::equal(states, specs, [](const SavedState* state, const StreamSpec& spec) {
+      return state->name == spec.name;
+    });
     if (!same) {
       std::vector<const char*> given;
-      for (const SavedState& state : saved.states) given.push_back(state.name.c_str());
-      refuse(core_.ops.name, "the state dict has the states " + listed(given) + " for " + quoted(saved.name) +
-                                 ", but this optimizer's are " + listed(names_of(specs)));
+      for (const SavedState* state : states) given.push_back(state->name.c_str());
+      refuse("the state dict has the states " + listed(given) + " for " + quoted(saved.name) +
+             ", but this optimizer's are " + listed(names_of(specs)));
     }
     for (std::size_t s = 0; s < specs.size(); ++s) {
-      const SavedState& state = saved.states[s];
+      const SavedState& state = *states[s];
       const std::size_t wanted = specs[s].bytes(parameter.value.numel);
       if (state.dtype == specs[s].dtype && state.bytes.size() == wanted) continue;
-      refuse(core_.ops.name, state.name + " of " + quoted(saved.name) + " has " +
-                                 std::to_string(state.bytes.size()) + " bytes of " + to_string(state.dtype) +
-                                 " in the state dict, but " + std::to_string(wanted) + " of " +
-                                 to_string(specs[s].dtype) + " here");
+      refuse(state.name + " of " + quoted(saved.name) + " has " + std::to_string(state.bytes.size()) +
+             " bytes of " + to_string(state.dtype) + " in the state dict, but " + std::to_string(wanted) +
+             " of " + to_string(specs[s].dtype) + " here");
     }
   }
 
-  const OptimizerCore::Impl& core_;
+  const Optimizer::Impl& core_;
 };
 
 }  // namespace
 
-std::size_t OptimizerCore::Impl::find_parameter(std::string_view name) const {
+std::size_t Optimizer::Impl::find_parameter(std::string_view name) const {
   const auto found = roster.index_by_name.find(std::string(name));
-  if (found == roster.index_by_name.end()) refuse(ops.name, "there is no parameter " + quoted(name));
+  if (found == roster.index_by_name.end()) refuse("there is no parameter " + quoted(name));
   return found->second;
 }
 
-std::size_t OptimizerCore::Impl::find_stream(std::size_t parameter, std::string_view name) const {
+std::size_t Optimizer::Impl::find_stream(std::size_t parameter, std::string_view name) const {
   const std::vector<StreamSpec> specs = specs_of(parameter);
   const auto found =
       std::ranges::find(specs, name, [](const StreamSpec& spec) { return std::string_view(spec.name); });
   if (found == specs.end())
-    refuse(ops.name, "there is no state " + quoted(name) + "; the states are: " + listed(names_of(specs)));
+    refuse("there is no state " + quoted(name) + "; the states are: " + listed(names_of(specs)));
   return static_cast<std::size_t>(found - specs.begin());
 }
 
-Tensor OptimizerCore::Impl::stream(std::size_t parameter, std::size_t stream) const {
+Tensor Optimizer::Impl::stream(std::size_t parameter, std::size_t stream) const {
   return {roster.streams[parameter][stream], specs_of(parameter)[stream].dtype,
           roster.parameters[parameter].value.numel, device};
 }
 
-Tensor OptimizerCore::state(std::string_view parameter, std::string_view state) {
+Tensor Optimizer::state(std::string_view parameter, std::string_view state) {
   const std::size_t index = impl_->find_parameter(parameter);
   return impl_->stream(index, impl_->find_stream(index, state));
 }
 
-Tensor OptimizerCore::Impl::gradient_sum(std::size_t parameter) const {
+Tensor Optimizer::Impl::gradient_sum(std::size_t parameter) const {
   return {static_cast<float*>(roster.gradient_sums[parameter]), roster.parameters[parameter].value.numel,
           device};
 }
 
-std::int64_t OptimizerCore::step_count(std::string_view parameter, Stream stream) const {
+std::int64_t Optimizer::step_count(std::string_view parameter, Stream stream) const {
   const std::int64_t* const steps = impl_->table_memory.view().steps;
   return impl_->table_memory.read(steps + impl_->find_parameter(parameter), stream);
 }
 
-std::int64_t OptimizerCore::steps(Stream stream) const { return impl_->progress(stream).steps; }
+std::int64_t Optimizer::steps(Stream stream) const { return impl_->progress(stream).steps; }
 
-std::int64_t OptimizerCore::skipped_steps(Stream stream) const { return impl_->progress(stream).skipped; }
+std::int64_t Optimizer::skipped_steps(Stream stream) const { return impl_->progress(stream).skipped; }
 
 namespace {
 
@@ -173,21 +231,30 @@ void write_bytes(Device device, void* to, const std::vector<std::byte>& bytes, S
   copy({device, to}, {Device::cpu(), bytes.data()}, bytes.size(), stream);
 }
 
+SavedGroup saved_group(const Rule& rule) {
+  SavedGroup saved{.rule = std::string(rule.name()), .hyperparameters = {}};
+  for (const Hyperparameter& one : rule.hyperparameters()) {
+    saved.hyperparameters.push_back({one.name, rule.text(one.name)});
+  }
+  return saved;
+}
+
 }  // namespace
 
-StateDict OptimizerCore::state_dict(Stream stream) const {
+StateDict Optimizer::state_dict(Stream stream) const {
   const step::Table& table = impl_->table_memory.view();
   const step::Progress progress = impl_->progress(stream);
-  StateDict dict{.rule = impl_->ops.name,
-                 .steps = progress.steps,
-                 .skipped_steps = progress.skipped,
-                 .micro_batches = progress.micro_batches,
-                 .loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f,
-                 .growth_tracker = progress.loss_scale.growth_tracker,
-                 .seed = impl_->settings.store.seed,
-                 .lrs = {},
-                 .schedules = impl_->schedules,
-                 .parameters = {}};
+  StateDict dict;
+  dict.steps = progress.steps;
+  dict.skipped_steps = progress.skipped;
+  dict.micro_batches = progress.micro_batches;
+  dict.loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f;
+  dict.growth_tracker = progress.loss_scale.growth_tracker;
+  dict.seed = impl_->settings.store.seed;
+  for (const Group& group : impl_->groups.all) {
+    dict.groups.push_back(saved_group(group.rule));
+    dict.schedules.push_back(group.schedule);
+  }
   const std::vector<std::int64_t> steps = impl_->table_memory.read_counts(table.steps, stream);
   const std::vector<std::int64_t> accumulated = impl_->table_memory.read_counts(table.accumulated, stream);
   for (std::size_t p = 0; p < steps.size(); ++p) {
@@ -212,27 +279,31 @@ StateDict OptimizerCore::state_dict(Stream stream) const {
   return dict;
 }
 
-void OptimizerCore::load_state_dict(const StateDict& dict, Stream stream) {
-  DictCheck(*impl_).check(dict);
-  for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
-    if (dict.schedules[group] != impl_->schedules[group]) impl_->set_schedule(dict.schedules[group], group);
-  }
+void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
   std::vector<std::int64_t> steps(dict.parameters.size());
   std::vector<std::int64_t> accumulated(dict.parameters.size());
   for (const SavedParameter& saved : dict.parameters) {
-    const std::size_t index = impl_->find_parameter(saved.name);
+    const std::size_t index = find_parameter(saved.name);
     steps[index] = saved.step;
     accumulated[index] = saved.accumulated;
-    for (std::size_t s = 0; s < saved.states.size(); ++s) {
-      write_bytes(impl_->device, impl_->roster.streams[index][s], saved.states[s].bytes, stream);
+    const Group& group = groups.all[roster.parameters[index].group];
+    const std::vector<const SavedState*> states = kept_states(dict, saved, group, specs_of(index));
+    for (std::size_t s = 0; s < states.size(); ++s) {
+      write_bytes(device, roster.streams[index][s], states[s]->bytes, stream);
     }
-    if (saved.accumulated != 0) {
-      write_bytes(impl_->device, impl_->gradient_sum(index).data, saved.gradient_sum, stream);
-    }
+    if (saved.accumulated != 0) write_bytes(device, gradient_sum(index).data, saved.gradient_sum, stream);
   }
-  const step::Table& table = impl_->table_memory.view();
-  impl_->table_memory.write_counts(table.steps, steps, stream);
-  impl_->table_memory.write_counts(table.accumulated, accumulated, stream);
+  table_memory.write_counts(table_memory.view().steps, steps, stream);
+  table_memory.write_counts(table_memory.view().accumulated, accumulated, stream);
+}
+
+void Optimizer::load_state_dict(const StateDict& dict, Stream stream) {
+  DictCheck(*impl_).check(dict);
+  const std::vector<Rule> rules = restored_rules(dict, impl_->groups);
+  for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
+    if (dict.schedules[group] != schedule(group)) impl_->set_schedule(dict.schedules[group], group);
+  }
+  impl_->load_parameters(dict, stream);
   impl_->settings.store.seed = dict.seed;
   impl_->patch(&impl_->control().settings, impl_->settings, stream);
   step::Progress progress = impl_->progress(stream);
@@ -243,6 +314,7 @@ void OptimizerCore::load_state_dict(const StateDict& dict, Stream stream) {
     progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
   }
   impl_->patch(&impl_->control().progress, progress, stream);
+  impl_->write_rules(rules, stream);
 }
 
 }  // namespace onepass

@@ -95,24 +95,24 @@ double StreamSpec::bytes_each() const {
          (has_scales ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
 }
 
-void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,
+void check_storage(const Storage& storage, std::span<const Parameter> registered,
                    std::span<const Parameter> added) {
   if (storage.master == Master::none && storage.states == States::float32) return;
   if (std::ranges::any_of(registered, has_16_bits) || std::ranges::any_of(added, has_16_bits)) return;
-  refuse(rule, std::string("storage asks for master ") + to_string(storage.master) + " and states " +
-                   to_string(storage.states) +
-                   ", which 16-bit parameters have, but all parameters are of float32: they are their own " +
-                   "master and keep float32 states; there are: " + formats_there());
+  refuse(std::string("storage asks for master ") + to_string(storage.master) + " and states " +
+         to_string(storage.states) +
+         ", which 16-bit parameters have, but all parameters are of float32: they are their own " +
+         "master and keep float32 states; there are: " + formats_there());
 }
 
-std::uint8_t format_of(const char* rule, const Parameter& parameter, const Storage& storage) {
+std::uint8_t format_of(const Parameter& parameter, const Storage& storage) {
   const DType dtype = parameter.value.dtype;
   const FormatName wanted = dtype == DType::float32 ? FormatName{dtype, Master::none, States::float32}
                                                     : FormatName{dtype, storage.master, storage.states};
   const auto found = std::ranges::find(kNames, wanted);
   if (found != kNames.end()) return static_cast<std::uint8_t>(found - kNames.begin());
-  refuse(rule, quoted(parameter.name) + " asks for " + to_string(wanted) +
-                   ", which is not built; there are: " + formats_there() + ". " + advice(wanted));
+  refuse(quoted(parameter.name) + " asks for " + to_string(wanted) +
+         ", which is not built; there are: " + formats_there() + ". " + advice(wanted));
 }
 
 const FormatName& format_name(std::uint8_t format) { return kNames[format]; }

@@ -36,12 +36,12 @@ struct StreamSpec {
 
 /// Throws InvalidArgument if the storage asks for a master or states that only 16-bit parameters can have,
 /// and all parameters are float32.
-void check_storage(const char* rule, const Storage& storage, std::span<const Parameter> registered,
+void check_storage(const Storage& storage, std::span<const Parameter> registered,
                    std::span<const Parameter> added);
 
 /// Returns the index in storage::Formats of the format that a parameter asks for. If there is no such format,
-/// throws InvalidArgument, which names the rule, the formats that are built, and the line that would add it.
-std::uint8_t format_of(const char* rule, const Parameter& parameter, const Storage& storage);
+/// throws InvalidArgument, which names the formats that are built, and the line that would add it.
+std::uint8_t format_of(const Parameter& parameter, const Storage& storage);
 
 const storage::FormatName& format_name(std::uint8_t format);
 

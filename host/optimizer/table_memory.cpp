@@ -65,13 +65,16 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .chunk_size = contents.chunk_size,
            .piece_count = static_cast<std::int64_t>(contents.pieces.size()),
            .rules = base + rules,
+           .rule_bytes = static_cast<std::int64_t>(contents.rule_bytes),
            .penalties = reinterpret_cast<const step::Penalty*>(base + penalties),
            .schedules = reinterpret_cast<const schedule::View*>(base + schedules),
            .steps = reinterpret_cast<std::int64_t*>(base + steps),
            .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
            .coefficients = base + coefficients,
            .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
-           .control = reinterpret_cast<step::Control*>(base + control)};
+           .control = reinterpret_cast<step::Control*>(base + control),
+           .prepares = 0,
+           .concludes = 1};
 }
 
 std::vector<std::int64_t> TableMemory::read_counts(const std::int64_t* from, Stream stream) const {

@@ -23,7 +23,8 @@ struct TableContents {
   std::vector<step::Penalty> penalties;
   std::vector<schedule::View> schedules;
   std::int64_t chunk_size = 0;
-  std::span<const std::byte> rules;
+  std::vector<std::byte> rules;
+  std::size_t rule_bytes = 0;         ///< Size of the room for one rule.
   std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.
   step::Control control{};
 };

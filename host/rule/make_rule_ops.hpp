@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstring>
 #include <optional>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "host/backend/rule_ops.hpp"
 #include "host/cpu/prepare.hpp"
@@ -37,13 +39,58 @@ std::optional<unsigned> driven_variant(Rule rule) {
   return rule.variant();
 }
 
+/// Takes down the hyperparameters that a rule describes.
+template <class Rule>
+class HyperparameterList {
+ public:
+  void operator()(const char* name, double Rule::*member, const Range& range, const char* meaning) {
+    add(name, member, meaning, Hyperparameter::Kind::number).range = range;
+  }
+  void operator()(const char* name, bool Rule::*member, const char* meaning) {
+    add(name, member, meaning, Hyperparameter::Kind::flag);
+  }
+  template <class Enum>
+  requires std::is_enum_v<Enum>
+  void operator()(const char* name, Enum Rule::*member, const char* meaning) {
+    static_assert(sizeof(Enum) == sizeof(unsigned));
+    add(name, member, meaning, Hyperparameter::Kind::choice).choices = rule::kChoices<Enum>;
+  }
+  [[nodiscard]] std::vector<Hyperparameter> take() { return std::move(listed_); }
+
+ private:
+  template <class Member>
+  Hyperparameter& add(const char* name, Member Rule::*member, const char* meaning,
+                      Hyperparameter::Kind kind) {
+    const Rule rule{};
+    const auto* const first = reinterpret_cast<const std::byte*>(&rule);
+    const auto* const at = reinterpret_cast<const std::byte*>(&(rule.*member));
+    return listed_.emplace_back(
+        Hyperparameter{name, meaning, kind, {}, {}, static_cast<std::size_t>(at - first)});
+  }
+
+  std::vector<Hyperparameter> listed_;
+};
+
+template <class Rule>
+std::vector<Hyperparameter> hyperparameters_of() {
+  HyperparameterList<Rule> list;
+  Rule::describe(list);
+  rule::describe_shared<Rule>(list);
+  return list.take();
+}
+
+/// RuleOps::check.
+template <class Rule>
+void check_combination(const Rule& rule) {
+  if constexpr (requires { rule.check(); }) rule.check();
+}
+
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
   using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
-  VariantOps ops;
-  ops.states = Variant::kStates;
+  VariantOps ops{.states = Variant::kStates, .compresses = Compressible<Variant>};
   const auto set = [&ops](Isa isa, const cpu::VariantLoops* loops) {
     ops.cpu_loops[static_cast<std::size_t>(isa)] = loops + kVariant;
   };
@@ -53,7 +100,7 @@ VariantOps make_variant_ops() {
   set(Isa::avx512, cpu::update_loops<Loops, Isa::avx512>());
 #endif
 #if defined(ONEPASS_WITH_CUDA)
-  ops.cuda = kernels::cuda_variants<Rule>()[kVariant];
+  ops.cuda = kernels::cuda_rule<Rule>().updates[kVariant];
 #endif
   return ops;
 }
@@ -61,16 +108,24 @@ VariantOps make_variant_ops() {
 template <class Rule, std::size_t... kVariant>
 RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
   static const std::array<VariantOps, sizeof...(kVariant)> variants{make_variant_ops<Rule, kVariant>()...};
-  return {.name = Rule::kName,
-          .rule_bytes = sizeof(Rule),
-          .coefficient_bytes = sizeof(rule::TensorCoefficients<Rule>),
-          .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
-          .check = [](const std::byte* rule) { rule_at<Rule>(rule).check(); },
-          .penalty = [](const std::byte* rule) { return penalty_of(rule_at<Rule>(rule)); },
-          .lr = [](const std::byte* rule) { return static_cast<double>(rule_at<Rule>(rule).lr); },
-          .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
-          .prepare = &cpu::prepare<Rule>,
-          .variants = variants};
+  static_assert(offsetof(Rule, lr) == 0, "lr is the first member of a rule");
+  static const std::vector<Hyperparameter> hyperparameters = hyperparameters_of<Rule>();
+  RuleOps ops{.name = Rule::kName,
+              .rule_bytes = sizeof(Rule),
+              .coefficient_bytes = sizeof(rule::TensorCoefficients<Rule>),
+              .hyperparameters = hyperparameters,
+              .switchable = rule::kSwitchableBits<Rule>,
+              .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
+              .check = [](const std::byte* rule) { check_combination(rule_at<Rule>(rule)); },
+              .penalty = [](const std::byte* rule) { return penalty_of(rule_at<Rule>(rule)); },
+              .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
+              .cpu_prepare = &cpu::prepare<Rule>,
+              .cuda_prepare = {},
+              .variants = variants};
+#if defined(ONEPASS_WITH_CUDA)
+  ops.cuda_prepare = kernels::cuda_rule<Rule>().prepare;
+#endif
+  return ops;
 }
 
 template <ElementwiseRule Rule>

@@ -12,21 +12,25 @@ namespace onepass::kernels {
 using namespace step;
 
 /// The launch functions of one kernel of a rule, for the current device.
-struct CudaUpdate {
+struct CudaLaunch {
   /// Returns how many thread blocks fit on the device at once. Loads the kernel. Throws CudaError.
   int (*resident_blocks)() = nullptr;
-  /// Launches once over the table's chunks, asynchronously on the stream. Throws CudaError.
+  /// Launches once over the table's chunks (prepare: over the tensors), asynchronously on the stream. Throws
+  /// CudaError.
   void (*launch)(const Table& table, int resident_blocks, Stream stream) = nullptr;
 };
 
-/// One variant of a rule on CUDA.
-struct CudaVariant {
-  CudaUpdate prepare;  ///< Launches over the tensors, not the chunks.
-  std::array<CudaUpdate, storage::kFormatCount> updates;
+/// The update kernels of one variant, one for each of storage::Formats.
+using CudaUpdates = std::array<CudaLaunch, storage::kFormatCount>;
+
+/// The kernels of a rule.
+struct CudaRule {
+  CudaLaunch prepare;
+  const CudaUpdates* updates;  ///< An array in the order of Rule::Variants.
 };
 
-/// Returns the variants of a rule, in the order of Rule::Variants. One small .cu per rule specialises it.
+/// Returns the kernels of a rule. One small .cu per rule specialises it.
 template <class Rule>
-const CudaVariant* cuda_variants();  // defined in generated files only: kernels/update/rule.cu.in
+const CudaRule& cuda_rule();  // defined in generated files only: kernels/update/rule.cu.in
 
 }  // namespace onepass::kernels

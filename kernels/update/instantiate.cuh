@@ -1,4 +1,4 @@
-// instantiate.cuh - makes the CudaVariants of a rule. One small .cu per rule includes it.
+// instantiate.cuh - makes the CudaRule of a rule. One small .cu per rule includes it.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ namespace onepass::kernels {
 using namespace step;
 
 template <class Rule>
-CudaUpdate prepare_of() {
+CudaLaunch prepare_of() {
   return {.resident_blocks = [] { return resident_blocks(prepare<Rule>, kPrepareThreads); },
           .launch =
               [](const Table& table, int resident, Stream stream) {
@@ -28,7 +28,7 @@ CudaUpdate prepare_of() {
 }
 
 template <class Rule, class Variant, class Format>
-CudaUpdate update_of() {
+CudaLaunch update_of() {
   return {
       .resident_blocks = [] { return resident_blocks(elementwise<Rule, Variant, Format>, kThreads<Format>); },
       .launch =
@@ -38,28 +38,28 @@ CudaUpdate update_of() {
           }};
 }
 
-/// Every rule has a prepare kernel. A rule that uses the loops of another takes its update kernels from it.
 template <class Rule, std::size_t kVariant, std::size_t... kFormat>
-CudaVariant variant_of(std::index_sequence<kFormat...>) {
-  using Loops = rule::LoopsOf<Rule>;
-  if constexpr (std::is_same_v<Loops, Rule>) {
-    using Variant = typename Rule::Variants::template At<kVariant>;
-    return {prepare_of<Rule>(), {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...}};
-  } else {
-    return {prepare_of<Rule>(), cuda_variants<Loops>()[kVariant].updates};
-  }
+CudaUpdates updates_of(std::index_sequence<kFormat...>) {
+  using Variant = typename Rule::Variants::template At<kVariant>;
+  return {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...};
 }
 
 template <class Rule, std::size_t... kVariant>
-const CudaVariant* make_variants(std::index_sequence<kVariant...>) {
-  static const std::array<CudaVariant, sizeof...(kVariant)> made{
-      variant_of<Rule, kVariant>(std::make_index_sequence<storage::kFormatCount>{})...};
+const CudaUpdates* make_updates(std::index_sequence<kVariant...>) {
+  static const std::array<CudaUpdates, sizeof...(kVariant)> made{
+      updates_of<Rule, kVariant>(std::make_index_sequence<storage::kFormatCount>{})...};
   return made.data();
 }
 
+/// Every rule has a prepare kernel. A rule that uses the loops of another takes its update kernels from it.
 template <ElementwiseRule Rule>
-const CudaVariant* instantiate() {
-  return make_variants<Rule>(std::make_index_sequence<Rule::Variants::kCount>{});
+CudaRule instantiate() {
+  using Loops = rule::LoopsOf<Rule>;
+  if constexpr (std::is_same_v<Loops, Rule>) {
+    return {prepare_of<Rule>(), make_updates<Rule>(std::make_index_sequence<Rule::Variants::kCount>{})};
+  } else {
+    return {prepare_of<Rule>(), cuda_rule<Loops>().updates};
+  }
 }
 
 }  // namespace onepass::kernels

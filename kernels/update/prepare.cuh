@@ -15,10 +15,10 @@ using namespace step;
 
 inline constexpr int kPrepareThreads = 128;
 
-/// Each thread prepares one tensor at a time, striding over the tensors; any grid size works. Each thread
-/// block plans the step itself, from memory that no thread block changes before the last one to finish
-/// records the result. A tensor takes some hundred double-precision operations if its group has a schedule,
-/// else a few, so one thread block per multiprocessor is enough.
+/// Prepares the tensors of one type of rule. Each thread prepares one tensor at a time, striding over the
+/// tensors; any grid size works. Each thread block plans the step itself, from memory that no thread block
+/// changes before the last one to finish records the result. A tensor takes some hundred double-precision
+/// operations if its group has a schedule, else a few, so one thread block per multiprocessor is enough.
 template <class Rule>
 __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table) {
   __shared__ StepPlan plan;
@@ -26,6 +26,7 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
   __syncthreads();
   for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
+    if (table.tensors[t].rule != table.prepares) continue;
     if (!takes_part(table, plan, t)) {
       leave_out(table, t);
       continue;
@@ -33,7 +34,9 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
     ++table.steps[t];
     form_coefficients<Rule>(table, plan, t);
   }
-  if (is_last_block(table.control->blocks_done) && threadIdx.x == 0) conclude_step(table, plan);
+  if (table.concludes != 0 && is_last_block(table.control->blocks_done) && threadIdx.x == 0) {
+    conclude_step(table, plan);
+  }
 }
 
 }  // namespace onepass::kernels

@@ -2,19 +2,22 @@
 // hash of the resulting bits with hashes.txt. A change that is meant to leave every result alone must leave
 // that file alone.
 //
-//   onepass_bits hashes.txt [cpu | cuda:0]    compares; exits 1 where a hash differs, 77 where there is no
-//   such device onepass_bits --print [cpu | cuda:0]       prints the lines that hashes.txt should have
+//   onepass_bits hashes.txt [cpu | cuda:0]    compares; exits 1 if a hash differs or is missing, 77 if there
+//                                             is no such device
+//   onepass_bits --write hashes.txt           writes the file anew, with the CPU's bits
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "onepass/onepass.hpp"
+#include "support/rule_settings.hpp"
 
 namespace {
 
@@ -148,8 +151,7 @@ class Model {
   std::vector<DeviceBuffer> values_, gradients_;
 };
 
-template <class AnyOptimizer>
-std::string trained(Model& model, AnyOptimizer& optimizer) {
+std::string trained(Model& model, Optimizer& optimizer) {
   for (int step = 0; step < kSteps; ++step) {
     model.draw_gradients();
     optimizer.step();
@@ -165,41 +167,68 @@ std::string trained(Model& model, AnyOptimizer& optimizer) {
   return hash.text();
 }
 
+/// A rule as hashes.txt names it. With `around`, everything that can stand around a step is on.
+struct BitsCase {
+  std::string name;
+  Rule rule;
+  bool around = false;
+};
+
+/// Cases whose hyperparameters are not those of the rule's options in tests/reference.
+std::vector<BitsCase> cases_of_their_own() {
+  return {{"SGD", SGD{.lr = 0.01}},
+          {"SGD-momentum", SGD{.lr = 0.01, .momentum = 0.9, .dampening = 0.25}},
+          {"SGD-nesterov", SGD{.lr = 0.01, .momentum = 0.9, .nesterov = true}},
+          {"RMSProp", RMSProp{.lr = 0.003}},
+          {"RMSProp-momentum", RMSProp{.lr = 0.003, .momentum = 0.8}},
+          {"RMSProp-centered", RMSProp{.lr = 0.003, .centered = true}},
+          {"RMSProp-centered-momentum", RMSProp{.lr = 0.003, .momentum = 0.8, .centered = true}},
+          {"AdamW-around", AdamW{.lr = 0.002, .l1 = 0.001}, true}};
+}
+
+/// "AdamW" for the option "plain", "AdamW-amsgrad" for the option "amsgrad".
+std::string case_name(std::string_view rule, const std::string& option) {
+  return std::string(rule) + (option == "plain" ? "" : "-" + option);
+}
+
+/// The cases above, and every option of every rule that has no case of its own without `around`.
+std::vector<BitsCase> all_cases() {
+  std::vector<BitsCase> cases = cases_of_their_own();
+  std::set<std::string_view> settled;
+  for (const BitsCase& one : cases) {
+    if (!one.around) settled.insert(one.rule.name());
+  }
+  for (const Rule& rule : library_rules()) {
+    if (settled.contains(rule.name())) continue;
+    for (const reference::Option& option : reference::reference_of(rule.name()).options()) {
+      cases.push_back({case_name(rule.name(), option.name), test::rule_with(rule.name(), option.settings)});
+    }
+  }
+  for (BitsCase& one : cases) one.rule.set("weight_decay", 0.125);
+  return cases;
+}
+
 using Lines = std::map<std::string, std::string>;
 
-/// One rule in every format; with `around`, also all that can stand around a step.
-template <class Rule>
-void add_rule(Lines& lines, const std::string& name, Rule rule, Device device, Isa isa, bool around = false) {
-  rule.weight_decay = 0.125;
+/// The hashes of one case in every format.
+void add_case(Lines& lines, const BitsCase& one, Device device, Isa isa) {
   for (const StorageCase& how : kStorages) {
     Model model(device, how);
     Options options{.chunk_size = 128, .isa = isa, .storage = how.storage, .seed = 7};
-    if (around) options.ema = EMA{.decay = 0.9, .warmup = true, .dtype = DType::bfloat16};
-    Optimizer optimizer{rule, model.parameters(), options};
-    if (around) {
+    if (one.around) options.ema = EMA{.decay = 0.9, .warmup = true, .dtype = DType::bfloat16};
+    Optimizer optimizer(one.rule, model.parameters(), options);
+    if (one.around) {
       optimizer.clip_grad_norm(0.5);
       optimizer.clip_grad_value(0.03);
       optimizer.set_schedule(CosineAnnealingLR{.T_max = 150});
     }
-    lines[name + " " + how.name] = trained(model, optimizer);
+    lines[one.name + " " + how.name] = trained(model, optimizer);
   }
 }
 
 Lines all_lines(Device device, Isa isa) {
   Lines lines;
-  add_rule(lines, "SGD", SGD{.lr = 0.01}, device, isa);
-  add_rule(lines, "SGD-momentum", SGD{.lr = 0.01, .momentum = 0.9, .dampening = 0.25}, device, isa);
-  add_rule(lines, "SGD-nesterov", SGD{.lr = 0.01, .momentum = 0.9, .nesterov = true}, device, isa);
-  add_rule(lines, "RMSProp", RMSProp{.lr = 0.003}, device, isa);
-  add_rule(lines, "RMSProp-momentum", RMSProp{.lr = 0.003, .momentum = 0.8}, device, isa);
-  add_rule(lines, "RMSProp-centered", RMSProp{.lr = 0.003, .centered = true}, device, isa);
-  add_rule(lines, "RMSProp-centered-momentum", RMSProp{.lr = 0.003, .momentum = 0.8, .centered = true},
-           device, isa);
-  add_rule(lines, "Adam", Adam{.lr = 0.002}, device, isa);
-  add_rule(lines, "Adam-amsgrad", Adam{.lr = 0.002, .amsgrad = true}, device, isa);
-  add_rule(lines, "AdamW", AdamW{.lr = 0.002}, device, isa);
-  add_rule(lines, "AdamW-amsgrad", AdamW{.lr = 0.002, .amsgrad = true}, device, isa);
-  add_rule(lines, "AdamW-around", AdamW{.lr = 0.002, .l1 = 0.001}, device, isa, true);
+  for (const BitsCase& one : all_cases()) add_case(lines, one, device, isa);
   return lines;
 }
 
@@ -210,52 +239,65 @@ Lines read(const char* path) {
   return lines;
 }
 
-/// Prints how the lines differ, and counts them.
-int compare(const Lines& expected, const Lines& found, std::string_view where) {
-  int wrong = 0;
+void write(const char* path, const Lines& lines) {
+  std::ofstream file(path);
+  for (const auto& [name, hash] : lines) file << name << ' ' << hash << '\n';
+}
+
+/// Prints one sentence for each result that differs or is missing in one of both, and counts them.
+int compare(const Lines& expected, const Lines& found, const std::string& where) {
+  int same = 0, wrong = 0;
+  bool lacks_line = false;
   for (const auto& [name, hash] : found) {
     const auto known = expected.find(name);
-    if (known != expected.end() && known->second == hash) continue;
+    if (known != expected.end() && known->second == hash) {
+      ++same;
+      continue;
+    }
     ++wrong;
-    std::printf("%s on %.*s: the bits are %s, but hashes.txt has %s\n", name.c_str(),
-                static_cast<int>(where.size()), where.data(), hash.c_str(),
-                known == expected.end() ? "no such line" : known->second.c_str());
+    lacks_line = lacks_line || known == expected.end();
+    std::printf("%s on %s: the bits are %s, but hashes.txt has %s\n", name.c_str(), where.c_str(),
+                hash.c_str(), known == expected.end() ? "no such line" : known->second.c_str());
   }
-  wrong += static_cast<int>(std::max(expected.size(), found.size()) - found.size());
-  std::printf("%.*s: %zu of %zu results have the committed bits\n", static_cast<int>(where.size()),
-              where.data(),
-              found.size() - static_cast<std::size_t>(std::min<int>(wrong, static_cast<int>(found.size()))),
-              expected.size());
+  for (const auto& [name, hash] : expected) {
+    if (found.contains(name)) continue;
+    ++wrong;
+    std::printf("%s: hashes.txt has this line, but no option of a rule has this name\n", name.c_str());
+  }
+  if (lacks_line) {
+    std::printf("If you added a rule, write its lines with: onepass_bits --write tests/bits/hashes.txt\n");
+  }
+  std::printf("%s: %d of %zu results have the committed bits\n", where.c_str(), same, expected.size());
+  return wrong;
+}
+
+int compare_all(const Lines& expected, Device device) {
+  if (device.is_cuda()) return compare(expected, all_lines(device, Isa::best), "cuda:0");
+  int wrong = 0;
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+    if (isa_available(isa)) wrong += compare(expected, all_lines(device, isa), std::string(to_string(isa)));
+  }
   return wrong;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) {
-    std::fprintf(stderr, "usage: onepass_bits hashes.txt|--print [cpu|cuda:0]\n");
+  const std::vector<std::string_view> given(arguments + 1, arguments + count);
+  if (given.size() == 2 && given[0] == "--write") {
+    write(arguments[2], all_lines(Device::cpu(), Isa::best));
+    return 0;
+  }
+  if (given.empty() || given.size() > 2 || given[0].starts_with("-")) {
+    std::fprintf(stderr,
+                 "usage: onepass_bits hashes.txt [cpu|cuda:0]\n       onepass_bits --write hashes.txt\n");
     return 2;
   }
-  const bool on_cuda = count > 2 && std::string_view(arguments[2]) == "cuda:0";
+  const bool on_cuda = given.size() == 2 && given[1] == "cuda:0";
   if (on_cuda && !cuda_available()) {
     std::printf("skipped: there is no CUDA device here\n");
     return kSkipped;
   }
   const Device device = on_cuda ? Device::cuda(0) : Device::cpu();
-  if (std::string_view(arguments[1]) == "--print") {
-    for (const auto& [name, hash] : all_lines(device, Isa::best)) {
-      std::printf("%s %s\n", name.c_str(), hash.c_str());
-    }
-    return 0;
-  }
-  const Lines expected = read(arguments[1]);
-  int wrong = expected.empty() ? 1 : 0;
-  if (on_cuda) {
-    wrong += compare(expected, all_lines(device, Isa::best), "cuda:0");
-  } else {
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
-      if (isa_available(isa)) wrong += compare(expected, all_lines(device, isa), to_string(isa));
-    }
-  }
-  return wrong == 0 ? 0 : 1;
+  return compare_all(read(arguments[1]), device) == 0 ? 0 : 1;
 }

@@ -28,7 +28,7 @@ STOREYS = {
     "include/onepass": [
         "arithmetic/*", "stream.hpp", "device.hpp", "error.hpp", "cpu.hpp", "tensor.hpp", "parameter.hpp", "ema.hpp",
         "random/*", "storage/*", "rule/*", "optimizers/*", "initializers/*", "regularizers/*", "schedules/*",
-        "gradients.hpp", "optimizer_core.hpp", "optimizer.hpp", "onepass.hpp"],
+        "gradients.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "onepass.hpp"],
     "step": [
         "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "control.hpp", "table.hpp", "random_jobs.hpp",
         "lookup.hpp", "decide_step.hpp", "coefficients.hpp"],
@@ -39,8 +39,9 @@ STOREYS = {
         "regularizers/*", "optimizer/*"],
 }
 MOST_FILES = 15
-# Folders with one file for each schedule, result or golden source.
-LONG_FOLDERS = ("include/onepass/schedules", "bench/results", "tests/schedules/golden")
+# Folders with one file for each rule, schedule, result or golden source.
+LONG_FOLDERS = ("include/onepass/optimizers", "include/onepass/schedules", "bench/results", "tests/optimizers",
+                "tests/reference", "tests/schedules/golden")
 # Third-party and CUDA headers have no business in the public room; the CUDA runtime none in the rest of host/.
 CUDA_HEADER = re.compile(r"cuda|cublas|thrust|cub/")
 

@@ -6,8 +6,8 @@
 
 #include "onepass/initializers/initialize.hpp"
 #include "support/numbers/compare.hpp"
+#include "support/numbers/random_reference.hpp"
 #include "support/numbers/statistics.hpp"
-#include "support/random_reference.hpp"
 
 namespace onepass::test {
 namespace {

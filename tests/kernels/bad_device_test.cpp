@@ -62,23 +62,27 @@ TEST_F(CudaBadInput, FoundInfInHostMemoryIsRefused) {
 TEST_F(CudaBadInput, RefusedGradientsAndParametersChangeNothing) {
   const std::vector<Shape> shapes{{.numel = 70}, {.numel = 9}};
   Model cpu(shapes), gpu(shapes, kGpu);
-  const AnyOptimizerPtr wanted = make_optimizer(AdamW{}, cpu.parameters());
-  const AnyOptimizerPtr actual = make_optimizer(AdamW{}, gpu.parameters());
-  train(cpu, *wanted, 1);
-  train(gpu, *actual, 1);
+  Optimizer wanted(AdamW{}, cpu.parameters());
+  Optimizer actual(AdamW{}, gpu.parameters());
+  train(cpu, wanted, 1);
+  train(gpu, actual, 1);
 
   std::vector<float> host(70);
   std::vector<Tensor> gradients = gpu.gradients();
   gradients[1] = Tensor{host.data(), 9, kGpu};
-  EXPECT_TRUE(refused([&] { actual->set_gradients(gradients); }, {"\"t1\"", "cuda:0"}));
+  EXPECT_TRUE(refused([&] { actual.set_gradients(gradients); }, {"\"t1\"", "cuda:0"}));
   gradients[1] = Tensor{gpu.grad(0).tensor()};
-  EXPECT_TRUE(refused([&] { actual->set_gradients(gradients); }, {"\"t1\"", "70", "9"}));
-  EXPECT_TRUE(refused([&] { actual->add_parameters({{"x", Tensor{host.data(), 70}}}); }, {"\"x\"", "cpu"}));
-  EXPECT_TRUE(refused([&] { actual->set_lr(-1.0); }, {"AdamW.lr"}));
+  EXPECT_TRUE(refused([&] { actual.set_gradients(gradients); }, {"\"t1\"", "70", "9"}));
+  EXPECT_TRUE(refused(
+      [&] {
+        actual.add_parameters(std::vector<Parameter>{{"x", Tensor{host.data(), 70}}});
+      },
+      {"\"x\"", "cpu"}));
+  EXPECT_TRUE(refused([&] { actual.set_lr(-1.0); }, {"AdamW.lr"}));
 
-  train(cpu, *wanted, 2, 2);
-  train(gpu, *actual, 2, 2);
-  EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), *wanted), snapshot(gpu.parameters(), *actual)));
+  train(cpu, wanted, 2, 2);
+  train(gpu, actual, 2, 2);
+  EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), wanted), snapshot(gpu.parameters(), actual)));
 }
 
 }  // namespace

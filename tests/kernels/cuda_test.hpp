@@ -103,9 +103,9 @@ class DeviceFloat {
 /// Returns the result of the CPU backend for the same shapes, gradients and steps.
 inline Snapshot on_cpu(const RuleCase& rule, const std::vector<Shape>& shapes, int steps) {
   Model model(shapes);
-  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {});
-  train(model, *optimizer, steps);
-  return snapshot(model.parameters(), *optimizer);
+  Optimizer optimizer = rule.make(model.parameters());
+  train(model, optimizer, steps);
+  return snapshot(model.parameters(), optimizer);
 }
 
 /// Draws new gradients and waits until they are written, so that work queued later on any CUDA stream reads

@@ -40,36 +40,39 @@ std::vector<Shape> many_shapes() {
 /// Two models, one on each device, that take the same steps.
 struct Pair {
   Model cpu, gpu;
-  AnyOptimizerPtr wanted, actual;
+  Optimizer wanted, actual;
 
   explicit Pair(const std::vector<Shape>& shapes, const GradientHandling& handling,
                 const Options& options = {})
-      : cpu(shapes), gpu(shapes, kGpu) {
-    const std::vector<AdamW> rules{{.lr = 0.01, .weight_decay = 0.1},
-                                   {.lr = 0.02, .l1 = 0.5, .weight_decay_mode = WeightDecay::coupled}};
-    wanted = make_optimizer(rules, cpu.parameters(), options);
-    actual = make_optimizer(rules, gpu.parameters(), options);
-    wanted->set_gradient_handling(handling);
-    actual->set_gradient_handling(handling);
+      : cpu(shapes),
+        gpu(shapes, kGpu),
+        wanted(rules(), cpu.parameters(), options),
+        actual(rules(), gpu.parameters(), options) {
+    wanted.set_gradient_handling(handling);
+    actual.set_gradient_handling(handling);
   }
 
+  static std::vector<AdamW> rules() {
+    return {{.lr = 0.01, .weight_decay = 0.1},
+            {.lr = 0.02, .l1 = 0.5, .weight_decay_mode = WeightDecay::coupled}};
+  }
   template <class Work>
   void both(Work work) {
-    work(cpu, *wanted);
-    work(gpu, *actual);
+    work(cpu, wanted);
+    work(gpu, actual);
   }
 
   void expect_same() {
     const auto bits = [](double x) { return std::bit_cast<std::uint64_t>(x); };
-    const double norm = actual->grad_norm();
-    EXPECT_TRUE(bits(wanted->grad_norm()) == bits(norm) || norm != norm)
-        << wanted->grad_norm() << ", but CUDA has " << norm;
-    EXPECT_EQ(wanted->grad_norm() != wanted->grad_norm(), norm != norm);
-    EXPECT_EQ(bits(wanted->penalty()), bits(actual->penalty()));
-    EXPECT_EQ(wanted->steps(), actual->steps());
-    EXPECT_EQ(wanted->skipped_steps(), actual->skipped_steps());
-    EXPECT_TRUE(same_bits(wanted->loss_scale(), actual->loss_scale()));
-    EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), *wanted), snapshot(gpu.parameters(), *actual)));
+    const double norm = actual.grad_norm();
+    EXPECT_TRUE(bits(wanted.grad_norm()) == bits(norm) || norm != norm)
+        << wanted.grad_norm() << ", but CUDA has " << norm;
+    EXPECT_EQ(wanted.grad_norm() != wanted.grad_norm(), norm != norm);
+    EXPECT_EQ(bits(wanted.penalty()), bits(actual.penalty()));
+    EXPECT_EQ(wanted.steps(), actual.steps());
+    EXPECT_EQ(wanted.skipped_steps(), actual.skipped_steps());
+    EXPECT_TRUE(same_bits(wanted.loss_scale(), actual.loss_scale()));
+    EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), wanted), snapshot(gpu.parameters(), actual)));
     for (std::size_t t = 0; t < cpu.size(); ++t) {
       EXPECT_TRUE(equal_bits(cpu.grad(t).read(), gpu.grad(t).read())) << "gradient " << t;
     }
@@ -84,7 +87,7 @@ void spoil(Model& model, std::size_t tensor, std::int64_t element, float value) 
   model.grad(tensor).write(gradient);
 }
 
-std::string complaint(AnyOptimizer& optimizer) {
+std::string complaint(Optimizer& optimizer) {
   try {
     optimizer.check();
   } catch (const NonFiniteGradient& error) {
@@ -101,19 +104,19 @@ TEST_F(CudaGradients, EveryNormClipsWithTheBitsOfTheCpu) {
     Pair pair(border_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.5, .norm_type = type},
                                 .clip_value = 0.01,
                                 .loss_scale = 3.0});
-    pair.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 2); });
-    EXPECT_GT(pair.actual->grad_norm(), 0.5);
+    pair.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 2); });
+    EXPECT_GT(pair.actual.grad_norm(), 0.5);
     pair.expect_same();
   }
 }
 
 TEST_F(CudaGradients, NormsOfManyTensorsAndOfEmptyOnesEqualThoseOfTheCpu) {
   Pair many(many_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .nonfinite = NonFinite::skip});
-  many.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 2); });
+  many.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 2); });
   many.expect_same();
   Pair none({{.numel = 0}, {.numel = 0}}, {.clip_norm = ClipGradNorm{.max_norm = 0.5}});
-  none.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 1); });
-  EXPECT_EQ(none.actual->grad_norm(), 0.0);
+  none.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 1); });
+  EXPECT_EQ(none.actual.grad_norm(), 0.0);
   none.expect_same();
 }
 
@@ -123,7 +126,7 @@ TEST_F(CudaGradients, LargeDenormalAndInfiniteNormsEqualThoseOfTheCpu) {
       SCOPED_TRACE(value);
       Pair pair({{.numel = 1500}, {.numel = 70, .grad_misalignment = 1}},
                 {.clip_norm = ClipGradNorm{.max_norm = 0.5, .norm_type = type}});
-      pair.both([&](Model& model, AnyOptimizer& optimizer) {
+      pair.both([&](Model& model, Optimizer& optimizer) {
         std::vector<float> gradient(1500, std::isfinite(value) ? value : 0.5f);
         gradient[1400] = value;
         model.grad(0).write(gradient);
@@ -136,14 +139,14 @@ TEST_F(CudaGradients, LargeDenormalAndInfiniteNormsEqualThoseOfTheCpu) {
 
 TEST_F(CudaGradients, NormIsReadableWithoutWaiting) {
   Pair pair(border_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}});
-  EXPECT_TRUE(std::isnan(pair.actual->fetched_grad_norm()));
+  EXPECT_TRUE(std::isnan(pair.actual.fetched_grad_norm()));
   synchronize(kGpu);
   const CudaStream stream;
-  pair.actual->step(stream);
-  pair.actual->fetch_grad_norm(stream);
+  pair.actual.step(stream);
+  pair.actual.fetch_grad_norm(stream);
   stream.wait();
-  pair.wanted->step();
-  EXPECT_EQ(pair.wanted->grad_norm(), pair.actual->fetched_grad_norm());
+  pair.wanted.step();
+  EXPECT_EQ(pair.wanted.grad_norm(), pair.actual.fetched_grad_norm());
 }
 
 TEST_F(CudaGradients, SkippedStepsLeaveParametersAndStatesUnchanged) {
@@ -151,22 +154,22 @@ TEST_F(CudaGradients, SkippedStepsLeaveParametersAndStatesUnchanged) {
     SCOPED_TRACE(rule.name);
     const std::vector<Shape> shapes{{.numel = 70}, {.numel = 0}, {.numel = 1100, .grad_misalignment = 1}};
     Model model(shapes, kGpu), twin(shapes);
-    const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {});
-    const AnyOptimizerPtr steady = rule.make(twin.parameters(), {});
-    optimizer->set_gradient_handling({.nonfinite = NonFinite::skip, .zero_grad = true});
-    train_finite(model, *optimizer, 1);
-    const Snapshot before = snapshot(model.parameters(), *optimizer);
+    Optimizer optimizer = rule.make(model.parameters());
+    Optimizer steady = rule.make(twin.parameters());
+    optimizer.set_gradient_handling({.nonfinite = NonFinite::skip, .zero_grad = true});
+    train_finite(model, optimizer, 1);
+    const Snapshot before = snapshot(model.parameters(), optimizer);
     for (const float bad : {kNaN, kInf}) {
       model.draw_finite_gradients(9);
       spoil(model, 2, 1099, bad);
-      optimizer->step();
-      EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), *optimizer)));
+      optimizer.step();
+      EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), optimizer)));
       for (const float gradient : model.grad(2).read()) ASSERT_EQ(gradient, 0.0f);
     }
-    train_finite(model, *optimizer, 1, 2);
-    train_finite(twin, *steady, 2);
-    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
-    EXPECT_EQ(optimizer->skipped_steps(), 2);
+    train_finite(model, optimizer, 1, 2);
+    train_finite(twin, steady, 2);
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
+    EXPECT_EQ(optimizer.skipped_steps(), 2);
   }
 }
 
@@ -175,20 +178,20 @@ TEST_F(CudaGradients, ErrorNamesTensorAndElementAsTheCpuDoes) {
       {12, 9002}, {12, 8192}, {12, 4100}, {12, 1025}, {12, 0},  {11, 4096}, {10, 4095},
       {9, 4094},  {7, 1024},  {6, 33},    {4, 128},   {4, 127}, {1, 0}};
   Pair pair(border_shapes(), {.nonfinite = NonFinite::error});
-  pair.both([](Model& model, AnyOptimizer&) { model.draw_finite_gradients(1); });
+  pair.both([](Model& model, Optimizer&) { model.draw_finite_gradients(1); });
   // Each place lies before the earlier ones, whose bad elements stay in the gradient.
   for (const auto& [tensor, element] : places) {
-    pair.both([&, t = tensor, i = element](Model& model, AnyOptimizer& optimizer) {
+    pair.both([&, t = tensor, i = element](Model& model, Optimizer& optimizer) {
       spoil(model, t, i, i % 2 == 0 ? kNaN : kInf);
       optimizer.step();
     });
-    const std::string sentence = complaint(*pair.actual);
-    EXPECT_EQ(complaint(*pair.wanted), sentence);
+    const std::string sentence = complaint(pair.actual);
+    EXPECT_EQ(complaint(pair.wanted), sentence);
     EXPECT_NE(sentence.find("element " + std::to_string(element) + " of \"" +
                             tensor_name(static_cast<int>(tensor)) + "\""),
               std::string::npos)
         << sentence;
-    EXPECT_EQ(complaint(*pair.actual), "");
+    EXPECT_EQ(complaint(pair.actual), "");
   }
   pair.expect_same();
 }
@@ -198,38 +201,38 @@ TEST_F(CudaGradients, LossScalerHasTheScalesOfTheCpuOverManySteps) {
             {.loss_scaler = LossScaler{.init_scale = 1e4, .growth_factor = 1.7, .growth_interval = 3}});
   for (int step = 0; step < 300; ++step) {
     const bool bad = uniform(static_cast<std::uint64_t>(step)) < 0.2;
-    pair.both([&](Model& model, AnyOptimizer& optimizer) {
+    pair.both([&](Model& model, Optimizer& optimizer) {
       model.grad(0).write(std::vector<float>{1.0f, bad ? kInf : -2.0f, 0.5f});
       optimizer.step();
     });
     float scale = 0.0f;
-    copy({Device::cpu(), &scale}, {kGpu, pair.actual->loss_scale_pointer()}, sizeof scale);
-    ASSERT_TRUE(same_bits(pair.wanted->loss_scale(), scale)) << step;
+    copy({Device::cpu(), &scale}, {kGpu, pair.actual.loss_scale_pointer()}, sizeof scale);
+    ASSERT_TRUE(same_bits(pair.wanted.loss_scale(), scale)) << step;
   }
-  EXPECT_GT(pair.actual->skipped_steps(), 30);
+  EXPECT_GT(pair.actual.skipped_steps(), 30);
   pair.expect_same();
 }
 
 TEST_F(CudaGradients, CallersScaleIsReadOnTheDevice) {
   DeviceFloat scale(4.0f);
   Pair pair(border_shapes(), {.loss_scale = 4.0});
-  pair.actual->set_gradient_handling({.grad_scale = scale.get()});
-  pair.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 1); });
+  pair.actual.set_gradient_handling({.grad_scale = scale.get()});
+  pair.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 1); });
   scale.set(7.0f);
-  pair.wanted->set_gradient_handling({.loss_scale = 7.0});
-  pair.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 1, 2); });
-  pair.wanted->set_gradient_handling({});
-  pair.actual->set_gradient_handling({});
+  pair.wanted.set_gradient_handling({.loss_scale = 7.0});
+  pair.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 1, 2); });
+  pair.wanted.set_gradient_handling({});
+  pair.actual.set_gradient_handling({});
   pair.expect_same();
 }
 
 TEST_F(CudaGradients, ScalesInHostMemoryAreRefused) {
   Model model({{.numel = 3}, {.numel = 3}}, kGpu);
-  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
+  Optimizer optimizer(SGD{}, model.parameters());
   static const float host = 1.0f;
   for (const GradientHandling& bad :
        {GradientHandling{.found_inf = &host}, GradientHandling{.grad_scale = &host}}) {
-    EXPECT_THROW(optimizer->set_gradient_handling(bad), InvalidArgument);
+    EXPECT_THROW(optimizer.set_gradient_handling(bad), InvalidArgument);
   }
 }
 
@@ -243,7 +246,7 @@ TEST_F(CudaGradients, AccumulationGivesTheBitsOfTheCpu) {
         {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .nonfinite = NonFinite::error, .zero_grad = zeroes},
         {.accumulates_gradients = true});
     for (int batch = 0; batch < 9; ++batch) {
-      pair.both([&](Model& model, AnyOptimizer& optimizer) {
+      pair.both([&](Model& model, Optimizer& optimizer) {
         model.draw_finite_gradients(batch);
         if (batch == 4) spoil(model, 12, 5000, kNaN);
         std::vector<Tensor> gradients = model.gradients();
@@ -255,16 +258,16 @@ TEST_F(CudaGradients, AccumulationGivesTheBitsOfTheCpu) {
         if (batch == 5) optimizer.step();
       });
     }
-    EXPECT_EQ(pair.actual->steps(), 2);
-    EXPECT_EQ(pair.actual->skipped_steps(), 1);
-    EXPECT_EQ(complaint(*pair.wanted), complaint(*pair.actual));
+    EXPECT_EQ(pair.actual.steps(), 2);
+    EXPECT_EQ(pair.actual.skipped_steps(), 1);
+    EXPECT_EQ(complaint(pair.wanted), complaint(pair.actual));
     pair.expect_same();
   }
 }
 
 TEST_F(CudaGradients, ManyTensorsAccumulateAsOnTheCpu) {
   Pair pair(many_shapes(), {}, {.chunk_size = 64, .accumulates_gradients = true});
-  pair.both([](Model& model, AnyOptimizer& optimizer) {
+  pair.both([](Model& model, Optimizer& optimizer) {
     for (int batch = 0; batch < 3; ++batch) {
       model.draw_gradients(batch, 200);
       optimizer.accumulate();
@@ -277,7 +280,7 @@ TEST_F(CudaGradients, ManyTensorsAccumulateAsOnTheCpu) {
 TEST_F(CudaGradients, FusedZeroingGivesTheBitsOfTheCpu) {
   for (const std::int64_t chunk_size : {64, 0}) {
     Pair pair(border_shapes(), {.zero_grad = true}, {.chunk_size = chunk_size});
-    pair.both([](Model& model, AnyOptimizer& optimizer) {
+    pair.both([](Model& model, Optimizer& optimizer) {
       train(model, optimizer, 2);
       std::vector<Tensor> gradients = model.gradients();
       gradients[12] = Tensor{};
@@ -291,13 +294,13 @@ TEST_F(CudaGradients, FusedZeroingGivesTheBitsOfTheCpu) {
 
 TEST_F(CudaGradients, PenaltyOfNonFiniteParametersEqualsThatOfTheCpu) {
   Pair pair(border_shapes(), {});
-  pair.both([](Model& model, AnyOptimizer&) {
+  pair.both([](Model& model, Optimizer&) {
     std::vector<float> value = model.value(11).read();
     value[4096] = -kInf;
     model.value(11).write(value);
   });
-  EXPECT_EQ(pair.wanted->penalty(), double{kInf});
-  EXPECT_EQ(pair.actual->penalty(), double{kInf});
+  EXPECT_EQ(pair.wanted.penalty(), double{kInf});
+  EXPECT_EQ(pair.actual.penalty(), double{kInf});
 }
 
 TEST_F(CudaGradients, TrainingSavedInMidAccumulationContinuesOnTheOtherDevice) {
@@ -306,7 +309,7 @@ TEST_F(CudaGradients, TrainingSavedInMidAccumulationContinuesOnTheOtherDevice) {
   const Options options{.accumulates_gradients = true};
   Pair whole(border_shapes(), handling, options), other(border_shapes(), handling, options);
   const auto batches = [](int first, int last) {
-    return [=](Model& model, AnyOptimizer& optimizer) {
+    return [=](Model& model, Optimizer& optimizer) {
       for (int batch = first; batch < last; ++batch) {
         model.draw_finite_gradients(batch);
         if (batch == 2) spoil(model, 12, 5, kInf);
@@ -318,15 +321,15 @@ TEST_F(CudaGradients, TrainingSavedInMidAccumulationContinuesOnTheOtherDevice) {
   whole.both(batches(0, 8));
   other.both(batches(0, 5));
   // Each optimizer continues from the state that the other one has saved.
-  const StateDict cpu = other.wanted->state_dict(), gpu = other.actual->state_dict();
-  other.wanted->load_state_dict(gpu);
-  other.actual->load_state_dict(cpu);
+  const StateDict cpu = other.wanted.state_dict(), gpu = other.actual.state_dict();
+  other.wanted.load_state_dict(gpu);
+  other.actual.load_state_dict(cpu);
   other.both(batches(5, 8));
-  EXPECT_EQ(whole.actual->skipped_steps(), 1);
-  EXPECT_TRUE(equal_bits(snapshot(whole.cpu.parameters(), *whole.wanted),
-                         snapshot(other.cpu.parameters(), *other.wanted)));
+  EXPECT_EQ(whole.actual.skipped_steps(), 1);
+  EXPECT_TRUE(equal_bits(snapshot(whole.cpu.parameters(), whole.wanted),
+                         snapshot(other.cpu.parameters(), other.wanted)));
   other.expect_same();
-  EXPECT_EQ(whole.wanted->loss_scale(), other.actual->loss_scale());
+  EXPECT_EQ(whole.wanted.loss_scale(), other.actual.loss_scale());
 }
 
 TEST_F(CudaGradients, SettingsSurviveAddedParameters) {
@@ -334,12 +337,12 @@ TEST_F(CudaGradients, SettingsSurviveAddedParameters) {
                               .loss_scaler = LossScaler{.init_scale = 64, .growth_interval = 2}});
   Model cpu_late({{.numel = 41, .id = 70}, {.numel = 1025, .id = 71}});
   Model gpu_late({{.numel = 41, .id = 70}, {.numel = 1025, .id = 71}}, kGpu);
-  pair.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 3); });
-  pair.wanted->add_parameters(cpu_late.parameters());
-  pair.actual->add_parameters(gpu_late.parameters());
-  pair.both([](Model& model, AnyOptimizer& optimizer) { train_finite(model, optimizer, 2, 4); });
+  pair.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 3); });
+  pair.wanted.add_parameters(cpu_late.parameters());
+  pair.actual.add_parameters(gpu_late.parameters());
+  pair.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 2, 4); });
   pair.expect_same();
-  EXPECT_EQ(pair.actual->loss_scale(), 256.0f);
+  EXPECT_EQ(pair.actual.loss_scale(), 256.0f);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ constexpr int kSteps = 6;
 /// Takes kSteps steps on the CPU with one gradient for all, so that a CUDA twin need not wait between steps.
 Snapshot values_after(const AdamW& rule) {
   Model model(kShapes);
-  const AnyOptimizerPtr optimizer = make_optimizer(rule, model.parameters());
-  for (int step = 0; step < kSteps; ++step) optimizer->step();
+  Optimizer optimizer(rule, model.parameters());
+  for (int step = 0; step < kSteps; ++step) optimizer.step();
   return {{"t0", model.value(0).read()}, {"t1", model.value(1).read()}};
 }
 
@@ -23,9 +23,9 @@ TEST_F(CudaLifetime, OptimizerMayBeDestroyedWhileStepsAreInFlight) {
   Model model(kShapes, kGpu);
   const CudaStream stream;
   {
-    const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
+    Optimizer optimizer(AdamW{}, model.parameters());
     synchronize(kGpu);
-    for (int step = 0; step < kSteps; ++step) optimizer->step(stream);
+    for (int step = 0; step < kSteps; ++step) optimizer.step(stream);
   }
   stream.wait();
   EXPECT_TRUE(equal_bits(values_after({}), values_of(model)));
@@ -52,31 +52,31 @@ TEST_F(CudaLifetime, OptimizerMayBeMovedWhileStepsAreInFlight) {
 TEST_F(CudaLifetime, TwoOptimizersStepOnTwoStreamsAtOnce) {
   const AdamW rules[] = {{.lr = 0.1}, {.lr = 0.02, .weight_decay = 0.3}};
   Model models[] = {Model(kShapes, kGpu), Model(kShapes, kGpu)};
-  const AnyOptimizerPtr optimizers[] = {make_optimizer(rules[0], models[0].parameters()),
-                                        make_optimizer(rules[1], models[1].parameters())};
+  Optimizer optimizers[] = {Optimizer(rules[0], models[0].parameters()),
+                            Optimizer(rules[1], models[1].parameters())};
   const CudaStream streams[2];
   synchronize(kGpu);
   for (int step = 0; step < kSteps; ++step) {
-    for (int i = 0; i < 2; ++i) optimizers[i]->step(streams[i]);
+    for (int i = 0; i < 2; ++i) optimizers[i].step(streams[i]);
   }
   for (int i = 0; i < 2; ++i) {
     streams[i].wait();
     EXPECT_TRUE(equal_bits(values_after(rules[i]), values_of(models[i]))) << "optimizer " << i;
-    EXPECT_EQ(optimizers[i]->step_count("t0", streams[i]), kSteps);
+    EXPECT_EQ(optimizers[i].step_count("t0", streams[i]), kSteps);
   }
 }
 
 TEST_F(CudaLifetime, ParametersMayBeAddedWhileStepsAreInFlight) {
   Model model(kShapes, kGpu), late({{.numel = 9, .id = 9}, {.numel = 4, .id = 10}}, kGpu);
-  const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
+  Optimizer optimizer(AdamW{}, model.parameters());
   const CudaStream stream;
   synchronize(kGpu);
-  for (int step = 0; step < 3; ++step) optimizer->step(stream);
-  optimizer->add_parameters(late.parameters());
-  for (int step = 3; step < kSteps; ++step) optimizer->step(stream);
+  for (int step = 0; step < 3; ++step) optimizer.step(stream);
+  optimizer.add_parameters(late.parameters());
+  for (int step = 3; step < kSteps; ++step) optimizer.step(stream);
   stream.wait();
   EXPECT_TRUE(equal_bits(values_after({}), values_of(model)));
-  EXPECT_EQ(optimizer->step_count("t9"), kSteps - 3);
+  EXPECT_EQ(optimizer.step_count("t9"), kSteps - 3);
 }
 
 TEST_F(CudaLifetime, MovedBufferKeepsItsMemory) {

@@ -4,7 +4,9 @@
 
 #include "optimizers/trial.hpp"
 #include "reference/gradients.hpp"
+#include "support/named.hpp"
 #include "support/numbers/sizes.hpp"
+#include "support/rules.hpp"
 
 namespace onepass::test {
 namespace {
@@ -13,20 +15,13 @@ using reference::Element;
 using reference::Number;
 
 /// Every option of every rule, with each kind of L1.
-std::vector<Subject> all_subjects() {
-  std::vector<Subject> all;
-  const auto append = [&](const auto& options, L1 mode) {
-    for (Subject& subject : subjects(with_l1(options, mode))) {
-      subject.name = options[0].rule.kName + ("_" + subject.name);
-      subject.name += mode == L1::proximal ? "_proximal" : "_subgradient";
-      all.push_back(std::move(subject));
-    }
-  };
+std::vector<RuleCase> all_cases() {
+  std::vector<RuleCase> all;
   for (const L1 mode : {L1::proximal, L1::subgradient}) {
-    append(sgd_options(), mode);
-    append(rmsprop_options(), mode);
-    append(adam_options(), mode);
-    append(adamw_options(), mode);
+    for (RuleCase& one : with_l1(rule_cases(), mode)) {
+      one.name += mode == L1::proximal ? "_proximal" : "_subgradient";
+      all.push_back(std::move(one));
+    }
   }
   return all;
 }
@@ -58,16 +53,16 @@ std::vector<std::vector<Number>> handled(const std::vector<std::vector<float>>& 
   return seen;
 }
 
-class Handling : public testing::TestWithParam<Subject> {};
-INSTANTIATE_TEST_SUITE_P(All, Handling, testing::ValuesIn(all_subjects()), subject_name);
+class Handling : public testing::TestWithParam<RuleCase> {};
+INSTANTIATE_TEST_SUITE_P(All, Handling, testing::ValuesIn(all_cases()), by_name);
 
 TEST_P(Handling, EveryStepIsWithinEightUlpOfItsTerms) {
-  Trial run(GetParam(), several_shapes(), {});
-  run.optimizer->set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = kMaxNorm},
-                                        .clip_value = kMaxValue,
-                                        .nonfinite = NonFinite::skip,
-                                        .loss_scale = kScale,
-                                        .zero_grad = true});
+  Trial run(GetParam().rule, several_shapes(), {});
+  run.optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = kMaxNorm},
+                                       .clip_value = kMaxValue,
+                                       .nonfinite = NonFinite::skip,
+                                       .loss_scale = kScale,
+                                       .zero_grad = true});
   for (std::int64_t t = 1; t <= 12; ++t) {
     std::vector<std::vector<Element>> expected = run.elements();
     run.model.draw_finite_gradients(t);
@@ -76,15 +71,15 @@ TEST_P(Handling, EveryStepIsWithinEightUlpOfItsTerms) {
       for (float& g : run.model.grad(tensor).host()) g *= kScale;
       gradients.push_back(run.model.grad(tensor).read());
     }
-    run.optimizer->step();
+    run.optimizer.step();
     const std::vector<std::vector<Number>> seen = handled(gradients);
     for (std::size_t tensor = 0; tensor < expected.size(); ++tensor) {
-      GetParam().reference(t, expected[tensor], seen[tensor]);
+      run.reference(t, expected[tensor], seen[tensor]);
       ASSERT_TRUE(agree(run.streams[tensor], expected[tensor], one_step_tolerance))
           << "step " << t << ", tensor " << tensor;
     }
   }
-  EXPECT_EQ(run.optimizer->skipped_steps(), 0);
+  EXPECT_EQ(run.optimizer.skipped_steps(), 0);
   EXPECT_TRUE(run.model.intact());
 }
 

@@ -1,15 +1,24 @@
-// trial.hpp - a model with its optimizer, and the comparison of every float of both with a reference.
+// trial.hpp - a model with its optimizer and its reference, and the comparison of every float with the
+// reference.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <cfloat>
 #include <cmath>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "optimizers/conformance.hpp"
+#include "step/table.hpp"
+#include "support/model.hpp"
 #include "support/numbers/compare.hpp"
+#include "support/rule_settings.hpp"
 
 namespace onepass::test {
+
+static_assert(reference::kMostStates == step::kMaxStates);
 
 /// Returns true if both are NaN, both are the same infinity (a reference beyond float32 counts as infinite),
 /// or they differ by at most `tolerance`.
@@ -26,10 +35,11 @@ struct Streams {
   std::vector<std::string> names;
   std::vector<std::span<const float>> floats;  // the parameter, then each state
 
-  Streams(Model& model, AnyOptimizer& optimizer, std::size_t tensor)
+  Streams(Model& model, Optimizer& optimizer, std::size_t tensor)
       : names{"p"}, floats{model.value(tensor).host()} {
-    for (const char* name : optimizer.state_names()) {
-      const Tensor state = optimizer.state(tensor_name(model.shape(tensor).id), name);
+    const std::string parameter = tensor_name(model.shape(tensor).id);
+    for (const char* name : optimizer.state_names(parameter)) {
+      const Tensor state = optimizer.state(parameter, name);
       names.emplace_back(name);
       floats.emplace_back(static_cast<const float*>(state.data), static_cast<std::size_t>(state.numel));
     }
@@ -70,13 +80,16 @@ inline testing::AssertionResult agree(const Streams& streams, std::span<const re
 
 struct Trial {
   Model model;
-  AnyOptimizerPtr optimizer;
+  Optimizer optimizer;
+  reference::Step reference;
   std::vector<Streams> streams;
 
-  Trial(const Subject& subject, std::vector<Shape> shapes, const Options& options)
-      : model(std::move(shapes)), optimizer(subject.make(model.parameters(), options)) {
+  Trial(const Rule& rule, std::vector<Shape> shapes, const Options& options)
+      : model(std::move(shapes)),
+        optimizer(rule, model.parameters(), options),
+        reference(reference_step(rule)) {
     for (std::size_t tensor = 0; tensor < model.size(); ++tensor)
-      streams.emplace_back(model, *optimizer, tensor);
+      streams.emplace_back(model, optimizer, tensor);
   }
 
   [[nodiscard]] std::vector<std::vector<reference::Element>> elements() const {

@@ -35,7 +35,7 @@ class Model {
   Model(std::int64_t numel, const Options& options, Tensors tensors = Tensors::one)
       : values_(numel), grads_(numel), optimizer_(AdamW{.l1 = 0.1}, parameters(numel, tensors), options) {}
 
-  [[nodiscard]] Optimizer<AdamW>& optimizer() { return optimizer_; }
+  [[nodiscard]] Optimizer& optimizer() { return optimizer_; }
 
  private:
   [[nodiscard]] std::vector<Parameter> parameters(std::int64_t numel, Tensors tensors) const {
@@ -50,7 +50,7 @@ class Model {
   }
 
   Floats values_, grads_;
-  Optimizer<AdamW> optimizer_;
+  Optimizer optimizer_;
 };
 
 /// Prepares `call` on an optimizer whose elements are all in one chunk.

@@ -11,7 +11,7 @@ namespace onepass::test {
 namespace {
 
 /// Runs one step and makes callgrind write its cost under `name`.
-void count_step(const std::string& name, const PreparedStep& prepared) {
+void count_step(const std::string& name, PreparedStep prepared) {
   CALLGRIND_ZERO_STATS;
   prepared.step();
   CALLGRIND_DUMP_STATS_AT(name.c_str());

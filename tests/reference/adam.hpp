@@ -11,10 +11,19 @@ namespace reference {
 /// States: exp_avg, exp_avg_sq, then max_exp_avg_sq if amsgrad.
 struct Adam {
   Shared shared;
-  double beta1 = 0.0;
-  double beta2 = 0.0;
-  double eps = 0.0;
-  bool amsgrad = false;
+  double beta1, beta2, eps;
+  bool amsgrad;
+
+  explicit Adam(const Settings& settings)
+      : shared(settings),
+        beta1(settings.number("beta1")),
+        beta2(settings.number("beta2")),
+        eps(settings.number("eps")),
+        amsgrad(settings.flag("amsgrad")) {}
+
+  static std::vector<Option> options() {
+    return {{"plain", {{"lr", 0.002}}}, {"amsgrad", {{"lr", 0.002}, {"amsgrad", true}}}};
+  }
 
   /// The two bias corrections, 1 - beta^t. They are the same for a whole tensor.
   struct Corrections {

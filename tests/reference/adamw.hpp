@@ -7,12 +7,8 @@ namespace reference {
 
 /// Loshchilov and Hutter 2019, algorithm 2, in torch.optim.AdamW's form: theta is multiplied by
 /// 1 - lr weight_decay, then moves by Adam's step. With coupled decay AdamW equals Adam. States: as Adam.
-struct AdamW {
-  Adam adam;
-
-  void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
-    adam.step(t, elements, gradients);
-  }
+struct AdamW : Adam {
+  using Adam::Adam;
 };
 
 }  // namespace reference

@@ -10,13 +10,32 @@ namespace reference {
 /// eps is inside the root as in Graves, or added to the root as in torch.optim.RMSprop.
 /// Momentum is that of torch.optim.RMSprop: b = mu b + g / root, step lr b.
 /// States: square_avg, then grad_avg if centered, then momentum_buffer if momentum is not 0.
-struct RmsProp {
+struct RMSProp {
   Shared shared;
-  double alpha = 0.0;
-  double eps = 0.0;
-  double momentum = 0.0;
-  bool eps_inside = true;
-  bool centered = false;
+  double alpha, eps, momentum;
+  bool eps_inside, centered;
+
+  explicit RMSProp(const Settings& settings)
+      : shared(settings),
+        alpha(settings.number("alpha")),
+        eps(settings.number("eps")),
+        momentum(settings.number("momentum")),
+        eps_inside(settings.choice("epsilon", {"outside_root", "inside_root"}) == 1),
+        centered(settings.flag("centered")) {}
+
+  static std::vector<Option> options() {
+    std::vector<Option> all;
+    for (const std::string where : {"inside", "outside"}) {
+      const std::string epsilon = where + "_root";
+      const Settings plain{{"lr", 0.003}, {"alpha", 0.95}, {"eps", 1e-6}, {"epsilon", epsilon}};
+      const Settings centered = plain.with("centered", true);
+      all.push_back({"plain_" + where, plain});
+      all.push_back({"centered_" + where, centered});
+      all.push_back({"momentum_" + where, plain.with("momentum", 0.8)});
+      all.push_back({"centered_momentum_" + where, centered.with("momentum", 0.8)});
+    }
+    return all;
+  }
 
   void step(std::int64_t /*t*/, std::span<Element> elements, std::span<const Number> gradients) const {
     for_each_element(elements, gradients, [&](Element& e, Number g) { step_element(e, g); });

@@ -8,11 +8,25 @@ namespace reference {
 /// The documented form of torch.optim.SGD: b_1 = g_1, then b_t = mu b_(t-1) + (1 - tau) g_t. Momentum
 /// replaces g_t by b_t, and Nesterov by g_t + mu b_t. theta_t = theta_(t-1) - lr g_t. States:
 /// momentum_buffer.
-struct Sgd {
+struct SGD {
   Shared shared;
-  double momentum = 0.0;
-  double dampening = 0.0;
-  bool nesterov = false;
+  double momentum, dampening;
+  bool nesterov;
+
+  explicit SGD(const Settings& settings)
+      : shared(settings),
+        momentum(settings.number("momentum")),
+        dampening(settings.number("dampening")),
+        nesterov(settings.flag("nesterov")) {}
+
+  static std::vector<Option> options() {
+    const Settings plain{{"lr", 0.01}};
+    const Settings momentum = plain.with("momentum", 0.9);
+    return {{"plain", plain},
+            {"momentum", momentum},
+            {"dampening", momentum.with("dampening", 0.3)},
+            {"nesterov", momentum.with("nesterov", true)}};
+  }
 
   void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     for_each_element(elements, gradients, [&](Element& e, Number g) { step_element(t, e, g); });

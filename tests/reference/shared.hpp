@@ -6,6 +6,7 @@
 #include <span>
 
 #include "reference/number.hpp"
+#include "reference/settings.hpp"
 
 namespace reference {
 
@@ -16,12 +17,16 @@ namespace reference {
 /// proximal operator with the step size lr (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on
 /// the moved p.
 struct Shared {
-  double lr = 0.0;
-  double weight_decay = 0.0;
-  bool decoupled = false;
-  bool maximize = false;
-  double l1 = 0.0;
-  bool proximal = false;
+  double lr, weight_decay, l1;
+  bool decoupled, proximal, maximize;
+
+  explicit Shared(const Settings& settings)
+      : lr(settings.number("lr")),
+        weight_decay(settings.number("weight_decay")),
+        l1(settings.number("l1")),
+        decoupled(settings.choice("weight_decay_mode", {"coupled", "decoupled"}) == 1),
+        proximal(settings.choice("l1_mode", {"subgradient", "proximal"}) == 1),
+        maximize(settings.flag("maximize")) {}
 
   [[nodiscard]] Number gradient(Number p, Number g) const {
     Number all = maximize ? -g : g;
@@ -47,10 +52,13 @@ struct Shared {
   }
 };
 
-/// One element: the parameter and up to three states, in the order that the optimizer's header gives.
+/// Most states that an element may have.
+inline constexpr std::size_t kMostStates = 4;
+
+/// One element: the parameter and its states, in the order that the optimizer's header gives.
 struct Element {
   Number p;
-  Number state[3];
+  Number state[kMostStates];
 };
 
 /// Applies one step to every element of a tensor.

@@ -12,8 +12,8 @@
 #include "support/environment.hpp"
 #include "support/guarded.hpp"
 #include "support/numbers/compare.hpp"
+#include "support/numbers/random_reference.hpp"
 #include "support/numbers/values.hpp"
-#include "support/random_reference.hpp"
 
 #ifdef __SSE__
 #include <immintrin.h>

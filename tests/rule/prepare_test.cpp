@@ -1,23 +1,13 @@
-// prepare_test.cpp - every rule's prepare() forms its coefficients in double and rounds them once.
+// prepare_test.cpp - prepare() forms the coefficients in double and rounds them once.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "onepass/onepass.hpp"
-#include "support/numbers/compare.hpp"
+#include "support/numbers/rounded_once.hpp"
 
 namespace onepass::test {
 namespace {
-
-/// Accepts half an ulp, and a hundredth more for the double arithmetic before the rounding: beta^t is off by
-/// t half ulps of double, which 1 - beta^t can amplify to 1e-10.
-testing::AssertionResult rounded_once(float actual, long double exact) {
-  const auto error = std::fabs(static_cast<long double>(actual) - exact);
-  const auto ulp = static_cast<long double>(ulp_of(static_cast<double>(std::fabs(exact))));
-  if (error <= 0.51L * ulp) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << shown(actual) << " is " << static_cast<double>(error / ulp)
-                                     << " ulp from " << static_cast<double>(exact);
-}
 
 constexpr std::int64_t kSteps[] = {1, 2, 3, 10, 99, 1000, 54321, 1000000, std::int64_t{1} << 40};
 constexpr double kBetas[] = {0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.999999};

@@ -99,13 +99,13 @@ TEST(ReduceLROnPlateau, StepSetsTheRateOfEveryGroup) {
   Optimizer optimizer{std::vector{SGD{.lr = 0.4}, SGD{.lr = 0.02}}, model.parameters()};
   ReduceLROnPlateau plateau{.factor = 0.5, .patience = 0, .min_lr = 0.015};
   EXPECT_FALSE(plateau.step(1.0, optimizer));
-  EXPECT_EQ(optimizer.rule(0).lr, 0.4);
+  EXPECT_EQ(optimizer.rule<SGD>(0).lr, 0.4);
   EXPECT_TRUE(plateau.step(2.0, optimizer));
-  EXPECT_EQ(optimizer.rule(0).lr, 0.2);
-  EXPECT_EQ(optimizer.rule(1).lr, 0.015);
+  EXPECT_EQ(optimizer.rule<SGD>(0).lr, 0.2);
+  EXPECT_EQ(optimizer.rule<SGD>(1).lr, 0.015);
   EXPECT_TRUE(plateau.step(kNaN, optimizer));
-  EXPECT_EQ(optimizer.rule(0).lr, 0.1);
-  EXPECT_EQ(optimizer.rule(1).lr, 0.015);
+  EXPECT_EQ(optimizer.rule<SGD>(0).lr, 0.1);
+  EXPECT_EQ(optimizer.rule<SGD>(1).lr, 0.015);
 }
 
 TEST(ReduceLROnPlateau, RejectsMinLrsThatDoNotMatchTheGroupsAndChangesNothing) {

@@ -61,13 +61,13 @@ testing::AssertionResult Model::intact() const {
   return testing::AssertionSuccess();
 }
 
-Snapshot snapshot(const std::vector<Parameter>& parameters, AnyOptimizer& optimizer) {
+Snapshot snapshot(const std::vector<Parameter>& parameters, Optimizer& optimizer) {
   Snapshot all;
   synchronize(parameters.empty() ? Device::cpu() : parameters.front().value.device);
   for (const Parameter& parameter : parameters) {
     all[parameter.name] = read(parameter.value);
     all[parameter.name + ".step"] = {static_cast<float>(optimizer.step_count(parameter.name))};
-    for (const char* name : optimizer.state_names()) {
+    for (const char* name : optimizer.state_names(parameter.name)) {
       all[parameter.name + "." + name] = read(optimizer.state(parameter.name, name));
     }
   }
@@ -87,14 +87,14 @@ testing::AssertionResult equal_bits(const Snapshot& expected, const Snapshot& ac
   return testing::AssertionSuccess();
 }
 
-void train_finite(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first) {
+void train_finite(Model& model, Optimizer& optimizer, std::int64_t steps, std::int64_t first) {
   for (std::int64_t step = first; step < first + steps; ++step) {
     model.draw_finite_gradients(step);
     optimizer.step();
   }
 }
 
-void train(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first) {
+void train(Model& model, Optimizer& optimizer, std::int64_t steps, std::int64_t first) {
   for (std::int64_t step = first; step < first + steps; ++step) {
     model.draw_gradients(step, 200);
     optimizer.step();

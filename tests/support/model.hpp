@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "onepass/onepass.hpp"
-#include "support/any_optimizer.hpp"
 #include "support/guarded.hpp"
 
 namespace onepass::test {
@@ -52,15 +51,15 @@ class Model {
 
 /// All floats that an optimizer changes, by name: "t3" and "t3.exp_avg"; the step count is "t3.step".
 using Snapshot = std::map<std::string, std::vector<float>>;
-Snapshot snapshot(const std::vector<Parameter>& parameters, AnyOptimizer& optimizer);
+Snapshot snapshot(const std::vector<Parameter>& parameters, Optimizer& optimizer);
 
 /// Succeeds if both have the same names with the same bits.
 testing::AssertionResult equal_bits(const Snapshot& expected, const Snapshot& actual);
 
 /// Takes `steps` steps with finite gradients; the first has the number `first`.
-void train_finite(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
+void train_finite(Model& model, Optimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
 
 /// Takes `steps` steps with gradients that contain NaN and Inf at known elements (poisoned_at()).
-void train(Model& model, AnyOptimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
+void train(Model& model, Optimizer& optimizer, std::int64_t steps, std::int64_t first = 1);
 
 }  // namespace onepass::test

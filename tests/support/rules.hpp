@@ -1,50 +1,41 @@
 // rules.hpp - named options of every rule, over which most parameterised tests run.
 #pragma once
 
-#include <functional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "support/any_optimizer.hpp"
+#include "onepass/onepass.hpp"
 
 namespace onepass::test {
 
-template <class Rule>
-struct Option {
-  std::string name;  ///< "momentum_coupled_maximize"
-  Rule rule;
-};
-
-/// Every option of the rule, each with coupled and with decoupled weight decay, with and without `maximize`.
-/// Weight decay is never zero.
-std::vector<Option<SGD>> sgd_options();
-std::vector<Option<RMSProp>> rmsprop_options();
-std::vector<Option<Adam>> adam_options();
-std::vector<Option<AdamW>> adamw_options();
-
-/// Returns the options with an L1 penalty added to each.
-template <class Rule>
-std::vector<Option<Rule>> with_l1(std::vector<Option<Rule>> options, L1 mode) {
-  for (Option<Rule>& option : options) {
-    option.rule.l1 = 0.3;
-    option.rule.l1_mode = mode;
-  }
-  return options;
-}
-
-/// One option of any rule, with the rule's type erased.
+/// A rule with certain hyperparameters.
 struct RuleCase {
-  std::string name;   ///< "SGD_momentum_coupled_maximize"
-  std::string rule;   ///< "SGD"
+  std::string name;  ///< "SGD_momentum_coupled_maximize"
+  Rule rule;
   unsigned variant;   ///< Index of the rule's variant, and so of its kernel.
   unsigned variants;  ///< Number of variants, and so of kernels, of the rule.
-  std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
+
+  [[nodiscard]] Optimizer make(const std::vector<Parameter>& parameters, const Options& options = {}) const {
+    return {rule, parameters, options};
+  }
 
   friend std::ostream& operator<<(std::ostream& out, const RuleCase& one) { return out << one.name; }
 };
 
-/// The options of all four rules.
+/// Returns the case of a rule.
+RuleCase rule_case(std::string name, const Rule& rule);
+
+/// Every option of a rule that its reference lists, each with coupled and with decoupled weight decay, with
+/// and without `maximize`. Weight decay is never zero. The names do not contain the rule's:
+/// "momentum_coupled_maximize".
+std::vector<RuleCase> options_of(std::string_view rule);
+
+/// Returns the cases with an L1 penalty added to each.
+std::vector<RuleCase> with_l1(std::vector<RuleCase> cases, L1 mode);
+
+/// The options of all rules of the library, in its order.
 std::vector<RuleCase> rule_cases();
 
 /// One option for each variant of each rule, and so for each kernel.

@@ -36,9 +36,14 @@ refused() {
 case $claim in
   optimizers)
     need_data
-    for optimizer in sgd momentum nesterov rmsprop rmsprop-centered adam amsgrad adamw; do
-      train --optimizer $optimizer --steps 20 | last_loss
-    done
+    "$program" --list | sed -n '/^--optimizer$/,/^$/s/^  \([^ ]*\) .*/\1/p' >"$work/optimizers"
+    grep -qx adamw "$work/optimizers" || fail "--list does not name adamw"
+    while read -r optimizer; do
+      train --optimizer "$optimizer" --steps 20 | last_loss
+    done <"$work/optimizers"
+    # Hyperparameters by name: a preset is its rule with other hyperparameters.
+    train --optimizer nesterov --steps 20 | last_loss >"$work/preset"
+    train --optimizer sgd --lr 0.02 --momentum 0.9 --nesterov true --steps 20 | last_loss | cmp - "$work/preset"
     ;;
   batch-sizes)
     need_data
@@ -65,6 +70,12 @@ case $claim in
     refused 2 "the saved run had --optimizer adamw, but this one has sgd" --resume "$work/first" --optimizer sgd
     refused 2 "the saved run had --hidden 16, but this one has 17" --resume "$work/first" --hidden 17
     refused 2 "the saved run had --batch-size 600" --resume "$work/first" --batch-size 7
+    refused 2 "the saved run had --amsgrad false, but this one has true" --resume "$work/first" --amsgrad true
+    "$program" --device cpu --resume "$work/first" --steps 5 | last_loss >"$work/same"
+    "$program" --device cpu --resume "$work/first" --steps 5 --beta1 0.5 --save "$work/other" | last_loss >"$work/changed"
+    ! cmp -s "$work/same" "$work/changed" || fail "another beta1 gave the same loss"
+    "$program" --device cpu --resume "$work/other" --steps 1 >"$work/out"
+    grep -q '^settings .* --beta1 0.5' "$work/out" || fail "beta1 was not saved: $(cat "$work/out")"
     head -c 1000 "$work/first" >"$work/cut"
     refused 1 "ends in the middle of a value" --resume "$work/cut"
     refused 1 "cannot be opened" --resume "$work/none"
@@ -72,7 +83,10 @@ case $claim in
   bad-options)
     refused 2 "--epochs must be a whole number" --epochs many
     refused 2 "--colour is not an option" --colour red
-    refused 2 "--optimizer must be sgd, " --optimizer sophia
+    refused 2 "--optimizer must be sgd, " --optimizer none
+    refused 2 "--beta1: sgd has no beta1; it has lr, momentum, " --optimizer sgd --beta1 0.9
+    refused 2 "--beta2: AdamW.beta2 must lie in [0, 1), but is 1" --beta2 1
+    refused 2 "--compare, in 'SGD': --beta1: sgd has no beta1" --compare adamw sgd --beta1 0.9
     refused 2 "--compare, in 'a': --lr must be" --compare "a: --lr fast"
     refused 2 "there is no folder $work/nowhere" --csv "$work/nowhere/loss.csv"
     refused 1 "apt-get install dataset-fashion-mnist" --data "$work"
@@ -81,8 +95,8 @@ case $claim in
     refused 2 "--precision must be f32, " --precision fp8
     "$program" --help >/dev/null
     "$program" --list >"$work/list"
-    for name in sigmoid one-cycle orthogonal subgradient bf16-split stochastic; do
-      grep -q "^  $name " "$work/list" || fail "--list does not name $name"
+    for name in sigmoid one-cycle orthogonal subgradient bf16-split stochastic inside_root; do
+      grep -q "^  $name\( \|$\)" "$work/list" || fail "--list does not name $name"
     done
     ;;
   compare)

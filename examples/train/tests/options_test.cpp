@@ -3,6 +3,7 @@
 
 #include "model/initialisation.hpp"
 #include "tests/support.hpp"
+#include "training/hyperparameters.hpp"
 #include "training/optimizer.hpp"
 #include "training/precision.hpp"
 #include "training/schedule.hpp"
@@ -93,11 +94,13 @@ TEST(Options, EqualLayersCanBeGivenByWidthAndCount) {
 }
 
 TEST(Options, ListNamesEveryChoice) {
-  const std::string text = parse({"--list"}).text;
+  const std::string text = parse({"--list"}).text + "\n";
   std::size_t named = 0;
   for (const Setting& setting : setting_table()) {
     for (const Choice& choice : setting.choices) {
-      EXPECT_NE(text.find("\n  " + choice.name + " "), std::string::npos) << choice.name;
+      EXPECT_TRUE(text.find("\n  " + choice.name + " ") != std::string::npos ||
+                  text.find("\n  " + choice.name + "\n") != std::string::npos)
+          << choice.name;
       Settings settings;
       setting.read(settings, choice.name);
       EXPECT_EQ(setting.write(settings), choice.name);
@@ -106,8 +109,12 @@ TEST(Options, ListNamesEveryChoice) {
   }
   const std::size_t l1_modes = 2;
   const std::size_t roundings = 2;
+  std::size_t of_hyperparameters = 0;
+  for (const Setting& setting : hyperparameter_settings()) of_hyperparameters += setting.choices.size();
+  EXPECT_GE(of_hyperparameters, 4u);  // --weight-decay-mode and --epsilon
   EXPECT_EQ(named, optimizer_kinds().size() + l1_modes + precision_kinds().size() + roundings +
-                       schedule_kinds().size() + kActivations.size() + initialisations().size());
+                       schedule_kinds().size() + kActivations.size() + initialisations().size() +
+                       of_hyperparameters);
 }
 
 TEST(Options, HelpNamesOptionsAndChoices) {
@@ -118,6 +125,53 @@ TEST(Options, HelpNamesOptionsAndChoices) {
         "--accumulate", "--l1-mode", "compact", "--rounding"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
+}
+
+TEST(Options, HelpExplainsTheHyperparametersUnderTheirHeading) {
+  const std::string text = parse({"--help"}).text;
+  const std::size_t heading = text.find("\nHyperparameters, for the optimizers that have them:\n");
+  ASSERT_NE(heading, std::string::npos);
+  for (const Setting& setting : setting_table()) {
+    const std::size_t at = text.find("\n  " + setting.option + " " + std::string(setting.value) + " ");
+    ASSERT_NE(at, std::string::npos) << setting.option;
+    EXPECT_EQ(at > heading, !setting.heading.empty()) << setting.option;
+    EXPECT_NE(text.find(setting.help, at), std::string::npos) << setting.option;
+  }
+  const auto help_of = [](const char* option) { return find_setting(option)->help; };
+  EXPECT_EQ(help_of("--dampening"),
+            "Share of g left out of buf. Range: finite. Default: 0 for sgd, momentum and nesterov");
+  EXPECT_EQ(help_of("--maximize"), "Ascends instead of descending. Default: false");
+  EXPECT_EQ(help_of("--epsilon"),
+            "Position of eps: inside the root, or outside as in PyTorch. Choices: inside_root or "
+            "outside_root. Default: inside_root for rmsprop and rmsprop-centered");
+  EXPECT_EQ(help_of("--eps").rfind("RMSProp: Squared gradient units inside the root", 0), 0u);
+}
+
+TEST(Options, HyperparametersAreRead) {
+  const Settings settings =
+      settings_of(parse({"--optimizer", "rmsprop", "--momentum", "0.5", "--centered", "true", "--epsilon",
+                         "outside_root", "--weight-decay-mode", "decoupled"})
+                      .options);
+  const onepass::Rule rule = make_rule(settings);
+  EXPECT_EQ(rule.get("momentum"), 0.5);
+  EXPECT_EQ(rule.text("centered"), "true");
+  EXPECT_EQ(rule.text("epsilon"), "outside_root");
+  EXPECT_EQ(rule.text("weight_decay_mode"), "decoupled");
+}
+
+TEST(Options, HyperparametersAreCheckedAgainstTheOptimizerOfEveryRun) {
+  EXPECT_EQ(refusal({"--optimizer", "sgd", "--beta1", "0.5"}),
+            "--beta1: sgd has no beta1; it has lr, momentum, dampening, nesterov, weight_decay, "
+            "weight_decay_mode, l1, l1_mode, maximize");
+  EXPECT_EQ(refusal({"--beta1", "1.5"}), "--beta1: AdamW.beta1 must lie in [0, 1), but is 1.5");
+  EXPECT_EQ(refusal({"--compare", "adam", "sgd", "--beta1", "0.5"})
+                .rfind("--compare, in 'SGD': --beta1: sgd has no beta1", 0),
+            0u);
+  EXPECT_EQ(refusal({"--compare", "a: --beta1 2", "b:"}),
+            "--compare, in 'a': --beta1: AdamW.beta1 must lie in [0, 1), but is 2");
+  EXPECT_EQ(parse({"--compare", "adam", "adamw", "--beta1", "0.5"}).options.configurations.size(), 2u);
+  // The optimizer of a resumed run is not known yet.
+  EXPECT_EQ(parse({"--resume", "run", "--momentum", "0.5"}).options.changes.size(), 1u);
 }
 
 TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
@@ -149,7 +203,7 @@ TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
   EXPECT_EQ(refusal({"--warmup=-1"}).rfind("--warmup must be a whole number from 0", 0), 0u);
   EXPECT_EQ(refusal({"--schedule-steps", "0"}).rfind("--schedule-steps must be a whole number from 1", 0),
             0u);
-  EXPECT_EQ(refusal({"--optimizer", "lion"}).rfind("--optimizer must be sgd, momentum", 0), 0u);
+  EXPECT_EQ(refusal({"--optimizer", "none"}).rfind("--optimizer must be sgd, momentum", 0), 0u);
 }
 
 TEST(Options, UnknownIncompleteAndRepeatedOptionsAreRefused) {

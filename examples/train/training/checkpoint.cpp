@@ -31,7 +31,8 @@ static_assert(std::endian::native == std::endian::little, "a big-endian machine 
 
 constexpr char kMagic[9] = "onepass1";
 constexpr std::size_t kMagicSize = 8;
-constexpr std::uint32_t kVersion = 4;
+constexpr std::uint32_t kVersion = 5;
+constexpr std::uint32_t kOldest = 4;  // has a rule name and base rates in place of StateDict::groups
 
 using Bytes = std::vector<std::byte>;
 
@@ -58,6 +59,8 @@ class Writer {
     }
   }
 
+  [[nodiscard]] static std::uint32_t version() { return kVersion; }
+
   Bytes bytes;
 
  private:
@@ -72,7 +75,8 @@ class Writer {
 /// Reads values from the front of a buffer; throws Failure if too few bytes are left.
 class Reader {
  public:
-  Reader(std::span<const std::byte> bytes, const std::string& name) : left_(bytes), name_(name) {}
+  Reader(std::span<const std::byte> bytes, const std::string& name, std::uint32_t version = kVersion)
+      : left_(bytes), name_(name), version_(version) {}
 
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T>
@@ -96,6 +100,7 @@ class Reader {
   }
 
   [[nodiscard]] bool empty() const { return left_.empty(); }
+  [[nodiscard]] std::uint32_t version() const { return version_; }
 
  private:
   std::size_t count(std::size_t element) {
@@ -117,6 +122,7 @@ class Reader {
 
   std::span<const std::byte> left_;
   const std::string& name_;
+  std::uint32_t version_;
 };
 
 // These functions list the members once for both directions, Writer and Reader.
@@ -182,16 +188,35 @@ void visit(Reader& archive, onepass::Schedule& schedule) {
 }
 
 template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, onepass::SavedHyperparameter>
+void visit(Archive& archive, T& hyperparameter) {
+  archive(hyperparameter.name);
+  archive(hyperparameter.value);
+}
+
+template <class Archive, class T>
+requires std::is_same_v<std::remove_const_t<T>, onepass::SavedGroup>
+void visit(Archive& archive, T& group) {
+  archive(group.rule);
+  archive(group.hyperparameters);
+}
+
+template <class Archive, class T>
 requires std::is_same_v<std::remove_const_t<T>, onepass::StateDict>
 void visit(Archive& archive, T& dict) {
-  archive(dict.rule);
+  const bool has_groups = archive.version() > kOldest;
+  if (has_groups) {
+    archive(dict.groups);
+  } else {
+    archive(dict.rule);
+  }
   archive(dict.steps);
   archive(dict.skipped_steps);
   archive(dict.micro_batches);
   archive(dict.loss_scale);
   archive(dict.growth_tracker);
   archive(dict.seed);
-  archive(dict.lrs);
+  if (!has_groups) archive(dict.lrs);
   archive(dict.schedules);
   archive(dict.parameters);
 }
@@ -293,9 +318,10 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
   Reader file(std::span<const std::byte>(bytes).subspan(kMagicSize), name);
   std::uint32_t version = 0;
   file(version);
-  if (version != kVersion) {
-    throw Failure(fmt::format("{} has version {} of the file format, but this program reads version {}", name,
-                              version, kVersion));
+  if (version < kOldest || version > kVersion) {
+    throw Failure(
+        fmt::format("{} has version {} of the file format, but this program reads versions {} to {}", name,
+                    version, kOldest, kVersion));
   }
   Bytes payload;
   std::uint32_t sum = 0;
@@ -305,7 +331,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
     throw Failure(fmt::format("{} is damaged: its checksum does not fit its contents", name));
   }
   Checkpoint checkpoint;
-  Reader reader(payload, name);
+  Reader reader(payload, name, version);
   visit(reader, checkpoint);
   return checkpoint;
 }

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "model/network.hpp"
-#include "onepass/optimizer_core.hpp"
 #include "onepass/random/random_state.hpp"
+#include "onepass/state_dict.hpp"
 #include "training/settings.hpp"
 
 namespace train {
@@ -39,7 +39,8 @@ Settings load_settings(const std::vector<SavedSetting>& saved);
 /// Writes to another file beside `path` and renames it, so that `path` is never half written. Throws Failure.
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path);
 
-/// Throws Failure if the file is missing, of another kind or version, cut off or damaged.
+/// Also reads the version before the one that save_checkpoint() writes. Throws Failure if the file is
+/// missing, of another kind or version, cut off or damaged.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
 }  // namespace train

@@ -1,4 +1,4 @@
-// optimizer.cpp - the table of optimizers, and the calls that are passed on to the chosen one.
+// optimizer.cpp - the table of optimizers, and the optimizer that the settings ask for.
 #include "training/optimizer.hpp"
 
 #include <fmt/format.h>
@@ -6,125 +6,177 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <utility>
 
 #include "errors.hpp"
+#include "onepass/error.hpp"
+#include "training/hyperparameters.hpp"
 #include "training/precision.hpp"
 #include "training/schedule.hpp"
 
 namespace train {
 namespace {
 
-const std::array kKinds{
-    OptimizerKind{"sgd", "SGD", onepass::SGD{.lr = 0.05}},
-    OptimizerKind{"momentum", "Momentum", onepass::SGD{.lr = 0.02, .momentum = 0.9}},
-    OptimizerKind{"nesterov", "Nesterov", onepass::SGD{.lr = 0.02, .momentum = 0.9, .nesterov = true}},
-    OptimizerKind{"rmsprop", "RMSProp", onepass::RMSProp{.lr = 5e-4}},
-    OptimizerKind{"rmsprop-centered", "RMSProp centered", onepass::RMSProp{.lr = 5e-4, .centered = true}},
-    OptimizerKind{"adam", "Adam", onepass::Adam{.lr = 1e-3}},
-    OptimizerKind{"amsgrad", "AMSGrad", onepass::Adam{.lr = 1e-3, .amsgrad = true}},
-    OptimizerKind{"adamw", "AdamW", onepass::AdamW{.lr = 1e-3, .weight_decay = 1e-2}},
+/// A rule under a name of its own, or with other hyperparameters than its defaults.
+struct Preset {
+  std::string_view name;
+  std::string_view title;
+  std::string_view rule;
+  std::vector<std::pair<std::string_view, double>> hyperparameters;
 };
 
-constexpr double kWholeStep = 64.0;  // images in a step from which the rates above are suitable
+/// Rules without a row of their own name have the library's defaults, and their name as title.
+std::vector<Preset> presets() {
+  return {{"sgd", "SGD", "SGD", {{"lr", 0.05}}},
+          {"momentum", "Momentum", "SGD", {{"lr", 0.02}, {"momentum", 0.9}}},
+          {"nesterov", "Nesterov", "SGD", {{"lr", 0.02}, {"momentum", 0.9}, {"nesterov", true}}},
+          {"rmsprop", "RMSProp", "RMSProp", {{"lr", 5e-4}}},
+          {"rmsprop-centered", "RMSProp centered", "RMSProp", {{"lr", 5e-4}, {"centered", true}}},
+          {"amsgrad", "AMSGrad", "Adam", {{"amsgrad", true}}}};
+}
+
+constexpr double kWholeStep = 64.0;  // images in a step from which the rates of the table are suitable
 
 constexpr std::array<std::string_view, 5> kCompared{"sgd", "momentum", "rmsprop", "adam", "adamw"};
 
+std::string lower_case(std::string_view name) {
+  std::string lower(name);
+  for (char& letter : lower) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return lower;
+}
+
+OptimizerKind kind_of(const Preset& preset) {
+  OptimizerKind kind{std::string(preset.name), std::string(preset.title), onepass::Rule::named(preset.rule)};
+  for (const auto& [name, value] : preset.hyperparameters) kind.rule.set(name, value);
+  return kind;
+}
+
+std::vector<OptimizerKind> all_kinds() {
+  const std::vector<Preset> table = presets();
+  std::vector<OptimizerKind> kinds;
+  for (const onepass::Rule& rule : onepass::library_rules()) {
+    const std::string name = lower_case(rule.name());
+    if (std::ranges::find(table, name, &Preset::name) == table.end()) {
+      kinds.push_back({name, std::string(rule.name()), rule});
+    }
+    for (const Preset& preset : table) {
+      if (preset.rule == rule.name()) kinds.push_back(kind_of(preset));
+    }
+  }
+  return kinds;
+}
+
+/// Calls `set`, and turns the library's error into a UsageError that begins with the option.
+template <class Set>
+void set_by(const std::string& option, Set set) {
+  try {
+    set();
+  } catch (const onepass::InvalidArgument& error) {
+    throw UsageError(fmt::format("{}: {}", option, without_prefix(error.what())));
+  }
+}
+
+void set_number(onepass::Rule& rule, std::string_view name, double value) {
+  set_by(option_of(name), [&] { rule.set(name, value); });
+}
+
+void set_text(onepass::Rule& rule, const OptimizerKind& kind, std::string_view name, std::string_view text) {
+  if (!rule.has(name)) {
+    std::vector<std::string_view> names;
+    for (const onepass::Hyperparameter& one : rule.hyperparameters()) names.emplace_back(one.name);
+    throw UsageError(
+        fmt::format("{}: {} has no {}; it has {}", option_of(name), kind.name, name, fmt::join(names, ", ")));
+  }
+  set_by(option_of(name), [&] { rule.set_text(name, text); });
+}
+
+bool has_same_states(const onepass::Rule& a, const onepass::Rule& b) {
+  return std::ranges::equal(a.state_names(), b.state_names(), std::equal_to<std::string_view>());
+}
+
 }  // namespace
 
-std::span<const OptimizerKind> optimizer_kinds() { return kKinds; }
+std::span<const OptimizerKind> optimizer_kinds() {
+  static const std::vector<OptimizerKind> kinds = all_kinds();
+  return kinds;
+}
+
 std::span<const std::string_view> compared_kinds() { return kCompared; }
 
 const OptimizerKind* find_kind(std::string_view name) {
-  const auto found = std::ranges::find(kKinds, name, &OptimizerKind::name);
-  return found == kKinds.end() ? nullptr : &*found;
+  const std::span<const OptimizerKind> kinds = optimizer_kinds();
+  const auto found = std::ranges::find(kinds, name, &OptimizerKind::name);
+  return found == kinds.end() ? nullptr : &*found;
 }
 
 std::string describe(const OptimizerKind& kind) {
-  const double decay = weight_decay_of(kind.rule);
-  return fmt::format("{}, lr {:g}{}", kind.title, lr_of(kind.rule),
-                     decay > 0.0 ? fmt::format(", weight decay {:g}", decay) : "");
+  const onepass::Rule usual = onepass::Rule::named(kind.rule.name());
+  std::string text = fmt::format("{}, lr {:g}", kind.title, kind.rule.get("lr"));
+  for (const onepass::Hyperparameter& one : kind.rule.hyperparameters()) {
+    const std::string_view name = one.name;
+    const bool is_changed = name != "lr" && kind.rule.get(name) != usual.get(name);
+    if (is_changed || (name == "weight_decay" && kind.rule.get(name) > 0.0)) {
+      text += fmt::format(", {} {}", written(name, ' '), kind.rule.text(name));
+    }
+  }
+  return text;
 }
 
-double lr_of(const AnyRule& rule) {
-  return std::visit([](const auto& r) { return r.lr; }, rule);
-}
-
-double weight_decay_of(const AnyRule& rule) {
-  return std::visit([](const auto& r) { return r.weight_decay; }, rule);
-}
-
-AnyRule make_rule(const Settings& settings) {
+onepass::Rule make_rule(const Settings& settings) {
   const OptimizerKind* kind = find_kind(settings.optimizer);
   if (kind == nullptr) throw UsageError(fmt::format("there is no optimizer '{}'", settings.optimizer));
+  onepass::Rule rule = kind->rule;
   const double share = std::min(1.0, static_cast<double>(settings.images_per_step()) / kWholeStep);
-  const double scale = std::holds_alternative<onepass::SGD>(kind->rule) ? share : std::sqrt(share);
-  AnyRule rule = kind->rule;
-  std::visit(
-      [&](auto& r) {
-        r.lr = settings.lr.value_or(scale * r.lr);
-        r.weight_decay = settings.weight_decay.value_or(r.weight_decay);
-        r.l1 = settings.l1;
-        r.l1_mode = settings.l1_mode;
-      },
-      rule);
+  // SGD's step is proportional to the gradient; the other rules divide by the gradient's size, or by part of
+  // it.
+  const double scale = rule.name() == "SGD" ? share : std::sqrt(share);
+  set_number(rule, "lr", settings.lr.value_or(scale * rule.get("lr")));
+  if (settings.weight_decay) set_number(rule, "weight_decay", *settings.weight_decay);
+  set_number(rule, "l1", settings.l1);
+  set_number(rule, "l1_mode", static_cast<double>(settings.l1_mode));
+  for (const auto& [name, text] : settings.hyperparameters) set_text(rule, *kind, name, text);
+  set_by("--optimizer " + kind->name, [&] { rule.check(); });
   return rule;
 }
 
-AnyOptimizer::AnyOptimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
-                           const onepass::Options& options, onepass::Stream stream)
-    : held_(std::visit(
-          [&](const auto& rule) -> Held {
-            onepass::Options own = options;
-            own.accumulates_gradients = settings.accumulate > 1;
-            own.storage = storage_of(settings);
-            own.seed = settings.seed;
-            return onepass::Optimizer{rule, parameters, own};
-          },
-          make_rule(settings))) {
-  std::visit(
-      [&](auto& optimizer) {
-        optimizer.set_schedule(make_schedule(settings));
-        if (settings.clip) optimizer.clip_grad_norm(*settings.clip, stream);
-      },
-      held_);
+onepass::Optimizer make_optimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
+                                  const onepass::Options& options, onepass::Stream stream) {
+  onepass::Options own = options;
+  own.accumulates_gradients = settings.accumulate > 1;
+  own.storage = storage_of(settings);
+  own.seed = settings.seed;
+  onepass::Optimizer optimizer{make_rule(settings), parameters, own};
+  optimizer.set_schedule(make_schedule(settings));
+  if (settings.clip) optimizer.clip_grad_norm(*settings.clip, stream);
+  return optimizer;
 }
 
-void AnyOptimizer::step(onepass::Stream stream) {
-  std::visit([&](auto& optimizer) { optimizer.step(stream); }, held_);
+void require_same_states(const Settings& saved, const Settings& asked) {
+  const onepass::Rule before = make_rule(saved);
+  const onepass::Rule after = make_rule(asked);
+  for (const onepass::Hyperparameter& one : before.hyperparameters()) {
+    onepass::Rule changed = before;
+    changed.set(one.name, after.get(one.name));
+    if (has_same_states(before, changed)) continue;
+    throw UsageError(fmt::format("the saved run had {} {}, but this one has {}, which needs other states",
+                                 option_of(one.name), before.text(one.name), after.text(one.name)));
+  }
 }
 
-void AnyOptimizer::accumulate(onepass::Stream stream) {
-  std::visit([&](auto& optimizer) { optimizer.accumulate(stream); }, held_);
-}
-
-double AnyOptimizer::lr(onepass::Stream stream) const {
-  return std::visit([&](const auto& optimizer) { return optimizer.lr(0, stream); }, held_);
-}
-
-void AnyOptimizer::change_lr(const Settings& settings, onepass::Stream stream) {
-  std::visit(
-      [&](auto& optimizer) {
-        optimizer.set_lr(*settings.lr, stream);
-        optimizer.set_schedule(
-            make_schedule(settings));  // the rates of one-cycle do not scale with the base rate
-      },
-      held_);
-}
-
-double AnyOptimizer::penalty(onepass::Stream stream) const {
-  return std::visit([&](const auto& optimizer) { return optimizer.penalty(stream); }, held_);
-}
-
-std::vector<onepass::StreamBytes> AnyOptimizer::memory() const {
-  return std::visit([](const auto& optimizer) { return optimizer.memory(); }, held_);
-}
-
-onepass::StateDict AnyOptimizer::state_dict(onepass::Stream stream) const {
-  return std::visit([&](const auto& optimizer) { return optimizer.state_dict(stream); }, held_);
-}
-
-void AnyOptimizer::load_state_dict(const onepass::StateDict& dict, onepass::Stream stream) {
-  std::visit([&](auto& optimizer) { optimizer.load_state_dict(dict, stream); }, held_);
+void change_hyperparameters(onepass::Optimizer& optimizer, const Settings& saved, const Settings& asked,
+                            onepass::Stream stream) {
+  const onepass::Rule before = make_rule(saved);
+  const onepass::Rule after = make_rule(asked);
+  if (before == after) return;
+  onepass::Rule rule = optimizer.rule();
+  for (const onepass::Hyperparameter& one : rule.hyperparameters()) {
+    if (before.get(one.name) != after.get(one.name)) rule.set(one.name, after.get(one.name));
+  }
+  optimizer.set_rule(rule, 0, stream);
+  optimizer.set_schedule(make_schedule(asked));  // the rates of one-cycle do not scale with the base rate
 }
 
 }  // namespace train

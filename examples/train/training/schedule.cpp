@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <variant>
 
 #include "errors.hpp"
 #include "onepass/onepass.hpp"
@@ -64,14 +63,9 @@ const std::array kKinds{
                  warmup_stable_decay},
 };
 
-/// Returns true if the rule has a momentum (or beta1) that a schedule may change.
-bool has_momentum(const AnyRule& rule) {
-  return std::visit(
-      [](const auto& r) {
-        if constexpr (requires { r.momentum; }) return r.momentum > 0.0;
-        return true;
-      },
-      rule);
+/// Returns true if the rule has a momentum that a schedule may change: one above 0, or else a beta1.
+bool has_momentum(const onepass::Rule& rule) {
+  return rule.has("momentum") ? rule.get("momentum") > 0.0 : rule.has("beta1");
 }
 
 }  // namespace
@@ -86,10 +80,10 @@ onepass::Schedule make_schedule(const Settings& settings) {
   if (!is_constant(settings) && !settings.schedule_steps) {
     throw UsageError(fmt::format("--schedule {} needs --schedule-steps", settings.schedule));
   }
-  const AnyRule rule = make_rule(settings);
+  const onepass::Rule rule = make_rule(settings);
   Schedule schedule = kind->make({.steps = settings.schedule_steps.value_or(1),
                                   .warmup = settings.warmup,
-                                  .lr = lr_of(rule),
+                                  .lr = rule.get("lr"),
                                   .drives_momentum = has_momentum(rule)});
   if (settings.warmup == 0 || kind->name == kWithWarmup) return schedule;
   return onepass::ChainedScheduler{

@@ -10,6 +10,7 @@
 
 #include "errors.hpp"
 #include "model/initialisation.hpp"
+#include "training/hyperparameters.hpp"
 #include "training/optimizer.hpp"
 #include "training/precision.hpp"
 #include "training/schedule.hpp"
@@ -27,7 +28,7 @@ struct Named {
 /// `pick(settings, i)` sets choice i; `current(settings)` returns the name of the current choice.
 template <class Pick, class Current>
 Setting named(Named from, Pick pick, Current current) {
-  return {.option = from.option,
+  return {.option = std::string(from.option),
           .value = "NAME",
           .help = fmt::format("{}: {}", from.what, one_of(from.choices)),
           .read =
@@ -56,7 +57,7 @@ std::string text_of(const std::optional<T>& value) {
 /// `read(option, text)` returns the new value of the field.
 template <class Field, class Read>
 Setting number(Number from, Field Settings::*field, Read read) {
-  return {.option = from.option,
+  return {.option = std::string(from.option),
           .value = from.value,
           .help = std::move(from.help),
           .read = [option = from.option, field, read](
@@ -192,12 +193,8 @@ std::vector<Setting> optimizer_settings() {
       number(
           {"--lr", "RATE", "Learning rate. Default: depends on the optimizer and the images in a step", true},
           &Settings::lr, read_nonnegative),
-      number(
-          {"--weight-decay", "RATE",
-           "Weight decay, decoupled for adamw, added to the gradient (L2) for the others. Default: 0.01 for "
-           "adamw, 0 for the others",
-           true},
-          &Settings::weight_decay, read_nonnegative),
+      number({"--weight-decay", "RATE", weight_decay_help(), true}, &Settings::weight_decay,
+             read_nonnegative),
       number({"--l1", "RATE", "L1 penalty on the weights", true}, &Settings::l1, read_nonnegative),
       l1_mode_setting(),
       schedule_setting(),
@@ -235,6 +232,7 @@ std::span<const Setting> setting_table() {
   static const std::vector<Setting> table = [] {
     std::vector<Setting> all = optimizer_settings();
     std::ranges::move(network_settings(), std::back_inserter(all));
+    std::ranges::move(hyperparameter_settings(), std::back_inserter(all));
     return all;
   }();
   return table;
@@ -274,9 +272,10 @@ Settings resolve(Settings settings, std::int64_t images) {
         settings.accumulate));
   }
   precision_of(settings);
-  const AnyRule rule = make_rule(settings);
-  settings.lr = lr_of(rule);
-  settings.weight_decay = weight_decay_of(rule);
+  const onepass::Rule rule = make_rule(settings);
+  settings.lr = rule.get("lr");
+  settings.weight_decay = rule.get("weight_decay");
+  for (auto& [name, text] : settings.hyperparameters) text = rule.text(name);
   return settings;
 }
 

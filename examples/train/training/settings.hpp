@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,8 @@ struct Settings {
   std::optional<double> weight_decay = {};  ///< Empty: the optimizer's default.
   double l1 = 0.0;                          ///< Factor of the penalty l1 * sum |p|.
   onepass::L1 l1_mode = onepass::L1::proximal;
+  /// Texts of the other hyperparameters that were given, by name. The others have the optimizer's defaults.
+  std::map<std::string, std::string> hyperparameters = {};
   std::string schedule = "constant";                ///< A name in schedule_kinds().
   std::optional<std::int64_t> schedule_steps = {};  ///< Length of the schedule in steps.
   std::int64_t warmup = 0;                          ///< Steps of the warm-up.
@@ -41,16 +44,17 @@ struct Settings {
   [[nodiscard]] std::int64_t images_per_step() const { return batch_size * accumulate; }
 };
 
-/// One field of Settings. To add a setting, add a field, a row in settings.cpp and the code that uses it;
-/// command line, --help, --list, --compare and saved runs work from the rows.
+/// One field of Settings, or one of its hyperparameters. To add a setting, add a field, a row in settings.cpp
+/// and the code that uses it; command line, --help, --list, --compare and saved runs work from the rows.
 struct Setting {
-  std::string_view option;  ///< "--lr"
-  std::string_view value;   ///< Placeholder of the value in --help, as in "RATE".
+  std::string option;      ///< "--lr"
+  std::string_view value;  ///< Placeholder of the value in --help, as in "RATE".
   std::string help;
   std::function<void(Settings&, std::string_view text)> read;  ///< Throws UsageError for a bad value.
   std::function<std::string(const Settings&)> write;           ///< The inverse of read(); empty if unset.
   std::vector<Choice> choices = {};                            ///< Possible names; empty for other values.
   bool may_change = false;                                     ///< True if a resumed run may change it.
+  std::string_view heading = {};  ///< Heading in --help; empty: under the general one.
 };
 
 /// Returns all settings in the order of --help.

@@ -59,7 +59,7 @@ Trainer::Trainer(Backend& backend, const DeviceDataset& images, const Settings& 
       images_(images),
       settings_(resolve(settings, images.training.count)),
       network_(make_network(backend, settings_, images.training.size)),
-      optimizer_(settings_, network_.parameters(), options, backend.stream()),
+      optimizer_(make_optimizer(settings_, network_.parameters(), options, backend.stream())),
       order_(backend.device(), static_cast<std::size_t>(images.training.count) * sizeof(std::int32_t),
              backend.stream()),
       losses_(backend.device(),
@@ -72,10 +72,11 @@ void Trainer::restore(const Checkpoint& checkpoint) {
     if (!setting.may_change) require_same(setting.option, setting.write(saved), setting.write(settings_));
   }
   require_same("a training set of size", checkpoint.images, images_.training.count);
+  require_same_states(saved, settings_);
   network_.write(checkpoint.parameters);
   network_.restore(checkpoint.dropout);
   optimizer_.load_state_dict(checkpoint.optimizer, backend_.stream());
-  if (saved.lr != settings_.lr) optimizer_.change_lr(settings_, backend_.stream());
+  change_hyperparameters(optimizer_, saved, settings_, backend_.stream());
   step_ = checkpoint.step;
   fetched_ = step_;
   if (step_ % steps_per_epoch() != 0) draw_order();

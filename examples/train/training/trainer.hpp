@@ -85,7 +85,7 @@ class Trainer {
   }
   [[nodiscard]] std::int64_t step_count() const { return step_; }
   /// Returns the learning rate of the next step. Waits for the stream.
-  [[nodiscard]] double lr() const { return optimizer_.lr(backend_.stream()); }
+  [[nodiscard]] double lr() const { return optimizer_.lr(0, backend_.stream()); }
   /// Returns the bytes of parameters, gradients and everything that the optimizer keeps, by stream.
   [[nodiscard]] std::vector<onepass::StreamBytes> memory() const { return optimizer_.memory(); }
   [[nodiscard]] const Network& network() const { return network_; }
@@ -113,7 +113,7 @@ class Trainer {
   const DeviceDataset& images_;
   Settings settings_;
   Network network_;
-  AnyOptimizer optimizer_;
+  onepass::Optimizer optimizer_;
   onepass::DeviceBuffer order_;   ///< Order of the training images in this epoch.
   onepass::DeviceBuffer losses_;  ///< One for each batch of an epoch.
   std::int64_t step_ = 0;

@@ -29,20 +29,33 @@ namespace onepass {
 /// Inf and NaN in a gradient propagate into the states and p; AMSGrad's maximum keeps a NaN. The square of a
 /// gradient beyond 1.8e19 overflows float32: exp_avg_sq becomes Inf, and NaN one step later.
 ///
-/// Throws InvalidArgument if a hyperparameter is outside the range given below.
+/// describe() has units and ranges of the hyperparameters.
 struct Adam {
-  double lr = 1e-3;           ///< Parameter units per step; >= 0.
-  double beta1 = 0.9;         ///< Share of exp_avg kept per step; in [0, 1).
-  double beta2 = 0.999;       ///< Share of exp_avg_sq kept per step; in [0, 1).
-  double eps = 1e-8;          ///< Gradient units, outside the root; >= 0. With 0, g = 0 gives 0 / 0 = NaN.
-  double weight_decay = 0.0;  ///< Gradient units per unit of p; >= 0.
-  double l1 = 0.0;            ///< Coefficient of the penalty l1 * sum |p|; >= 0.
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
-  bool amsgrad = false;   ///< Divides by the largest second moment so far.
-  bool maximize = false;  ///< Ascends instead of descending.
+  bool amsgrad = false;
+  bool maximize = false;
 
   static constexpr const char* kName = "Adam";
+  /// Lists the hyperparameters; rule::describe_shared() lists the others.
+  static void describe(auto& list) { describe_adam<Adam>(list); }
+
+  /// Lists the hyperparameters that Adam and AdamW share.
+  template <class Rule>
+  static void describe_adam(auto& list) {
+    list("lr", &Rule::lr, rule::kNonnegative, "Learning rate: parameter units per step.");
+    list("beta1", &Rule::beta1, rule::kUnitInterval, "Share of exp_avg kept per step.");
+    list("beta2", &Rule::beta2, rule::kUnitInterval, "Share of exp_avg_sq kept per step.");
+    list("eps", &Rule::eps, rule::kEps,
+         "Gradient units, outside the root. With 0, a gradient of 0 gives 0 / 0 = NaN.");
+    list("amsgrad", &Rule::amsgrad, "Divides by the largest second moment so far.");
+  }
 
   /// The coefficients of one step; see prepare().
   struct Coefficients {
@@ -50,7 +63,6 @@ struct Adam {
     float one_minus_beta1, one_minus_beta2;
     float inverse_root;  ///< 1 / sqrt(1 - beta2^t)
     float eps;
-    lane::Flag amsgrad;
   };
 
   /// Returns the update of a parameter, given its moments after this step.
@@ -70,7 +82,7 @@ struct Adam {
     }
   };
 
-  /// The variant for optimizers in which at least one group uses AMSGrad.
+  /// The variant with AMSGrad.
   struct AmsGrad {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
     static constexpr unsigned kNonnegative = 0b110;
@@ -79,7 +91,7 @@ struct Adam {
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta1);
       exp_avg_sq = lane::lerp(exp_avg_sq, g * g, k.one_minus_beta2);
       max_exp_avg_sq = lane::max(max_exp_avg_sq, exp_avg_sq);
-      return update_of(k, exp_avg, lane::select(k.amsgrad, max_exp_avg_sq, exp_avg_sq));
+      return update_of(k, exp_avg, max_exp_avg_sq);
     }
   };
 
@@ -95,20 +107,7 @@ struct Adam {
             .one_minus_beta1 = static_cast<float>(1.0 - beta1),
             .one_minus_beta2 = static_cast<float>(1.0 - beta2),
             .inverse_root = static_cast<float>(1.0 / lane::sqrt(bias_correction2)),
-            .eps = static_cast<float>(eps),
-            .amsgrad = amsgrad ? 1u : 0u};
-  }
-
-  /// Throws InvalidArgument if a hyperparameter is out of range.
-  void check() const { check_adam(*this); }
-
-  /// Checks the hyperparameters that Adam and AdamW share.
-  template <class Rule>
-  static void check_adam(const Rule& rule) {
-    rule::check_shared(rule);
-    rule::require_unit_interval({Rule::kName, "beta1"}, rule.beta1);
-    rule::require_unit_interval({Rule::kName, "beta2"}, rule.beta2);
-    rule::require_eps({Rule::kName, "eps"}, rule.eps);
+            .eps = static_cast<float>(eps)};
   }
 };
 

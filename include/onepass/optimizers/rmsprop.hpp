@@ -14,6 +14,9 @@ enum class Epsilon : unsigned {
   outside_root,  ///< lr / (sqrt(E[g^2]) + eps) * g, as torch.optim.RMSprop
 };
 
+template <>
+inline constexpr const char* rule::kChoices<Epsilon>[] = {"inside_root", "outside_root"};
+
 /// RMSProp, elementwise.
 ///
 ///     square_avg = alpha * square_avg + (1 - alpha) * g^2
@@ -36,27 +39,36 @@ enum class Epsilon : unsigned {
 /// Inf and NaN in a gradient propagate into the states and p. The square of a gradient beyond 1.8e19
 /// overflows float32: square_avg becomes Inf, and NaN one step later.
 ///
-/// Throws InvalidArgument if a hyperparameter is outside the range given below.
+/// describe() has units and ranges of the hyperparameters.
 struct RMSProp {
-  double lr = 1e-2;           ///< Parameter units per step; >= 0.
-  double alpha = 0.99;        ///< Share of the averages kept per step; in [0, 1).
-  double eps = 1e-8;          ///< Squared gradient units inside the root, gradient units outside; >= 0.
-  double momentum = 0.0;      ///< Share of buf kept per step; >= 0.
-  double weight_decay = 0.0;  ///< Gradient units per unit of p; >= 0.
-  double l1 = 0.0;            ///< Coefficient of the penalty l1 * sum |p|; >= 0.
+  double lr = 1e-2;
+  double alpha = 0.99;
+  double eps = 1e-8;
+  double momentum = 0.0;
+  double weight_decay = 0.0;
+  double l1 = 0.0;
   Epsilon epsilon = Epsilon::inside_root;
-  bool centered = false;  ///< Divides by the standard deviation instead of the root mean square.
+  bool centered = false;
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
-  bool maximize = false;  ///< Ascends instead of descending.
+  bool maximize = false;
 
   static constexpr const char* kName = "RMSProp";
+  /// Lists the hyperparameters; rule::describe_shared() lists the others.
+  static void describe(auto& list) {
+    list("lr", &RMSProp::lr, rule::kNonnegative, "Learning rate: parameter units per step.");
+    list("alpha", &RMSProp::alpha, rule::kUnitInterval, "Share of the averages kept per step.");
+    list("eps", &RMSProp::eps, rule::kEps, "Squared gradient units inside the root, gradient units outside.");
+    list("momentum", &RMSProp::momentum, rule::kNonnegative, "Share of buf kept per step.");
+    list("epsilon", &RMSProp::epsilon, "Position of eps: inside the root, or outside as in PyTorch.");
+    list("centered", &RMSProp::centered, "Divides by the standard deviation, not the root mean square.");
+  }
 
   /// The coefficients of one step; see prepare().
   struct Coefficients {
     float lr, one_minus_alpha, momentum;
-    float eps_inside, eps_outside;     ///< One of them is 0, and adding it changes nothing.
-    lane::Flag centered, accumulates;  ///< accumulates: the group has momentum.
+    float eps_inside, eps_outside;  ///< One of them is 0, and adding it changes nothing.
+    lane::Flag accumulates;         ///< momentum is not 0. Without it buf is not read: 0 * Inf would be NaN.
   };
 
   /// Returns x of the formula above.
@@ -68,8 +80,7 @@ struct RMSProp {
   static ONEPASS_LANE float centered_variance(const Coefficients& k, float g, float square_avg,
                                               float& grad_avg) {
     grad_avg = lane::lerp(grad_avg, g, k.one_minus_alpha);
-    const float variance = lane::max(lane::fma(-grad_avg, grad_avg, square_avg), 0.0f);
-    return lane::select(k.centered, variance, square_avg);
+    return lane::max(lane::fma(-grad_avg, grad_avg, square_avg), 0.0f);
   }
 
   /// Updates buf with x and returns the update of the parameter.
@@ -99,7 +110,7 @@ struct RMSProp {
     }
   };
 
-  /// The variant for optimizers in which at least one group is centered.
+  /// The centered variant.
   struct Centered : KeepsVariance {
     static constexpr std::array kStates{"square_avg", "grad_avg"};
     static constexpr unsigned kNonnegative = 0b1;
@@ -110,7 +121,7 @@ struct RMSProp {
     }
   };
 
-  /// The variant for optimizers in which at least one group has momentum.
+  /// The variant with momentum.
   struct Momentum {
     static constexpr std::array kStates{"square_avg", "momentum_buffer"};
     static constexpr unsigned kNonnegative = 0b1;
@@ -141,6 +152,7 @@ struct RMSProp {
   using Variants = VariantList<Plain, Centered, Momentum, CenteredMomentum>;
   /// Index of the variant that this rule needs.
   [[nodiscard]] unsigned variant() const { return (centered ? 1u : 0u) | (momentum != 0.0 ? 2u : 0u); }
+  static constexpr unsigned kSwitchable = 2;  ///< momentum may become 0.
 
   /// Computes the coefficients of a tensor's step in double and rounds each of them once.
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t /*step*/) const {
@@ -150,16 +162,7 @@ struct RMSProp {
             .momentum = static_cast<float>(momentum),
             .eps_inside = inside ? static_cast<float>(eps) : 0.0f,
             .eps_outside = inside ? 0.0f : static_cast<float>(eps),
-            .centered = centered ? 1u : 0u,
             .accumulates = momentum != 0.0 ? 1u : 0u};
-  }
-
-  /// Throws InvalidArgument if a hyperparameter is out of range.
-  void check() const {
-    rule::check_shared(*this);
-    rule::require_unit_interval({kName, "alpha"}, alpha);
-    rule::require_eps({kName, "eps"}, eps);
-    rule::require_nonnegative({kName, "momentum"}, momentum);
   }
 };
 

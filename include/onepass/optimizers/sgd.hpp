@@ -25,25 +25,32 @@ namespace onepass {
 /// Shapes: p, g and buf have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; Storage says how p and buf are stored. Inf and NaN in a gradient propagate into buf and p.
 ///
-/// Throws InvalidArgument if a hyperparameter is outside the range given below, or if nesterov is set without
-/// momentum or with dampening.
+/// describe() has units and ranges of the hyperparameters; nesterov needs a momentum above 0 and a dampening
+/// of 0.
 struct SGD {
-  double lr = 1e-3;           ///< Parameter units per unit of gradient; >= 0.
-  double momentum = 0.0;      ///< Share of buf kept per step; >= 0.
-  double dampening = 0.0;     ///< Share of g left out of buf; finite.
-  double weight_decay = 0.0;  ///< Gradient units per unit of p; >= 0.
-  double l1 = 0.0;            ///< Coefficient of the penalty l1 * sum |p|; >= 0.
-  bool nesterov = false;      ///< Nesterov momentum, which looks one step ahead.
+  double lr = 1e-3;
+  double momentum = 0.0;
+  double dampening = 0.0;
+  double weight_decay = 0.0;
+  double l1 = 0.0;
+  bool nesterov = false;
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
-  bool maximize = false;  ///< Ascends instead of descending.
+  bool maximize = false;
 
   static constexpr const char* kName = "SGD";
+  /// Lists the hyperparameters; rule::describe_shared() lists the others.
+  static void describe(auto& list) {
+    list("lr", &SGD::lr, rule::kNonnegative, "Learning rate: parameter units per unit of gradient.");
+    list("momentum", &SGD::momentum, rule::kNonnegative, "Share of buf kept per step.");
+    list("dampening", &SGD::dampening, rule::kFinite, "Share of g left out of buf.");
+    list("nesterov", &SGD::nesterov, "Nesterov momentum, which looks one step ahead.");
+  }
 
   /// The coefficients of one step; see prepare().
   struct Coefficients {
     float lr, momentum, one_minus_dampening;
-    lane::Flag starts;  ///< Sets buf = g: on the first step, or if this group has no momentum.
+    lane::Flag starts;  ///< Sets buf = g: on the first step, or while momentum is 0.
     lane::Flag nesterov;
   };
 
@@ -53,7 +60,7 @@ struct SGD {
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g) { return k.lr * g; }
   };
 
-  /// The variant for optimizers in which at least one group has momentum.
+  /// The variant with momentum.
   struct Momentum {
     static constexpr std::array<const char*, 1> kStates{"momentum_buffer"};
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& buf) {
@@ -65,6 +72,7 @@ struct SGD {
   using Variants = VariantList<Plain, Momentum>;
   /// Index of the variant that this rule needs.
   [[nodiscard]] unsigned variant() const { return momentum != 0.0 ? 1u : 0u; }
+  static constexpr unsigned kSwitchable = 1;  ///< momentum may become 0.
 
   /// Computes the coefficients of a tensor's step in double and rounds each of them once.
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t step) const {
@@ -75,11 +83,8 @@ struct SGD {
             .nesterov = nesterov ? 1u : 0u};
   }
 
-  /// Throws InvalidArgument if a hyperparameter is out of range.
+  /// Throws InvalidArgument if nesterov is set without momentum or with dampening.
   void check() const {
-    rule::check_shared(*this);
-    rule::require_nonnegative({kName, "momentum"}, momentum);
-    rule::require_finite({kName, "dampening"}, dampening);
     if (nesterov && (momentum == 0.0 || dampening != 0.0)) {
       rule::fail(kName, "nesterov needs a momentum above 0 and a dampening of 0");
     }

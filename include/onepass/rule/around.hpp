@@ -2,7 +2,7 @@
 #pragma once
 
 #include "onepass/arithmetic/lane.hpp"
-#include "onepass/rule/check.hpp"
+#include "onepass/rule/hyperparameter.hpp"
 
 namespace onepass {
 
@@ -19,6 +19,11 @@ enum class L1 : unsigned {
 };
 
 namespace rule {
+
+template <>
+inline constexpr const char* kChoices<WeightDecay>[] = {"coupled", "decoupled"};
+template <>
+inline constexpr const char* kChoices<L1>[] = {"proximal", "subgradient"};
 
 /// The first operations of a step on a gradient, equal for all tensors: multiply by `factor`, then limit.
 struct GradientScale {
@@ -85,13 +90,17 @@ struct Around {
   }
 };
 
-/// Throws InvalidArgument if a hyperparameter that every rule has (lr, weight_decay, l1) is negative or not
-/// finite in float32.
+/// Lists the hyperparameters that every rule has besides its learning rate.
 template <class Rule>
-void check_shared(const Rule& rule) {
-  require_nonnegative({Rule::kName, "lr"}, rule.lr);
-  require_nonnegative({Rule::kName, "weight_decay"}, rule.weight_decay);
-  require_nonnegative({Rule::kName, "l1"}, rule.l1);
+void describe_shared(auto& list) {
+  list("weight_decay", &Rule::weight_decay, kNonnegative,
+       "Gradient units per unit of p if coupled; share of p removed per step, times lr, if decoupled.");
+  list("weight_decay_mode", &Rule::weight_decay_mode,
+       "coupled adds weight_decay * p to the gradient; decoupled multiplies p by 1 - lr * weight_decay.");
+  list("l1", &Rule::l1, kNonnegative, "Coefficient of the penalty l1 * sum |p|.");
+  list("l1_mode", &Rule::l1_mode,
+       "proximal shrinks |p| by lr * l1 and stops at 0; subgradient adds l1 * sign(p) to the gradient.");
+  list("maximize", &Rule::maximize, "Ascends instead of descending.");
 }
 
 }  // namespace rule

@@ -1,24 +1,44 @@
 // check.hpp - range checks of hyperparameters, and the errors that they throw.
 #pragma once
 
-namespace onepass::rule {
+namespace onepass {
 
-/// The name of a hyperparameter in an error: "onepass: AdamW.beta1 must lie in [0, 1), but is 1.5".
+/// A set of numbers that a hyperparameter may have.
+struct Range {
+  const char* interval;      ///< "[0, 1)", for tables and help texts.
+  const char* must;          ///< "lie in [0, 1)", for errors: "AdamW.beta1 must lie in [0, 1), but is 1.5".
+  bool (*contains)(double);  ///< Returns whether a value is allowed.
+};
+
+namespace rule {
+
+bool is_finite(double value);
+bool is_nonnegative(double value);
+bool is_in_unit_interval(double value);
+bool is_eps(double value);
+
+// Coefficients are float32. A number that overflows to Inf there would turn 0 into NaN, so every range asks
+// for numbers that are finite in float32.
+inline constexpr Range kFinite{"finite", "be finite in float32", is_finite};
+inline constexpr Range kNonnegative{">= 0", "be at least 0 and finite in float32", is_nonnegative};
+inline constexpr Range kUnitInterval{"[0, 1)", "lie in [0, 1)", is_in_unit_interval};
+/// The smallest float32 is 1.4e-45; a smaller eps would become 0.
+inline constexpr Range kEps{">= 0", "be 0, or at least 1.4e-45 and finite in float32", is_eps};
+
+/// The name of a number in an error: "onepass: AdamW.beta1 must lie in [0, 1), but is 1.5".
 struct Named {
   const char* rule;
   const char* hyperparameter;
 };
 
-/// Throws InvalidArgument unless the value is finite in float32, the type of the coefficients.
-void require_finite(Named which, double value);
-/// Throws InvalidArgument unless the value is finite in float32 and >= 0.
-void require_nonnegative(Named which, double value);
-/// Throws InvalidArgument unless the value lies in [0, 1).
-void require_unit_interval(Named which, double value);
-/// Throws InvalidArgument unless the value is finite in float32 and is 0 or at least 1.4e-45: a smaller eps
-/// would become 0 in float32.
-void require_eps(Named which, double value);
+/// Throws InvalidArgument unless the range contains the value.
+void require(Named which, const Range& range, double value);
+inline void require_finite(Named which, double value) { require(which, kFinite, value); }
+inline void require_nonnegative(Named which, double value) { require(which, kNonnegative, value); }
+inline void require_unit_interval(Named which, double value) { require(which, kUnitInterval, value); }
+
 /// Throws InvalidArgument with "onepass: RULE: SENTENCE".
 [[noreturn]] void fail(const char* rule, const char* sentence);
 
-}  // namespace onepass::rule
+}  // namespace rule
+}  // namespace onepass

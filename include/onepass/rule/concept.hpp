@@ -46,23 +46,28 @@ concept Compressible = requires {
   &Variant::compress;
 };
 
-/// A rule is a plain value: hyperparameters in double, and these members:
+/// A rule is a plain value: hyperparameters in double, lr first, and these members:
 ///
 /// - `kName`: the rule's name in errors and saved states.
-/// - `variant()`: a set of bits, one for each optional state. An optimizer uses the union over its groups, so
-///   every update() must also be right for a group that does not need one of the states.
-/// - `check()`: throws InvalidArgument if a hyperparameter is out of range.
+/// - `describe(list)`: lists the rule's own hyperparameters, lr first, each by one call of `list` with its
+///   name, member, range (of a double; onepass/rule/check.hpp) and meaning. rule::describe_shared() lists
+///   those that every rule has.
+/// - `variant()`: the index of the variant that the rule needs: a set of bits, one for each optional state.
+/// - `check()`, optional: throws InvalidArgument if hyperparameters that are each in range contradict each
+///   other.
+/// - `kSwitchable`, optional: bits of variant() that may be cleared and set again after construction, because
+///   update() with the state is also right without it: a momentum of 0, for example.
 /// - `prepare(step)`: returns the float coefficients for a tensor's `step` (1 on its first), computed in
 ///   double and rounded once each. It is called once per step and tensor, on host and device.
 /// - `Loops`, optional: the rule whose CPU loops and update kernels this one uses, with the same
 ///   Coefficients and Variants. AdamW uses Adam's, so that nothing is compiled for it but prepare().
 template <class R>
 concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 &&
-                          requires(const R rule, std::int64_t step) {
+                          requires(const R rule, std::int64_t step, rule::AnyList list) {
   { R::kName } -> std::convertible_to<std::string_view>;
   { R::Variants::kCount } -> std::convertible_to<std::size_t>;
   { rule.variant() } -> std::same_as<unsigned>;
-  { rule.check() } -> std::same_as<void>;
+  { R::describe(list) } -> std::same_as<void>;
   { rule.prepare(step) } -> std::same_as<typename R::Coefficients>;
   { rule.lr } -> std::convertible_to<double>;
   { rule.weight_decay } -> std::convertible_to<double>;
@@ -73,6 +78,13 @@ concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 
 };
 
 namespace rule {
+
+/// Bits of variant() that may change after construction; 0 if the rule does not say.
+template <class Rule>
+inline constexpr unsigned kSwitchableBits = 0;
+template <class Rule>
+requires requires { Rule::kSwitchable; }
+inline constexpr unsigned kSwitchableBits<Rule> = Rule::kSwitchable;
 
 template <class Rule>
 struct LoopsOfRule {

@@ -19,6 +19,9 @@ struct SignSGD {
   bool maximize = false;
 
   static constexpr const char* kName = "SignSGD";
+  static void describe(auto& list) {
+    list("lr", &SignSGD::lr, onepass::rule::kNonnegative, "Learning rate: parameter units per step.");
+  }
 
   struct Coefficients {
     float lr;
@@ -37,7 +40,6 @@ struct SignSGD {
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t /*step*/) const {
     return {static_cast<float>(lr)};
   }
-  void check() const { onepass::rule::check_shared(*this); }
 };
 // [/rule]
 

@@ -83,23 +83,23 @@ TEST(Plan, OffsetsCountElementsInSixtyFourBits) {
   EXPECT_EQ(offsets.back(), std::accumulate(numels.begin(), numels.end(), std::int64_t{0}));
 }
 
-TEST(Plan, ChunksAreSortedByFormatAndElseKeepTheirOrder) {
+TEST(Plan, ChunksAreSortedByProgramAndElseKeepTheirOrder) {
   const std::vector<std::int64_t> numels{130, 64, 0, 65, 1};
-  const std::vector<std::uint8_t> formats{3, 1, 2, 3, 1};
+  const std::vector<std::size_t> programs{3, 1, 2, 3, 1};
   std::vector<Chunk> chunks = make_chunks(numels, 64);
-  const std::vector<FormatRun> runs = sort_by_format(chunks, formats);
+  const std::vector<ProgramRun> runs = sort_by_program(chunks, programs);
   std::vector<std::pair<std::uint32_t, std::uint32_t>> order;
   for (const Chunk chunk : chunks) order.emplace_back(chunk.tensor, chunk.index);
   EXPECT_EQ(order, (std::vector<std::pair<std::uint32_t, std::uint32_t>>{
                        {1, 0}, {4, 0}, {0, 0}, {0, 1}, {0, 2}, {3, 0}, {3, 1}}));
   ASSERT_EQ(runs.size(), 2);  // the empty tensor makes no run
-  EXPECT_EQ(std::tuple(runs[0].format, runs[0].first, runs[0].count), std::tuple(1, 0, 2));
-  EXPECT_EQ(std::tuple(runs[1].format, runs[1].first, runs[1].count), std::tuple(3, 2, 5));
+  EXPECT_EQ(std::tuple(runs[0].program, runs[0].first, runs[0].count), std::tuple(1, 0, 2));
+  EXPECT_EQ(std::tuple(runs[1].program, runs[1].first, runs[1].count), std::tuple(3, 2, 5));
 }
 
 TEST(Plan, NoChunksMakeNoRuns) {
   std::vector<Chunk> chunks;
-  EXPECT_TRUE(sort_by_format(chunks, std::vector<std::uint8_t>{0, 1}).empty());
+  EXPECT_TRUE(sort_by_program(chunks, std::vector<std::size_t>{0, 1}).empty());
 }
 
 void expect_shares_cover(const std::vector<std::int64_t>& numels, std::int64_t chunk_size, int count) {

@@ -71,18 +71,18 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
                                    const char* cache_bytes) {
   const Environment cache("ONEPASS_CACHE_BYTES", cache_bytes);
   const Written written(format);
-  const AnyOptimizerPtr optimizer = rule.make(written.parameters(), options);
+  Optimizer optimizer = rule.make(written.parameters(), options);
   for (int step = 1; step <= 3; ++step) {
     written.model().draw(step, 30);
     if (options.accumulates_gradients) {
-      optimizer->accumulate();
+      optimizer.accumulate();
       written.model().draw_finite(step);
-      optimizer->accumulate();
+      optimizer.accumulate();
     }
-    optimizer->step();
+    optimizer.step();
   }
   EXPECT_TRUE(written.intact());
-  return written.bytes(optimizer->state_dict());
+  return written.bytes(optimizer.state_dict());
 }
 
 TEST_P(PastCache, StoringPastTheCacheChangesNoBit) {

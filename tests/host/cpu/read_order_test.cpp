@@ -74,7 +74,7 @@ TEST(ReadOrder, OnTheCpuTheNormEndsWhereTheUpdateBegins) {
   GuardedBuffer value(Device::cpu(), kNumel, 0);
   const std::vector<Parameter> parameters{
       {.name = "w", .value = value.tensor(), .grad = {gradient.data(), kNumel, Device::cpu()}}};
-  Optimizer<SGD> optimizer(SGD{.lr = 0.1}, parameters, {.threads = 1});
+  Optimizer optimizer(SGD{.lr = 0.1}, parameters, {.threads = 1});
   optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 1.0}});
 
   gradient.watch();

@@ -31,9 +31,9 @@ std::vector<Shape> mixed_shapes() {
 Snapshot after_steps(const RuleCase& rule, const std::vector<Shape>& shapes, const Options& options,
                      int steps = 8) {
   Model model(shapes);
-  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
-  train(model, *optimizer, steps);
-  return snapshot(model.parameters(), *optimizer);
+  Optimizer optimizer = rule.make(model.parameters(), options);
+  train(model, optimizer, steps);
+  return snapshot(model.parameters(), optimizer);
 }
 
 class SameBits : public testing::TestWithParam<RuleCase> {};
@@ -99,7 +99,7 @@ constexpr unsigned kFlushToZero = 0x8000;
 constexpr unsigned kDenormalsAreZero = 0x0040;
 
 /// Steps under `mxcsr` and returns the register as the last step left it.
-unsigned train_under(unsigned mxcsr, Model& model, AnyOptimizer& optimizer, int steps) {
+unsigned train_under(unsigned mxcsr, Model& model, Optimizer& optimizer, int steps) {
   const unsigned original = _mm_getcsr();
   unsigned after = mxcsr;
   for (int step = 1; step <= steps; ++step) {
@@ -118,10 +118,10 @@ TEST_P(SameBits, CallersFloatEnvironmentDoesNotChangeABitAndIsRestored) {
        {kFlushToZero | kDenormalsAreZero, unsigned{_MM_ROUND_UP}, unsigned{_MM_ROUND_TOWARD_ZERO}}) {
     const unsigned mxcsr = (_mm_getcsr() & ~0x3fu) | mode;
     Model model(mixed_shapes());
-    const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {.threads = 1});
-    const unsigned after = train_under(mxcsr, model, *optimizer, 8);
+    Optimizer optimizer = GetParam().make(model.parameters(), {.threads = 1});
+    const unsigned after = train_under(mxcsr, model, optimizer, 8);
     EXPECT_EQ(after & ~0x3fu, mxcsr & ~0x3fu);
-    EXPECT_TRUE(equal_bits(wanted, snapshot(model.parameters(), *optimizer))) << std::hex << mode;
+    EXPECT_TRUE(equal_bits(wanted, snapshot(model.parameters(), optimizer))) << std::hex << mode;
   }
 }
 
@@ -130,16 +130,16 @@ TEST(SameBitsLarge, ThreadsDoNotInheritTheCallersFloatEnvironment) {
   const std::vector<Shape> shapes{{.numel = 2100001}};
   const Adam rule{.lr = 1e-3, .weight_decay = 0.1};
   Model plain(shapes);
-  const AnyOptimizerPtr wanted = make_optimizer(rule, plain.parameters(), {.threads = 1});
-  train(plain, *wanted, 2);
+  Optimizer wanted(rule, plain.parameters(), {.threads = 1});
+  train(plain, wanted, 2);
 
   Model model(shapes);
   const unsigned original = _mm_getcsr();
   _mm_setcsr(original | kFlushToZero | kDenormalsAreZero);
-  const AnyOptimizerPtr optimizer = make_optimizer(rule, model.parameters(), {.threads = 3});
+  Optimizer optimizer(rule, model.parameters(), {.threads = 3});
   _mm_setcsr(original);
-  train_under(original | kFlushToZero | kDenormalsAreZero, model, *optimizer, 2);
-  EXPECT_TRUE(equal_bits(snapshot(plain.parameters(), *wanted), snapshot(model.parameters(), *optimizer)));
+  train_under(original | kFlushToZero | kDenormalsAreZero, model, optimizer, 2);
+  EXPECT_TRUE(equal_bits(snapshot(plain.parameters(), wanted), snapshot(model.parameters(), optimizer)));
 }
 
 #endif  // __SSE__

@@ -11,8 +11,8 @@
 #include "onepass/rule/element.hpp"
 #include "step/table.hpp"
 #include "support/formats/added_formats.hpp"
+#include "support/numbers/random_reference.hpp"
 #include "support/numbers/values.hpp"
-#include "support/random_reference.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {

@@ -30,8 +30,8 @@ TEST(BadFormat, MessageListsTheBuiltFormatsAndTheLineThatAddsThisOne) {
   const FormatModel model = model_of(DType::bfloat16);
   EXPECT_TRUE(
       refused([&] { Optimizer(SGD{}, model.parameters(), {.storage = {.master = Master::remainder8}}); },
-              {"SGD", "\"t0\"", "asks for bfloat16 with master remainder8 and states float32", kThereAre,
-               "onepass/storage/formats.hpp",
+              {"Optimizer", "\"t0\"", "asks for bfloat16 with master remainder8 and states float32",
+               kThereAre, "onepass/storage/formats.hpp",
                "Format<BFloat16Remainder8, BFloat16, Float32, Master::remainder8, States::float32>"}));
 }
 
@@ -46,8 +46,9 @@ TEST(BadFormat, StorageForSixteenBitsIsRefusedIfNoParameterHasThem) {
   const FormatModel model = model_of(DType::float32);
   for (const Storage& storage : {Storage{.master = Master::split}, Storage{.states = States::bfloat16},
                                  Storage{.master = Master::remainder8, .states = States::quantized8}}) {
-    EXPECT_TRUE(refused([&] { Optimizer(AdamW{}, model.parameters(), {.storage = storage}); },
-                        {"AdamW", "storage asks for master", "all parameters are of float32", kThereAre}));
+    EXPECT_TRUE(
+        refused([&] { Optimizer(AdamW{}, model.parameters(), {.storage = storage}); },
+                {"Optimizer", "storage asks for master", "all parameters are of float32", kThereAre}));
   }
   EXPECT_TRUE(refused(
       [&] {

@@ -35,38 +35,31 @@ struct Bowl {
 
 struct Descent {
   const char* name;
-  std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
-  bool averages;  ///< True for Adam and AdamW, whose update is m / sqrt(v).
-};
+  Rule rule;
 
-template <class Rule>
-Descent descent(const char* name, const Rule& rule) {
-  return {name,
-          [rule](const std::vector<Parameter>& parameters, const Options& options) {
-            return make_optimizer(rule, parameters, options);
-          },
-          std::is_same_v<Rule, Adam> || std::is_same_v<Rule, AdamW>};
-}
+  /// Returns true for Adam and AdamW, whose update is m / sqrt(v).
+  [[nodiscard]] bool averages() const { return rule.is<Adam>() || rule.is<AdamW>(); }
+};
 
 /// Every variant of every rule, with a learning rate that suits the bowl.
 std::vector<Descent> descents() {
-  return {descent("SGD", SGD{.lr = 0.05}),
-          descent("SGD_momentum", SGD{.lr = 0.02, .momentum = 0.9, .nesterov = true}),
-          descent("RMSProp", RMSProp{.lr = 2e-3}),
-          descent("RMSProp_centered", RMSProp{.lr = 2e-3, .centered = true}),
-          descent("RMSProp_momentum", RMSProp{.lr = 1e-3, .momentum = 0.9}),
-          descent("RMSProp_centered_momentum", RMSProp{.lr = 1e-3, .momentum = 0.9, .centered = true}),
-          descent("Adam", Adam{.lr = 2e-3}),
-          descent("Adam_amsgrad", Adam{.lr = 2e-3, .amsgrad = true}),
-          descent("AdamW", AdamW{.lr = 2e-3, .weight_decay = 1e-3}),
-          descent("AdamW_amsgrad", AdamW{.lr = 2e-3, .weight_decay = 1e-3, .amsgrad = true})};
+  return {{"SGD", SGD{.lr = 0.05}},
+          {"SGD_momentum", SGD{.lr = 0.02, .momentum = 0.9, .nesterov = true}},
+          {"RMSProp", RMSProp{.lr = 2e-3}},
+          {"RMSProp_centered", RMSProp{.lr = 2e-3, .centered = true}},
+          {"RMSProp_momentum", RMSProp{.lr = 1e-3, .momentum = 0.9}},
+          {"RMSProp_centered_momentum", RMSProp{.lr = 1e-3, .momentum = 0.9, .centered = true}},
+          {"Adam", Adam{.lr = 2e-3}},
+          {"Adam_amsgrad", Adam{.lr = 2e-3, .amsgrad = true}},
+          {"AdamW", AdamW{.lr = 2e-3, .weight_decay = 1e-3}},
+          {"AdamW_amsgrad", AdamW{.lr = 2e-3, .weight_decay = 1e-3, .amsgrad = true}}};
 }
 
 /// Takes all steps and returns the parameters in the optimizer's precision. The model computes its gradients
 /// from the parameters as stored, and rounds them to the gradients' type.
 std::vector<float> descend(const Descent& rule, const FormatCase& format) {
   const FormatModel model(format, Device::cpu(), {kCount});
-  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 3});
+  Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage, .seed = 3});
   std::vector<float> gradient(kCount);
   for (int step = 0; step < kSteps; ++step) {
     const std::vector<float> x = model.value(0).floats();
@@ -76,9 +69,9 @@ std::vector<float> descend(const Descent& rule, const FormatCase& format) {
           static_cast<float>(Bowl::curvature(i) * (x[at] - Bowl::target(i)) + Bowl::noise(i, step));
     }
     model.grad(0).write(gradient);
-    optimizer->step();
+    optimizer.step();
   }
-  return decoded_param(format, model.value(0), optimizer->state_dict().parameters[0]);
+  return decoded_param(format, model.value(0), optimizer.state_dict().parameters[0]);
 }
 
 double distance(const std::vector<float>& a, const std::vector<float>& b) {
@@ -114,7 +107,7 @@ Allowance allowance(const FormatCase& format) {
 /// sqrt(0.1 / 1.9) = 0.23 of itself, and so the step to 0.0005. Where the gradient is no larger than its
 /// noise, most parameters stop moving.
 bool is_lost(const Descent& rule, const FormatCase& format) {
-  return rule.averages && format.param != DType::float32 && format.storage.master == Master::none &&
+  return rule.averages() && format.param != DType::float32 && format.storage.master == Master::none &&
          format.storage.rounding == Rounding::nearest;
 }
 

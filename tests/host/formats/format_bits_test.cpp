@@ -9,7 +9,7 @@
 #include "support/formats/format_state.hpp"
 #include "support/named.hpp"
 #include "support/numbers/compare.hpp"
-#include "support/random_reference.hpp"
+#include "support/numbers/random_reference.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -39,11 +39,11 @@ void zero_every_third(const FormatModel& model) {
 
 std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, const Options& options) {
   const FormatModel model(format, Device::cpu(), kFormatSizes);
-  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
-  train(model, *optimizer, 1, kSteps);
+  Optimizer optimizer = rule.make(model.parameters(), options);
+  train(model, optimizer, 1, kSteps);
   zero_every_third(model);
-  train(model, *optimizer, kSteps + 1, kSteps + 1);
-  return all_bytes(model, optimizer->state_dict());
+  train(model, optimizer, kSteps + 1, kSteps + 1);
+  return all_bytes(model, optimizer.state_dict());
 }
 
 TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {

@@ -16,7 +16,7 @@ TEST_P(FormatMix, OneOptimizerForAllGivesTheBitsOfOneForEach) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     const MixedFormats mix(GetParam().storage, Device::cpu());
-    std::vector<AnyOptimizerPtr> each;
+    std::vector<Optimizer> each;
     for (const Parameter& parameter : mix.parameters()) {
       each.push_back(rule.make({parameter}, mix.options_for(parameter)));
     }
@@ -31,7 +31,7 @@ TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
     const MixedFormats mix(GetParam().storage, Device::cpu());
     std::vector<Parameter> parameters = mix.parameters();
     std::ranges::reverse(parameters);
-    std::vector<AnyOptimizerPtr> one;
+    std::vector<Optimizer> one;
     one.push_back(rule.make(parameters, mix.options()));
     ASSERT_EQ(mix.after_steps(one), together(rule, GetParam().storage, Device::cpu()));
   }
@@ -40,13 +40,13 @@ TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
 std::vector<std::byte> after_two_steps(const RuleCase& rule, const FormatCase& format,
                                        const Options& options) {
   const FormatModel model(format, Device::cpu(), {40001, 20000, 5003});
-  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
+  Optimizer optimizer = rule.make(model.parameters(), options);
   for (int step = 1; step <= 2; ++step) {
     model.draw(step, 30);
-    optimizer->step();
+    optimizer.step();
   }
   EXPECT_TRUE(model.intact());
-  return all_bytes(model, optimizer->state_dict());
+  return all_bytes(model, optimizer.state_dict());
 }
 
 // Small steps stay on the caller's thread. In this one, each of three threads gets over 20 Ki elements.

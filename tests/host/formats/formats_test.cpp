@@ -8,7 +8,7 @@
 #include "support/formats/format_state.hpp"
 #include "support/named.hpp"
 #include "support/numbers/compare.hpp"
-#include "support/random_reference.hpp"
+#include "support/numbers/random_reference.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -162,7 +162,7 @@ struct WideModel {
   StateDict dict;
 
   WideModel(const FormatCase& format, const FormatModel& model, const StateDict& narrow, std::size_t states)
-      : dict{.rule = narrow.rule, .steps = narrow.steps, .parameters = {}} {
+      : dict{.groups = narrow.groups, .steps = narrow.steps, .parameters = {}} {
     for (std::size_t i = 0; i < model.size(); ++i) {
       const SavedParameter& saved = narrow.parameters[i];
       params.push_back(decoded_param(format, model.value(i), saved));
@@ -182,11 +182,11 @@ struct WideModel {
     for (std::size_t i = 0; i < params.size(); ++i) {
       parameters.push_back({.name = tensor_name(static_cast<int>(i)), .value = params[i], .grad = grads[i]});
     }
-    const AnyOptimizerPtr optimizer = rule.make(parameters, {});
-    optimizer->set_gradient_handling(handling);
-    optimizer->load_state_dict(dict);
-    optimizer->step();
-    dict = optimizer->state_dict();
+    Optimizer optimizer = rule.make(parameters);
+    optimizer.set_gradient_handling(handling);
+    optimizer.load_state_dict(dict);
+    optimizer.step();
+    dict = optimizer.state_dict();
   }
 };
 
@@ -222,16 +222,16 @@ void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
                          const GradientHandling& handling = {}) {
   constexpr int kSteps = 6;
   const FormatModel model(format, Device::cpu(), kFormatSizes);
-  const AnyOptimizerPtr narrow =
+  Optimizer narrow =
       rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
-  narrow->set_gradient_handling(handling);
+  narrow.set_gradient_handling(handling);
   for (std::int64_t t = 0; t < kSteps; ++t) {
     // A norm of NaN would make every number NaN.
     handling.clip_norm ? model.draw_finite(t) : model.draw(t + 1, 30);
-    WideModel wide(format, model, narrow->state_dict(), narrow->state_names().size());
+    WideModel wide(format, model, narrow.state_dict(), narrow.state_names().size());
     wide.step(rule, handling);
-    narrow->step();
-    expect_encoded(format, model, narrow->state_dict(), wide, t);
+    narrow.step();
+    expect_encoded(format, model, narrow.state_dict(), wide, t);
     if (testing::Test::HasFatalFailure()) return;
   }
 }

@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 
-#include "support/any_optimizer.hpp"
 #include "support/formats/format_model.hpp"
 #include "support/formats/format_state.hpp"
 #include "support/named.hpp"
@@ -31,42 +29,35 @@ std::vector<float> gradient_of(int decade, std::int64_t step) {
 /// A rule without weight decay, so that the magnitude of its moments depends on nothing but the gradients.
 struct Undecayed {
   const char* name;
-  std::function<AnyOptimizerPtr(const std::vector<Parameter>&, const Options&)> make;
+  Rule rule;
 };
 
-template <class Rule>
-Undecayed undecayed(const char* name, const Rule& rule) {
-  return {name, [rule](const std::vector<Parameter>& parameters, const Options& options) {
-            return make_optimizer(rule, parameters, options);
-          }};
-}
-
 std::vector<Undecayed> undecayed_rules() {
-  return {undecayed("SGD_momentum", SGD{.momentum = 0.9}),
-          undecayed("RMSProp", RMSProp{}),
-          undecayed("RMSProp_centered", RMSProp{.centered = true}),
-          undecayed("RMSProp_momentum", RMSProp{.momentum = 0.9}),
-          undecayed("RMSProp_centered_momentum", RMSProp{.momentum = 0.9, .centered = true}),
-          undecayed("Adam", Adam{}),
-          undecayed("Adam_amsgrad", Adam{.amsgrad = true}),
-          undecayed("AdamW", AdamW{.weight_decay = 0.0})};
+  return {{"SGD_momentum", SGD{.momentum = 0.9}},
+          {"RMSProp", RMSProp{}},
+          {"RMSProp_centered", RMSProp{.centered = true}},
+          {"RMSProp_momentum", RMSProp{.momentum = 0.9}},
+          {"RMSProp_centered_momentum", RMSProp{.momentum = 0.9, .centered = true}},
+          {"Adam", Adam{}},
+          {"Adam_amsgrad", Adam{.amsgrad = true}},
+          {"AdamW", AdamW{.weight_decay = 0.0}}};
 }
 
 /// An optimizer in compact, and one in float32 that gets the gradients as the first one reads them.
 struct Twins {
   FormatModel narrow, wide;
-  AnyOptimizerPtr in_compact, in_float32;
+  Optimizer in_compact, in_float32;
 
   Twins(const Undecayed& rule, const FormatCase& format)
-      : narrow(format, Device::cpu(), {kCount}), wide(format_case("float32"), Device::cpu(), {kCount}) {
-    in_compact = rule.make(narrow.parameters(), {.storage = format.storage, .seed = 7});
-    in_float32 = rule.make(wide.parameters(), {});
-  }
-  void step(const std::vector<float>& gradient) const {
+      : narrow(format, Device::cpu(), {kCount}),
+        wide(format_case("float32"), Device::cpu(), {kCount}),
+        in_compact(rule.rule, narrow.parameters(), {.storage = format.storage, .seed = 7}),
+        in_float32(rule.rule, wide.parameters()) {}
+  void step(const std::vector<float>& gradient) {
     narrow.grad(0).write(gradient);
     wide.grad(0).write(narrow.grad(0).floats());
-    in_compact->step();
-    in_float32->step();
+    in_compact.step();
+    in_float32.step();
   }
 };
 
@@ -82,8 +73,8 @@ double stored_of(const SavedParameter& wide, const SavedState& state, std::size_
 /// Succeeds if moments are zero exactly where those in float32 are, and all others are within a factor of
 /// two, which is the width of some codes at this range.
 testing::AssertionResult keeps_moments(const Twins& twins) {
-  const SavedParameter narrow = twins.in_compact->state_dict().parameters[0];
-  const SavedParameter wide = twins.in_float32->state_dict().parameters[0];
+  const SavedParameter narrow = twins.in_compact.state_dict().parameters[0];
+  const SavedParameter wide = twins.in_float32.state_dict().parameters[0];
   for (std::size_t s = 0; s < wide.states.size(); ++s) {
     const std::vector<float> values = decoded_state(narrow.states[s], kCount);
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -102,7 +93,7 @@ testing::AssertionResult keeps_moments(const Twins& twins) {
 
 /// Steps one optimizer through all decades from `from` to `to` and checks its moments after every step.
 void expect_kept(const Undecayed& rule, const FormatCase& format, int from, int to) {
-  const Twins twins(rule, format);
+  Twins twins(rule, format);
   std::int64_t step = 0;
   for (int decade = from; decade != to + (from <= to ? 1 : -1); decade += from <= to ? 1 : -1) {
     for (int i = 0; i < kStepsOfDecade; ++i) {

@@ -54,24 +54,25 @@ class BadGradientHandling : public testing::Test {
   }
 
   FlatModel model_{{{0.0f, 0.0f}}, 1.0f}, twin_{{{0.0f, 0.0f}}, 1.0f};
-  Optimizer<SGD> optimizer_{kShowsGradients, model_.parameters()};
-  Optimizer<SGD> steady_{kShowsGradients, twin_.parameters()};
+  Optimizer optimizer_{kShowsGradients, model_.parameters()};
+  Optimizer steady_{kShowsGradients, twin_.parameters()};
 };
 
 TEST_F(BadGradientHandling, NegativeOrNaNMaxNormIsRefused) {
-  expect_refused({.clip_norm = ClipGradNorm{.max_norm = -1.5}}, {"SGD", "ClipGradNorm.max_norm", "-1.5"});
+  expect_refused({.clip_norm = ClipGradNorm{.max_norm = -1.5}},
+                 {"Optimizer", "ClipGradNorm.max_norm", "-1.5"});
   expect_refused({.clip_norm = ClipGradNorm{.max_norm = kNaN}}, {"ClipGradNorm.max_norm", "nan"});
   expect_refused({.clip_norm = ClipGradNorm{.max_norm = -kInf}}, {"ClipGradNorm.max_norm", "-inf"});
 }
 
 TEST_F(BadGradientHandling, NegativeOrNaNClipValueIsRefused) {
-  expect_refused({.clip_value = -0.5}, {"SGD", "clip_value", "-0.5"});
+  expect_refused({.clip_value = -0.5}, {"Optimizer", "clip_value", "-0.5"});
   expect_refused({.clip_value = kNaN}, {"clip_value", "nan"});
 }
 
 TEST_F(BadGradientHandling, LossScaleThatIsNoPositiveFloat32IsRefused) {
   for (const double bad : {0.0, -2.0, kInf, kNaN, 1e39, 1e-46}) {
-    expect_refused({.loss_scale = bad}, {"SGD", "loss_scale", "above 0"});
+    expect_refused({.loss_scale = bad}, {"Optimizer", "loss_scale", "above 0"});
   }
   expect_refused({.loss_scale = -2.0}, {"-2"});
   expect_refused({.loss_scale = 1e39}, {"1e+39"});
@@ -80,7 +81,7 @@ TEST_F(BadGradientHandling, LossScaleThatIsNoPositiveFloat32IsRefused) {
 TEST_F(BadGradientHandling, InitScaleThatIsNoPositiveFloat32IsRefused) {
   for (const double bad : {0.0, -2.0, kInf, kNaN, 1e39, 1e-46}) {
     expect_refused({.loss_scaler = LossScaler{.init_scale = bad}},
-                   {"SGD", "LossScaler.init_scale", "above 0"});
+                   {"Optimizer", "LossScaler.init_scale", "above 0"});
   }
   expect_refused({.loss_scaler = LossScaler{.init_scale = -2.0}}, {"-2"});
 }

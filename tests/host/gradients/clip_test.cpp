@@ -161,12 +161,11 @@ std::vector<Shape> several_shapes() {
 /// Takes five steps under `handling`. Unless `finite`, the gradients contain NaN and Inf.
 Snapshot stepped(const GradientHandling& handling, bool finite) {
   Model model(several_shapes());
-  const AnyOptimizerPtr optimizer =
-      make_optimizer(AdamW{.lr = 0.01, .weight_decay = 0.1}, model.parameters());
-  optimizer->set_gradient_handling(handling);
-  finite ? train_finite(model, *optimizer, 5) : train(model, *optimizer, 5);
+  Optimizer optimizer(AdamW{.lr = 0.01, .weight_decay = 0.1}, model.parameters());
+  optimizer.set_gradient_handling(handling);
+  finite ? train_finite(model, optimizer, 5) : train(model, optimizer, 5);
   EXPECT_TRUE(model.intact());
-  return snapshot(model.parameters(), *optimizer);
+  return snapshot(model.parameters(), optimizer);
 }
 
 TEST(ClipNorm, NormBelowMaxNormChangesNoBit) {
@@ -187,11 +186,11 @@ TEST(ClipNorm, InfiniteMaxNormChangesNoBitWhateverTheNorm) {
 
 TEST(ClipNorm, NeverRewritesGradients) {
   Model model(several_shapes());
-  const AnyOptimizerPtr optimizer = make_optimizer(SGD{.lr = 0.1}, model.parameters());
-  optimizer->set_gradient_handling(
+  Optimizer optimizer(SGD{.lr = 0.1}, model.parameters());
+  optimizer.set_gradient_handling(
       {.clip_norm = ClipGradNorm{.max_norm = 0.1}, .clip_value = 0.01, .loss_scale = 8});
   const std::vector<float> before = model.grad(0).read();
-  optimizer->step();
+  optimizer.step();
   EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
 }
 
@@ -289,19 +288,18 @@ TEST(ClipValue, FollowsUnscalingAndNormClippingAndPrecedesWeightDecay) {
 TEST(ClipValue, EveryRuleGivesTheBitsOfClippedGradients) {
   for (const RuleCase& rule : rule_cases()) {
     Model model(several_shapes()), cut(several_shapes());
-    const AnyOptimizerPtr actual = rule.make(model.parameters(), {}),
-                          wanted = rule.make(cut.parameters(), {});
-    actual->set_gradient_handling({.clip_value = 0.03});
+    Optimizer actual = rule.make(model.parameters()), wanted = rule.make(cut.parameters());
+    actual.set_gradient_handling({.clip_value = 0.03});
     for (int step = 1; step <= 3; ++step) {
       model.draw_gradients(step, 200);
       cut.draw_gradients(step, 200);
       for (std::size_t t = 0; t < cut.size(); ++t) {
         for (float& g : cut.grad(t).host()) g = g > 0.03f ? 0.03f : g < -0.03f ? -0.03f : g;
       }
-      actual->step();
-      wanted->step();
+      actual.step();
+      wanted.step();
     }
-    EXPECT_TRUE(equal_bits(snapshot(cut.parameters(), *wanted), snapshot(model.parameters(), *actual)))
+    EXPECT_TRUE(equal_bits(snapshot(cut.parameters(), wanted), snapshot(model.parameters(), actual)))
         << rule.name;
   }
 }

@@ -26,7 +26,7 @@ const GradientHandling kHandling{.clip_norm = ClipGradNorm{.max_norm = 0.5},
 
 /// Runs micro-batch `batch` of a training, counted from 0. Two make a step; every third has no gradient for
 /// "t2", and every fifth contains a NaN.
-void micro_batch(Model& model, AnyOptimizer& optimizer, int batch) {
+void micro_batch(Model& model, Optimizer& optimizer, int batch) {
   model.draw_finite_gradients(batch);
   if (batch % 5 == 4) {
     std::vector<float> gradient = model.grad(1).read();
@@ -40,14 +40,14 @@ void micro_batch(Model& model, AnyOptimizer& optimizer, int batch) {
   if (batch % 2 == 1) optimizer.step();
 }
 
-AnyOptimizerPtr handled(const RuleCase& rule, const Model& model) {
-  AnyOptimizerPtr optimizer = rule.make(model.parameters(), {.accumulates_gradients = true});
-  optimizer->set_gradient_handling(kHandling);
+Optimizer handled(const RuleCase& rule, const Model& model) {
+  Optimizer optimizer = rule.make(model.parameters(), {.accumulates_gradients = true});
+  optimizer.set_gradient_handling(kHandling);
   return optimizer;
 }
 
 /// The counts and the loss scale, which a Snapshot does not contain.
-std::vector<double> counts(const AnyOptimizer& optimizer) {
+std::vector<double> counts(const Optimizer& optimizer) {
   const StateDict dict = optimizer.state_dict();
   return {static_cast<double>(dict.steps), static_cast<double>(dict.skipped_steps),
           static_cast<double>(dict.micro_batches), dict.loss_scale, static_cast<double>(dict.growth_tracker)};
@@ -61,24 +61,24 @@ INSTANTIATE_TEST_SUITE_P(Rules, GradientStates, testing::ValuesIn(rule_cases()),
 TEST_P(GradientStates, ResumingAfterAnyMicroBatchGivesTheSameBits) {
   constexpr int kBatches = 24;
   Model whole(kShapes);
-  const AnyOptimizerPtr steady = handled(GetParam(), whole);
-  for (int batch = 0; batch < kBatches; ++batch) micro_batch(whole, *steady, batch);
-  EXPECT_GT(steady->skipped_steps(), 1);
-  EXPECT_GT(steady->steps(), 6);
+  Optimizer steady = handled(GetParam(), whole);
+  for (int batch = 0; batch < kBatches; ++batch) micro_batch(whole, steady, batch);
+  EXPECT_GT(steady.skipped_steps(), 1);
+  EXPECT_GT(steady.steps(), 6);
   for (int stop = 1; stop < kBatches; stop += 3) {
     Model first(kShapes), second(kShapes);
     StateDict dict;
     {
-      const AnyOptimizerPtr optimizer = handled(GetParam(), first);
-      for (int batch = 0; batch < stop; ++batch) micro_batch(first, *optimizer, batch);
-      dict = optimizer->state_dict();
+      Optimizer optimizer = handled(GetParam(), first);
+      for (int batch = 0; batch < stop; ++batch) micro_batch(first, optimizer, batch);
+      dict = optimizer.state_dict();
     }
     for (std::size_t t = 0; t < first.size(); ++t) second.value(t).write(first.value(t).read());
-    const AnyOptimizerPtr resumed = handled(GetParam(), second);
-    resumed->load_state_dict(dict);
-    for (int batch = stop; batch < kBatches; ++batch) micro_batch(second, *resumed, batch);
-    EXPECT_EQ(counts(*steady), counts(*resumed)) << "stopped after " << stop;
-    EXPECT_TRUE(equal_bits(snapshot(whole.parameters(), *steady), snapshot(second.parameters(), *resumed)))
+    Optimizer resumed = handled(GetParam(), second);
+    resumed.load_state_dict(dict);
+    for (int batch = stop; batch < kBatches; ++batch) micro_batch(second, resumed, batch);
+    EXPECT_EQ(counts(steady), counts(resumed)) << "stopped after " << stop;
+    EXPECT_TRUE(equal_bits(snapshot(whole.parameters(), steady), snapshot(second.parameters(), resumed)))
         << "stopped after " << stop;
   }
 }
@@ -134,41 +134,40 @@ TEST(GradientStateDict, ScalerKeepsItsScaleIfTheDictHasNone) {
 class BadGradientStateDict : public testing::Test {
  protected:
   void SetUp() override {
-    optimizer_->set_gradient_handling(kHandling);
-    for (int batch = 0; batch < 7; ++batch) micro_batch(model_, *optimizer_, batch);
+    optimizer_.set_gradient_handling(kHandling);
+    for (int batch = 0; batch < 7; ++batch) micro_batch(model_, optimizer_, batch);
     Model other(kShapes);
-    const AnyOptimizerPtr elsewhere =
-        make_optimizer(Adam{}, other.parameters(), {.accumulates_gradients = true});
-    elsewhere->set_gradient_handling(kHandling);
-    for (int batch = 0; batch < 11; ++batch) micro_batch(other, *elsewhere, batch);
-    dict_ = elsewhere->state_dict();
+    Optimizer elsewhere(Adam{}, other.parameters(), {.accumulates_gradients = true});
+    elsewhere.set_gradient_handling(kHandling);
+    for (int batch = 0; batch < 11; ++batch) micro_batch(other, elsewhere, batch);
+    dict_ = elsewhere.state_dict();
   }
 
   void expect_refused(std::initializer_list<std::string> words) {
-    const Snapshot before = snapshot(model_.parameters(), *optimizer_);
-    const std::vector<double> counted = counts(*optimizer_);
-    const std::vector<std::byte> sum = optimizer_->state_dict().parameters[1].gradient_sum;
-    EXPECT_TRUE(refused([&] { optimizer_->load_state_dict(dict_); }, words));
-    EXPECT_TRUE(equal_bits(before, snapshot(model_.parameters(), *optimizer_)));
-    EXPECT_EQ(counted, counts(*optimizer_));
-    EXPECT_EQ(sum, optimizer_->state_dict().parameters[1].gradient_sum);
+    const Snapshot before = snapshot(model_.parameters(), optimizer_);
+    const std::vector<double> counted = counts(optimizer_);
+    const std::vector<std::byte> sum = optimizer_.state_dict().parameters[1].gradient_sum;
+    EXPECT_TRUE(refused([&] { optimizer_.load_state_dict(dict_); }, words));
+    EXPECT_TRUE(equal_bits(before, snapshot(model_.parameters(), optimizer_)));
+    EXPECT_EQ(counted, counts(optimizer_));
+    EXPECT_EQ(sum, optimizer_.state_dict().parameters[1].gradient_sum);
   }
 
   Model model_{kShapes};
-  AnyOptimizerPtr optimizer_ = make_optimizer(Adam{}, model_.parameters(), {.accumulates_gradients = true});
+  Optimizer optimizer_{Adam{}, model_.parameters(), {.accumulates_gradients = true}};
   StateDict dict_;
 };
 
 TEST_F(BadGradientStateDict, GoodDictIsLoaded) {
   ASSERT_EQ(dict_.micro_batches, 1);
-  optimizer_->load_state_dict(dict_);
-  EXPECT_EQ(optimizer_->loss_scale(), dict_.loss_scale);
+  optimizer_.load_state_dict(dict_);
+  EXPECT_EQ(optimizer_.loss_scale(), dict_.loss_scale);
 }
 
 TEST_F(BadGradientStateDict, NegativeCountsAreRefused) {
   const StateDict good = dict_;
   dict_.steps = -4;
-  expect_refused({"Adam", "-4 steps"});
+  expect_refused({"Optimizer", "-4 steps"});
   dict_ = good;
   dict_.micro_batches = -5;
   expect_refused({"-5 micro-batches"});
@@ -206,7 +205,7 @@ TEST_F(BadGradientStateDict, MoreMicroBatchesOfAParameterThanInAllAreRefused) {
 }
 
 TEST_F(BadGradientStateDict, SumsAreRefusedByAnOptimizerThatDoesNotAccumulate) {
-  optimizer_ = make_optimizer(Adam{}, model_.parameters());
+  optimizer_ = Optimizer(Adam{}, model_.parameters());
   expect_refused({"accumulates_gradients"});
   dict_.micro_batches = 0;
   expect_refused({"micro-batches"});

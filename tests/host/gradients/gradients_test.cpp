@@ -28,105 +28,105 @@ Snapshot of_tensor(const Snapshot& all, int id) {
 
 TEST_P(Gradients, NullGradientLeavesParameterStatesAndStepCountAlone) {
   Model model(kShapes);
-  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
-  train(model, *optimizer, 3);
-  const Snapshot before = snapshot(model.parameters(), *optimizer);
+  Optimizer optimizer = GetParam().make(model.parameters(), {});
+  train(model, optimizer, 3);
+  const Snapshot before = snapshot(model.parameters(), optimizer);
 
   std::vector<Tensor> gradients = model.gradients();
   gradients[1] = Tensor{};
-  optimizer->set_gradients(gradients);
-  train(model, *optimizer, 2, 4);
-  const Snapshot without = snapshot(model.parameters(), *optimizer);
+  optimizer.set_gradients(gradients);
+  train(model, optimizer, 2, 4);
+  const Snapshot without = snapshot(model.parameters(), optimizer);
   EXPECT_TRUE(equal_bits(of_tensor(before, 1), of_tensor(without, 1)));
-  EXPECT_EQ(optimizer->step_count("t0"), 5);
-  EXPECT_EQ(optimizer->step_count("t1"), 3);
+  EXPECT_EQ(optimizer.step_count("t0"), 5);
+  EXPECT_EQ(optimizer.step_count("t1"), 3);
 
   // With its gradient back, the tensor takes the step that it would have taken then.
-  optimizer->set_gradients(model.gradients());
-  train(model, *optimizer, 1, 4);
+  optimizer.set_gradients(model.gradients());
+  train(model, optimizer, 1, 4);
   Model twin(kShapes);
-  const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
-  train(twin, *steady, 4);
-  EXPECT_TRUE(equal_bits(of_tensor(snapshot(twin.parameters(), *steady), 1),
-                         of_tensor(snapshot(model.parameters(), *optimizer), 1)));
+  Optimizer steady = GetParam().make(twin.parameters(), {});
+  train(twin, steady, 4);
+  EXPECT_TRUE(equal_bits(of_tensor(snapshot(twin.parameters(), steady), 1),
+                         of_tensor(snapshot(model.parameters(), optimizer), 1)));
 }
 
 TEST_P(Gradients, StepsReadTheGradientsThatWereSetLast) {
   Model model(kShapes), elsewhere(kShapes);
-  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
-  train(model, *optimizer, 2);
-  optimizer->set_gradients(elsewhere.gradients());
+  Optimizer optimizer = GetParam().make(model.parameters(), {});
+  train(model, optimizer, 2);
+  optimizer.set_gradients(elsewhere.gradients());
   model.draw_gradients(100, 200);  // must not be read any more
   for (int step = 3; step <= 5; ++step) {
     elsewhere.draw_gradients(step, 200);
-    optimizer->step();
+    optimizer.step();
   }
   Model twin(kShapes);
-  const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
-  train(twin, *steady, 5);
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  Optimizer steady = GetParam().make(twin.parameters(), {});
+  train(twin, steady, 5);
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
 }
 
 TEST_P(Gradients, StepLeavesGradientsAlone) {
   Model model(kShapes);
-  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
+  Optimizer optimizer = GetParam().make(model.parameters(), {});
   const std::vector<float> before = model.grad(1).read();
-  optimizer->step();
+  optimizer.step();
   EXPECT_TRUE(equal_bits(before, model.grad(1).read()));
 }
 
 TEST_P(Gradients, FoundInfSkipsTheStep) {
   Model model(kShapes);
-  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
-  train(model, *optimizer, 2);
-  const Snapshot before = snapshot(model.parameters(), *optimizer);
+  Optimizer optimizer = GetParam().make(model.parameters(), {});
+  train(model, optimizer, 2);
+  const Snapshot before = snapshot(model.parameters(), optimizer);
   float found_inf = 1.0f;
-  optimizer->set_found_inf(&found_inf);
-  train(model, *optimizer, 3, 50);
-  EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), *optimizer)));
-  EXPECT_EQ(optimizer->skipped_steps(), 3);
+  optimizer.set_found_inf(&found_inf);
+  train(model, optimizer, 3, 50);
+  EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), optimizer)));
+  EXPECT_EQ(optimizer.skipped_steps(), 3);
 
   found_inf = 0.0f;
-  train(model, *optimizer, 1, 3);
-  optimizer->set_found_inf(nullptr);
-  train(model, *optimizer, 1, 4);
-  EXPECT_EQ(optimizer->skipped_steps(), 3);
+  train(model, optimizer, 1, 3);
+  optimizer.set_found_inf(nullptr);
+  train(model, optimizer, 1, 4);
+  EXPECT_EQ(optimizer.skipped_steps(), 3);
   Model twin(kShapes);
-  const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
-  train(twin, *steady, 4);
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  Optimizer steady = GetParam().make(twin.parameters(), {});
+  train(twin, steady, 4);
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
 }
 
 TEST_P(Gradients, LateParametersStartAtStepOne) {
   Model model(kShapes), late({{.numel = 41, .id = 7}, {.numel = 0, .id = 8}});
-  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
-  train(model, *optimizer, 4);
-  optimizer->add_parameters(late.parameters());
+  Optimizer optimizer = GetParam().make(model.parameters(), {});
+  train(model, optimizer, 4);
+  optimizer.add_parameters(late.parameters());
   for (int step = 1; step <= 3; ++step) {
     model.draw_gradients(4 + step, 200);
     late.draw_gradients(step, 200);
-    optimizer->step();
+    optimizer.step();
   }
   Model twin(kShapes), late_twin({{.numel = 41, .id = 7}, {.numel = 0, .id = 8}});
-  const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
-  const AnyOptimizerPtr young = GetParam().make(late_twin.parameters(), {});
-  train(twin, *steady, 7);
-  train(late_twin, *young, 3);
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
-  EXPECT_TRUE(equal_bits(snapshot(late_twin.parameters(), *young), snapshot(late.parameters(), *optimizer)));
+  Optimizer steady = GetParam().make(twin.parameters(), {});
+  Optimizer young = GetParam().make(late_twin.parameters(), {});
+  train(twin, steady, 7);
+  train(late_twin, young, 3);
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
+  EXPECT_TRUE(equal_bits(snapshot(late_twin.parameters(), young), snapshot(late.parameters(), optimizer)));
   EXPECT_TRUE(model.intact());
   EXPECT_TRUE(late.intact());
 }
 
 TEST(LateParameters, AddingNoParametersChangesNothing) {
   Model model(kShapes), twin(kShapes);
-  const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters());
-  const AnyOptimizerPtr steady = make_optimizer(Adam{}, twin.parameters());
-  train(model, *optimizer, 1);
-  optimizer->add_parameters({});
-  train(model, *optimizer, 1, 2);
-  train(twin, *steady, 2);
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  Optimizer optimizer(Adam{}, model.parameters());
+  Optimizer steady(Adam{}, twin.parameters());
+  train(model, optimizer, 1);
+  optimizer.add_parameters(std::vector<Parameter>{});
+  train(model, optimizer, 1, 2);
+  train(twin, steady, 2);
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
 }
 
 // The model grows by one tensor at a time. The optimizer has to move its memory and must not lose a state.
@@ -134,22 +134,22 @@ TEST(LateParameters, ParametersAddedOneAtATimeTrainAsIfAlone) {
   std::vector<Model> models;
   models.reserve(40);
   models.emplace_back(std::vector<Shape>{{.numel = 5, .id = 0}});
-  const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, models[0].parameters());
+  Optimizer optimizer(Adam{}, models[0].parameters());
   for (int id = 0; id < 40; ++id) {
     if (id > 0) {
       models.emplace_back(std::vector<Shape>{{.numel = 5 + id % 3, .id = id}});
-      optimizer->add_parameters(models.back().parameters());
+      optimizer.add_parameters(models.back().parameters());
     }
     for (int other = 0; other <= id; ++other)
       models[static_cast<std::size_t>(other)].draw_gradients(1 + id - other, 200);
-    optimizer->step();
+    optimizer.step();
   }
   for (int id = 0; id < 40; ++id) {
     Model alone(std::vector<Shape>{{.numel = 5 + (id > 0 ? id % 3 : 0), .id = id}});
-    const AnyOptimizerPtr single = make_optimizer(Adam{}, alone.parameters());
-    train(alone, *single, 40 - id);
-    EXPECT_TRUE(equal_bits(snapshot(alone.parameters(), *single),
-                           snapshot(models[static_cast<std::size_t>(id)].parameters(), *optimizer)))
+    Optimizer single(Adam{}, alone.parameters());
+    train(alone, single, 40 - id);
+    EXPECT_TRUE(equal_bits(snapshot(alone.parameters(), single),
+                           snapshot(models[static_cast<std::size_t>(id)].parameters(), optimizer)))
         << "tensor " << id;
   }
 }
@@ -159,24 +159,24 @@ TEST(ZeroGrad, WritesZerosToGradientsAndNothingElse) {
                {.numel = 70, .grad_misalignment = 1},
                {.numel = 3},
                {.numel = 200, .grad_misalignment = 3}});
-  const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters(), {.chunk_size = 64});
-  train(model, *optimizer, 2);
-  const Snapshot before = snapshot(model.parameters(), *optimizer);
-  optimizer->zero_grad();
+  Optimizer optimizer(AdamW{}, model.parameters(), {.chunk_size = 64});
+  train(model, optimizer, 2);
+  const Snapshot before = snapshot(model.parameters(), optimizer);
+  optimizer.zero_grad();
   for (std::size_t i = 0; i < model.size(); ++i) {
     const std::vector<float> zeros(static_cast<std::size_t>(model.shape(i).numel), 0.0f);
     EXPECT_TRUE(equal_bits(zeros, model.grad(i).read())) << "tensor " << i;
   }
-  EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), *optimizer)));
+  EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), optimizer)));
   EXPECT_TRUE(model.intact());
 }
 
 TEST(ZeroGrad, WritesOnlyToTheGradientsThatWereSetLast) {
   Model model({{.numel = 70}, {.numel = 30}});
-  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
+  Optimizer optimizer(SGD{}, model.parameters());
   const std::vector<float> before = model.grad(0).read();
-  optimizer->set_gradients(std::vector<Tensor>{Tensor{}, model.gradients()[1]});
-  optimizer->zero_grad();
+  optimizer.set_gradients(std::vector<Tensor>{Tensor{}, model.gradients()[1]});
+  optimizer.zero_grad();
   EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
   EXPECT_TRUE(equal_bits(std::vector<float>(30, 0.0f), model.grad(1).read()));
 }

@@ -35,19 +35,19 @@ const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 300, .grad_misalignmen
 TEST_P(LossScaleRules, PowersOfTwoGiveTheUnscaledBits) {
   for (const float scale : {1024.0f, 0.25f, 0x1p-20f}) {
     Model model(kShapes), twin(kShapes);
-    const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {});
-    const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
-    optimizer->set_gradient_handling({.loss_scale = scale});
-    EXPECT_EQ(optimizer->loss_scale(), scale);
+    Optimizer optimizer = GetParam().make(model.parameters(), {});
+    Optimizer steady = GetParam().make(twin.parameters(), {});
+    optimizer.set_gradient_handling({.loss_scale = scale});
+    EXPECT_EQ(optimizer.loss_scale(), scale);
     for (int step = 1; step <= 4; ++step) {
       model.draw_gradients(step, 200);
       twin.draw_gradients(step, 200);
       scale_gradients(model, scale);
       scale_gradients(twin, 1.0f);
-      optimizer->step();
-      steady->step();
+      optimizer.step();
+      steady.step();
     }
-    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
   }
 }
 
@@ -84,12 +84,12 @@ class Scaled {
     model_.grads[0][0] = bad ? kInf : 0.0f;
     optimizer_.step();
   }
-  Optimizer<SGD>& optimizer() { return optimizer_; }
+  Optimizer& optimizer() { return optimizer_; }
   FlatModel& model() { return model_; }
 
  private:
   FlatModel model_{{{0.0f}}, 0.0f};
-  Optimizer<SGD> optimizer_;
+  Optimizer optimizer_;
 };
 
 void expect_as_reference(const LossScaler& scaler, double share_of_bad_steps, int steps) {
@@ -146,28 +146,28 @@ TEST(LossScaler, SmallScalesWorkUntilTheirInverseOverflowsAndEveryStepIsSkipped)
 
 TEST(LossScaler, StepsThatAreNotSkippedGiveTheUnscaledBits) {
   Model model(kShapes), twin(kShapes);
-  const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
-  const AnyOptimizerPtr steady = make_optimizer(AdamW{}, twin.parameters());
-  optimizer->set_gradient_handling({.loss_scaler = LossScaler{.init_scale = 256, .growth_interval = 3}});
-  const float* const scale = optimizer->loss_scale_pointer();
+  Optimizer optimizer(AdamW{}, model.parameters());
+  Optimizer steady(AdamW{}, twin.parameters());
+  optimizer.set_gradient_handling({.loss_scaler = LossScaler{.init_scale = 256, .growth_interval = 3}});
+  const float* const scale = optimizer.loss_scale_pointer();
   for (int step = 1; step <= 40; ++step) {
     model.draw_finite_gradients(step);
     twin.draw_finite_gradients(step);
     scale_gradients(model, *scale);
     scale_gradients(twin, 1.0f);
     if (step % 7 == 0) model.grad(1).host()[299] = kInf;
-    optimizer->step();
-    if (step % 7 != 0) steady->step();
-    ASSERT_EQ(*scale, optimizer->loss_scale());
+    optimizer.step();
+    if (step % 7 != 0) steady.step();
+    ASSERT_EQ(*scale, optimizer.loss_scale());
   }
-  EXPECT_EQ(optimizer->skipped_steps(), 5);
+  EXPECT_EQ(optimizer.skipped_steps(), 5);
   EXPECT_NE(*scale, 256.0f);
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
 }
 
 TEST(LossScaler, RestartsOnlyWhenItsSettingsChange) {
   Scaled scaled({.init_scale = 8, .growth_interval = 2});
-  Optimizer<SGD>& optimizer = scaled.optimizer();
+  Optimizer& optimizer = scaled.optimizer();
   scaled.step(false);
   scaled.step(false);
   scaled.step(false);

@@ -30,12 +30,11 @@ testing::AssertionResult same(const Outcome& expected, const Outcome& actual) {
 Outcome clipped(const std::vector<Shape>& shapes, NormType type, const Options& options, int steps = 3) {
   Model model(shapes);
   const Adam rule{.lr = 0.01, .weight_decay = 0.1};
-  const AnyOptimizerPtr optimizer =
-      make_optimizer(std::vector<Adam>{rule, rule, rule}, model.parameters(), options);
-  optimizer->set_gradient_handling(
+  Optimizer optimizer(std::vector<Adam>{rule, rule, rule}, model.parameters(), options);
+  optimizer.set_gradient_handling(
       {.clip_norm = ClipGradNorm{.max_norm = 0.5, .norm_type = type}, .nonfinite = NonFinite::skip});
-  train_finite(model, *optimizer, steps);
-  return {std::bit_cast<std::uint64_t>(optimizer->grad_norm()), snapshot(model.parameters(), *optimizer)};
+  train_finite(model, optimizer, steps);
+  return {std::bit_cast<std::uint64_t>(optimizer.grad_norm()), snapshot(model.parameters(), optimizer)};
 }
 
 std::vector<Shape> numbered_shapes() {

@@ -83,7 +83,7 @@ TEST(Penalty, FollowsChangesOfParametersAndRules) {
   EXPECT_EQ(optimizer.penalty(), 3.0) << "the sum does not grow from call to call";
   optimizer.step();
   EXPECT_EQ(optimizer.penalty(), 1.0);
-  optimizer.set_rule({.weight_decay = 4.0, .l1 = 5.0});
+  optimizer.set_rule(SGD{.weight_decay = 4.0, .l1 = 5.0});
   EXPECT_EQ(optimizer.penalty(), 7.0);
   optimizer.set_gradients(std::vector<Tensor>(1));
   EXPECT_EQ(optimizer.penalty(), 7.0) << "a parameter without a gradient has a penalty";
@@ -92,17 +92,17 @@ TEST(Penalty, FollowsChangesOfParametersAndRules) {
 TEST(Penalty, ReadingItChangesNoBitOfTheTraining) {
   Model model(std::vector<Shape>{{.numel = 5000}}), twin(std::vector<Shape>{{.numel = 5000}});
   const Adam rule{.weight_decay = 0.1, .l1 = 0.1};
-  const AnyOptimizerPtr optimizer = make_optimizer(rule, model.parameters());
-  const AnyOptimizerPtr steady = make_optimizer(rule, twin.parameters());
-  for (AnyOptimizer* one : {optimizer.get(), steady.get()}) {
+  Optimizer optimizer(rule, model.parameters());
+  Optimizer steady(rule, twin.parameters());
+  for (Optimizer* one : {&optimizer, &steady}) {
     one->set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 0.1}, .nonfinite = NonFinite::skip});
   }
   for (int step = 1; step <= 3; ++step) {
-    EXPECT_GT(optimizer->penalty(), 0.0);
-    train_finite(model, *optimizer, 1, step);
-    train_finite(twin, *steady, 1, step);
+    EXPECT_GT(optimizer.penalty(), 0.0);
+    train_finite(model, optimizer, 1, step);
+    train_finite(twin, steady, 1, step);
   }
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
 }
 
 TEST(Penalty, OrderThreadsAndInstructionSetDoNotChangeABit) {

@@ -32,12 +32,12 @@ INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_cases()), b
 
 TEST_P(FusedZeroing, StepGivesTheSameBitsAndLeavesZeros) {
   Model model(misaligned_shapes()), twin(misaligned_shapes());
-  const AnyOptimizerPtr optimizer = GetParam().make(model.parameters(), {.chunk_size = 64});
-  const AnyOptimizerPtr steady = GetParam().make(twin.parameters(), {});
-  optimizer->set_gradient_handling({.zero_grad = true});
-  train(model, *optimizer, 3);
-  train(twin, *steady, 3);
-  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model.parameters(), *optimizer)));
+  Optimizer optimizer = GetParam().make(model.parameters(), {.chunk_size = 64});
+  Optimizer steady = GetParam().make(twin.parameters(), {});
+  optimizer.set_gradient_handling({.zero_grad = true});
+  train(model, optimizer, 3);
+  train(twin, steady, 3);
+  EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
   for (std::size_t t = 0; t < model.size(); ++t) expect_zeros(model, t);
   EXPECT_TRUE(model.intact());
 }
@@ -45,17 +45,17 @@ TEST_P(FusedZeroing, StepGivesTheSameBitsAndLeavesZeros) {
 TEST(ZeroedByTheStep, SkippedStepsZeroToo) {
   for (const NonFinite policy : {NonFinite::skip, NonFinite::error, NonFinite::propagate}) {
     Model model(misaligned_shapes());
-    const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters());
+    Optimizer optimizer(Adam{}, model.parameters());
     const float found_inf = 1.0f;
     GradientHandling handling{.nonfinite = policy, .zero_grad = true};
     if (policy == NonFinite::propagate) handling.found_inf = &found_inf;
-    optimizer->set_gradient_handling(handling);
-    const Snapshot before = snapshot(model.parameters(), *optimizer);
+    optimizer.set_gradient_handling(handling);
+    const Snapshot before = snapshot(model.parameters(), optimizer);
     model.draw_finite_gradients(1);
     model.grad(model.size() - 1).host()[8999] = std::numeric_limits<float>::quiet_NaN();
-    optimizer->step();
-    EXPECT_EQ(optimizer->skipped_steps(), 1);
-    EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), *optimizer)));
+    optimizer.step();
+    EXPECT_EQ(optimizer.skipped_steps(), 1);
+    EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), optimizer)));
     for (std::size_t t = 0; t < model.size(); ++t) expect_zeros(model, t);
     EXPECT_TRUE(model.intact());
   }
@@ -63,39 +63,39 @@ TEST(ZeroedByTheStep, SkippedStepsZeroToo) {
 
 TEST(ZeroedByTheStep, AbsentGradientsAreNotWritten) {
   Model model({{.numel = 70}, {.numel = 30}});
-  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
-  optimizer->set_gradient_handling({.zero_grad = true});
+  Optimizer optimizer(SGD{}, model.parameters());
+  optimizer.set_gradient_handling({.zero_grad = true});
   const std::vector<float> before = model.grad(0).read();
   const std::vector<Tensor> all = model.gradients();
-  optimizer->set_gradients(std::vector<Tensor>{Tensor{}, all[1]});
-  optimizer->step();
+  optimizer.set_gradients(std::vector<Tensor>{Tensor{}, all[1]});
+  optimizer.step();
   EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
   expect_zeros(model, 1);
-  optimizer->set_gradients(all);
-  optimizer->step();
+  optimizer.set_gradients(all);
+  optimizer.step();
   expect_zeros(model, 0);
 }
 
 TEST(ZeroedByTheStep, ZeroingStopsWhenTheSettingIsRemoved) {
   Model model(std::vector<Shape>{{.numel = 70}});
-  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
-  optimizer->set_gradient_handling({.zero_grad = true});
-  optimizer->step();
-  optimizer->set_gradient_handling({});
+  Optimizer optimizer(SGD{}, model.parameters());
+  optimizer.set_gradient_handling({.zero_grad = true});
+  optimizer.step();
+  optimizer.set_gradient_handling({});
   model.draw_gradients(3, 200);
   const std::vector<float> before = model.grad(0).read();
-  optimizer->step();
+  optimizer.step();
   EXPECT_TRUE(equal_bits(before, model.grad(0).read()));
 }
 
 TEST(ZeroedByTheStep, ZeroingHappensAfterTheNormIsTaken) {
   Model model(std::vector<Shape>{{.numel = 5000}});
-  const AnyOptimizerPtr optimizer = make_optimizer(SGD{}, model.parameters());
-  optimizer->set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 0.1}, .zero_grad = true});
-  optimizer->step();
-  EXPECT_GT(optimizer->grad_norm(), 0.1);
-  optimizer->step();
-  EXPECT_EQ(optimizer->grad_norm(), 0.0);
+  Optimizer optimizer(SGD{}, model.parameters());
+  optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 0.1}, .zero_grad = true});
+  optimizer.step();
+  EXPECT_GT(optimizer.grad_norm(), 0.1);
+  optimizer.step();
+  EXPECT_EQ(optimizer.grad_norm(), 0.0);
 }
 
 }  // namespace

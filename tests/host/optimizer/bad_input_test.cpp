@@ -27,16 +27,15 @@ class BadInput : public testing::Test {
   void TearDown() override {
     train(model_, optimizer_, 1, 3);
     Model twin(shapes_);
-    const AnyOptimizerPtr steady = make_optimizer(kRule, twin.parameters());
-    train(twin, *steady, 3);
-    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model_.parameters(), optimizer_)));
+    Optimizer steady(kRule, twin.parameters());
+    train(twin, steady, 3);
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model_.parameters(), optimizer_)));
     EXPECT_TRUE(model_.intact());
   }
 
   const std::vector<Shape> shapes_{{.numel = 70}, {.numel = 9}};
   Model model_{shapes_};
-  AnyOptimizerPtr owner_ = make_optimizer(kRule, model_.parameters());
-  AnyOptimizer& optimizer_ = *owner_;
+  Optimizer optimizer_{kRule, model_.parameters()};
   std::vector<float> floats_ = std::vector<float>(100, 0.5f);
   std::span<float> all_{floats_};
 };

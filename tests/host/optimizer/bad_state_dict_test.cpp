@@ -14,9 +14,9 @@ class BadStateDict : public testing::Test {
     train(model_, optimizer_, 2);
     // The dict is from another optimizer that is three steps ahead, so any part of it that is loaded shows.
     Model other(shapes_);
-    const AnyOptimizerPtr optimizer = make_optimizer(AdamW{.lr = 0.5}, other.parameters());
-    train(other, *optimizer, 5, 20);
-    dict_ = optimizer->state_dict();
+    Optimizer optimizer(AdamW{.lr = 0.5}, other.parameters());
+    train(other, optimizer, 5, 20);
+    dict_ = optimizer.state_dict();
   }
 
   void expect_refused(std::initializer_list<std::string> words) {
@@ -25,20 +25,19 @@ class BadStateDict : public testing::Test {
     EXPECT_TRUE(equal_bits(before, snapshot(model_.parameters(), optimizer_)));
     train(model_, optimizer_, 1, 3);
     Model twin(shapes_);
-    const AnyOptimizerPtr steady = make_optimizer(AdamW{}, twin.parameters());
-    train(twin, *steady, 3);
-    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), *steady), snapshot(model_.parameters(), optimizer_)));
+    Optimizer steady(AdamW{}, twin.parameters());
+    train(twin, steady, 3);
+    EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model_.parameters(), optimizer_)));
   }
 
   const std::vector<Shape> shapes_{{.numel = 70}, {.numel = 9}};
   Model model_{shapes_};
-  AnyOptimizerPtr owner_ = make_optimizer(AdamW{}, model_.parameters());
-  AnyOptimizer& optimizer_ = *owner_;
+  Optimizer optimizer_{AdamW{}, model_.parameters()};
   StateDict dict_;
 };
 
 TEST_F(BadStateDict, DictOfAnotherRuleIsRefused) {
-  dict_.rule = "SGD";
+  dict_.groups[0].rule = "SGD";
   expect_refused({"AdamW", "SGD"});
 }
 

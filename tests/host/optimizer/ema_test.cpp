@@ -12,7 +12,7 @@
 #include "support/formats/format_state.hpp"
 #include "support/named.hpp"
 #include "support/numbers/compare.hpp"
-#include "support/random_reference.hpp"
+#include "support/numbers/random_reference.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {
@@ -204,7 +204,7 @@ TEST(BadFollowers, BadAveragesAndCopiesAreRefused) {
     return refused([&] { make(ema, copy_tensor, value); }, parts);
   };
   const Tensor good{copy.data(), DType::bfloat16, 10};
-  EXPECT_TRUE(refuses({.decay = 1.5}, good, {"SGD", "EMA.decay", "1.5"}));
+  EXPECT_TRUE(refuses({.decay = 1.5}, good, {"Optimizer", "EMA.decay", "1.5"}));
   EXPECT_TRUE(refuses({.decay = std::nan("")}, good, {"EMA.decay", "nan"}));
   EXPECT_TRUE(refuses({.dtype = DType::float16}, good, {"EMA.dtype", "float16"}));
   EXPECT_TRUE(

@@ -16,15 +16,15 @@ const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 300, .value_misalignme
 
 Snapshot wanted_after(int steps, const AdamW& rule = {}) {
   Model model(kShapes);
-  const AnyOptimizerPtr optimizer = make_optimizer(rule, model.parameters());
-  train(model, *optimizer, steps);
-  return snapshot(model.parameters(), *optimizer);
+  Optimizer optimizer(rule, model.parameters());
+  train(model, optimizer, steps);
+  return snapshot(model.parameters(), optimizer);
 }
 
 TEST(Lifetime, OptimizersMoveAndAreNotCopied) {
-  EXPECT_TRUE(std::is_nothrow_move_constructible_v<Optimizer<AdamW>>);
-  EXPECT_TRUE(std::is_nothrow_move_assignable_v<Optimizer<AdamW>>);
-  EXPECT_FALSE(std::is_copy_constructible_v<Optimizer<AdamW>>);
+  EXPECT_TRUE(std::is_nothrow_move_constructible_v<Optimizer>);
+  EXPECT_TRUE(std::is_nothrow_move_assignable_v<Optimizer>);
+  EXPECT_FALSE(std::is_copy_constructible_v<Optimizer>);
   EXPECT_FALSE(std::is_copy_constructible_v<DeviceBuffer>);
 }
 
@@ -36,7 +36,7 @@ TEST(Lifetime, MovedOptimizerContinues) {
   Optimizer second = std::move(first);
   model.draw_gradients(2, 200);
   second.step();
-  TypedOptimizer<AdamW> third(std::move(second));
+  Optimizer third(std::move(second));
   train(model, third, 1, 3);
   EXPECT_TRUE(equal_bits(wanted_after(3), snapshot(model.parameters(), third)));
 }
@@ -48,8 +48,8 @@ TEST(Lifetime, MoveAssignmentReplacesTheOldOptimizer) {
   Optimizer source{AdamW{}, model.parameters()};
   target = std::move(source);
   EXPECT_EQ(target.parameter_count(), 2u);
-  EXPECT_EQ(target.rule().lr, AdamW{}.lr);
-  TypedOptimizer<AdamW> moved(std::move(target));
+  EXPECT_EQ(target.rule<AdamW>().lr, AdamW{}.lr);
+  Optimizer moved(std::move(target));
   train(model, moved, 2);
   EXPECT_TRUE(equal_bits(wanted_after(2), snapshot(model.parameters(), moved)));
 }
@@ -57,8 +57,8 @@ TEST(Lifetime, MoveAssignmentReplacesTheOldOptimizer) {
 TEST(Lifetime, ParametersOutliveTheOptimizer) {
   Model model(kShapes);
   {
-    const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
-    train(model, *optimizer, 2);
+    Optimizer optimizer(AdamW{}, model.parameters());
+    train(model, optimizer, 2);
   }
   const Snapshot wanted = wanted_after(2);
   EXPECT_TRUE(equal_bits(Snapshot{{"t0", wanted.at("t0")}, {"t1", wanted.at("t1")}},
@@ -69,26 +69,26 @@ TEST(Lifetime, TwoOptimizersStepOnTwoThreadsAtOnce) {
   const std::vector<Shape> shapes{{.numel = 200000}, {.numel = 31}};
   constexpr int kSteps = 20;
   Model reference_model(shapes);
-  const AnyOptimizerPtr reference = make_optimizer(AdamW{}, reference_model.parameters());
-  train(reference_model, *reference, kSteps);
-  const Snapshot wanted = snapshot(reference_model.parameters(), *reference);
+  Optimizer reference(AdamW{}, reference_model.parameters());
+  train(reference_model, reference, kSteps);
+  const Snapshot wanted = snapshot(reference_model.parameters(), reference);
 
   Model models[] = {Model(shapes), Model(shapes)};
-  AnyOptimizerPtr optimizers[] = {make_optimizer(AdamW{}, models[0].parameters(), {.threads = 2}),
-                                  make_optimizer(AdamW{}, models[1].parameters(), {.threads = 2})};
-  std::thread beside([&] { train(models[1], *optimizers[1], kSteps); });
-  train(models[0], *optimizers[0], kSteps);
+  Optimizer optimizers[] = {Optimizer(AdamW{}, models[0].parameters(), {.threads = 2}),
+                            Optimizer(AdamW{}, models[1].parameters(), {.threads = 2})};
+  std::thread beside([&] { train(models[1], optimizers[1], kSteps); });
+  train(models[0], optimizers[0], kSteps);
   beside.join();
   for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(equal_bits(wanted, snapshot(models[i].parameters(), *optimizers[i]))) << "optimizer " << i;
+    EXPECT_TRUE(equal_bits(wanted, snapshot(models[i].parameters(), optimizers[i]))) << "optimizer " << i;
   }
 }
 
 TEST(Lifetime, OptimizerMayBeUsedFromOneThreadAfterAnother) {
   Model model(kShapes);
-  const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
-  for (int step = 1; step <= 3; ++step) std::thread([&] { train(model, *optimizer, 1, step); }).join();
-  EXPECT_TRUE(equal_bits(wanted_after(3), snapshot(model.parameters(), *optimizer)));
+  Optimizer optimizer(AdamW{}, model.parameters());
+  for (int step = 1; step <= 3; ++step) std::thread([&] { train(model, optimizer, 1, step); }).join();
+  EXPECT_TRUE(equal_bits(wanted_after(3), snapshot(model.parameters(), optimizer)));
 }
 
 TEST(Lifetime, TwoThousandTensorsEachTakeTheirOwnStep) {
@@ -97,13 +97,13 @@ TEST(Lifetime, TwoThousandTensorsEachTakeTheirOwnStep) {
     shapes.push_back({.numel = i % 37, .value_misalignment = i % 4, .grad_misalignment = i % 3});
   }
   Model together(shapes);
-  const AnyOptimizerPtr optimizer = make_optimizer(Adam{.weight_decay = 0.1}, together.parameters());
-  train(together, *optimizer, 3);
+  Optimizer optimizer(Adam{.weight_decay = 0.1}, together.parameters());
+  train(together, optimizer, 3);
   EXPECT_TRUE(together.intact());
   for (int i = 1; i < 2000; i += 97) {
     Model alone(std::vector<Shape>{{.numel = i % 37, .id = i}});
-    const AnyOptimizerPtr single = make_optimizer(Adam{.weight_decay = 0.1}, alone.parameters());
-    train(alone, *single, 3);
+    Optimizer single(Adam{.weight_decay = 0.1}, alone.parameters());
+    train(alone, single, 3);
     EXPECT_TRUE(equal_bits(Snapshot{{"p", alone.value(0).read()}},
                            Snapshot{{"p", together.value(static_cast<std::size_t>(i)).read()}}))
         << "tensor " << i;

@@ -22,10 +22,10 @@ TEST_F(CudaGraph, StepIsTwoLaunchesForOneTensorAndForTwoThousand) {
       if (tensors > 1 && rule.name != "AdamW_plain_coupled") continue;
       SCOPED_TRACE(rule.name + ", " + std::to_string(tensors) + " tensors");
       Model model(many(tensors), kGpu);
-      const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {});
+      Optimizer optimizer = rule.make(model.parameters());
       synchronize(kGpu);
       const CudaStream stream;
-      const CapturedGraph graph(stream, [&] { optimizer->step(stream); });
+      const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
       EXPECT_EQ(graph.kernel_nodes(), 2);
       EXPECT_EQ(graph.node_count(), 2);
 
@@ -35,7 +35,7 @@ TEST_F(CudaGraph, StepIsTwoLaunchesForOneTensorAndForTwoThousand) {
         graph.replay(stream);
         stream.wait();
       }
-      EXPECT_TRUE(equal_bits(on_cpu(rule, many(tensors), 2), snapshot(model.parameters(), *optimizer)));
+      EXPECT_TRUE(equal_bits(on_cpu(rule, many(tensors), 2), snapshot(model.parameters(), optimizer)));
     }
   }
 }
@@ -44,18 +44,17 @@ TEST_F(CudaGraph, GroupsDoNotAddLaunches) {
   std::vector<Shape> shapes = many(6);
   for (std::size_t i = 0; i < shapes.size(); ++i) shapes[i].group = i % 3;
   Model model(shapes, kGpu);
-  const AnyOptimizerPtr optimizer =
-      make_optimizer(std::vector<SGD>{{}, {.momentum = 0.9}, {.weight_decay = 0.1}}, model.parameters());
+  Optimizer optimizer(std::vector<SGD>{{}, {.maximize = true}, {.weight_decay = 0.1}}, model.parameters());
   const CudaStream stream;
-  const CapturedGraph graph(stream, [&] { optimizer->step(stream); });
+  const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
   EXPECT_EQ(graph.kernel_nodes(), 2);
 }
 
 TEST_F(CudaGraph, ZeroGradIsOneLaunch) {
   Model model(many(50), kGpu);
-  const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
+  Optimizer optimizer(AdamW{}, model.parameters());
   const CudaStream stream;
-  const CapturedGraph graph(stream, [&] { optimizer->zero_grad(stream); });
+  const CapturedGraph graph(stream, [&] { optimizer.zero_grad(stream); });
   EXPECT_EQ(graph.kernel_nodes(), 1);
   EXPECT_EQ(graph.node_count(), 1);
   draw_and_wait(model, 3);
@@ -70,47 +69,47 @@ TEST_F(CudaGraph, ReplaysAndOrdinaryStepsMix) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     Model model(kShapes, kGpu);
-    const AnyOptimizerPtr optimizer = rule.make(model.parameters(), {});
+    Optimizer optimizer = rule.make(model.parameters());
     synchronize(kGpu);
     const CudaStream stream;
-    const CapturedGraph graph(stream, [&] { optimizer->step(stream); });
+    const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
     for (int step = 1; step <= 4; ++step) {
       draw_and_wait(model, step);
-      step == 2 ? optimizer->step(stream) : graph.replay(stream);
+      step == 2 ? optimizer.step(stream) : graph.replay(stream);
       stream.wait();
     }
-    EXPECT_TRUE(equal_bits(on_cpu(rule, kShapes, 4), snapshot(model.parameters(), *optimizer)));
+    EXPECT_TRUE(equal_bits(on_cpu(rule, kShapes, 4), snapshot(model.parameters(), optimizer)));
     EXPECT_TRUE(model.intact());
   }
 }
 
 TEST_F(CudaGraph, ReplayFollowsAChangedRate) {
   Model cpu(kShapes), gpu(kShapes, kGpu);
-  const AnyOptimizerPtr wanted = make_optimizer(AdamW{}, cpu.parameters());
-  const AnyOptimizerPtr actual = make_optimizer(AdamW{}, gpu.parameters());
+  Optimizer wanted(AdamW{}, cpu.parameters());
+  Optimizer actual(AdamW{}, gpu.parameters());
   synchronize(kGpu);
   const CudaStream stream;
-  const CapturedGraph graph(stream, [&] { actual->step(stream); });
+  const CapturedGraph graph(stream, [&] { actual.step(stream); });
   for (int step = 1; step <= 3; ++step) {
     cpu.draw_gradients(step, 200);
-    wanted->set_lr(0.1 * step);
-    wanted->step();
+    wanted.set_lr(0.1 * step);
+    wanted.step();
     draw_and_wait(gpu, step);
-    actual->set_lr(0.1 * step, stream);
+    actual.set_lr(0.1 * step, stream);
     graph.replay(stream);
     stream.wait();
   }
-  EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), *wanted), snapshot(gpu.parameters(), *actual)));
+  EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), wanted), snapshot(gpu.parameters(), actual)));
 }
 
 TEST_F(CudaGraph, ReplayFollowsChangedGradients) {
   Model cpu(kShapes), gpu(kShapes, kGpu), elsewhere(kShapes, kGpu);
-  const AnyOptimizerPtr wanted = make_optimizer(Adam{}, cpu.parameters());
-  const AnyOptimizerPtr actual = make_optimizer(Adam{}, gpu.parameters());
+  Optimizer wanted(Adam{}, cpu.parameters());
+  Optimizer actual(Adam{}, gpu.parameters());
   synchronize(kGpu);
   const CudaStream stream;
-  const CapturedGraph graph(stream, [&] { actual->step(stream); });
-  train(cpu, *wanted, 1);
+  const CapturedGraph graph(stream, [&] { actual.step(stream); });
+  train(cpu, wanted, 1);
   draw_and_wait(gpu, 1);
   graph.replay(stream);
 
@@ -118,51 +117,51 @@ TEST_F(CudaGraph, ReplayFollowsChangedGradients) {
   gradients[2] = Tensor{};
   std::vector<Tensor> without = cpu.gradients();
   without[2] = Tensor{};
-  wanted->set_gradients(without);
-  train(cpu, *wanted, 1, 2);
+  wanted.set_gradients(without);
+  train(cpu, wanted, 1, 2);
   draw_and_wait(elsewhere, 2);
-  actual->set_gradients(gradients, stream);
+  actual.set_gradients(gradients, stream);
   graph.replay(stream);
   stream.wait();
-  EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), *wanted), snapshot(gpu.parameters(), *actual)));
-  EXPECT_EQ(actual->step_count("t2"), 1);
+  EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), wanted), snapshot(gpu.parameters(), actual)));
+  EXPECT_EQ(actual.step_count("t2"), 1);
 }
 
 TEST_F(CudaGraph, ReplayReadsFoundInfWhenItRuns) {
   Model model(kShapes, kGpu);
-  const AnyOptimizerPtr optimizer = make_optimizer(AdamW{}, model.parameters());
+  Optimizer optimizer(AdamW{}, model.parameters());
   DeviceFloat found_inf(0.0f);
-  optimizer->set_found_inf(found_inf.get());
+  optimizer.set_found_inf(found_inf.get());
   synchronize(kGpu);
   const CudaStream stream;
-  const CapturedGraph graph(stream, [&] { optimizer->step(stream); });
+  const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
   graph.replay(stream);
   stream.wait();
-  const Snapshot before = snapshot(model.parameters(), *optimizer);
+  const Snapshot before = snapshot(model.parameters(), optimizer);
   found_inf.set(1.0f);
   graph.replay(stream);
   graph.replay(stream);
   stream.wait();
-  EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), *optimizer)));
-  EXPECT_EQ(optimizer->skipped_steps(), 2);
-  EXPECT_EQ(optimizer->step_count("t0"), 1);
+  EXPECT_TRUE(equal_bits(before, snapshot(model.parameters(), optimizer)));
+  EXPECT_EQ(optimizer.skipped_steps(), 2);
+  EXPECT_EQ(optimizer.step_count("t0"), 1);
 }
 
 TEST_F(CudaGraph, ReplayContinuesFromLoadedStates) {
   Model model(kShapes, kGpu);
-  const AnyOptimizerPtr optimizer = make_optimizer(Adam{}, model.parameters());
+  Optimizer optimizer(Adam{}, model.parameters());
   synchronize(kGpu);
   const CudaStream stream;
-  const CapturedGraph graph(stream, [&] { optimizer->step(stream); });
-  const StateDict fresh = optimizer->state_dict();
+  const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
+  const StateDict fresh = optimizer.state_dict();
   draw_and_wait(model, 1);
   graph.replay(stream);
   stream.wait();
-  optimizer->load_state_dict(fresh, stream);
-  EXPECT_EQ(optimizer->step_count("t0"), 0);
+  optimizer.load_state_dict(fresh, stream);
+  EXPECT_EQ(optimizer.step_count("t0"), 0);
   graph.replay(stream);
   stream.wait();
-  EXPECT_EQ(optimizer->step_count("t0"), 1);
+  EXPECT_EQ(optimizer.step_count("t0"), 1);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ RuleCase adamw() {
 
 std::size_t states_of(const RuleCase& rule) {
   const FormatModel model(format_cases()[0], Device::cpu(), {8});
-  return rule.make(model.parameters(), {})->state_names().size();
+  return rule.make(model.parameters()).state_names().size();
 }
 
 /// Returns the bytes per element that the kernel reads and traffic() does not count. A block's scale has 2

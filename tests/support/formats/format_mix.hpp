@@ -39,14 +39,14 @@ class MixedFormats {
   }
 
   /// Takes four steps with each optimizer and returns the bytes that result.
-  [[nodiscard]] BytesByName after_steps(const std::vector<AnyOptimizerPtr>& optimizers) const {
+  [[nodiscard]] BytesByName after_steps(std::vector<Optimizer>& optimizers) const {
     for (int step = 1; step <= 4; ++step) {
       for (const FormatModel& model : models_) model.draw(step, 30);
-      for (const AnyOptimizerPtr& optimizer : optimizers) optimizer->step();
+      for (Optimizer& optimizer : optimizers) optimizer.step();
     }
     std::map<std::string, SavedParameter> saved;
-    for (const AnyOptimizerPtr& optimizer : optimizers) {
-      for (SavedParameter& one : optimizer->state_dict().parameters) saved[one.name] = one;
+    for (Optimizer& optimizer : optimizers) {
+      for (SavedParameter& one : optimizer.state_dict().parameters) saved[one.name] = one;
     }
     BytesByName bytes;
     for (std::size_t m = 0; m < models_.size(); ++m) {
@@ -79,7 +79,7 @@ class MixedFormats {
 /// The bytes after four steps of one optimizer that has all parameters.
 inline BytesByName together(const RuleCase& rule, const Storage& storage, Device device) {
   const MixedFormats mix(storage, device);
-  std::vector<AnyOptimizerPtr> one;
+  std::vector<Optimizer> one;
   one.push_back(rule.make(mix.parameters(), mix.options()));
   return mix.after_steps(one);
 }

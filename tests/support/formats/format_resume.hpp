@@ -9,7 +9,7 @@
 
 namespace onepass::test {
 
-inline void train(const FormatModel& model, AnyOptimizer& optimizer, int first, int last) {
+inline void train(const FormatModel& model, Optimizer& optimizer, int first, int last) {
   for (int step = first; step <= last; ++step) {
     model.draw(step, 30);
     optimizer.step();
@@ -23,21 +23,21 @@ inline void expect_resumed(const RuleCase& rule, const FormatCase& format, Devic
       .storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
   const FormatModel whole(format, device, kFormatSizes), first(format, device, kFormatSizes),
       second(format, device, kFormatSizes);
-  const AnyOptimizerPtr steady = rule.make(whole.parameters(), options);
-  train(whole, *steady, 1, 2 * steps);
+  Optimizer steady = rule.make(whole.parameters(), options);
+  train(whole, steady, 1, 2 * steps);
 
-  const AnyOptimizerPtr begun = rule.make(first.parameters(), options);
-  train(first, *begun, 1, steps);
+  Optimizer begun = rule.make(first.parameters(), options);
+  train(first, begun, 1, steps);
   for (std::size_t i = 0; i < second.size(); ++i) {
     const Tensor to = second.value(i).tensor(), from = first.value(i).tensor();
     copy({device, to.data}, {device, from.data}, from.bytes());
   }
   Options another = options;
   another.seed = 12;  // load_state_dict() replaces it with the seed that the dict holds
-  const AnyOptimizerPtr resumed = rule.make(second.parameters(), another);
-  resumed->load_state_dict(begun->state_dict());
-  train(second, *resumed, steps + 1, 2 * steps);
-  ASSERT_EQ(all_bytes(whole, steady->state_dict()), all_bytes(second, resumed->state_dict()));
+  Optimizer resumed = rule.make(second.parameters(), another);
+  resumed.load_state_dict(begun.state_dict());
+  train(second, resumed, steps + 1, 2 * steps);
+  ASSERT_EQ(all_bytes(whole, steady.state_dict()), all_bytes(second, resumed.state_dict()));
 }
 
 }  // namespace onepass::test

@@ -43,24 +43,24 @@ inline void expect_zeroed(const RuleCase& rule, const ZeroingCase& how) {
                         .storage = how.format.storage,
                         .seed = 7,
                         .accumulates_gradients = how.by == Zeroing::accumulate};
-  const AnyOptimizerPtr optimizer = rule.make(model.parameters(), options);
-  const AnyOptimizerPtr steady = rule.make(twin.parameters(), options);
-  optimizer->set_gradient_handling({.zero_grad = how.by != Zeroing::call});
+  Optimizer optimizer = rule.make(model.parameters(), options);
+  Optimizer steady = rule.make(twin.parameters(), options);
+  optimizer.set_gradient_handling({.zero_grad = how.by != Zeroing::call});
   for (int step = 1; step <= kSteps; ++step) {
     model.draw(step, 30);
     twin.draw(step, 30);
     if (how.by == Zeroing::accumulate) {
-      optimizer->accumulate();
-      steady->accumulate();
+      optimizer.accumulate();
+      steady.accumulate();
       ASSERT_TRUE(gradients_are_zero(model));
     }
-    optimizer->step();
-    steady->step();
-    if (how.by == Zeroing::call) optimizer->zero_grad();
+    optimizer.step();
+    steady.step();
+    if (how.by == Zeroing::call) optimizer.zero_grad();
     ASSERT_TRUE(gradients_are_zero(model));
     ASSERT_TRUE(model.intact());
   }
-  ASSERT_EQ(all_bytes(twin, steady->state_dict()), all_bytes(model, optimizer->state_dict()));
+  ASSERT_EQ(all_bytes(twin, steady.state_dict()), all_bytes(model, optimizer.state_dict()));
 }
 
 inline constexpr Zeroing kZeroings[] = {Zeroing::step, Zeroing::call, Zeroing::accumulate};

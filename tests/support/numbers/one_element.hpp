@@ -21,12 +21,12 @@ class OneElement {
     return value_[0];
   }
   float state(const char* name) { return *static_cast<const float*>(optimizer_.state("p", name).data); }
-  Optimizer<Rule>& optimizer() { return optimizer_; }
+  Optimizer& optimizer() { return optimizer_; }
 
  private:
   std::vector<float> value_;
   std::vector<float> grad_{0.0f};
-  Optimizer<Rule> optimizer_;
+  Optimizer optimizer_;
 };
 
 }  // namespace onepass::test

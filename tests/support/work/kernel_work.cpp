@@ -47,7 +47,7 @@ KernelCounts count_kernels(const std::function<void()>& work) {
 }
 
 CountedKernel count_step(const WorkStep& step, std::int64_t numel, const std::string& kernel) {
-  const PreparedStep prepared(step, kGpu, numel);
+  PreparedStep prepared(step, kGpu, numel);
   const KernelCounts kernels = count_kernels([&] { prepared.step(); });
   return {find(kernels, kernel), prepared.traffic()};
 }

@@ -21,32 +21,42 @@ std::vector<float> gradient(std::int64_t numel) {
   return values;
 }
 
-RuleCase adamw_with_l1() {
-  return {.name = "AdamW_plain_l1",
-          .rule = AdamW::kName,
-          .make = [](const std::vector<Parameter>& parameters, const Options& options) {
-            return make_optimizer(AdamW{.l1 = 0.3}, parameters, options);
-          }};
+RuleCase adamw_with_l1() { return {.name = "AdamW_plain_l1", .rule = AdamW{.l1 = 0.3}}; }
+
+/// The parameters of a model, and the copy that a step asks for.
+std::vector<Parameter> with_copy(std::vector<Parameter> parameters, const WorkStep& step,
+                                 const FormatBuffer& copy) {
+  if (step.copy != DType::uint8) parameters[0].copy = copy.tensor();
+  return parameters;
+}
+
+Options in_format(const WorkStep& step) {
+  Options options = step.options;
+  options.storage = step.format.storage;
+  return options;
+}
+
+NamedStep named_step(const RuleCase& rule, const FormatCase& format) {
+  const WorkStep step{.rule = rule, .format = format};
+  return {.name = rule.name + " in " + format.name, .step = step};
 }
 
 /// Steps of AdamW in one format, each with one feature around the update.
 std::vector<NamedStep> around(const RuleCase& adamw, const FormatCase& format) {
-  const std::string in = std::string(" in ") + format.name;
-  std::vector<NamedStep> steps{
-      {adamw_with_l1().name + in, {.rule = adamw_with_l1(), .format = format}},
-      {adamw.name + in + " with zero_grad",
-       {.rule = adamw, .format = format, .handling = {.zero_grad = true}}},
-      {adamw.name + in + " with ema",
-       {.rule = adamw, .format = format, .options = {.ema = EMA{.dtype = DType::float32}}}},
-      {adamw.name + in + " with bf16 ema",
-       {.rule = adamw, .format = format, .options = {.ema = EMA{.dtype = DType::bfloat16}}}},
-      {adamw.name + in + " with clip_grad_norm",
-       {.rule = adamw, .format = format, .handling = {.clip_norm = ClipGradNorm{.max_norm = 1.0}}},
-       "reduce_gradients_kernel"}};
-  if (format.param == DType::float32) {
-    steps.push_back(
-        {adamw.name + in + " with bf16 copy", {.rule = adamw, .format = format, .copy = DType::bfloat16}});
-  }
+  std::vector<NamedStep> steps;
+  const auto add = [&](const std::string& feature) -> WorkStep& {
+    steps.push_back(named_step(adamw, format));
+    steps.back().name += feature;
+    return steps.back().step;
+  };
+  add("").rule = adamw_with_l1();
+  steps.back().name = named_step(adamw_with_l1(), format).name;
+  add(" with zero_grad").handling.zero_grad = true;
+  add(" with ema").options.ema = EMA{.dtype = DType::float32};
+  add(" with bf16 ema").options.ema = EMA{.dtype = DType::bfloat16};
+  add(" with clip_grad_norm").handling.clip_norm = ClipGradNorm{.max_norm = 1.0};
+  steps.back().kernel = "reduce_gradients_kernel";
+  if (format.param == DType::float32) add(" with bf16 copy").copy = DType::bfloat16;
   return steps;
 }
 
@@ -54,15 +64,11 @@ std::vector<NamedStep> around(const RuleCase& adamw, const FormatCase& format) {
 
 PreparedStep::PreparedStep(const WorkStep& step, Device device, std::int64_t numel)
     : model_(step.format, device, {numel}),
-      copied_(device, step.copy == DType::uint8 ? DType::bfloat16 : step.copy, numel, 0) {
+      copied_(device, step.copy == DType::uint8 ? DType::bfloat16 : step.copy, numel, 0),
+      optimizer_(step.rule.make(with_copy(model_.parameters(), step, copied_), in_format(step))) {
   model_.grad(0).write(gradient(numel));
-  std::vector<Parameter> parameters = model_.parameters();
-  if (step.copy != DType::uint8) parameters[0].copy = copied_.tensor();
-  Options options = step.options;
-  options.storage = step.format.storage;
-  optimizer_ = step.rule.make(parameters, options);
-  optimizer_->set_gradient_handling(step.handling);
-  optimizer_->step();
+  optimizer_.set_gradient_handling(step.handling);
+  optimizer_.step();
   // The first step may have zeroed the gradient.
   synchronize(device);
   model_.grad(0).write(gradient(numel));
@@ -71,7 +77,7 @@ PreparedStep::PreparedStep(const WorkStep& step, Device device, std::int64_t num
 
 double PreparedStep::traffic() const {
   double bytes = 0;
-  for (const StreamBytes& stream : optimizer_->traffic()) bytes += stream.bytes;
+  for (const StreamBytes& stream : optimizer_.traffic()) bytes += stream.bytes;
   return bytes / static_cast<double>(model_.value(0).tensor().numel);
 }
 
@@ -80,7 +86,7 @@ std::vector<NamedStep> named_steps() {
   for (const RuleCase& rule : one_case_per_kernel()) {
     for (const FormatCase& format : format_cases()) {
       if (costs_as_bf16_grad32(format)) continue;
-      steps.push_back({rule.name + " in " + format.name, {.rule = rule, .format = format}});
+      steps.push_back(named_step(rule, format));
       const bool more = rule.name == "AdamW_plain_coupled" && kAroundFormats.contains(format.name);
       if (!more) continue;
       for (NamedStep& one : around(rule, format)) steps.push_back(std::move(one));

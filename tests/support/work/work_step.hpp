@@ -25,14 +25,14 @@ class PreparedStep {
  public:
   PreparedStep(const WorkStep& step, Device device, std::int64_t numel);
 
-  void step() const { optimizer_->step(); }
+  void step() { optimizer_.step(); }
   /// Bytes of Optimizer::traffic(), per element.
   [[nodiscard]] double traffic() const;
 
  private:
   FormatModel model_;
   FormatBuffer copied_;
-  AnyOptimizerPtr optimizer_;
+  Optimizer optimizer_;
 };
 
 inline const std::string kUpdateKernel = "elementwise<";

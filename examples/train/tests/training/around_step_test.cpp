@@ -5,6 +5,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "onepass/schedules/cosine_annealing_lr.hpp"
 #include "report/report.hpp"
 #include "tests/training/trainer_support.hpp"
 #include "training/schedule.hpp"

@@ -8,6 +8,7 @@
 #include "onepass/schedules/sequential_lr.hpp"
 #include "onepass/schedules/warm_up.hpp"
 #include "tests/support.hpp"
+#include "training/hyperparameters.hpp"
 
 namespace train {
 namespace {
@@ -21,14 +22,13 @@ Checkpoint example() {
   checkpoint.images = 60000;
   checkpoint.step = 123;
   checkpoint.parameters = {{"layer1.weight", {1.5f, -0.0f}}, {"layer1.bias", {}}};
-  checkpoint.optimizer.rule = "AdamW";
+  checkpoint.optimizer.groups = {{"AdamW", {{"lr", "0.125"}, {"amsgrad", "false"}}}, {"SGD", {}}};
   checkpoint.optimizer.steps = 121;
   checkpoint.optimizer.skipped_steps = 2;
   checkpoint.optimizer.micro_batches = 3;
   checkpoint.optimizer.loss_scale = 0.5f;
   checkpoint.optimizer.growth_tracker = 7;
   checkpoint.optimizer.seed = 13;
-  checkpoint.optimizer.lrs = {0.125, 1e-300};
   checkpoint.optimizer.schedules = {
       onepass::Schedule{},
       onepass::SequentialLR{.schedules = {onepass::WarmUp{.steps = 5},
@@ -71,7 +71,7 @@ TEST(Checkpoint, ReadingGivesTheWrittenValues) {
   EXPECT_EQ(read.optimizer.loss_scale, 0.5f);
   EXPECT_EQ(read.optimizer.growth_tracker, 7);
   EXPECT_EQ(read.optimizer.seed, 13u);
-  EXPECT_EQ(read.optimizer.lrs, example().optimizer.lrs);
+  EXPECT_EQ(read.optimizer.groups, example().optimizer.groups);
   EXPECT_EQ(read.optimizer.schedules, example().optimizer.schedules);
   EXPECT_EQ(read.optimizer.schedules.at(1).lr(1.0, 14), 0.3 * 0.3);
   EXPECT_EQ(read.optimizer.parameters.at(0).accumulated, 3);
@@ -129,7 +129,7 @@ TEST(Checkpoint, UnreadableFilesAreRefusedWithTheReason) {
   other[8] = 9;
   write(folder / "run", other);
   EXPECT_EQ(sentence<Failure>([&] { load_checkpoint(folder / "run"); }),
-            name + " has version 9 of the file format, but this program reads version 4");
+            name + " has version 9 of the file format, but this program reads versions 4 to 5");
 }
 
 TEST(Checkpoint, EverySettingIsRestoredBitForBit) {
@@ -149,6 +149,7 @@ TEST(Checkpoint, EverySettingIsRestoredBitForBit) {
   settings.hidden = {7, 64, 64, 64};
   settings.batch_size = 9;
   settings.seed = 123456789012345;
+  for (const Setting& setting : hyperparameter_settings()) setting.read(settings, "0.1");
   const std::vector<SavedSetting> saved = save_settings(settings);
   EXPECT_EQ(saved.size(), setting_table().size());
   const Settings read = load_settings(saved);

@@ -1,4 +1,4 @@
-// optimizer_core.hpp - OptimizerCore::Impl: everything that an optimizer owns.
+// optimizer.hpp - Optimizer::Impl: everything that an optimizer owns.
 #pragma once
 
 #include <memory>
@@ -10,10 +10,11 @@
 #include "host/backend/backend.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "host/check/check_parameters.hpp"
+#include "host/optimizer/groups.hpp"
 #include "host/optimizer/state_memory.hpp"
 #include "host/optimizer/table_memory.hpp"
 #include "onepass/device.hpp"
-#include "onepass/optimizer_core.hpp"
+#include "onepass/optimizer.hpp"
 
 namespace onepass {
 
@@ -36,19 +37,10 @@ struct Roster {
   [[nodiscard]] std::vector<std::int64_t> numels() const;
 };
 
-/// A schedule in the memory of the device, where a step reads it.
-struct ScheduleMemory {
-  DeviceBuffer allocation;
-  schedule::View view{};
-
-  /// Allocates and writes, and waits until it is written. Allocates nothing for the default Schedule{}.
-  static ScheduleMemory allocate(Device device, const Schedule& schedule);
-};
-
 /// Everything that an optimizer owns. A function that rebuilds a member builds the new one aside and swaps it
 /// in at the end, so that an exception changes nothing.
-struct OptimizerCore::Impl {
-  Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vector<Parameter> added, const Options& options);
+struct Optimizer::Impl {
+  Impl(const std::vector<Rule>& rules, std::vector<Parameter> added, const Options& options);
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -56,12 +48,19 @@ struct OptimizerCore::Impl {
   /// Registers `added`: checks them, allocates their streams, and builds the table of all parameters anew.
   void enroll(std::vector<Parameter> added);
 
-  [[nodiscard]] const VariantOps& variant_ops() const { return ops.variants[variant]; }
-  [[nodiscard]] CheckContext context() const { return {ops.name, group_count, roster.parameters}; }
+  [[nodiscard]] CheckContext context() const { return {groups.count(), roster.parameters}; }
   [[nodiscard]] std::size_t find_parameter(std::string_view name) const;
   [[nodiscard]] std::size_t find_stream(std::size_t parameter, std::string_view name) const;
+  /// The variant that updates a parameter.
+  [[nodiscard]] const VariantOps& variant_of(const Parameter& parameter) const {
+    return groups.all[parameter.group].variant_ops();
+  }
+  /// The streams that the optimizer keeps for a parameter in a format.
+  [[nodiscard]] std::vector<StreamSpec> specs_of(const Parameter& parameter, std::uint8_t format) const {
+    return streams_of(format, variant_of(parameter).states, ema);
+  }
   [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
-    return streams_of(roster.formats[parameter], variant_ops().states, ema);
+    return specs_of(roster.parameters[parameter], roster.formats[parameter]);
   }
   /// The bytes of each stream, by name, summed over the parameters of a roster.
   [[nodiscard]] std::vector<StreamBytes> memory_of(const Roster& roster) const;
@@ -76,9 +75,15 @@ struct OptimizerCore::Impl {
   [[nodiscard]] step::Progress progress(Stream stream) const {
     return table_memory.read(&control().progress, stream);
   }
+  /// The programs of a roster's parameters, and the work of a step over them.
+  [[nodiscard]] WorkPlan plan_of(const Roster& roster, TableContents& contents) const;
   /// Writes the table's entry of a parameter anew, in the order of the CUDA stream.
   void patch_entry(std::size_t parameter, Stream stream);
 
+  /// Writes the states, counts and gradient sums of a dict that was checked.
+  void load_parameters(const StateDict& dict, Stream stream);
+  /// Replaces the rules of all groups, which were checked, in the order of the CUDA stream.
+  void write_rules(const std::vector<Rule>& changed, Stream stream);
   /// Throws InvalidArgument if the schedule drives a momentum that the group has no state for.
   void check_schedule(const Schedule& schedule, std::size_t group) const;
   void set_schedule(const Schedule& schedule, std::size_t group);
@@ -91,17 +96,12 @@ struct OptimizerCore::Impl {
   /// Describes a place in Reduction::first_nonfinite: element 3 of "layer.weight".
   [[nodiscard]] std::string place_of(std::uint64_t place) const;
 
-  const RuleOps& ops;
-  std::vector<std::byte> rules;  ///< The rules of all groups, as the table has them.
+  Groups groups;
   GradientHandling handling;
   step::Settings settings;  ///< `handling`, `storage`, `ema` and the seed, as the table has them.
   Storage storage;
   std::optional<EMA> ema;
   bool accumulates;
-  std::vector<Schedule> schedules;              ///< One for each group.
-  std::vector<ScheduleMemory> schedule_memory;  ///< The same schedules on the device.
-  std::size_t group_count;
-  unsigned variant;
   Roster roster;
   Device device;
   std::unique_ptr<Backend> backend;
@@ -109,12 +109,5 @@ struct OptimizerCore::Impl {
   std::vector<StateMemory> state_memory;  ///< One for each registration.
   TableMemory table_memory;
 };
-
-/// The penalty of each group, as the table has it.
-std::vector<step::Penalty> penalties_of(const RuleOps& ops, std::span<const std::byte> rules);
-
-/// Checks the hyperparameters of each group, and returns the union of the variants that the groups ask for.
-/// Throws InvalidArgument.
-unsigned check_rules(const RuleOps& ops, RuleBlob rules);
 
 }  // namespace onepass

@@ -1,6 +1,6 @@
-// optimizer_core.cpp - OptimizerCore's registration of parameters, and its step. The other functions of
-// OptimizerCore are in footprint.cpp, optimizer_gradients.cpp, optimizer_schedule.cpp and state_dict.cpp.
-#include "host/optimizer/optimizer_core.hpp"
+// optimizer.cpp - Optimizer's registration of parameters, and its step. Its other functions are in
+// groups.cpp, optimizer_gradients.cpp, state_dict.cpp and footprint.cpp.
+#include "host/optimizer/optimizer.hpp"
 
 #include <algorithm>
 #include <string>
@@ -35,12 +35,12 @@ std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
 }
 
 /// Returns `ema`. Throws InvalidArgument if a value is out of range.
-const std::optional<EMA>& checked(const char* rule, const std::optional<EMA>& ema) {
+const std::optional<EMA>& checked(const std::optional<EMA>& ema) {
   if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
-    refuse(rule, "EMA.decay must lie in [0, 1], but is " + number(ema->decay));
+    refuse("EMA.decay must lie in [0, 1], but is " + number(ema->decay));
   }
   if (ema && ema->dtype != DType::float32 && ema->dtype != DType::bfloat16) {
-    refuse(rule, "EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
+    refuse("EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
   }
   return ema;
 }
@@ -53,39 +53,7 @@ std::uint32_t number_of(std::string_view name) {
   return hash;
 }
 
-/// Returns the first state that `wanted` has and `present` does not, in quotes; "" if there is no such state.
-std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
-  const auto missing = std::ranges::find_if(wanted.states, [&](const char* name) {
-    return std::ranges::find(present.states, std::string_view(name)) == present.states.end();
-  });
-  return missing == wanted.states.end() ? "" : quoted(*missing);
-}
-
 }  // namespace
-
-unsigned check_rules(const RuleOps& ops, RuleBlob rules) {
-  if (rules.count == 0) refuse(ops.name, "no rule was given");
-  unsigned variant = 0;
-  for (std::size_t group = 0; group < rules.count; ++group) {
-    const std::byte* const rule = rules.bytes.data() + group * ops.rule_bytes;
-    try {
-      ops.check(rule);
-    } catch (const InvalidArgument& error) {
-      if (rules.count == 1) throw;
-      throw InvalidArgument(std::string(error.what()) + " (group " + std::to_string(group) + ")");
-    }
-    variant |= ops.variant(rule);
-  }
-  return variant;
-}
-
-std::vector<step::Penalty> penalties_of(const RuleOps& ops, std::span<const std::byte> rules) {
-  std::vector<step::Penalty> penalties;
-  for (std::size_t at = 0; at < rules.size(); at += ops.rule_bytes) {
-    penalties.push_back(ops.penalty(rules.data() + at));
-  }
-  return penalties;
-}
 
 void Roster::append(std::vector<Parameter> added, const Enrolled& enrolled) {
   for (std::size_t i = 0; i < added.size(); ++i) {
@@ -105,20 +73,14 @@ std::vector<std::int64_t> Roster::numels() const {
   return numels;
 }
 
-OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vector<Parameter> added,
-                          const Options& options)
-    : ops(rule_ops),
-      rules(rule_blob.bytes.begin(), rule_blob.bytes.end()),
-      settings(checked_settings(ops.name, handling, Device::cpu())),
+Optimizer::Impl::Impl(const std::vector<Rule>& rules, std::vector<Parameter> added, const Options& options)
+    : groups(rules),
+      settings(checked_settings(handling, Device::cpu())),
       storage(options.storage),
-      ema(checked(ops.name, options.ema)),
+      ema(checked(options.ema)),
       accumulates(options.accumulates_gradients),
-      schedules(rule_blob.count),
-      schedule_memory(rule_blob.count),
-      group_count(rule_blob.count),
-      variant(check_rules(ops, rule_blob)),
       device(device_of(context(), added)),
-      backend(make_backend({ops, variant, device, options})),
+      backend(make_backend({groups.rule_types, device, options})),
       chunk_size(checked_chunk_size(options, backend->default_chunk_size())) {
   settings.store = {.seed = options.seed,
                     .ema_decay = ema ? ema->decay : 0.0,
@@ -127,13 +89,13 @@ OptimizerCore::Impl::Impl(const RuleOps& rule_ops, RuleBlob rule_blob, std::vect
   enroll(std::move(added));
 }
 
-OptimizerCore::Impl::~Impl() { backend->wait(); }
+Optimizer::Impl::~Impl() { backend->wait(); }
 
-step::TensorEntry OptimizerCore::Impl::entry_of(const Roster& next, std::size_t index) const {
+step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t index) const {
   const Parameter& parameter = next.parameters[index];
   step::TensorEntry entry{};
   entry.param = parameter.value.data;
-  const std::vector<StreamSpec> specs = streams_of(next.formats[index], variant_ops().states, ema);
+  const std::vector<StreamSpec> specs = specs_of(parameter, next.formats[index]);
   for (std::size_t s = 0; s < specs.size(); ++s) {
     void*& to = specs[s].role == StreamRole::state       ? entry.states[s]
                 : specs[s].role == StreamRole::remainder ? entry.remainder
@@ -151,10 +113,11 @@ step::TensorEntry OptimizerCore::Impl::entry_of(const Roster& next, std::size_t 
   entry.incoming_type = parameter.grad.dtype;
   entry.grad_type = accumulates ? DType::float32 : parameter.grad.dtype;
   entry.format = next.formats[index];
+  entry.rule = groups.all[parameter.group].rule_type;
   return entry;
 }
 
-TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
+TableContents Optimizer::Impl::contents_of(const Roster& next) const {
   TableContents contents;
   contents.control = fresh_control(settings);
   if (!roster.parameters.empty()) {
@@ -172,19 +135,20 @@ TableContents OptimizerCore::Impl::contents_of(const Roster& next) const {
   contents.chunks = make_chunks(next.numels(), chunk_size);
   contents.pieces = make_chunks(next.numels(), step::kReduceChunk);
   contents.chunk_size = chunk_size;
-  contents.rules = rules;
-  contents.penalties = penalties_of(ops, rules);
-  for (const ScheduleMemory& memory : schedule_memory) contents.schedules.push_back(memory.view);
-  contents.coefficient_bytes = ops.coefficient_bytes;
+  contents.rules = groups.bytes_of(groups.rules());
+  contents.rule_bytes = groups.rule_bytes();
+  contents.penalties = penalties_of(groups.rules());
+  for (const Group& group : groups.all) contents.schedules.push_back(group.schedule_memory.view);
+  contents.coefficient_bytes = groups.coefficient_bytes();
   return contents;
 }
 
-Enrolled OptimizerCore::Impl::allocate(std::span<const Parameter> added) const {
+Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
   Enrolled enrolled;
   std::vector<std::vector<StreamSpec>> specs, sums;
   for (const Parameter& parameter : added) {
-    enrolled.formats.push_back(format_of(ops.name, parameter, storage));
-    specs.push_back(streams_of(enrolled.formats.back(), variant_ops().states, ema));
+    enrolled.formats.push_back(format_of(parameter, storage));
+    specs.push_back(specs_of(parameter, enrolled.formats.back()));
     sums.push_back({{"gradient_sum", StreamRole::state, DType::float32, false}});
   }
   enrolled.streams = StateMemory::allocate(device, added, specs);
@@ -201,22 +165,39 @@ Enrolled OptimizerCore::Impl::allocate(std::span<const Parameter> added) const {
   return enrolled;
 }
 
-void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
+WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) const {
+  WorkPlan plan;
+  std::vector<std::size_t> program_of_tensor;
+  for (std::size_t i = 0; i < next.parameters.size(); ++i) {
+    const Program program{&variant_of(next.parameters[i]), next.formats[i]};
+    const auto known = std::ranges::find(plan.programs, program);
+    program_of_tensor.push_back(static_cast<std::size_t>(known - plan.programs.begin()));
+    if (known == plan.programs.end()) plan.programs.push_back(program);
+  }
+  for (std::uint32_t type = 0; type < groups.rule_types.size(); ++type) {
+    const auto has_type = [&](const step::TensorEntry& tensor) { return tensor.rule == type; };
+    if (std::ranges::any_of(contents.tensors, has_type))
+      plan.rules.push_back({groups.rule_types[type], type});
+  }
+  plan.runs = sort_by_program(contents.chunks, program_of_tensor);
+  plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
+  plan.pieces = element_offsets(contents.pieces, next.numels(), step::kReduceChunk);
+  plan.has_followers = std::ranges::any_of(contents.tensors, &step::TensorEntry::has_followers);
+  plan.bytes = 0.0;
+  for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;
+  return plan;
+}
+
+void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   check_parameters(context(), added, device);
-  check_storage(ops.name, storage, roster.parameters, added);
+  check_storage(storage, roster.parameters, added);
   backend->wait();
   Enrolled enrolled = allocate(added);
   Roster next = roster;
   next.append(std::move(added), enrolled);
 
   TableContents contents = contents_of(next);
-  WorkPlan plan;
-  plan.runs = sort_by_format(contents.chunks, next.formats);
-  plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
-  plan.pieces = element_offsets(contents.pieces, next.numels(), step::kReduceChunk);
-  plan.has_followers = std::ranges::any_of(contents.tensors, &step::TensorEntry::has_followers);
-  plan.bytes = 0.0;
-  for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;
+  const WorkPlan plan = plan_of(next, contents);
   TableMemory built(device, contents);
   state_memory.push_back(std::move(enrolled.streams));
   state_memory.push_back(std::move(enrolled.gradient_sums));
@@ -226,41 +207,23 @@ void OptimizerCore::Impl::enroll(std::vector<Parameter> added) {
   table_memory = std::move(built);
 }
 
-OptimizerCore::OptimizerCore(const RuleOps& ops, RuleBlob rules, std::vector<Parameter> parameters,
-                             const Options& options)
-    : impl_(std::make_unique<Impl>(ops, rules, std::move(parameters), options)) {}
-OptimizerCore::~OptimizerCore() = default;
-OptimizerCore::OptimizerCore(OptimizerCore&&) noexcept = default;
-OptimizerCore& OptimizerCore::operator=(OptimizerCore&&) noexcept = default;
+Optimizer::Optimizer(const std::vector<Rule>& rules, std::vector<Parameter> parameters,
+                     const Options& options, Collected /*tag*/)
+    : impl_(std::make_unique<Impl>(rules, std::move(parameters), options)) {}
+Optimizer::~Optimizer() = default;
+Optimizer::Optimizer(Optimizer&&) noexcept = default;
+Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;
 
-void OptimizerCore::step(Stream stream) {
+void Optimizer::step(Stream stream) {
   const step::Settings& settings = impl_->settings;
   impl_->backend->step(impl_->table_memory.view(),
                        settings.measures_gradients != 0 ? std::optional(settings.norm) : std::nullopt,
                        stream);
 }
 
-void OptimizerCore::zero_grad(Stream stream) {
-  impl_->backend->zero_grad(impl_->table_memory.view(), stream);
-}
+void Optimizer::zero_grad(Stream stream) { impl_->backend->zero_grad(impl_->table_memory.view(), stream); }
 
-void OptimizerCore::write_rules(RuleBlob rules, Stream stream) {
-  const unsigned wanted = check_rules(impl_->ops, rules);
-  if ((wanted & ~impl_->variant) != 0) {
-    refuse(impl_->ops.name,
-           "the new hyperparameters need the state " +
-               missing_state(impl_->variant_ops(), impl_->ops.variants[wanted | impl_->variant]) +
-               ", which this optimizer was made without");
-  }
-  const step::Table& table = impl_->table_memory.view();
-  const std::vector<step::Penalty> penalties = penalties_of(impl_->ops, rules.bytes);
-  impl_->backend->write(const_cast<void*>(table.rules), rules.bytes, stream);
-  impl_->backend->write(const_cast<step::Penalty*>(table.penalties), std::as_bytes(std::span(penalties)),
-                        stream);
-  impl_->rules.assign(rules.bytes.begin(), rules.bytes.end());
-}
-
-void OptimizerCore::set_gradients(std::span<const Tensor> gradients, Stream stream) {
+void Optimizer::set_gradients(std::span<const Tensor> gradients, Stream stream) {
   check_gradients(impl_->context(), gradients, impl_->device);
   std::vector<Parameter>& parameters = impl_->roster.parameters;
   std::size_t first = parameters.size();
@@ -284,25 +247,23 @@ void OptimizerCore::set_gradients(std::span<const Tensor> gradients, Stream stre
   }
 }
 
-void OptimizerCore::Impl::patch_entry(std::size_t parameter, Stream stream) {
+void Optimizer::Impl::patch_entry(std::size_t parameter, Stream stream) {
   auto* const entries = const_cast<step::TensorEntry*>(table_memory.view().tensors);
   patch(entries + parameter, entry_of(roster, parameter), stream);
 }
 
-void OptimizerCore::add_parameters(std::vector<Parameter> parameters) {
+void Optimizer::register_parameters(std::vector<Parameter> parameters) {
   impl_->enroll(std::move(parameters));
 }
 
-void OptimizerCore::check_group(std::size_t group) const {
-  if (group < impl_->group_count) return;
-  refuse(impl_->ops.name,
-         "there is no group " + std::to_string(group) + ", but only " + std::to_string(impl_->group_count));
+Device Optimizer::device() const { return impl_->device; }
+
+std::size_t Optimizer::parameter_count() const { return impl_->roster.parameters.size(); }
+
+std::span<const char* const> Optimizer::state_names() const { return impl_->groups.state_names; }
+
+std::span<const char* const> Optimizer::state_names(std::string_view parameter) const {
+  return impl_->variant_of(impl_->roster.parameters[impl_->find_parameter(parameter)]).states;
 }
-
-Device OptimizerCore::device() const { return impl_->device; }
-
-std::size_t OptimizerCore::parameter_count() const { return impl_->roster.parameters.size(); }
-
-std::span<const char* const> OptimizerCore::state_names() const { return impl_->variant_ops().states; }
 
 }  // namespace onepass

@@ -1,0 +1,200 @@
+// groups.cpp - the functions of Optimizer that read and change the rules and schedules of groups.
+#include "host/optimizer/groups.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "host/check/sentence.hpp"
+#include "host/optimizer/optimizer.hpp"
+
+namespace onepass {
+namespace {
+
+/// Checks the hyperparameters of a group. If there are several groups, the error also names the group.
+void check_rule(const Rule& rule, std::size_t group, std::size_t group_count) {
+  try {
+    rule.check();
+  } catch (const InvalidArgument& error) {
+    if (group_count == 1) throw;
+    throw InvalidArgument(std::string(error.what()) + " (group " + std::to_string(group) + ")");
+  }
+}
+
+/// Returns the first state that `wanted` has and `present` does not, in quotes; "" if there is no such state.
+std::string missing_state(const VariantOps& present, const VariantOps& wanted) {
+  const auto missing = std::ranges::find_if(wanted.states, [&](const char* name) {
+    return std::ranges::find(present.states, std::string_view(name)) == present.states.end();
+  });
+  return missing == wanted.states.end() ? "" : quoted(*missing);
+}
+
+void check_replacement(const Group& present, const Rule& changed, std::size_t group) {
+  const RuleOps& ops = present.rule.ops();
+  const std::string which = "group " + std::to_string(group) + ", which has the rule " + ops.name;
+  if (&changed.ops() != &ops) refuse("the rule " + std::string(changed.name()) + " was given for " + which);
+  const unsigned wanted = ops.variant(changed.bytes());
+  if (ops.runs_as(wanted, present.variant)) return;
+  const VariantOps &before = present.variant_ops(), &after = ops.variants[wanted];
+  const std::string added = missing_state(before, after);
+  if (!added.empty()) {
+    refuse("the new hyperparameters need the state " + added + ", which was not made for " + which);
+  }
+  refuse("the new hyperparameters leave out the state " + missing_state(after, before) +
+         ", which was made for " + which);
+}
+
+}  // namespace
+
+Groups::Groups(const std::vector<Rule>& rules) {
+  if (rules.empty()) refuse("no rule was given");
+  for (std::size_t group = 0; group < rules.size(); ++group) {
+    const Rule& rule = rules[group];
+    check_rule(rule, group, rules.size());
+    const RuleOps* const ops = &rule.ops();
+    const auto known = std::ranges::find(rule_types, ops);
+    const auto type = static_cast<std::uint16_t>(known - rule_types.begin());
+    if (known == rule_types.end()) rule_types.push_back(ops);
+    all.push_back({.rule = rule, .variant = ops->variant(rule.bytes()), .rule_type = type});
+    for (const char* name : all.back().variant_ops().states) {
+      if (std::ranges::find(state_names, std::string_view(name)) == state_names.end()) {
+        state_names.push_back(name);
+      }
+    }
+  }
+}
+
+const Group& Groups::at(std::size_t group) const {
+  if (group < all.size()) return all[group];
+  refuse("there is no group " + std::to_string(group) + ", but only " + std::to_string(all.size()));
+}
+
+Group& Groups::at(std::size_t group) { return const_cast<Group&>(std::as_const(*this).at(group)); }
+
+std::vector<Rule> Groups::rules() const {
+  std::vector<Rule> rules;
+  for (const Group& group : all) rules.push_back(group.rule);
+  return rules;
+}
+
+void Groups::check_change(std::span<const Rule> changed) const {
+  for (std::size_t group = 0; group < all.size(); ++group) {
+    check_rule(changed[group], group, all.size());
+    check_replacement(all[group], changed[group], group);
+  }
+}
+
+std::size_t Groups::rule_bytes() const {
+  return (*std::ranges::max_element(rule_types, {}, &RuleOps::rule_bytes))->rule_bytes;
+}
+
+std::size_t Groups::coefficient_bytes() const {
+  return (*std::ranges::max_element(rule_types, {}, &RuleOps::coefficient_bytes))->coefficient_bytes;
+}
+
+std::vector<std::byte> Groups::bytes_of(std::span<const Rule> rules) const {
+  const std::size_t each = rule_bytes();
+  std::vector<std::byte> bytes(rules.size() * each);
+  for (std::size_t group = 0; group < rules.size(); ++group) {
+    std::memcpy(bytes.data() + group * each, rules[group].bytes(), rules[group].ops().rule_bytes);
+  }
+  return bytes;
+}
+
+std::vector<step::Penalty> penalties_of(std::span<const Rule> rules) {
+  std::vector<step::Penalty> penalties;
+  for (const Rule& rule : rules) penalties.push_back(rule.ops().penalty(rule.bytes()));
+  return penalties;
+}
+
+ScheduleMemory ScheduleMemory::allocate(Device device, const Schedule& schedule) {
+  if (schedule == Schedule{}) return {};
+  const std::span<const schedule::Segment> segments = schedule.segments();
+  const std::span<const double> numbers = schedule.numbers();
+  ScheduleMemory memory{DeviceBuffer(device, segments.size_bytes() + numbers.size_bytes()), {}};
+  std::byte* const base = memory.allocation.as<std::byte>();
+  copy({device, base}, {Device::cpu(), segments.data()}, segments.size_bytes());
+  copy({device, base + segments.size_bytes()}, {Device::cpu(), numbers.data()}, numbers.size_bytes());
+  memory.view = {reinterpret_cast<const schedule::Segment*>(base), static_cast<std::int64_t>(segments.size()),
+                 reinterpret_cast<const double*>(base + segments.size_bytes())};
+  return memory;
+}
+
+std::size_t Optimizer::group_count() const { return impl_->groups.count(); }
+
+const Rule& Optimizer::rule(std::size_t group) const { return impl_->groups.at(group).rule; }
+
+void Optimizer::Impl::write_rules(const std::vector<Rule>& changed, Stream stream) {
+  const step::Table& table = table_memory.view();
+  const std::vector<std::byte> bytes = groups.bytes_of(changed);
+  const std::vector<step::Penalty> penalties = penalties_of(changed);
+  backend->write(const_cast<void*>(table.rules), bytes, stream);
+  backend->write(const_cast<step::Penalty*>(table.penalties), std::as_bytes(std::span(penalties)), stream);
+  for (std::size_t group = 0; group < changed.size(); ++group) groups.all[group].rule = changed[group];
+}
+
+void Optimizer::set_lr(double lr, Stream stream) {
+  std::vector<Rule> changed = impl_->groups.rules();
+  for (Rule& rule : changed) rule.set("lr", lr);
+  impl_->write_rules(changed, stream);
+}
+
+void Optimizer::set_lr(double lr, std::size_t group, Stream stream) {
+  Rule changed = rule(group);
+  changed.set("lr", lr);
+  set_rule(changed, group, stream);
+}
+
+void Optimizer::set_rule(const Rule& rule, std::size_t group, Stream stream) {
+  std::vector<Rule> changed = impl_->groups.rules();
+  static_cast<void>(impl_->groups.at(group));
+  changed[group] = rule;
+  impl_->groups.check_change(changed);
+  impl_->write_rules(changed, stream);
+}
+
+void Optimizer::Impl::check_schedule(const Schedule& schedule, std::size_t group) const {
+  if (!schedule.drives_momentum()) return;
+  const Group& driven = groups.at(group);
+  const RuleOps& ops = driven.rule.ops();
+  const std::optional<unsigned> wanted = ops.driven_variant(driven.rule.bytes());
+  if (!wanted) {
+    refuse("the schedule drives a momentum, which the rule " + std::string(ops.name) +
+           " does not have; set cycle_momentum = false");
+  }
+  if (!ops.runs_as(*wanted, driven.variant)) {
+    refuse("the schedule drives a momentum, but group " + std::to_string(group) +
+           " was made without the state for it; make it with a momentum above 0, or set cycle_momentum = "
+           "false");
+  }
+}
+
+void Optimizer::Impl::set_schedule(const Schedule& schedule, std::size_t group) {
+  ScheduleMemory memory = ScheduleMemory::allocate(device, schedule);
+  backend->wait();
+  auto* const views = const_cast<schedule::View*>(table_memory.view().schedules);
+  copy({device, views + group}, {Device::cpu(), &memory.view}, sizeof memory.view);
+  groups.all[group].schedule_memory = std::move(memory);
+  groups.all[group].schedule = schedule;
+}
+
+void Optimizer::set_schedule(const Schedule& schedule) {
+  for (std::size_t group = 0; group < group_count(); ++group) impl_->check_schedule(schedule, group);
+  for (std::size_t group = 0; group < group_count(); ++group) impl_->set_schedule(schedule, group);
+}
+
+void Optimizer::set_schedule(const Schedule& schedule, std::size_t group) {
+  static_cast<void>(impl_->groups.at(group));
+  impl_->check_schedule(schedule, group);
+  impl_->set_schedule(schedule, group);
+}
+
+const Schedule& Optimizer::schedule(std::size_t group) const { return impl_->groups.at(group).schedule; }
+
+double Optimizer::lr(std::size_t group, Stream stream) const {
+  const Group& asked = impl_->groups.at(group);
+  return asked.schedule.lr(asked.rule.lr, steps(stream));
+}
+
+}  // namespace onepass

@@ -1,0 +1,63 @@
+// groups.hpp - the parameter groups of an optimizer: the rule and the schedule of each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "host/backend/rule_ops.hpp"
+#include "onepass/device.hpp"
+#include "onepass/rule/rule.hpp"
+#include "onepass/schedules/schedule.hpp"
+
+namespace onepass {
+
+/// A schedule in the memory of the device, where a step reads it.
+struct ScheduleMemory {
+  DeviceBuffer allocation;
+  schedule::View view{};
+
+  /// Allocates and writes, and waits until it is written. Allocates nothing for the default Schedule{}.
+  static ScheduleMemory allocate(Device device, const Schedule& schedule);
+};
+
+/// A parameter group. Its type of rule and its variant stay those that the optimizer was made with.
+struct Group {
+  Rule rule;
+  unsigned variant;
+  std::uint16_t rule_type;  ///< Index in Groups::rule_types.
+  Schedule schedule = {};
+  ScheduleMemory schedule_memory = {};
+
+  [[nodiscard]] const VariantOps& variant_ops() const { return rule.ops().variants[variant]; }
+};
+
+/// All groups of an optimizer.
+struct Groups {
+  std::vector<Group> all;
+  std::vector<const RuleOps*> rule_types;  ///< In the order in which groups first have them.
+  std::vector<const char*> state_names;    ///< The names of all groups' states, each once.
+
+  /// Throws InvalidArgument if there is no rule, or a hyperparameter is out of range.
+  explicit Groups(const std::vector<Rule>& rules);
+
+  [[nodiscard]] std::size_t count() const { return all.size(); }
+  /// Returns a group. Throws InvalidArgument if there is none with this number.
+  [[nodiscard]] const Group& at(std::size_t group) const;
+  [[nodiscard]] Group& at(std::size_t group);
+  [[nodiscard]] std::vector<Rule> rules() const;
+  /// Throws InvalidArgument unless the rules, one for each group, may replace the present ones.
+  void check_change(std::span<const Rule> changed) const;
+
+  /// Sizes of one rule and of the coefficients of one tensor in the table: room for the largest.
+  [[nodiscard]] std::size_t rule_bytes() const;
+  [[nodiscard]] std::size_t coefficient_bytes() const;
+  /// Returns the bytes of the rules as the table has them.
+  [[nodiscard]] std::vector<std::byte> bytes_of(std::span<const Rule> rules) const;
+};
+
+/// Returns the penalty of each group, as the table has it.
+std::vector<step::Penalty> penalties_of(std::span<const Rule> rules);
+
+}  // namespace onepass

@@ -1,0 +1,24 @@
+// options.hpp - what an optimizer is made with, besides rules and parameters.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "onepass/cpu.hpp"
+#include "onepass/ema.hpp"
+#include "onepass/storage/storage.hpp"
+
+namespace onepass {
+
+/// Options of an optimizer. Only `storage`, `seed` and `ema` change the result.
+struct Options {
+  std::int64_t chunk_size = 0;  ///< Elements of a chunk, a multiple of 64; 0: chosen for the device.
+  int threads = 0;         ///< CPU: largest number of threads; 0: ONEPASS_THREADS, or all usable processors.
+  Isa isa = Isa::best;     ///< CPU: instruction set; best: ONEPASS_ISA, or the widest available.
+  Storage storage = {};    ///< Master, states and rounding of 16-bit parameters.
+  std::uint64_t seed = 0;  ///< Seed of stochastic rounding.
+  std::optional<EMA> ema = std::nullopt;  ///< If set, keeps a moving average of each parameter.
+  bool accumulates_gradients = false;     ///< Keeps a float32 gradient sum per parameter, for accumulate().
+};
+
+}  // namespace onepass

@@ -1,0 +1,64 @@
+// state_dict.hpp - the state of an optimizer on the host, to be saved and restored.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "onepass/schedules/schedule.hpp"
+#include "onepass/tensor.hpp"
+
+namespace onepass {
+
+/// One state of one parameter, with the bytes it has in memory.
+struct SavedState {
+  std::string name;  ///< PyTorch's name, such as "exp_avg".
+  DType dtype = DType::float32;
+  std::vector<std::byte> bytes;
+};
+
+/// The saved state of one parameter.
+struct SavedParameter {
+  std::string name;
+  std::int64_t step = 0;  ///< Steps that the parameter has taken.
+  std::vector<SavedState> states;
+  std::int64_t accumulated = 0;         ///< Micro-batches accumulated since the last step.
+  std::vector<std::byte> gradient_sum;  ///< Their float32 gradient sum; empty if `accumulated` is 0.
+};
+
+/// One hyperparameter: "beta2" and "0.95"; see Rule::text().
+struct SavedHyperparameter {
+  std::string name;
+  std::string value;
+
+  bool operator==(const SavedHyperparameter&) const = default;
+};
+
+/// The rule of one parameter group, with all its hyperparameters.
+struct SavedGroup {
+  std::string rule;  ///< Name of the rule, such as "AdamW".
+  std::vector<SavedHyperparameter> hyperparameters;
+
+  bool operator==(const SavedGroup&) const = default;
+};
+
+/// The whole state of an optimizer.
+struct StateDict {
+  std::vector<SavedGroup> groups;  ///< If empty, loading keeps the hyperparameters.
+  std::int64_t steps = 0;  ///< Steps taken, skipped ones excluded; schedules are evaluated at this count.
+  std::int64_t skipped_steps = 0;
+  std::int64_t micro_batches = 0;   ///< Micro-batches accumulated since the last step.
+  float loss_scale = 0.0f;          ///< Current scale of the loss scaler; 0 without a loss scaler.
+  std::int64_t growth_tracker = 0;  ///< Steps since the loss scale last changed.
+  std::uint64_t seed = 0;           ///< Seed of stochastic rounding.
+  std::vector<Schedule> schedules;  ///< Schedule of each group; if empty, loading keeps the schedules.
+  std::vector<SavedParameter> parameters;
+
+  // Dicts saved before `groups` existed have these instead. Loading reads them; state_dict() leaves them
+  // empty.
+  std::string rule;         ///< Name of the rule of all groups.
+  std::vector<double> lrs;  ///< Base learning rate of each group.
+};
+
+}  // namespace onepass
