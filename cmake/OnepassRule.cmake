@@ -1,10 +1,15 @@
-# onepass_add_rule(<target> STEM <stem> TYPE <c++ type> HEADER <header> [USES_LOOPS_OF_ANOTHER])
+# onepass_add_rule(<target> STEM <stem> TYPE <c++ type> HEADER <header> [FORMATS all] [USES_LOOPS_OF_ANOTHER])
 #
 # Adds everything that one rule needs to a target: its table of functions for the core, the CPU loops for each
 # instruction set, and the CUDA kernels. Each is a small generated file. The library uses this function for its own
 # rules, and users for theirs. The target must be able to #include HEADER. Kernels are generated if this project has
 # CUDA (enable_language(CUDA)) and onepass was built with CUDA. USES_LOOPS_OF_ANOTHER: the rule has a member type Loops,
 # the rule whose loops and update kernels move it.
+#
+# On the CPU, the loops of a rule move float32 numbers, and every other format is decoded and encoded in stages, by code
+# that all rules share. FORMATS all: with AVX2 and AVX-512, every format has a fused loop of its own, which is up to half as fast again
+# faster in cache and takes about a second of compile time for each format, variant and instruction set
+# (docs/performance.md).
 
 set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 
@@ -25,19 +30,25 @@ if(ONEPASS_BUILD_TESTS)
   set(ONEPASS_KERNEL_FLAGS -fmad=false -lineinfo --compress-mode=none CACHE INTERNAL "")
 endif()
 
-# onepass_add_per_isa(<target> <stem> <template>) adds one generated file for each instruction set. The template
-# contains @isa@.
+# onepass_add_per_isa(<target> <stem> <template> [<template of baseline>]) adds one generated file for each instruction
+# set. The template contains @isa@.
 function(onepass_add_per_isa target stem template)
   set(flags_of_baseline)
   set(flags_of_avx2 -march=x86-64-v3)
   set(flags_of_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  set(template_of_baseline "${template}")
+  if(ARGC GREATER 3)
+    set(template_of_baseline "${ARGV3}")
+  endif()
+  set(template_of_avx2 "${template}")
+  set(template_of_avx512 "${template}")
   set(sets baseline)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND sets avx2 avx512)
   endif()
   foreach(isa IN LISTS sets)
     set(source "${CMAKE_CURRENT_BINARY_DIR}/rules/${stem}_${isa}.cpp")
-    configure_file("${ONEPASS_RULE_TEMPLATES}/${template}" "${source}" @ONLY)
+    configure_file("${ONEPASS_RULE_TEMPLATES}/${template_of_${isa}}" "${source}" @ONLY)
     # The target's precompiled headers were compiled with other options.
     set_source_files_properties("${source}" PROPERTIES
       COMPILE_OPTIONS "${ONEPASS_LOOP_FLAGS};${flags_of_${isa}}" SKIP_PRECOMPILE_HEADERS ON)
@@ -46,7 +57,7 @@ function(onepass_add_per_isa target stem template)
 endfunction()
 
 function(onepass_add_rule target)
-  cmake_parse_arguments(rule "USES_LOOPS_OF_ANOTHER" "STEM;TYPE;HEADER" "" ${ARGN})
+  cmake_parse_arguments(rule "USES_LOOPS_OF_ANOTHER" "STEM;TYPE;HEADER;FORMATS" "" ${ARGN})
   set(rule_type ${rule_TYPE})
   set(rule_header ${rule_HEADER})
   set(generated "${CMAKE_CURRENT_BINARY_DIR}/rules/${rule_STEM}")
@@ -57,7 +68,14 @@ function(onepass_add_rule target)
   target_sources(${target} PRIVATE "${generated}.cpp")
 
   if(NOT rule_USES_LOOPS_OF_ANOTHER)
-    onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/update.cpp.in)
+    set(staged host/cpu/staged/rule.cpp.in)
+    if(rule_FORMATS STREQUAL "all")
+      onepass_add_per_isa(${target} "${rule_STEM}" host/cpu/loops/update.cpp.in ${staged})
+    elseif(NOT DEFINED rule_FORMATS)
+      onepass_add_per_isa(${target} "${rule_STEM}" ${staged})
+    else()
+      message(FATAL_ERROR "onepass_add_rule: FORMATS ${rule_FORMATS}: the only list of formats is `all`")
+    endif()
   endif()
   target_include_directories(${target} PRIVATE "${ONEPASS_RULE_TEMPLATES}")
   # CMAKE_CUDA_COMPILER_LOADED: CUDA is enabled in this folder. If onepass is a subdirectory of a C++ project, CUDA may

@@ -1,26 +1,58 @@
-// cpu_rule.hpp - the seam between the host and the CPU loops of a rule.
+// cpu_rule.hpp - the seam between the host and the CPU loops of a rule. It includes neither the storage
+// formats nor the tables, so that a rule without fused loops is compiled without them.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 
-#include "host/cpu/codecs/stores.hpp"
 #include "onepass/cpu.hpp"
-#include "onepass/storage/formats.hpp"
-#include "step/table.hpp"
+
+namespace onepass::step {
+struct Table;
+}
 
 namespace onepass::cpu {
+
+struct Stores;
 
 /// Updates the chunks [first, last) of the table, in the calling thread. All must have the format that the
 /// loop is for.
 using UpdateLoop = void (*)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
 
-/// The loops of one variant, one for each of storage::Formats.
-using VariantLoops = std::array<UpdateLoop, storage::kFormatCount>;
+/// Applies a rule to `count` elements in float32, in place. `coefficients` points at the
+/// rule::TensorCoefficients of the rule, `states` at a pointer for each state. `count` must be a multiple of
+/// storage::kBlock, and the streams must not overlap.
+using RuleLoop = void (*)(const void* coefficients, float* param, const float* grad, float* const* states,
+                          std::int64_t count);
+
+/// The part of a staged update that depends on the rule: one variant's loops over float32. The loops of
+/// host/cpu/staged/ decode a format into float32 and encode it again.
+struct StagedLoops {
+  /// A loop with clamp and L1, then one without them, for rule::Around::is_plain().
+  struct Loops {
+    RuleLoop general, plain;
+  };
+  Loops exact;  ///< For states of 32 bits.
+  Loops lossy;  ///< For states of fewer bits. Differs from `exact` only if the variant is Compressible.
+  int states;   ///< Number of states.
+  unsigned nonnegative;  ///< Bit i is set if state i is never negative.
+};
+
+/// The loops of one variant for one instruction set.
+struct VariantLoops {
+  /// A loop for each of storage::Formats, or null: a format without a fused loop is staged. Null if all are.
+  const UpdateLoop* fused;
+  StagedLoops staged;
+
+  /// Returns the fused loop for a format, or null.
+  [[nodiscard]] UpdateLoop fused_for(std::size_t format) const {
+    return fused == nullptr ? nullptr : fused[format];
+  }
+};
 
 /// The loops of a rule for one instruction set: an array in the order of Rule::Variants. Its definitions are
 /// in generated files, one for each rule and instruction set: onepass_add_rule() (cmake/OnepassRule.cmake)
-/// makes them from host/cpu/loops/update.cpp.in.
+/// makes them from host/cpu/loops/update.cpp.in or host/cpu/staged/rule.cpp.in.
 template <class Rule, Isa kIsa>
 const VariantLoops* update_loops();
 

@@ -39,9 +39,10 @@ struct CpuLoops {
   bool has_bf16_instruction;  ///< As in cpu::Stores.
 };
 
-/// The loop of a run of chunks.
+/// A run of chunks, and how they are updated: by a fused loop, or, if there is none, in stages.
 struct PlannedRun {
-  cpu::UpdateLoop loop;
+  cpu::UpdateLoop fused;
+  const cpu::StagedLoops* staged;
   ChunkRange chunks;
 };
 
@@ -136,7 +137,7 @@ class CpuBackend final : public Backend {
  private:
   [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
     const cpu::VariantLoops& loops = *program.variant->cpu_loops[static_cast<std::size_t>(loops_.compiled)];
-    return {loops[program.format], {run.first, run.first + run.count}};
+    return {loops.fused_for(program.format), &loops.staged, {run.first, run.first + run.count}};
   }
 
   /// Prepares the tensors of each type of rule. The last type's call counts the step.
@@ -154,15 +155,19 @@ class CpuBackend final : public Backend {
     for (const PlannedRun& run : runs_) {
       const std::int64_t first = std::max(share.first, run.chunks.first);
       const std::int64_t last = std::min(share.last, run.chunks.last);
-      if (first < last) update(table, run.loop, {first, last});
+      if (first < last) update(table, run, {first, last});
     }
   }
 
   /// Updates the chunks of one run, and moves averages and copies while their chunk is in the cache.
-  void update(const step::Table& table, cpu::UpdateLoop loop, ChunkRange range) const {
-    if (!has_followers_) return loop(table, range.first, range.last, stores_);
+  void update(const step::Table& table, const PlannedRun& run, ChunkRange range) const {
+    const auto move = [&](std::int64_t first, std::int64_t last) {
+      run.fused != nullptr ? run.fused(table, first, last, stores_)
+                           : loops_.table.update_staged(table, *run.staged, first, last, stores_);
+    };
+    if (!has_followers_) return move(range.first, range.last);
     for (std::int64_t c = range.first; c < range.last; ++c) {
-      loop(table, c, c + 1, stores_);
+      move(c, c + 1);
       loops_.table.follow(table, c, c + 1, stores_);
     }
   }

@@ -35,7 +35,8 @@ STOREYS = {
     "kernels": ["cuda_check.hpp", "*.cuh", "*", "update/*", "random/*"],
     "host": [
         "check/sentence.hpp", "cuda/device_guard.hpp", "cuda/runtime.*", "check/*", "cpu/threads/*", "cpu/codecs/*",
-        "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp", "cpu/loops/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
+        "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp",
+        "cpu/loops/chunk_streams.hpp", "cpu/staged/*", "cpu/loops/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
         "regularizers/*", "optimizer/*"],
 }
 MOST_FILES = 15

@@ -54,6 +54,14 @@ constexpr int place_of(int element) {
   return element;
 }
 
+/// Zeroes the staged values beyond the first `count`: they belong to no element of the tensor, and must not
+/// count in a scale.
+inline void clear_beyond(int count, float* staged) {
+  const int whole = (count + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
+  for (int i = count; i < whole; ++i) staged[place_of(i)] = 0.0f;
+  std::fill(staged + whole, staged + kStagedElements, 0.0f);
+}
+
 // The following take any codec; scaled_block_vectors.hpp overloads them for some.
 
 /// Decodes `count` parameters.
@@ -69,6 +77,18 @@ template <class Format>
 inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
                          typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
   for (int i = 0; i < count; ++i) encode_param<Format>(values[place_of(i)], param, remainder, i);
+}
+
+/// Encodes `count` parameters with random bits: one half for each block, `apart` halves apart.
+template <class Format>
+inline __attribute__((always_inline)) void store_params_stochastic(const float* values,
+                                                                   typename Format::Param::Element* param,
+                                                                   int count, const std::uint16_t* halves,
+                                                                   int apart) {
+  for (int i = 0; i < count; ++i) {
+    const storage::Dither dither{halves[i / storage::kBlock * apart]};
+    param[i] = Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kBlock));
+  }
 }
 
 /// Decodes `count` gradients.

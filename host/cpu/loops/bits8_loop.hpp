@@ -15,6 +15,7 @@
 #include "host/cpu/codecs/scaled_block_vectors.hpp"
 #include "onepass/rule/concept.hpp"
 #include "onepass/rule/element.hpp"
+#include "step/table.hpp"
 
 // Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
@@ -62,14 +63,6 @@ inline __attribute__((always_inline)) void move_and_stage(const rule::TensorCoef
   }
 }
 
-/// Zeroes the staged values beyond the first `count`: they belong to no element of the tensor, and must not
-/// count in a scale.
-inline void clear_beyond(int count, float* staged) {
-  const int whole = (count + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
-  for (int i = count; i < whole; ++i) staged[place_of(i)] = 0.0f;
-  std::fill(staged + whole, staged + kStagedElements, 0.0f);
-}
-
 /// Stores the parameters of whole blocks as the rule has left them. `halves` has kPerBlock halves for each
 /// block; the last of them is the parameter's, if parameters are rounded with random bits.
 template <int kPerBlock, class Streams>
@@ -80,11 +73,7 @@ inline __attribute__((always_inline)) void store_moved_params(const rule::Tensor
   using Format = typename Streams::Format;
   if constexpr (Format::kRoundsStochastically) {
     if (step.rounds_stochastically != 0) {
-      for (int i = 0; i < count; ++i) {
-        const storage::Dither dither{halves[i / storage::kBlock * kPerBlock + kPerBlock - 1]};
-        at.param[i] =
-            Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kBlock));
-      }
+      store_params_stochastic<Format>(values, at.param, count, halves + kPerBlock - 1, kPerBlock);
       return;
     }
   }

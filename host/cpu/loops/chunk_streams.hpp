@@ -1,11 +1,14 @@
-// chunk_streams.hpp - the streams of one chunk, which every update loop takes. Compiled once for
-// each instruction set.
+// chunk_streams.hpp - the streams of one chunk, which every fused loop takes, and the zeroing of its
+// gradients. Compiled once for each instruction set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "host/cpu/codecs/stores.hpp"
 #include "onepass/storage/formats.hpp"
+#include "step/lookup.hpp"
 #include "step/table.hpp"
 
 // Internal linkage: loops/update.hpp says why.
@@ -52,6 +55,14 @@ struct ChunkStreams {
     return rest;
   }
 };
+
+/// Zeroes the gradients of a chunk, while they are still in the cache.
+void zero_chunk(const step::Table& table, step::Chunk chunk) {
+  const step::Extent part = step::extent(table, chunk);
+  const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].grad_type));
+  std::memset(static_cast<std::byte*>(table.grads[chunk.tensor]) + part.begin * size, 0,
+              static_cast<std::size_t>(part.count * size));
+}
 
 }  // namespace
 }  // namespace onepass::cpu

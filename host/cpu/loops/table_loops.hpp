@@ -1,9 +1,10 @@
 // table_loops.hpp - the seam between the host and the CPU loops that do not depend on the rule: reductions,
-// gradient accumulation, moving averages and 16-bit copies.
+// gradient accumulation, moving averages and 16-bit copies, and the staged update.
 #pragma once
 
 #include <cstdint>
 
+#include "host/backend/cpu_rule.hpp"
 #include "host/cpu/codecs/stores.hpp"
 #include "onepass/cpu.hpp"
 #include "step/table.hpp"
@@ -18,11 +19,19 @@ struct TableLoops {
   void (*accumulate)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
   /// Moves the moving averages and writes the 16-bit copies of the chunks [first, last), after their update.
   void (*follow)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
+  /// Updates the chunks [first, last), all of which have one format, by the loops of any rule.
+  void (*update_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
+                        std::int64_t last, Stores stores);
 };
 
 /// The loops for one instruction set. Defined in generated files only, one for each instruction set: CMake
 /// makes them from host/cpu/loops/table_loops.cpp.in.
 template <Isa kIsa>
 const TableLoops& table_loops();
+
+/// TableLoops::update_staged, in an object of its own: CMake makes it from host/cpu/staged/staged.cpp.in.
+template <Isa kIsa>
+void update_staged(const step::Table& table, const StagedLoops& rule, std::int64_t first, std::int64_t last,
+                   Stores stores);
 
 }  // namespace onepass::cpu

@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
 #include "host/backend/cpu_rule.hpp"
@@ -17,6 +16,7 @@
 #include "host/cpu/loops/bits8_loop.hpp"
 #include "host/cpu/loops/chunk_streams.hpp"
 #include "host/cpu/loops/float32_loop.hpp"
+#include "host/cpu/staged/rule_loops.hpp"
 #include "onepass/rule/concept.hpp"
 #include "onepass/storage/formats.hpp"
 #include "step/lookup.hpp"
@@ -29,17 +29,8 @@ namespace onepass::cpu {
 namespace {
 
 using step::Chunk;
-using step::Extent;
 using step::Table;
 using step::TensorEntry;
-
-/// Zeroes the gradients of a chunk, while they are still in the cache.
-void zero_chunk(const Table& table, Chunk chunk) {
-  const Extent part = step::extent(table, chunk);
-  const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].grad_type));
-  std::memset(static_cast<std::byte*>(table.grads[chunk.tensor]) + part.begin * size, 0,
-              static_cast<std::size_t>(part.count * size));
-}
 
 /// Updates one chunk by the loop for its format, its rounding, and whether its tensor needs clamping or L1.
 template <class Variant, class Format, class GradCodec, class Rule>
@@ -83,19 +74,25 @@ void update_chunks(const Table& table, std::int64_t first, std::int64_t last, St
   finish(stores.unread);
 }
 
-template <class Rule, class Variant, std::size_t... kFormat>
-constexpr VariantLoops variant_loops(std::index_sequence<kFormat...>) {
-  return {&update_chunks<Rule, Variant, storage::FormatAt<kFormat>>...};
-}
+/// A fused loop for each format. A variant without states has one loop for all formats that differ in their
+/// states alone.
+template <class Rule, class Variant, class Formats = std::make_index_sequence<storage::kFormatCount>>
+struct FusedLoops;
 
-/// The loops of all variants of a rule.
+template <class Rule, class Variant, std::size_t... kFormat>
+struct FusedLoops<Rule, Variant, std::index_sequence<kFormat...>> {
+  static constexpr UpdateLoop kAll[] = {
+      &update_chunks<Rule, Variant, storage::FormatFor<kStateCount<Variant>, kFormat>>...};
+};
+
+/// The loops of all variants of a rule, fused and staged.
 template <class Rule, class Variants = typename Rule::Variants>
 struct RuleLoops;
 
 template <class Rule, class... Variant>
 struct RuleLoops<Rule, VariantList<Variant...>> {
   static constexpr VariantLoops kAll[] = {
-      variant_loops<Rule, Variant>(std::make_index_sequence<storage::kFormatCount>{})...};
+      {FusedLoops<Rule, Variant>::kAll, staged_loops<Rule, Variant>()}...};
 };
 
 }  // namespace

@@ -99,4 +99,20 @@ inline constexpr std::size_t kFormatCount = std::tuple_size_v<Formats>;
 template <std::size_t kFormat>
 using FormatAt = std::tuple_element_t<kFormat, Formats>;
 
+/// Returns the index of the first format that has the parameter of format kFormat: the one that a variant
+/// without states uses in its place, since the two differ in the states alone.
+template <std::size_t kFormat, std::size_t kFirst = 0>
+constexpr std::size_t stateless_format() {
+  using First = typename FormatAt<kFirst>::Param;
+  if constexpr (std::is_same_v<First, typename FormatAt<kFormat>::Param>) {
+    return kFirst;
+  } else {
+    return stateless_format<kFormat, kFirst + 1>();
+  }
+}
+
+/// The format whose loop or kernel a variant with kStates states uses for format kFormat.
+template <int kStates, std::size_t kFormat>
+using FormatFor = FormatAt<kStates == 0 ? stateless_format<kFormat>() : kFormat>;
+
 }  // namespace onepass::storage

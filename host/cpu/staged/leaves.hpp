@@ -1,0 +1,59 @@
+// leaves.hpp - the codecs of a staged update: functions that decode all streams of a stage, a few blocks of a
+// chunk, into float32, and encode them again. They do not depend on the rule. Compiled once for each
+// instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "host/cpu/staged/streams.hpp"
+#include "onepass/storage/formats.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// Decodes `count` elements into the buffers, from a stage's first element on.
+using Unpack = void (*)(const StagedStreams& at, std::int64_t count, float* room);
+/// Encodes `count` elements from the buffers, which it may change. `halves` has Leaves::halves random halves
+/// for each block, first those of the states; the last one is the parameter's.
+using Pack = void (*)(float* room, const StagedStreams& at, std::int64_t count, const std::uint16_t* halves);
+
+/// What decodes and encodes the chunks of one tensor. Chosen once for each chunk.
+struct Leaves {
+  Unpack unpack;       ///< Null if all that the rule reads is float32 and moved where it lies.
+  Pack pack;           ///< Null if all streams are.
+  std::int64_t stage;  ///< Most elements of a call.
+  int halves;          ///< Random halves that a block takes: 0, 1, 2 or 4.
+  ElementBytes bytes;
+  bool param_in_place;  ///< The rule moves the float32 parameter, or its float32 master, where it lies.
+  bool grad_in_place;
+  bool states_in_place;
+};
+
+/// The properties of a tensor's step that decide on its leaves, besides its format.
+struct LeafChoice {
+  bool has_float32_gradients;
+  bool rounds_stochastically;
+  bool has_bf16_instruction;  ///< As in Stores.
+  int states;
+};
+
+/// The elements of a stage that has several streams of 16 bits: with AVX2 and AVX-512 about as many as the
+/// processor has in flight at once, so that the roots of one stage overlap with the codecs of the next.
+constexpr std::int64_t kStage = 128;
+
+/// Leaves of float32: none.
+template <class Format>
+requires(Format::kAllFloat32) Leaves leaves_of(const LeafChoice& /*choice*/) {
+  return {.unpack = nullptr,
+          .pack = nullptr,
+          .stage = INT64_MAX,
+          .halves = 0,
+          .bytes = {sizeof(float), 0, sizeof(float), sizeof(float)},
+          .param_in_place = true,
+          .grad_in_place = true,
+          .states_in_place = true};
+}
+
+}  // namespace
+}  // namespace onepass::cpu

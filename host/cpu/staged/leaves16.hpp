@@ -1,0 +1,160 @@
+// leaves16.hpp - the leaves of 16-bit parameters whose states have 16 or 32 bits. Compiled once for each
+// instruction set.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "host/cpu/codecs/block_codec.hpp"
+#include "host/cpu/codecs/param_codec.hpp"
+#include "host/cpu/staged/leaves.hpp"
+#include "onepass/rule/element.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// The order of a stage's elements in float32: pairs, if all its streams can be decoded in this order.
+/// kStates: the number of states.
+template <class Format, class GradCodec, int kStates>
+inline constexpr Order kStageOrder = kHasPairs<typename Format::Param>&& kHasPairs<GradCodec> &&
+                                             (kStates == 0 || kHasPairs<typename Format::State>)
+                                         ? Order::pairs
+                                         : Order::natural;
+
+template <class Format>
+inline constexpr bool kHasMaster = std::is_same_v<typename Format::Param::Remainder, float>;
+
+/// The streams of a stage by their types.
+template <class Format, int kStates>
+struct TypedStreams {
+  using Param = typename Format::Param::Element;
+  using Remainder = typename Format::Param::Remainder;
+  using State = typename Format::State::Element;
+
+  Param* param;
+  Remainder* remainder;
+  State* states[kStates + 1];
+
+  explicit TypedStreams(const StagedStreams& at)
+      : param(reinterpret_cast<Param*>(at.param)),
+        remainder(reinterpret_cast<Remainder*>(at.remainder)),
+        states{} {
+    for (int s = 0; s < kStates; ++s) states[s] = reinterpret_cast<State*>(at.states[s]);
+  }
+  [[nodiscard]] ONEPASS_LANE Remainder* remainder_from(std::int64_t i) const {
+    return Format::kHasRemainder ? remainder + i : nullptr;
+  }
+};
+
+/// An Unpack. A function of its own for each combination of streams: to decode one stream after the other
+/// with a call for each takes up to 1.6 times as long.
+template <class Format, class GradCodec, int kStates>
+void unpack16(const StagedStreams& at, std::int64_t count, float* const first) {
+  constexpr Order kOrder = kStageOrder<Format, GradCodec, kStates>;
+  const Room room{first, buffers_apart(kStage)};
+  const TypedStreams<Format, kStates> from(at);
+  const auto* const grad = reinterpret_cast<const typename GradCodec::Element*>(at.grad);
+  for (std::int64_t i = 0; i < count; i += kBlock) {
+    if constexpr (!kHasMaster<Format>) {
+      ParamBlockCodec<typename Format::Param, kOrder>::decode(from.param + i, from.remainder_from(i),
+                                                              room.param() + i);
+    }
+    if constexpr (!std::is_same_v<GradCodec, storage::Float32>) {
+      BlockCodec<GradCodec, kOrder>::decode(grad + i, room.grad() + i);
+    }
+    if constexpr (Format::kHasLossyStates) {
+#pragma GCC unroll 4
+      for (int s = 0; s < kStates; ++s) {
+        BlockCodec<typename Format::State, kOrder>::decode(from.states[s] + i, room.state(s) + i);
+      }
+    }
+  }
+}
+
+/// Returns how a stream of a block is rounded. How: Nearest, NearestByInstruction or storage::Dither.
+template <class How>
+ONEPASS_LANE How how_of([[maybe_unused]] const std::uint16_t* halves, [[maybe_unused]] std::int64_t half) {
+  if constexpr (std::is_same_v<How, storage::Dither>) {
+    return storage::Dither{halves[half]};
+  } else {
+    return {};
+  }
+}
+
+/// A Pack.
+template <class Format, Order kOrder, int kStates, class How>
+void pack16(float* first, const StagedStreams& at, std::int64_t count, const std::uint16_t* halves) {
+  constexpr int kHalves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
+  constexpr std::int64_t kApart = buffers_apart(kStage);
+  const TypedStreams<Format, kStates> to(at);
+  const Writes writes = at.writes;
+  const float* param = first;
+  if constexpr (kHasMaster<Format>) param = to.remainder;
+  for (std::int64_t i = 0; i < count; i += kBlock) {
+    const std::int64_t half = i / kBlock * kHalves;
+    ParamBlockCodec<typename Format::Param, kOrder>::encode(param + i, to.param + i, to.remainder_from(i),
+                                                            how_of<How>(halves, half + kHalves - 1), writes);
+    if constexpr (Format::kHasLossyStates) {
+#pragma GCC unroll 4
+      for (int s = 0; s < kStates; ++s) {
+        BlockCodec<typename Format::State, kOrder>::encode(first + (2 + s) * kApart + i, to.states[s] + i,
+                                                           how_of<How>(halves, half + s));
+      }
+    }
+  }
+}
+
+template <class Format, class GradCodec, int kStates>
+Leaves leaves16_of(const LeafChoice& choice) {
+  constexpr Order kOrder = kStageOrder<Format, GradCodec, kStates>;
+  constexpr bool kGradInPlace = std::is_same_v<GradCodec, storage::Float32>;
+  using Param = typename Format::Param;
+  Leaves leaves{.unpack = &unpack16<Format, GradCodec, kStates>,
+                .pack = &pack16<Format, kOrder, kStates, Nearest>,
+                .stage = kStage,
+                .halves = 0,
+                .bytes = {sizeof(typename Param::Element),
+                          Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
+                          sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
+                .param_in_place = kHasMaster<Format>,
+                .grad_in_place = kGradInPlace,
+                .states_in_place = !Format::kHasLossyStates};
+  if constexpr (kHasMaster<Format> && kGradInPlace && !Format::kHasLossyStates) leaves.unpack = nullptr;
+  if constexpr (Format::kRoundsStochastically) {
+    if (choice.rounds_stochastically) {
+      leaves.pack = &pack16<Format, kOrder, kStates, storage::Dither>;
+      leaves.halves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
+      return leaves;
+    }
+  }
+  if constexpr (kHasNearestByInstruction<Param> || kHasNearestByInstruction<typename Format::State>) {
+    if (choice.has_bf16_instruction) leaves.pack = &pack16<Format, kOrder, kStates, NearestByInstruction>;
+  }
+  return leaves;
+}
+
+/// States of float32 are moved where they lie. They only decide on the order, so that one leaf serves any
+/// number of them.
+template <class Format, class GradCodec>
+Leaves leaves16_of(const LeafChoice& choice) {
+  if (choice.states == 0) return leaves16_of<Format, GradCodec, 0>(choice);
+  if constexpr (Format::kHasLossyStates) {
+    static_assert(step::kMaxStates == 4);
+    if (choice.states == 2) return leaves16_of<Format, GradCodec, 2>(choice);
+    if (choice.states == 3) return leaves16_of<Format, GradCodec, 3>(choice);
+    if (choice.states == 4) return leaves16_of<Format, GradCodec, 4>(choice);
+  }
+  return leaves16_of<Format, GradCodec, 1>(choice);
+}
+
+template <class Format>
+requires(!Format::kAllFloat32 && !Format::kQuantized) Leaves leaves_of(const LeafChoice& choice) {
+  return choice.has_float32_gradients ? leaves16_of<Format, storage::Float32>(choice)
+                                      : leaves16_of<Format, typename Format::LowGrad>(choice);
+}
+
+}  // namespace
+}  // namespace onepass::cpu

@@ -1,0 +1,123 @@
+// leaves8.hpp - the leaves of formats whose states have 8 bits and a scale for each block. Compiled once for
+// each instruction set.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "host/cpu/codecs/scaled_block_codec.hpp"
+#include "host/cpu/codecs/scaled_block_vectors.hpp"
+#include "host/cpu/staged/leaves.hpp"
+#include "onepass/rule/element.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// A stage is as long as the scales of its blocks take one vector division.
+constexpr std::int64_t kStage8 = kStagedElements;
+
+/// Returns the scaled state `s` of a stage.
+template <class Codec>
+ScaledState<Codec> scaled_state(const StagedStreams& at, int s) {
+  return {reinterpret_cast<typename Codec::Code*>(at.states[s]), at.scales[s]};
+}
+
+template <class Codec>
+__attribute__((noinline)) void unpack_state8(const ScaledState<Codec> state, std::int64_t blocks, float* to) {
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    load_state_block(state.from(block), to + block * storage::kBlock);
+  }
+}
+
+/// Encodes `count` elements of a state. `halves` has one half for each block, `apart` halves apart. Leaves
+/// the staged values (Codec::stage()) in the buffer.
+template <class Codec>
+__attribute__((noinline)) void pack_state8(float* values, int count, const std::uint16_t* halves, int apart,
+                                           const ScaledState<Codec> state) {
+  const int blocks = (count + storage::kBlock - 1) / storage::kBlock;
+  for (int i = 0; i < blocks * storage::kBlock; ++i) values[i] = Codec::stage(values[i]);
+  clear_beyond(count, values);
+  std::uint16_t of_state[kStagedBlocks];
+  for (int block = 0; block < blocks; ++block) of_state[block] = halves[block * apart];
+  store_state_blocks<1>(values, blocks, of_state, state);
+}
+
+/// The streams of a stage by their types, but for the states.
+template <class Format>
+struct TypedParams {
+  typename Format::Param::Element* element;
+  typename Format::Param::Remainder* remainder;
+
+  explicit TypedParams(const StagedStreams& at)
+      : element(reinterpret_cast<typename Format::Param::Element*>(at.param)),
+        remainder(reinterpret_cast<typename Format::Param::Remainder*>(at.remainder)) {}
+};
+
+/// An Unpack. All streams go into the buffers, in the order of place_of().
+template <class Format, class GradCodec>
+void unpack8(const StagedStreams& at, std::int64_t count, float* first) {
+  const Room room{first, buffers_apart(kStage8)};
+  const std::int64_t blocks = (count + storage::kBlock - 1) / storage::kBlock;
+  const int whole = static_cast<int>(blocks) * storage::kBlock;
+  const TypedParams<Format> param(at);
+  load_params(param.element, param.remainder, room.param(), whole, Format{});
+  load_grads(reinterpret_cast<const typename GradCodec::Element*>(at.grad), room.grad(), whole, GradCodec{});
+  for (int s = 0; s < at.state_count; ++s) {
+    if ((at.nonnegative >> s & 1u) != 0) {
+      unpack_state8(scaled_state<Nonnegative8>(at, s), blocks, room.state(s));
+    } else {
+      unpack_state8(scaled_state<Signed8>(at, s), blocks, room.state(s));
+    }
+  }
+}
+
+/// A Pack. kDithersParam: the parameter is rounded with random bits.
+template <class Format, bool kDithersParam>
+void pack8(float* first, const StagedStreams& at, std::int64_t count, const std::uint16_t* halves) {
+  const Room room{first, buffers_apart(kStage8)};
+  const int apart = rule::halves_of(at.state_count + (Format::kRoundsStochastically ? 1 : 0));
+  const int some = static_cast<int>(count);
+  const int whole = (some + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
+  const TypedParams<Format> param(at);
+  if constexpr (kDithersParam) {
+    store_params_stochastic<Format>(room.param(), param.element, whole, halves + apart - 1, apart);
+  } else {
+    store_params(room.param(), param.element, param.remainder, whole, Format{});
+  }
+  for (int s = 0; s < at.state_count; ++s) {
+    if ((at.nonnegative >> s & 1u) != 0) {
+      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Nonnegative8>(at, s));
+    } else {
+      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Signed8>(at, s));
+    }
+  }
+}
+
+template <class Format>
+requires(Format::kQuantized) Leaves leaves_of(const LeafChoice& choice) {
+  using Param = typename Format::Param;
+  Leaves leaves{.unpack = &unpack8<Format, typename Format::LowGrad>,
+                .pack = &pack8<Format, false>,
+                .stage = kStage8,
+                .halves = rule::halves_of(choice.states + (Format::kRoundsStochastically ? 1 : 0)),
+                .bytes = {sizeof(typename Param::Element),
+                          Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
+                          sizeof(typename Format::LowGrad::Element), 1},
+                .param_in_place = false,
+                .grad_in_place = false,
+                .states_in_place = false};
+  if (choice.has_float32_gradients) {
+    leaves.unpack = &unpack8<Format, storage::Float32>;
+    leaves.bytes.grad = sizeof(float);
+  }
+  if constexpr (Format::kRoundsStochastically) {
+    if (choice.rounds_stochastically) leaves.pack = &pack8<Format, true>;
+  }
+  return leaves;
+}
+
+}  // namespace
+}  // namespace onepass::cpu

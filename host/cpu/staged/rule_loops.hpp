@@ -1,0 +1,71 @@
+// rule_loops.hpp - the loops of a rule over float32, which staged updates call: all that is compiled for a
+// variant and an instruction set if it has no fused loops. It includes as little as possible, because every
+// new rule pays for it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "host/backend/cpu_rule.hpp"
+#include "onepass/rule/concept.hpp"
+#include "onepass/rule/element.hpp"
+#include "onepass/storage/dither.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// Moves whole blocks. The coefficients are a local copy, so that no store can change them. The streams do
+/// not overlap; ivdep tells the compiler.
+template <class Variant, bool kLossy, bool kPlain, class Rule, class... State>
+ONEPASS_LANE void move_whole_blocks(const rule::TensorCoefficients<Rule> k, float* __restrict param,
+                                    const float* __restrict grad, std::int64_t count,
+                                    State* __restrict... states) {
+  // Tells the compiler that the count is a multiple of a block: it then makes no loop for the last elements.
+  const std::int64_t whole = count & -std::int64_t{storage::kBlock};
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < whole; ++i) {
+    float p = param[i];
+    rule::move<Variant, kLossy, kPlain>(k, p, grad[i], states[i]...);
+    param[i] = p;
+  }
+}
+
+/// A RuleLoop. kLossy and kPlain: as for rule::move().
+template <class Rule, class Variant, bool kLossy, bool kPlain, std::size_t... kState>
+void move_blocks(const void* coefficients, float* param, const float* grad,
+                 [[maybe_unused]] float* const* states, std::int64_t count) {
+  move_whole_blocks<Variant, kLossy, kPlain>(
+      *static_cast<const rule::TensorCoefficients<Rule>*>(coefficients), param, grad, count,
+      states[kState]...);
+}
+
+template <class Rule, class Variant, std::size_t... kState>
+constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
+  constexpr bool kLossy = Compressible<Variant>;
+  return {.exact = {&move_blocks<Rule, Variant, false, false, kState...>,
+                    &move_blocks<Rule, Variant, false, true, kState...>},
+          .lossy = {&move_blocks<Rule, Variant, kLossy, false, kState...>,
+                    &move_blocks<Rule, Variant, kLossy, true, kState...>},
+          .states = kStateCount<Variant>,
+          .nonnegative = kNonnegativeStates<Variant>};
+}
+
+/// The loops of one variant.
+template <class Rule, class Variant>
+constexpr StagedLoops staged_loops() {
+  return staged_loops<Rule, Variant>(std::make_index_sequence<kStateCount<Variant>>{});
+}
+
+/// The loops of all variants of a rule that has no fused loops.
+template <class Rule, class Variants = typename Rule::Variants>
+struct OnlyStaged;
+
+template <class Rule, class... Variant>
+struct OnlyStaged<Rule, VariantList<Variant...>> {
+  static constexpr VariantLoops kAll[] = {{nullptr, staged_loops<Rule, Variant>()}...};
+};
+
+}  // namespace
+}  // namespace onepass::cpu

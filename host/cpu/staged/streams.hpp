@@ -1,0 +1,122 @@
+// streams.hpp - where the streams of a staged chunk lie, and the buffers that they are decoded into. Compiled
+// once for each instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "host/backend/cpu_rule.hpp"
+#include "host/cpu/codecs/stores.hpp"
+#include "onepass/storage/dither.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+constexpr std::size_t kStreams = 2 + step::kMaxStates;
+
+/// Bytes of an element of each stream of a format.
+struct ElementBytes {
+  std::size_t param, remainder, grad, state;
+};
+
+/// The streams of a chunk, from one of its elements on. The format determines the types.
+struct StagedStreams {
+  std::byte* param;
+  std::byte* remainder;  ///< Null if the format has no remainder.
+  const std::byte* grad;
+  std::byte* states[step::kMaxStates];
+  std::uint16_t* scales[step::kMaxStates];  ///< The scales of states of 8 bits, one for each block.
+  int state_count;
+  unsigned nonnegative;  ///< As in StagedLoops.
+  Writes writes;         ///< How the parameter is stored where the update does not read it.
+
+  static StagedStreams of(const step::TensorEntry& tensor, const void* grad, step::Extent part,
+                          const ElementBytes& bytes, const StagedLoops& rule, Stores stores) {
+    const auto begin = static_cast<std::size_t>(part.begin);
+    StagedStreams streams{};
+    streams.param = static_cast<std::byte*>(tensor.param) + begin * bytes.param;
+    if (bytes.remainder != 0) {
+      streams.remainder = static_cast<std::byte*>(tensor.remainder) + begin * bytes.remainder;
+    }
+    streams.grad = static_cast<const std::byte*>(grad) + begin * bytes.grad;
+    streams.state_count = rule.states;
+    streams.nonnegative = rule.nonnegative;
+    for (int s = 0; s < rule.states; ++s) {
+      auto* const state = static_cast<std::byte*>(tensor.states[s]);
+      streams.states[s] = state + begin * bytes.state;
+      streams.scales[s] =
+          reinterpret_cast<std::uint16_t*>(state + step::scales_at(tensor.numel)) + begin / storage::kBlock;
+    }
+    streams.writes = writes_to(streams.param, stores.unread);
+    return streams;
+  }
+  /// The same streams from element i on, which must begin a block.
+  [[nodiscard]] StagedStreams from(std::int64_t i, const ElementBytes& bytes) const {
+    const auto begin = static_cast<std::size_t>(i);
+    StagedStreams rest = *this;
+    rest.param += begin * bytes.param, rest.grad += begin * bytes.grad;
+    if (bytes.remainder != 0) rest.remainder += begin * bytes.remainder;
+    for (int s = 0; s < state_count; ++s) {
+      rest.states[s] += begin * bytes.state, rest.scales[s] += begin / storage::kBlock;
+    }
+    return rest;
+  }
+};
+
+/// A whole block in place of one that the end of a tensor cuts short: a copy, padded with zeros. The scales
+/// of states are not copied. The caller updates the copy and then calls copy_back(). So neither the loops of
+/// rules nor the codecs need a loop for the last elements.
+class CutBlock {
+ public:
+  CutBlock(const StagedStreams& original, std::int64_t count, const ElementBytes& bytes)
+      : original_(original), bytes_(bytes), count_(static_cast<std::size_t>(count)) {
+    std::memcpy(room_[0], original.param, count_ * bytes.param);
+    if (bytes.remainder != 0) std::memcpy(room_[1], original.remainder, count_ * bytes.remainder);
+    std::memcpy(room_[2], original.grad, count_ * bytes.grad);
+    for (int s = 0; s < original.state_count; ++s) {
+      std::memcpy(room_[3 + s], original.states[s], count_ * bytes.state);
+    }
+  }
+  [[nodiscard]] StagedStreams streams() {
+    StagedStreams copy = original_;
+    copy.param = room_[0], copy.grad = room_[2], copy.writes = Writes::through_cache;
+    if (bytes_.remainder != 0) copy.remainder = room_[1];
+    for (int s = 0; s < copy.state_count; ++s) copy.states[s] = room_[3 + s];
+    return copy;
+  }
+  void copy_back() const {
+    std::memcpy(original_.param, room_[0], count_ * bytes_.param);
+    if (bytes_.remainder != 0) std::memcpy(original_.remainder, room_[1], count_ * bytes_.remainder);
+    for (int s = 0; s < original_.state_count; ++s) {
+      std::memcpy(original_.states[s], room_[3 + s], count_ * bytes_.state);
+    }
+  }
+
+ private:
+  StagedStreams original_;
+  ElementBytes bytes_;
+  std::size_t count_;
+  alignas(64) std::byte room_[1 + kStreams][storage::kBlock * sizeof(float)] = {};
+};
+
+/// Buffers in float32, `apart` elements apart: one for the parameters, one for the gradients, and one for
+/// each state. A stream of float32 in natural order is moved where it lies, and its buffer is not used.
+struct Room {
+  float* first;
+  std::int64_t apart;
+
+  [[nodiscard]] float* param() const { return first; }
+  [[nodiscard]] float* grad() const { return first + apart; }
+  [[nodiscard]] float* state(std::int64_t s) const { return first + (2 + s) * apart; }
+};
+
+/// Returns the distance of the buffers of stages of `stage` elements: three cache lines more than a stage,
+/// so that no two buffers lie 4 KiB apart, where a load would wait for a store to the other.
+constexpr std::int64_t buffers_apart(std::int64_t stage) { return stage + 48; }
+
+}  // namespace
+}  // namespace onepass::cpu
