@@ -140,18 +140,10 @@ void update_staged_chunks(const step::Table& table, const StagedLoops& rule, Cho
   finish(stores.unread);
 }
 
+/// leaves_of() of each format.
 template <std::size_t... kFormat>
 constexpr std::array<ChooseLeaves, storage::kFormatCount> leaves_of_all(std::index_sequence<kFormat...>) {
   return {&leaves_of<storage::FormatAt<kFormat>>...};
-}
-
-/// As update_staged() of table_loops.hpp.
-void update_staged_table(const step::Table& table, const StagedLoops& rule, std::int64_t first,
-                         std::int64_t last, Stores stores) {
-  static constexpr auto kChoose = leaves_of_all(std::make_index_sequence<storage::kFormatCount>{});
-  if (first >= last) return;
-  const std::size_t format = table.tensors[table.chunks[first].tensor].format;
-  update_staged_chunks(table, rule, kChoose[format], first, last, stores);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "host/cpu/codecs/stores.hpp"
 #include "onepass/onepass.hpp"
 #include "onepass/rule/element.hpp"
 #include "step/table.hpp"
@@ -186,6 +187,7 @@ void step_loop(cpu::UpdateLoop loop, const rule::TensorCoefficients<Rule>& k, Te
   table.chunks = chunks.data();
   table.chunk_size = chunk_size;
   table.coefficients = &coefficients;
+  table.coefficient_bytes = sizeof coefficients;
   const auto count = static_cast<std::int64_t>(chunks.size());
   loop(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16)});
   loop(table, count / 2, count, {cpu::Writes::through_cache, false});
@@ -240,7 +242,10 @@ template <class Variant, class Rule, std::size_t... kAdded>
 void expect_formats(const AddedLoops& loops, Isa isa, const Rule& rule,
                     std::index_sequence<kAdded...> /*formats*/) {
   SCOPED_TRACE(testing::Message() << Rule::kName << " by " << to_string(isa));
-  if (isa_available(isa)) (..., expect_format<Variant, kAdded>(loops[kAdded], rule));
+  if (!isa_available(isa)) return;
+  (..., expect_format<Variant, kAdded>(loops.fused[kAdded], rule));
+  SCOPED_TRACE("staged");
+  (..., expect_format<Variant, kAdded>(loops.staged[kAdded], rule));
 }
 
 template <class Variant, class Rule>

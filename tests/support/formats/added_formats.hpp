@@ -44,9 +44,11 @@ inline constexpr std::size_t kAddedCount = std::tuple_size_v<decltype(added::kFo
 template <std::size_t kAdded>
 using AddedAt = typename std::tuple_element_t<kAdded, decltype(added::kFormats)>::Format;
 
-/// The loops of one variant, one for each added format. They are compiled like the library's, once for each
-/// instruction set (tests/host/formats/added_formats.cpp.in).
-using AddedLoops = std::array<cpu::UpdateLoop, kAddedCount>;
+/// The loops of one variant, one for each added format: fused with the rule, and in stages. They are compiled
+/// like the library's, once for each instruction set (tests/host/formats/added_formats.cpp.in).
+struct AddedLoops {
+  std::array<cpu::UpdateLoop, kAddedCount> fused, staged;
+};
 template <class Rule, class Variant, Isa kIsa>
 const AddedLoops& added_loops();
 
