@@ -12,11 +12,12 @@
 namespace onepass::cpu {
 namespace {
 
-/// Decodes `count` elements into the buffers, from a stage's first element on.
-using Unpack = void (*)(const StagedStreams& at, std::int64_t count, float* room);
+/// Decodes `count` elements into the buffers, from element `begin` of a chunk on.
+using Unpack = void (*)(const StagedStreams& chunk, std::int64_t begin, std::int64_t count, float* room);
 /// Encodes `count` elements from the buffers, which it may change. `halves` has Leaves::halves random halves
 /// for each block, first those of the states; the last one is the parameter's.
-using Pack = void (*)(float* room, const StagedStreams& at, std::int64_t count, const std::uint16_t* halves);
+using Pack = void (*)(float* room, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
+                      const std::uint16_t* halves);
 
 /// What decodes and encodes the chunks of one tensor. Chosen once for each chunk.
 struct Leaves {
@@ -42,12 +43,15 @@ struct LeafChoice {
 /// processor has in flight at once, so that the roots of one stage overlap with the codecs of the next.
 constexpr std::int64_t kStage = 128;
 
+/// The elements of a stage of float32: all that there are.
+constexpr std::int64_t kWhole = std::int64_t{1} << 40;
+
 /// Leaves of float32: none.
 template <class Format>
 requires(Format::kAllFloat32) Leaves leaves_of(const LeafChoice& /*choice*/) {
   return {.unpack = nullptr,
           .pack = nullptr,
-          .stage = INT64_MAX,
+          .stage = kWhole,
           .halves = 0,
           .bytes = {sizeof(float), 0, sizeof(float), sizeof(float)},
           .param_in_place = true,

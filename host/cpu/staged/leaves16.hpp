@@ -38,11 +38,10 @@ struct TypedStreams {
   Remainder* remainder;
   State* states[kStates + 1];
 
-  explicit TypedStreams(const StagedStreams& at)
-      : param(reinterpret_cast<Param*>(at.param)),
-        remainder(reinterpret_cast<Remainder*>(at.remainder)),
-        states{} {
-    for (int s = 0; s < kStates; ++s) states[s] = reinterpret_cast<State*>(at.states[s]);
+  TypedStreams(const StagedStreams& chunk, std::int64_t begin)
+      : param(reinterpret_cast<Param*>(chunk.param) + begin), remainder(nullptr), states{} {
+    if constexpr (Format::kHasRemainder) remainder = reinterpret_cast<Remainder*>(chunk.remainder) + begin;
+    for (int s = 0; s < kStates; ++s) states[s] = reinterpret_cast<State*>(chunk.states[s]) + begin;
   }
   [[nodiscard]] ONEPASS_LANE Remainder* remainder_from(std::int64_t i) const {
     return Format::kHasRemainder ? remainder + i : nullptr;
@@ -52,11 +51,11 @@ struct TypedStreams {
 /// An Unpack. A function of its own for each combination of streams: to decode one stream after the other
 /// with a call for each takes up to 1.6 times as long.
 template <class Format, class GradCodec, int kStates>
-void unpack16(const StagedStreams& at, std::int64_t count, float* const first) {
+void unpack16(const StagedStreams& chunk, std::int64_t begin, std::int64_t count, float* first) {
   constexpr Order kOrder = kStageOrder<Format, GradCodec, kStates>;
   const Room room{first, buffers_apart(kStage)};
-  const TypedStreams<Format, kStates> from(at);
-  const auto* const grad = reinterpret_cast<const typename GradCodec::Element*>(at.grad);
+  const TypedStreams<Format, kStates> from(chunk, begin);
+  const auto* const grad = reinterpret_cast<const typename GradCodec::Element*>(chunk.grad) + begin;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     if constexpr (!kHasMaster<Format>) {
       ParamBlockCodec<typename Format::Param, kOrder>::decode(from.param + i, from.remainder_from(i),
@@ -86,11 +85,12 @@ ONEPASS_LANE How how_of([[maybe_unused]] const std::uint16_t* halves, [[maybe_un
 
 /// A Pack.
 template <class Format, Order kOrder, int kStates, class How>
-void pack16(float* first, const StagedStreams& at, std::int64_t count, const std::uint16_t* halves) {
+void pack16(float* first, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
+            const std::uint16_t* halves) {
   constexpr int kHalves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
   constexpr std::int64_t kApart = buffers_apart(kStage);
-  const TypedStreams<Format, kStates> to(at);
-  const Writes writes = at.writes;
+  const TypedStreams<Format, kStates> to(chunk, begin);
+  const Writes writes = chunk.writes;
   const float* param = first;
   if constexpr (kHasMaster<Format>) param = to.remainder;
   for (std::int64_t i = 0; i < count; i += kBlock) {

@@ -19,10 +19,12 @@ namespace {
 /// A stage is as long as the scales of its blocks take one vector division.
 constexpr std::int64_t kStage8 = kStagedElements;
 
-/// Returns the scaled state `s` of a stage.
+/// Returns state `s` from an element on.
 template <class Codec>
-ScaledState<Codec> scaled_state(const StagedStreams& at, int s) {
-  return {reinterpret_cast<typename Codec::Code*>(at.states[s]), at.scales[s]};
+ScaledState<Codec> scaled_state(const StagedStreams& chunk, std::int64_t begin, int s) {
+  const ScaledState<Codec> of_chunk{reinterpret_cast<typename Codec::Code*>(chunk.states[s]),
+                                    chunk.scales[s]};
+  return of_chunk.from(begin / storage::kBlock);
 }
 
 template <class Codec>
@@ -51,47 +53,52 @@ struct TypedParams {
   typename Format::Param::Element* element;
   typename Format::Param::Remainder* remainder;
 
-  explicit TypedParams(const StagedStreams& at)
-      : element(reinterpret_cast<typename Format::Param::Element*>(at.param)),
-        remainder(reinterpret_cast<typename Format::Param::Remainder*>(at.remainder)) {}
+  TypedParams(const StagedStreams& chunk, std::int64_t begin)
+      : element(reinterpret_cast<typename Format::Param::Element*>(chunk.param) + begin), remainder(nullptr) {
+    if constexpr (Format::kHasRemainder) {
+      remainder = reinterpret_cast<typename Format::Param::Remainder*>(chunk.remainder) + begin;
+    }
+  }
 };
 
 /// An Unpack. All streams go into the buffers, in the order of place_of().
 template <class Format, class GradCodec>
-void unpack8(const StagedStreams& at, std::int64_t count, float* first) {
+void unpack8(const StagedStreams& chunk, std::int64_t begin, std::int64_t count, float* first) {
   const Room room{first, buffers_apart(kStage8)};
   const std::int64_t blocks = (count + storage::kBlock - 1) / storage::kBlock;
   const int whole = static_cast<int>(blocks) * storage::kBlock;
-  const TypedParams<Format> param(at);
+  const TypedParams<Format> param(chunk, begin);
   load_params(param.element, param.remainder, room.param(), whole, Format{});
-  load_grads(reinterpret_cast<const typename GradCodec::Element*>(at.grad), room.grad(), whole, GradCodec{});
-  for (int s = 0; s < at.state_count; ++s) {
-    if ((at.nonnegative >> s & 1u) != 0) {
-      unpack_state8(scaled_state<Nonnegative8>(at, s), blocks, room.state(s));
+  load_grads(reinterpret_cast<const typename GradCodec::Element*>(chunk.grad) + begin, room.grad(), whole,
+             GradCodec{});
+  for (int s = 0; s < chunk.state_count; ++s) {
+    if ((chunk.nonnegative >> s & 1u) != 0) {
+      unpack_state8(scaled_state<Nonnegative8>(chunk, begin, s), blocks, room.state(s));
     } else {
-      unpack_state8(scaled_state<Signed8>(at, s), blocks, room.state(s));
+      unpack_state8(scaled_state<Signed8>(chunk, begin, s), blocks, room.state(s));
     }
   }
 }
 
 /// A Pack. kDithersParam: the parameter is rounded with random bits.
 template <class Format, bool kDithersParam>
-void pack8(float* first, const StagedStreams& at, std::int64_t count, const std::uint16_t* halves) {
+void pack8(float* first, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
+           const std::uint16_t* halves) {
   const Room room{first, buffers_apart(kStage8)};
-  const int apart = rule::halves_of(at.state_count + (Format::kRoundsStochastically ? 1 : 0));
+  const int apart = rule::halves_of(chunk.state_count + (Format::kRoundsStochastically ? 1 : 0));
   const int some = static_cast<int>(count);
   const int whole = (some + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
-  const TypedParams<Format> param(at);
+  const TypedParams<Format> param(chunk, begin);
   if constexpr (kDithersParam) {
     store_params_stochastic<Format>(room.param(), param.element, whole, halves + apart - 1, apart);
   } else {
     store_params(room.param(), param.element, param.remainder, whole, Format{});
   }
-  for (int s = 0; s < at.state_count; ++s) {
-    if ((at.nonnegative >> s & 1u) != 0) {
-      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Nonnegative8>(at, s));
+  for (int s = 0; s < chunk.state_count; ++s) {
+    if ((chunk.nonnegative >> s & 1u) != 0) {
+      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Nonnegative8>(chunk, begin, s));
     } else {
-      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Signed8>(at, s));
+      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Signed8>(chunk, begin, s));
     }
   }
 }

@@ -38,50 +38,61 @@ struct Mover {
   const void* coefficients;
 };
 
-/// Whole blocks, rounded up.
-constexpr std::int64_t whole_blocks(std::int64_t count) {
-  return (count + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
-}
-
-/// Updates one stage. If `count` is not a multiple of a block, the streams must have room for the whole
-/// block.
-ONEPASS_LANE void update_stage(const Leaves& leaves, const Mover& mover, const StagedStreams& at,
-                               std::int64_t count, const std::uint16_t* halves, float* first) {
-  const Room room{first, buffers_apart(leaves.stage)};
-  if (leaves.unpack != nullptr) leaves.unpack(at, count, first);
-  float* param = room.param();
-  if (leaves.param_in_place) {
-    param = reinterpret_cast<float*>(leaves.bytes.remainder == 0 ? at.param : at.remainder);
-  }
-  const float* const grad = leaves.grad_in_place ? reinterpret_cast<const float*>(at.grad) : room.grad();
+/// Where the rule moves the streams: in the buffers, or where they lie.
+struct Moved {
+  float* param;
+  const float* grad;
   float* states[step::kMaxStates];
-  for (int s = 0; s < at.state_count; ++s) {
-    states[s] = leaves.states_in_place ? reinterpret_cast<float*>(at.states[s]) : room.state(s);
+
+  Moved(const Leaves& leaves, const StagedStreams& chunk, float* first) {
+    const Room room{first, buffers_apart(leaves.stage)};
+    std::byte* const own_param = leaves.bytes.remainder == 0 ? chunk.param : chunk.remainder;
+    param = leaves.param_in_place ? reinterpret_cast<float*>(own_param) : room.param();
+    grad = leaves.grad_in_place ? reinterpret_cast<const float*>(chunk.grad) : room.grad();
+    for (int s = 0; s < chunk.state_count; ++s) {
+      states[s] = leaves.states_in_place ? reinterpret_cast<float*>(chunk.states[s]) : room.state(s);
+    }
   }
-  mover.loop(mover.coefficients, param, grad, states, whole_blocks(count));
-  if (leaves.pack != nullptr) leaves.pack(first, at, count, halves);
+  /// Goes to the next stage.
+  ONEPASS_LANE void advance(const Leaves& leaves, int state_count) {
+    if (leaves.param_in_place) param += leaves.stage;
+    if (leaves.grad_in_place) grad += leaves.stage;
+    if (!leaves.states_in_place) return;
+    for (int s = 0; s < state_count; ++s) states[s] += leaves.stage;
+  }
+};
+
+/// Updates one block that the end of a tensor cuts short, in a copy.
+__attribute__((noinline)) void update_cut_block(const Leaves& leaves, const Mover& mover,
+                                                const StagedStreams& original, std::int64_t count,
+                                                const std::uint16_t* halves, float* room) {
+  CutBlock block(original, count, leaves.bytes);
+  const StagedStreams copy = block.streams();
+  const Moved moved(leaves, copy, room);
+  if (leaves.unpack != nullptr) leaves.unpack(copy, 0, count, room);
+  mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, storage::kBlock);
+  if (leaves.pack != nullptr) leaves.pack(room, copy, 0, count, halves);
+  block.copy_back();
 }
 
 /// Updates `count` elements, from the start of a block on; only the last block may be cut short. `halves` has
 /// Leaves::halves random halves for each block.
-void update_stages(const Leaves& leaves, const Mover& mover, const StagedStreams& streams, std::int64_t count,
+void update_stages(const Leaves& leaves, const Mover& mover, const StagedStreams& chunk, std::int64_t count,
                    const std::uint16_t* halves) {
   alignas(64) float room[kStreams * buffers_apart(kStage8)];
   const std::int64_t whole = count / storage::kBlock * storage::kBlock;
-  StagedStreams at = streams;
-  const std::uint16_t* of_stage = halves;
-  for (std::int64_t left = whole; left > 0; left -= leaves.stage) {
-    const std::int64_t some = std::min(left, leaves.stage);
-    update_stage(leaves, mover, at, some, of_stage, room);
-    if (left <= leaves.stage) break;
-    at = at.from(leaves.stage, leaves.bytes);
-    of_stage += leaves.stage / storage::kBlock * leaves.halves;
+  Moved moved(leaves, chunk, room);
+  for (std::int64_t i = 0; i < whole; i += leaves.stage) {
+    const std::int64_t some = std::min(whole - i, leaves.stage);
+    if (leaves.unpack != nullptr) leaves.unpack(chunk, i, some, room);
+    mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, some);
+    if (leaves.pack != nullptr)
+      leaves.pack(room, chunk, i, some, halves + i / storage::kBlock * leaves.halves);
+    moved.advance(leaves, chunk.state_count);
   }
   if (whole < count) {
-    CutBlock rest(streams.from(whole, leaves.bytes), count - whole, leaves.bytes);
-    update_stage(leaves, mover, rest.streams(), count - whole,
-                 halves + whole / storage::kBlock * leaves.halves, room);
-    rest.copy_back();
+    update_cut_block(leaves, mover, chunk.from(whole, leaves.bytes), count - whole,
+                     halves + whole / storage::kBlock * leaves.halves, room);
   }
 }
 
