@@ -9,6 +9,7 @@ import unittest
 
 BUILD = pathlib.Path(sys.argv.pop(1))
 
+WIDTH = {"avx2": "%ymm", "avx512": "%zmm"}
 # Instructions that every loop of a rule must contain at full width: its root and division, or its multiply-add.
 NEEDED = {
     "sgd": [r"vfn?m(add|sub)\w*ps"],
@@ -20,6 +21,13 @@ LOOP = re.compile(r"\S+ <void .*::(update_float32|update_blocks16|update_blocks8
 OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
 BY_INSTRUCTION = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
 VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2}  # AdamW uses Adam's loops
+# A variant without states has no loop of all-bf16: it uses that of bf16.
+WITHOUT_STATES = {"sgd": 1, "rmsprop": 0, "adam": 0}
+OF_ALL_BF16, ALL_BF16_BY_INSTRUCTION = 2 * 2 + 2 * 2, 2 * 2
+# Loops over float32, for updates in stages: with clamp and L1 and without, twice for variants that store other numbers
+# than their states. They are all that a rule has at the baseline level.
+STAGED_LOOP = re.compile(r"\S+ <void .*::move_blocks<")
+STAGED_LOOPS = {"sgd": 4, "rmsprop": 12, "adam": 4}
 # Further instructions that the loops of each format must contain, by the beginning of the loop's name. 16-bit numbers
 # are rounded two at a time in a lane of 32 bits (block_codec.hpp). Blocks of 8-bit states have loads and stores of
 # their own, of whole vectors (scaled_block_vectors.hpp).
@@ -35,6 +43,7 @@ CODECS = {
 # The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
 # enough: with AVX-512, in the loops without clamp and L1.
 IN_REGISTERS = re.compile(r"\S+ <void .*::update_blocks16<[^,]*, true, ")
+BY_PROCESSOR = r"vcvtne2ps2bf16\s.*%zmm"
 STORED_ON_STACK = r"%zmm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p"
 # Loops that belong to no rule, by the beginning of their name: reductions in double (by Measure), accumulation, and
 # the moving average.
@@ -46,9 +55,24 @@ TABLE_LOOPS = {
     r"onepass::cpu::\(anonymous namespace\)::accumulate\(": r"vaddps",
     r"onepass::cpu::\(anonymous namespace\)::follow\(": r"vfn?madd\w*ps",
 }
+# The leaves of staged updates, by the beginning of their name, with instructions that each must contain at full width.
+ENCODED8 = {"avx2": [r"vpackuswb"], "avx512": [r"vpmovwb"]}
+LEAVES = {
+    # A vector of float32 is stored into a buffer.
+    r"void .*::unpack(16|_state8)<": dict.fromkeys(WIDTH, [r"vmov\w+\s+(?=%[yz]mm\d+,.*\()"]),
+    r"void .*::pack16<.*WithMaster<onepass::storage::Float16>": dict.fromkeys(WIDTH, [r"vcvtps2ph"]),
+    r"void .*::pack16<(?!.*Float16>, onepass)": ROUNDED,
+    r"void .*::unpack8<": {"avx2": [r"vpmovsxbw", r"vpblendw"], "avx512": [r"vpmovsxbw", r"vpermt2w"]},
+    r"void .*::pack8<": ENCODED8,
+    r"void .*::store_state_blocks<": {isa: [*codes, r"vdivps"] for isa, codes in ENCODED8.items()},
+}
+# Their numbers. 16-bit parameters: nothing is decoded of a master and float32 gradients. One leaf serves any number of
+# states of float32, another in the order of pairs none of them; states of bfloat16 have a leaf for each of 1 to 4.
+UNPACKED16 = {"bf16": 3, "all_bf16": 2 * 4, "bf16_split": 3, "bf16_master": 1, "f16_master": 1}
+PACKED16 = {"bf16": 2 * 2, "all_bf16": 2 * 2 * 4, "bf16_split": 2, "bf16_master": 1, "f16_master": 1}
+PACKED16_BY_INSTRUCTION = 2 + 2 * 4 + 1
 # A reduction is compiled for each type of gradients.
 GRADIENT_TYPES = 3
-WIDTH = {"avx2": "%ymm", "avx512": "%zmm"}
 
 
 def loop_object(stem, isa):
@@ -66,10 +90,15 @@ def output(*command):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
 
 
+def functions(made):
+    """Returns the disassembly of each function of an object."""
+    return re.split(r"\n(?=[0-9a-f]+ <)", output("objdump", "-dC", "--no-show-raw-insn", made))
+
+
 class LoopObjects(unittest.TestCase):
     def test_no_symbol_is_shared_between_instruction_sets(self):
         for isa in ("baseline", *WIDTH):
-            for made in [random_object(isa), *(loop_object(stem, isa) for stem in (*NEEDED, "table_loops"))]:
+            for made in [random_object(isa), *(loop_object(stem, isa) for stem in (*NEEDED, "table_loops", "staged"))]:
                 for line in output("nm", "-C", made).splitlines():
                     # W and V are weak, u is unique. The symbols of a sanitizer are the same in all objects.
                     kind = line[17:18]
@@ -81,12 +110,14 @@ class LoopObjects(unittest.TestCase):
     def test_every_loop_is_vectorised(self):
         for stem, needed in NEEDED.items():
             for isa, register in WIDTH.items():
-                text = output("objdump", "-dC", "--no-show-raw-insn", loop_object(stem, isa))
-                loops = [part for part in re.split(r"\n(?=[0-9a-f]+ <)", text) if LOOP.match(part)]
-                by_instruction = BY_INSTRUCTION if isa == "avx512" else 0
-                self.assertEqual(len(loops), VARIANTS[stem] * (OF_VARIANT + by_instruction), stem)
-                by_processor = [loop for loop in loops if re.search(r"vcvtne2ps2bf16\s.*%zmm", loop)]
-                self.assertEqual(len(by_processor), VARIANTS[stem] * by_instruction, stem)
+                loops = [part for part in functions(loop_object(stem, isa)) if LOOP.match(part)]
+                by_instruction = 0
+                if isa == "avx512":
+                    by_instruction = VARIANTS[stem] * BY_INSTRUCTION - WITHOUT_STATES[stem] * ALL_BF16_BY_INSTRUCTION
+                nearest = VARIANTS[stem] * OF_VARIANT - WITHOUT_STATES[stem] * OF_ALL_BF16
+                self.assertEqual(len(loops), nearest + by_instruction, stem)
+                by_processor = [loop for loop in loops if re.search(BY_PROCESSOR, loop)]
+                self.assertEqual(len(by_processor), by_instruction, stem)
                 for loop in loops:
                     codec = [made[isa] for name, made in CODECS.items() if re.search(name, loop.partition("\n")[0])]
                     for instruction in needed + sum(codec, []):
@@ -95,12 +126,44 @@ class LoopObjects(unittest.TestCase):
                         self.assertNotRegex(loop, STORED_ON_STACK, f"{stem}_{isa}: {loop[:160]}")
 
     @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
+    def test_every_loop_of_a_staged_update_is_vectorised_and_has_no_loop_for_the_last_elements(self):
+        for stem, needed in NEEDED.items():
+            for isa, register in WIDTH.items():
+                loops = [part for part in functions(loop_object(stem, isa)) if STAGED_LOOP.match(part)]
+                self.assertEqual(len(loops), STAGED_LOOPS[stem], stem)
+                for loop in loops:
+                    for instruction in needed:
+                        self.assertRegex(loop, rf"{instruction}\s.*{register}", f"{stem}_{isa}: {loop[:160]}")
+                        self.assertNotRegex(loop, rf"{instruction[:-2]}ss\s", f"{stem}_{isa}: {loop[:160]}")
+
+    @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
+    def test_rule_has_staged_loops_alone_at_the_baseline_level(self):
+        for stem in NEEDED:
+            parts = functions(loop_object(stem, "baseline"))
+            self.assertEqual(sum(bool(LOOP.match(part)) for part in parts), 0, stem)
+            self.assertEqual(sum(bool(STAGED_LOOP.match(part)) for part in parts), STAGED_LOOPS[stem], stem)
+
+    @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
+    def test_leaves_of_staged_updates_are_vectorised(self):
+        for isa, register in WIDTH.items():
+            parts = functions(loop_object("staged", isa))
+            leaves = [part for part in parts if re.match(r"\S+ <void .*::(un)?pack16<", part)]
+            by_instruction = PACKED16_BY_INSTRUCTION if isa == "avx512" else 0
+            self.assertEqual(len(leaves), sum(UNPACKED16.values()) + sum(PACKED16.values()) + by_instruction, isa)
+            self.assertEqual(sum(bool(re.search(BY_PROCESSOR, leaf)) for leaf in leaves), by_instruction, isa)
+            for name, needed in LEAVES.items():
+                leaves = [part for part in parts if re.match(rf"\S+ <{name}", part)]
+                self.assertNotEqual(leaves, [], name)
+                for leaf in leaves:
+                    for instruction in needed[isa]:
+                        self.assertRegex(leaf, rf"{instruction}.*{register}", f"{isa}: {leaf[:200]}")
+
+    @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
     def test_reductions_and_accumulation_are_vectorised(self):
         for isa, register in WIDTH.items():
-            text = output("objdump", "-dC", "--no-show-raw-insn", loop_object("table_loops", isa))
-            functions = re.split(r"\n(?=[0-9a-f]+ <)", text)
+            parts = functions(loop_object("table_loops", isa))
             for name, needed in TABLE_LOOPS.items():
-                loops = [function for function in functions if re.match(rf"\S+ <{name}", function)]
+                loops = [function for function in parts if re.match(rf"\S+ <{name}", function)]
                 self.assertEqual(len(loops), GRADIENT_TYPES if "reduce_leaf" in name else 1, name)
                 for loop in loops:
                     self.assertRegex(loop, rf"{needed}\s.*{register}", f"{isa}: {name}")
@@ -116,8 +179,7 @@ class LoopObjects(unittest.TestCase):
             r"reflect\(": [r"vmulpd", r"vaddpd"],
         }
         for isa, register in WIDTH.items():
-            text = output("objdump", "-dC", "--no-show-raw-insn", random_object(isa))
-            parts = re.split(r"\n(?=[0-9a-f]+ <)", text)
+            parts = functions(random_object(isa))
             for name, instructions in needed.items():
                 loop = next(part for part in parts if re.match(rf"\S+ <.*{name}", part))
                 for instruction in instructions:

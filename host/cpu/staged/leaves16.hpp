@@ -136,13 +136,21 @@ Leaves leaves16_of(const LeafChoice& choice) {
   return leaves;
 }
 
-/// States of float32 are moved where they lie. They only decide on the order, so that one leaf serves any
-/// number of them.
+/// The format of a variant without states: the same, but for the states.
+template <class Format>
+using Stateless = storage::Format<typename Format::Param, typename Format::LowGrad, storage::Float32,
+                                  Format::kName.master, States::float32>;
+
+/// Chooses the leaves for the number of states. States of float32 are moved where they lie and only decide on
+/// the order: one leaf serves any number of them.
 template <class Format, class GradCodec>
 Leaves leaves16_of(const LeafChoice& choice) {
-  if (choice.states == 0) return leaves16_of<Format, GradCodec, 0>(choice);
+  if constexpr (kStageOrder<Stateless<Format>, GradCodec, 0> == Order::pairs) {
+    if (choice.states == 0) return leaves16_of<Stateless<Format>, GradCodec, 0>(choice);
+  }
   if constexpr (Format::kHasLossyStates) {
     static_assert(step::kMaxStates == 4);
+    if (choice.states == 0) return leaves16_of<Stateless<Format>, GradCodec, 1>(choice);
     if (choice.states == 2) return leaves16_of<Format, GradCodec, 2>(choice);
     if (choice.states == 3) return leaves16_of<Format, GradCodec, 3>(choice);
     if (choice.states == 4) return leaves16_of<Format, GradCodec, 4>(choice);
