@@ -38,10 +38,11 @@ CudaLaunch update_of() {
           }};
 }
 
+/// A variant without states has one update kernel for all formats that differ in their states alone.
 template <class Rule, std::size_t kVariant, std::size_t... kFormat>
 CudaUpdates updates_of(std::index_sequence<kFormat...>) {
   using Variant = typename Rule::Variants::template At<kVariant>;
-  return {update_of<Rule, Variant, storage::FormatAt<kFormat>>()...};
+  return {update_of<Rule, Variant, storage::FormatFor<kStateCount<Variant>, kFormat>>()...};
 }
 
 template <class Rule, std::size_t... kVariant>

@@ -22,6 +22,17 @@ add_library(other three.cpp)
 add_custom_command(TARGET onepass POST_BUILD VERBATIM COMMAND
   sh -c "'$<SHELL_PATH:@PYTHON@>' '${CMAKE_SOURCE_DIR}/work.py'")
 """
+# Generated objects of a rule, in the folder where the library has them. One of them takes the compiler some time.
+GENERATED = """
+file(WRITE "${CMAKE_BINARY_DIR}/rules/fast.cpp" "int fast() { return 1; }\\n")
+file(WRITE "${CMAKE_BINARY_DIR}/rules/fast_baseline.cpp" "int loop() { return 1; }\\n")
+file(WRITE "${CMAKE_BINARY_DIR}/rules/slow_coach_avx2.cpp" "constexpr long sum() { long all = 0;
+  for (int i = 0; i < 2000; ++i) for (int j = 0; j < 1000; ++j) all += j; return all; }
+  extern const long kSum = sum();\\n")
+target_sources(onepass PRIVATE "${CMAKE_BINARY_DIR}/rules/fast.cpp" "${CMAKE_BINARY_DIR}/rules/fast_baseline.cpp"
+  "${CMAKE_BINARY_DIR}/rules/slow_coach_avx2.cpp")
+target_compile_features(onepass PRIVATE cxx_std_20)
+"""
 WORK = "import time\nwhile time.process_time() < 1.0: pass\ntime.sleep(2)\n"
 ROW = r"\| (.+) \| (\d+) s \| (\d+\.\d) MB \| (\d+) \| (\S+) \| (.+) \|"
 
@@ -72,6 +83,20 @@ class BuildReport(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertEqual(len(result.stdout.splitlines()), 3)
         self.assertRegex(re.fullmatch(ROW, result.stdout.splitlines()[2])[5], r"^[0-9a-f]{12}$")
+
+    def test_generated_objects_have_rows_with_the_time_of_each(self):
+        self.write("CMakeLists.txt", PROJECT.replace("@PYTHON@", sys.executable) + GENERATED)
+        result = self.report("--only", "cpu", "--objects")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        lines = result.stdout.splitlines()
+        self.assertEqual(re.fullmatch(ROW, lines[2])[4], "5")
+        self.assertEqual(lines[4], "| generated object | .cpp | baseline | avx2 | avx512 | .cu | all |")
+        fast = re.fullmatch(r"\| fast \| (\d\.\d) s \| (\d\.\d) s \|  \|  \|  \| (\d\.\d) s \|", lines[6])
+        slow = re.fullmatch(r"\| slow_coach \|  \|  \| (\d+\.\d) s \|  \|  \| (\d+\.\d) s \|", lines[7])
+        self.assertTrue(fast and slow, result.stdout)
+        self.assertAlmostEqual(float(fast[1]) + float(fast[2]), float(fast[3]), delta=0.11)
+        self.assertGreater(float(slow[1]), float(fast[1]) + 0.1)
+        self.assertEqual(len([line for line in lines if line]), 7)
 
     def test_a_failed_build_has_no_row(self):
         self.write("two.cpp", "#error this one is broken\n")

@@ -55,9 +55,9 @@ TABLE_LOOPS = {
     r"onepass::cpu::\(anonymous namespace\)::accumulate\(": r"vaddps",
     r"onepass::cpu::\(anonymous namespace\)::follow\(": r"vfn?madd\w*ps",
 }
-# The leaves of staged updates, by the beginning of their name, with instructions that each must contain at full width.
+# The codecs of staged updates, by the beginning of their name, with instructions that each must contain at full width.
 ENCODED8 = {"avx2": [r"vpackuswb"], "avx512": [r"vpmovwb"]}
-LEAVES = {
+STAGE_CODECS = {
     # A vector of float32 is stored into a buffer.
     r"void .*::unpack(16|_state8)<": dict.fromkeys(WIDTH, [r"vmov\w+\s+(?=%[yz]mm\d+,.*\()"]),
     r"void .*::pack16<.*WithMaster<onepass::storage::Float16>": dict.fromkeys(WIDTH, [r"vcvtps2ph"]),
@@ -66,8 +66,8 @@ LEAVES = {
     r"void .*::pack8<": ENCODED8,
     r"void .*::store_state_blocks<": {isa: [*codes, r"vdivps"] for isa, codes in ENCODED8.items()},
 }
-# Their numbers. 16-bit parameters: nothing is decoded of a master and float32 gradients. One leaf serves any number of
-# states of float32, another in the order of pairs none of them; states of bfloat16 have a leaf for each of 1 to 4.
+# Their numbers. Nothing is decoded of a master and float32 gradients. One codec serves any number of states of float32,
+# another, in the order of pairs, none; states of bfloat16 have a codec for each number from 1 to 4.
 UNPACKED16 = {"bf16": 3, "all_bf16": 2 * 4, "bf16_split": 3, "bf16_master": 1, "f16_master": 1}
 PACKED16 = {"bf16": 2 * 2, "all_bf16": 2 * 2 * 4, "bf16_split": 2, "bf16_master": 1, "f16_master": 1}
 PACKED16_BY_INSTRUCTION = 2 + 2 * 4 + 1
@@ -144,19 +144,19 @@ class LoopObjects(unittest.TestCase):
             self.assertEqual(sum(bool(STAGED_LOOP.match(part)) for part in parts), STAGED_LOOPS[stem], stem)
 
     @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
-    def test_leaves_of_staged_updates_are_vectorised(self):
+    def test_codecs_of_staged_updates_are_vectorised(self):
         for isa, register in WIDTH.items():
             parts = functions(loop_object("staged", isa))
-            leaves = [part for part in parts if re.match(r"\S+ <void .*::(un)?pack16<", part)]
+            codecs = [part for part in parts if re.match(r"\S+ <void .*::(un)?pack16<", part)]
             by_instruction = PACKED16_BY_INSTRUCTION if isa == "avx512" else 0
-            self.assertEqual(len(leaves), sum(UNPACKED16.values()) + sum(PACKED16.values()) + by_instruction, isa)
-            self.assertEqual(sum(bool(re.search(BY_PROCESSOR, leaf)) for leaf in leaves), by_instruction, isa)
-            for name, needed in LEAVES.items():
-                leaves = [part for part in parts if re.match(rf"\S+ <{name}", part)]
-                self.assertNotEqual(leaves, [], name)
-                for leaf in leaves:
+            self.assertEqual(len(codecs), sum(UNPACKED16.values()) + sum(PACKED16.values()) + by_instruction, isa)
+            self.assertEqual(sum(bool(re.search(BY_PROCESSOR, codec)) for codec in codecs), by_instruction, isa)
+            for name, needed in STAGE_CODECS.items():
+                codecs = [part for part in parts if re.match(rf"\S+ <{name}", part)]
+                self.assertNotEqual(codecs, [], name)
+                for codec in codecs:
                     for instruction in needed[isa]:
-                        self.assertRegex(leaf, rf"{instruction}.*{register}", f"{isa}: {leaf[:200]}")
+                        self.assertRegex(codec, rf"{instruction}.*{register}", f"{isa}: {codec[:200]}")
 
     @unittest.skipIf("asan" in os.fspath(BUILD), "sanitizers change the loops")
     def test_reductions_and_accumulation_are_vectorised(self):

@@ -12,7 +12,7 @@ INSTRUCTIONS_PER_BYTE = 132 * 128 * 1.7e9 / 3.35e12
 BLOCK = 32  # Elements that share the two bytes of a scale.
 # AdamW uses the kernels of Adam, and the table names the rule that most people use.
 ROWS = (
-    "SGD_Plain in float32", "SGD_Plain in bf16", "SGD_Plain in all_bf16_stochastic", "SGD_Plain in compact",
+    "SGD_Plain in float32", "SGD_Plain in bf16", "SGD_Plain in bf16_stochastic", "SGD_Plain in compact",
     "SGD_Momentum in compact", "RMSProp_Plain in compact",
     "Adam_Plain in float32", "Adam_Plain in bf16_master", "Adam_Plain in bf16_split", "Adam_Plain in bf16",
     "Adam_Plain in bf16_stochastic", "Adam_Plain in all_bf16", "Adam_Plain in all_bf16_stochastic",

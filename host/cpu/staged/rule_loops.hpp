@@ -36,6 +36,9 @@ ONEPASS_LANE void move_whole_blocks(const rule::TensorCoefficients<Rule> k, floa
 template <class Rule, class Variant, bool kLossy, bool kPlain, std::size_t... kState>
 void move_blocks(const void* coefficients, float* param, const float* grad,
                  [[maybe_unused]] float* const* states, std::int64_t count) {
+  // A staged update reads the first two members without knowing the rule.
+  static_assert(offsetof(rule::TensorCoefficients<Rule>, step) == 0 &&
+                offsetof(rule::TensorCoefficients<Rule>, around) == sizeof(rule::TensorStep));
   move_whole_blocks<Variant, kLossy, kPlain>(
       *static_cast<const rule::TensorCoefficients<Rule>*>(coefficients), param, grad, count,
       states[kState]...);

@@ -1,5 +1,5 @@
-// update.hpp - the staged update of consecutive chunks: for each stage, a leaf decodes the streams into
-// buffers in the first cache, the rule moves them there, and a leaf encodes them. It serves every rule in
+// update.hpp - the staged update of consecutive chunks: for each stage, a codec decodes the streams into
+// buffers in the first cache, the rule moves them there, and the codec encodes them. It serves every rule in
 // every format. Compiled once for each instruction set, and not for a rule.
 #pragma once
 
@@ -12,9 +12,9 @@
 #include "host/backend/cpu_rule.hpp"
 #include "host/cpu/codecs/drawn_halves.hpp"
 #include "host/cpu/loops/chunk_streams.hpp"
-#include "host/cpu/staged/leaves.hpp"
-#include "host/cpu/staged/leaves16.hpp"
-#include "host/cpu/staged/leaves8.hpp"
+#include "host/cpu/staged/stage_codec.hpp"
+#include "host/cpu/staged/stage_codec16.hpp"
+#include "host/cpu/staged/stage_codec8.hpp"
 #include "host/cpu/staged/streams.hpp"
 #include "onepass/rule/around.hpp"
 #include "onepass/rule/element.hpp"
@@ -31,6 +31,7 @@ struct SharedCoefficients {
   rule::TensorStep step;
   rule::Around around;
 };
+static_assert(offsetof(SharedCoefficients, around) == sizeof(rule::TensorStep));  // as in rule_loops.hpp
 
 /// The rule's part of a chunk: its loop, and the coefficients that it takes.
 struct Mover {
@@ -44,102 +45,100 @@ struct Moved {
   const float* grad;
   float* states[step::kMaxStates];
 
-  Moved(const Leaves& leaves, const StagedStreams& chunk, float* first) {
-    const Room room{first, buffers_apart(leaves.stage)};
-    std::byte* const own_param = leaves.bytes.remainder == 0 ? chunk.param : chunk.remainder;
-    param = leaves.param_in_place ? reinterpret_cast<float*>(own_param) : room.param();
-    grad = leaves.grad_in_place ? reinterpret_cast<const float*>(chunk.grad) : room.grad();
+  Moved(const StageCodec& codec, const StagedStreams& chunk, float* first) {
+    const Room room{first, buffers_apart(codec.stage)};
+    std::byte* const own_param = codec.bytes.remainder == 0 ? chunk.param : chunk.remainder;
+    param = codec.param_in_place ? reinterpret_cast<float*>(own_param) : room.param();
+    grad = codec.grad_in_place ? reinterpret_cast<const float*>(chunk.grad) : room.grad();
     for (int s = 0; s < chunk.state_count; ++s) {
-      states[s] = leaves.states_in_place ? reinterpret_cast<float*>(chunk.states[s]) : room.state(s);
+      states[s] = codec.states_in_place ? reinterpret_cast<float*>(chunk.states[s]) : room.state(s);
     }
   }
-  /// Goes to the next stage.
-  ONEPASS_LANE void advance(const Leaves& leaves, int state_count) {
-    if (leaves.param_in_place) param += leaves.stage;
-    if (leaves.grad_in_place) grad += leaves.stage;
-    if (!leaves.states_in_place) return;
-    for (int s = 0; s < state_count; ++s) states[s] += leaves.stage;
+  /// Goes on by `count` elements.
+  ONEPASS_LANE void advance(const StageCodec& codec, int state_count, std::int64_t count) {
+    if (codec.param_in_place) param += count;
+    if (codec.grad_in_place) grad += count;
+    if (!codec.states_in_place) return;
+    for (int s = 0; s < state_count; ++s) states[s] += count;
   }
 };
 
 /// Updates one block that the end of a tensor cuts short, in a copy.
-__attribute__((noinline)) void update_cut_block(const Leaves& leaves, const Mover& mover,
+__attribute__((noinline)) void update_cut_block(const StageCodec& codec, const Mover& mover,
                                                 const StagedStreams& original, std::int64_t count,
                                                 const std::uint16_t* halves, float* room) {
-  CutBlock block(original, count, leaves.bytes);
+  CutBlock block(original, count, codec.bytes);
   const StagedStreams copy = block.streams();
-  const Moved moved(leaves, copy, room);
-  if (leaves.unpack != nullptr) leaves.unpack(copy, 0, count, room);
+  const Moved moved(codec, copy, room);
+  if (codec.unpack != nullptr) codec.unpack(copy, 0, count, room);
   mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, storage::kBlock);
-  if (leaves.pack != nullptr) leaves.pack(room, copy, 0, count, halves);
+  if (codec.pack != nullptr) codec.pack(room, copy, 0, count, halves);
   block.copy_back();
 }
 
 /// Updates `count` elements, from the start of a block on; only the last block may be cut short. `halves` has
-/// Leaves::halves random halves for each block.
-void update_stages(const Leaves& leaves, const Mover& mover, const StagedStreams& chunk, std::int64_t count,
-                   const std::uint16_t* halves) {
+/// StageCodec::halves random halves for each block.
+void update_stages(const StageCodec& codec, const Mover& mover, const StagedStreams& chunk,
+                   std::int64_t count, const std::uint16_t* halves) {
   alignas(64) float room[kStreams * buffers_apart(kStage8)];
   const std::int64_t whole = count / storage::kBlock * storage::kBlock;
-  Moved moved(leaves, chunk, room);
-  for (std::int64_t i = 0; i < whole; i += leaves.stage) {
-    const std::int64_t some = std::min(whole - i, leaves.stage);
-    if (leaves.unpack != nullptr) leaves.unpack(chunk, i, some, room);
+  Moved moved(codec, chunk, room);
+  for (std::int64_t i = 0; i < whole; i += codec.stage) {
+    const std::int64_t some = std::min(whole - i, codec.stage);
+    if (codec.unpack != nullptr) codec.unpack(chunk, i, some, room);
     mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, some);
-    if (leaves.pack != nullptr)
-      leaves.pack(room, chunk, i, some, halves + i / storage::kBlock * leaves.halves);
-    moved.advance(leaves, chunk.state_count);
+    if (codec.pack != nullptr) codec.pack(room, chunk, i, some, halves + i / storage::kBlock * codec.halves);
+    moved.advance(codec, chunk.state_count, some);
   }
   if (whole < count) {
-    update_cut_block(leaves, mover, chunk.from(whole, leaves.bytes), count - whole,
-                     halves + whole / storage::kBlock * leaves.halves, room);
+    update_cut_block(codec, mover, chunk.from(whole, codec.bytes), count - whole,
+                     halves + whole / storage::kBlock * codec.halves, room);
   }
 }
 
-/// Updates `count` elements with kHalves random halves for each block. `begin`: number of the first element
-/// in the tensor.
+/// Updates a part of a tensor, whose streams begin with it, with kHalves random halves for each block.
 template <int kHalves>
-void update_drawing(const Leaves& leaves, const Mover& mover, const StagedStreams& streams, step::Extent part,
-                    const rule::Draws& draws) {
+void update_drawing(const StageCodec& codec, const Mover& mover, const StagedStreams& streams,
+                    step::Extent part, const rule::Draws& draws) {
   using Drawn = DrawnHalves<kHalves>;
   Drawn drawn;
   for (std::int64_t i = 0; i < part.count; i += Drawn::kMaxElements) {
     const std::int64_t left = part.count - i;
     drawn.draw(draws, (part.begin + i) / storage::kBlock, left, random::Purpose::rounding);
-    update_stages(leaves, mover, streams.from(i, leaves.bytes), std::min(left, Drawn::kMaxElements),
+    update_stages(codec, mover, streams.from(i, codec.bytes), std::min(left, Drawn::kMaxElements),
                   drawn.of(0));
   }
 }
 
-/// Returns the leaves for a choice: leaves_of() of some format.
-using ChooseLeaves = Leaves (*)(const LeafChoice& choice);
+/// Returns the codec for a choice: stage_codec_of() of some format.
+using ChooseCodec = StageCodec (*)(const StageChoice& choice);
 
 /// Updates one chunk.
 void update_staged_chunk(const step::Table& table, step::Chunk chunk, const StagedLoops& rule,
-                         ChooseLeaves choose, const SharedCoefficients& k, Stores stores) {
+                         ChooseCodec choose, const SharedCoefficients& k, Stores stores) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
   const step::Extent part = step::extent(table, chunk);
-  const Leaves leaves = choose({.has_float32_gradients = tensor.grad_type == DType::float32,
-                                .rounds_stochastically = k.step.rounds_stochastically != 0,
-                                .has_bf16_instruction = stores.has_bf16_instruction,
-                                .states = rule.states});
-  const StagedLoops::Loops& loops = leaves.states_in_place ? rule.exact : rule.lossy;
+  const StageCodec codec = choose({.has_float32_gradients = tensor.grad_type == DType::float32,
+                                   .rounds_stochastically = k.step.rounds_stochastically != 0,
+                                   .has_bf16_instruction = stores.has_bf16_instruction,
+                                   .states = rule.states});
+  const StagedLoops::Loops& loops = codec.states_in_place ? rule.exact : rule.lossy;
   const Mover mover{k.around.is_plain() ? loops.plain : loops.general, &k};
-  const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], part, leaves.bytes, rule, stores);
-  switch (leaves.halves) {
+  const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], part, codec.bytes, rule, stores);
+  switch (codec.halves) {
     case 0:
-      return update_stages(leaves, mover, streams, part.count, nullptr);
+      return update_stages(codec, mover, streams, part.count, nullptr);
     case 1:
-      return update_drawing<1>(leaves, mover, streams, part, k.step.draws);
+      return update_drawing<1>(codec, mover, streams, part, k.step.draws);
     case 2:
-      return update_drawing<2>(leaves, mover, streams, part, k.step.draws);
+      return update_drawing<2>(codec, mover, streams, part, k.step.draws);
     default:
-      return update_drawing<4>(leaves, mover, streams, part, k.step.draws);
+      return update_drawing<4>(codec, mover, streams, part, k.step.draws);
   }
 }
 
 /// Updates the chunks [first, last) of the table, all of which have the format of `choose`.
-void update_staged_chunks(const step::Table& table, const StagedLoops& rule, ChooseLeaves choose,
+void update_staged_chunks(const step::Table& table, const StagedLoops& rule, ChooseCodec choose,
                           std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
     const step::Chunk chunk = table.chunks[c];
@@ -151,10 +150,10 @@ void update_staged_chunks(const step::Table& table, const StagedLoops& rule, Cho
   finish(stores.unread);
 }
 
-/// leaves_of() of each format.
+/// stage_codec_of() of each format.
 template <std::size_t... kFormat>
-constexpr std::array<ChooseLeaves, storage::kFormatCount> leaves_of_all(std::index_sequence<kFormat...>) {
-  return {&leaves_of<storage::FormatAt<kFormat>>...};
+constexpr std::array<ChooseCodec, storage::kFormatCount> stage_codecs(std::index_sequence<kFormat...>) {
+  return {&stage_codec_of<storage::FormatAt<kFormat>>...};
 }
 
 }  // namespace

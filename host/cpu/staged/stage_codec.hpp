@@ -1,5 +1,5 @@
-// leaves.hpp - the codecs of a staged update: functions that decode all streams of a stage, a few blocks of a
-// chunk, into float32, and encode them again. They do not depend on the rule. Compiled once for each
+// stage_codec.hpp - the codecs of a staged update: functions that decode all streams of a stage, a few blocks
+// of a chunk, into float32, and encode them again. They do not depend on the rule. Compiled once for each
 // instruction set.
 #pragma once
 
@@ -14,13 +14,13 @@ namespace {
 
 /// Decodes `count` elements into the buffers, from element `begin` of a chunk on.
 using Unpack = void (*)(const StagedStreams& chunk, std::int64_t begin, std::int64_t count, float* room);
-/// Encodes `count` elements from the buffers, which it may change. `halves` has Leaves::halves random halves
-/// for each block, first those of the states; the last one is the parameter's.
+/// Encodes `count` elements from the buffers, which it may change. `halves` has StageCodec::halves random
+/// halves for each block, first those of the states; the last one is the parameter's.
 using Pack = void (*)(float* room, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
                       const std::uint16_t* halves);
 
-/// What decodes and encodes the chunks of one tensor. Chosen once for each chunk.
-struct Leaves {
+/// Decodes and encodes the stages of a chunk. Chosen once for each chunk.
+struct StageCodec {
   Unpack unpack;       ///< Null if all that the rule reads is float32 and moved where it lies.
   Pack pack;           ///< Null if all streams are.
   std::int64_t stage;  ///< Most elements of a call.
@@ -31,8 +31,8 @@ struct Leaves {
   bool states_in_place;
 };
 
-/// The properties of a tensor's step that decide on its leaves, besides its format.
-struct LeafChoice {
+/// The properties of a tensor's step that decide on its codec, besides its format.
+struct StageChoice {
   bool has_float32_gradients;
   bool rounds_stochastically;
   bool has_bf16_instruction;  ///< As in Stores.
@@ -46,9 +46,9 @@ constexpr std::int64_t kStage = 128;
 /// The elements of a stage of float32: all that there are.
 constexpr std::int64_t kWhole = std::int64_t{1} << 40;
 
-/// Leaves of float32: none.
+/// The codec of float32, which converts nothing.
 template <class Format>
-requires(Format::kAllFloat32) Leaves leaves_of(const LeafChoice& /*choice*/) {
+requires(Format::kAllFloat32) StageCodec stage_codec_of(const StageChoice& /*choice*/) {
   return {.unpack = nullptr,
           .pack = nullptr,
           .stage = kWhole,

@@ -1,5 +1,5 @@
-// leaves8.hpp - the leaves of formats whose states have 8 bits and a scale for each block. Compiled once for
-// each instruction set.
+// stage_codec8.hpp - the stage codecs of formats whose states have 8 bits and a scale for each block.
+// Compiled once for each instruction set.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 #include "host/cpu/codecs/scaled_block_codec.hpp"
 #include "host/cpu/codecs/scaled_block_vectors.hpp"
-#include "host/cpu/staged/leaves.hpp"
+#include "host/cpu/staged/stage_codec.hpp"
 #include "onepass/rule/element.hpp"
 
 // Internal linkage: loops/update.hpp says why.
@@ -34,8 +34,8 @@ __attribute__((noinline)) void unpack_state8(const ScaledState<Codec> state, std
   }
 }
 
-/// Encodes `count` elements of a state. `halves` has one half for each block, `apart` halves apart. Leaves
-/// the staged values (Codec::stage()) in the buffer.
+/// Encodes `count` elements of a state. `halves` has one half for each block, `apart` halves apart.
+/// StageCodec the staged values (Codec::stage()) in the buffer.
 template <class Codec>
 __attribute__((noinline)) void pack_state8(float* values, int count, const std::uint16_t* halves, int apart,
                                            const ScaledState<Codec> state) {
@@ -104,26 +104,26 @@ void pack8(float* first, const StagedStreams& chunk, std::int64_t begin, std::in
 }
 
 template <class Format>
-requires(Format::kQuantized) Leaves leaves_of(const LeafChoice& choice) {
+requires(Format::kQuantized) StageCodec stage_codec_of(const StageChoice& choice) {
   using Param = typename Format::Param;
-  Leaves leaves{.unpack = &unpack8<Format, typename Format::LowGrad>,
-                .pack = &pack8<Format, false>,
-                .stage = kStage8,
-                .halves = rule::halves_of(choice.states + (Format::kRoundsStochastically ? 1 : 0)),
-                .bytes = {sizeof(typename Param::Element),
-                          Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
-                          sizeof(typename Format::LowGrad::Element), 1},
-                .param_in_place = false,
-                .grad_in_place = false,
-                .states_in_place = false};
+  StageCodec codec{.unpack = &unpack8<Format, typename Format::LowGrad>,
+                   .pack = &pack8<Format, false>,
+                   .stage = kStage8,
+                   .halves = rule::halves_of(choice.states + (Format::kRoundsStochastically ? 1 : 0)),
+                   .bytes = {sizeof(typename Param::Element),
+                             Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
+                             sizeof(typename Format::LowGrad::Element), 1},
+                   .param_in_place = false,
+                   .grad_in_place = false,
+                   .states_in_place = false};
   if (choice.has_float32_gradients) {
-    leaves.unpack = &unpack8<Format, storage::Float32>;
-    leaves.bytes.grad = sizeof(float);
+    codec.unpack = &unpack8<Format, storage::Float32>;
+    codec.bytes.grad = sizeof(float);
   }
   if constexpr (Format::kRoundsStochastically) {
-    if (choice.rounds_stochastically) leaves.pack = &pack8<Format, true>;
+    if (choice.rounds_stochastically) codec.pack = &pack8<Format, true>;
   }
-  return leaves;
+  return codec;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// leaves16.hpp - the leaves of 16-bit parameters whose states have 16 or 32 bits. Compiled once for each
-// instruction set.
+// stage_codec16.hpp - the stage codecs of 16-bit parameters whose states have 16 or 32 bits. Compiled once
+// for each instruction set.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 #include "host/cpu/codecs/block_codec.hpp"
 #include "host/cpu/codecs/param_codec.hpp"
-#include "host/cpu/staged/leaves.hpp"
+#include "host/cpu/staged/stage_codec.hpp"
 #include "onepass/rule/element.hpp"
 
 // Internal linkage: loops/update.hpp says why.
@@ -108,32 +108,32 @@ void pack16(float* first, const StagedStreams& chunk, std::int64_t begin, std::i
 }
 
 template <class Format, class GradCodec, int kStates>
-Leaves leaves16_of(const LeafChoice& choice) {
+StageCodec stage_codec16_of(const StageChoice& choice) {
   constexpr Order kOrder = kStageOrder<Format, GradCodec, kStates>;
   constexpr bool kGradInPlace = std::is_same_v<GradCodec, storage::Float32>;
   using Param = typename Format::Param;
-  Leaves leaves{.unpack = &unpack16<Format, GradCodec, kStates>,
-                .pack = &pack16<Format, kOrder, kStates, Nearest>,
-                .stage = kStage,
-                .halves = 0,
-                .bytes = {sizeof(typename Param::Element),
-                          Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
-                          sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
-                .param_in_place = kHasMaster<Format>,
-                .grad_in_place = kGradInPlace,
-                .states_in_place = !Format::kHasLossyStates};
-  if constexpr (kHasMaster<Format> && kGradInPlace && !Format::kHasLossyStates) leaves.unpack = nullptr;
+  StageCodec codec{.unpack = &unpack16<Format, GradCodec, kStates>,
+                   .pack = &pack16<Format, kOrder, kStates, Nearest>,
+                   .stage = kStage,
+                   .halves = 0,
+                   .bytes = {sizeof(typename Param::Element),
+                             Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
+                             sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
+                   .param_in_place = kHasMaster<Format>,
+                   .grad_in_place = kGradInPlace,
+                   .states_in_place = !Format::kHasLossyStates};
+  if constexpr (kHasMaster<Format> && kGradInPlace && !Format::kHasLossyStates) codec.unpack = nullptr;
   if constexpr (Format::kRoundsStochastically) {
     if (choice.rounds_stochastically) {
-      leaves.pack = &pack16<Format, kOrder, kStates, storage::Dither>;
-      leaves.halves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
-      return leaves;
+      codec.pack = &pack16<Format, kOrder, kStates, storage::Dither>;
+      codec.halves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
+      return codec;
     }
   }
   if constexpr (kHasNearestByInstruction<Param> || kHasNearestByInstruction<typename Format::State>) {
-    if (choice.has_bf16_instruction) leaves.pack = &pack16<Format, kOrder, kStates, NearestByInstruction>;
+    if (choice.has_bf16_instruction) codec.pack = &pack16<Format, kOrder, kStates, NearestByInstruction>;
   }
-  return leaves;
+  return codec;
 }
 
 /// The format of a variant without states: the same, but for the states.
@@ -141,27 +141,27 @@ template <class Format>
 using Stateless = storage::Format<typename Format::Param, typename Format::LowGrad, storage::Float32,
                                   Format::kName.master, States::float32>;
 
-/// Chooses the leaves for the number of states. States of float32 are moved where they lie and only decide on
-/// the order: one leaf serves any number of them.
+/// Chooses the codec for the number of states. States of float32 are moved where they lie and only decide on
+/// the order: one codec serves any number of them.
 template <class Format, class GradCodec>
-Leaves leaves16_of(const LeafChoice& choice) {
+StageCodec stage_codec16_of(const StageChoice& choice) {
   if constexpr (kStageOrder<Stateless<Format>, GradCodec, 0> == Order::pairs) {
-    if (choice.states == 0) return leaves16_of<Stateless<Format>, GradCodec, 0>(choice);
+    if (choice.states == 0) return stage_codec16_of<Stateless<Format>, GradCodec, 0>(choice);
   }
   if constexpr (Format::kHasLossyStates) {
     static_assert(step::kMaxStates == 4);
-    if (choice.states == 0) return leaves16_of<Stateless<Format>, GradCodec, 1>(choice);
-    if (choice.states == 2) return leaves16_of<Format, GradCodec, 2>(choice);
-    if (choice.states == 3) return leaves16_of<Format, GradCodec, 3>(choice);
-    if (choice.states == 4) return leaves16_of<Format, GradCodec, 4>(choice);
+    if (choice.states == 0) return stage_codec16_of<Stateless<Format>, GradCodec, 1>(choice);
+    if (choice.states == 2) return stage_codec16_of<Format, GradCodec, 2>(choice);
+    if (choice.states == 3) return stage_codec16_of<Format, GradCodec, 3>(choice);
+    if (choice.states == 4) return stage_codec16_of<Format, GradCodec, 4>(choice);
   }
-  return leaves16_of<Format, GradCodec, 1>(choice);
+  return stage_codec16_of<Format, GradCodec, 1>(choice);
 }
 
 template <class Format>
-requires(!Format::kAllFloat32 && !Format::kQuantized) Leaves leaves_of(const LeafChoice& choice) {
-  return choice.has_float32_gradients ? leaves16_of<Format, storage::Float32>(choice)
-                                      : leaves16_of<Format, typename Format::LowGrad>(choice);
+requires(!Format::kAllFloat32 && !Format::kQuantized) StageCodec stage_codec_of(const StageChoice& choice) {
+  return choice.has_float32_gradients ? stage_codec16_of<Format, storage::Float32>(choice)
+                                      : stage_codec16_of<Format, typename Format::LowGrad>(choice);
 }
 
 }  // namespace
