@@ -1,4 +1,4 @@
-// formats.hpp - the storage formats that every rule is compiled for, and the codecs of their streams.
+// formats.hpp - the storage formats that every rule can be stepped in, and the codecs of their streams.
 #pragma once
 
 #include <array>
