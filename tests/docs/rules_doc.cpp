@@ -1,0 +1,312 @@
+// rules_doc.cpp - writes docs/rules.md, or compares it, from the library's rules and the comments of their
+// headers.
+//
+//   onepass_rules_doc docs/rules.md            compares; exits 1 if the page is another
+//   onepass_rules_doc --write docs/rules.md    writes the page
+//
+// CMake defines ONEPASS_INCLUDE, the folder of public headers, and ONEPASS_RULE_HEADERS, the header of each
+// of library_rules() in their order.
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/backend/rule_ops.hpp"
+#include "onepass/onepass.hpp"
+
+namespace {
+
+using namespace onepass;
+using Kind = Hyperparameter::Kind;
+
+constexpr const char* kBeginning =
+    R"(<!-- Written by onepass_rules_doc. A test compares this page; do not edit it. -->
+# Rules
+
+This page lists the optimizers of the library: formula, source and deviations from it, hyperparameters, states. The
+text of a rule is the comment of its header in `include/onepass/optimizers/`, and the tables come from the rule itself:
+its list of hyperparameters (`describe()`) and its variants. [Adding an optimizer](adding-an-optimizer.md) says how to
+write one.
+
+)";
+
+constexpr const char* kOfEveryRule = R"(
+## Every rule
+
+A hyperparameter is a member of the rule's struct. It has the same name in `Rule::set()` and `Rule::get()`, in the C
+interface and Python, and in state dicts; the trainer's option spells it with hyphens (`--weight-decay`). A choice is an
+enumerator in C++ and has the same name as text. Numbers must be finite in float32.
+
+All rules have the following hyperparameters. The table of each rule has their defaults, and
+[regularisation](regularization.md) has more about them.
+
+| hyperparameter | range | meaning |
+|---|---|---|
+)";
+
+constexpr const char* kStates = R"(
+The hyperparameters of a parameter group select its states when the optimizer is made. All states start at 0. The
+second table of a rule lists its sets of states, each with an example of hyperparameters that select it. Later, a group
+refuses hyperparameters that need other states, but a momentum may become 0 and return.
+)";
+
+/// Names of the hyperparameters that every rule has besides lr.
+struct SharedNames {
+  std::set<std::string_view> names;
+
+  SharedNames() { rule::describe_shared<SGD>(*this); }
+  void operator()(const char* name, auto&&... /*member, range, meaning*/) { names.insert(name); }
+};
+
+bool is_shared(const Hyperparameter& one) {
+  static const SharedNames shared;
+  return shared.names.contains(one.name);
+}
+
+std::string code(std::string_view text) { return std::string("`").append(text).append("`"); }
+
+/// Joins names as code: `exp_avg`, `exp_avg_sq`.
+template <class Names>
+std::string codes(const Names& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + code(name);
+  return text;
+}
+
+/// Returns text in which no bar ends a cell of a table.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char letter : text) escaped += letter == '|' ? std::string("\\|") : std::string(1, letter);
+  return escaped;
+}
+
+std::string range_of(const Hyperparameter& one) {
+  if (one.kind == Kind::number) return one.range.interval;
+  if (one.kind == Kind::choice) return codes(one.choices);
+  return "`true`, `false`";
+}
+
+/// The header of a rule.
+class Header {
+ public:
+  explicit Header(const std::string& name) : name_(name) {
+    std::ifstream file(std::string(ONEPASS_INCLUDE) + "/" + name);
+    for (std::string line; std::getline(file, line);) lines_.push_back(line);
+    if (lines_.empty()) throw std::runtime_error(name + " cannot be read");
+  }
+
+  /// Returns the first sentence of the comment at the top, behind the file's name.
+  [[nodiscard]] std::string summary() const {
+    std::string comment;
+    for (const std::string& line : lines_) {
+      if (!line.starts_with("// ")) break;
+      if (!comment.empty()) comment += ' ';
+      comment.append(line, 3);
+    }
+    const std::size_t dash = comment.find(" - ");
+    if (dash == std::string::npos)
+      throw std::runtime_error(name_ + " does not begin with // FILE - SENTENCE");
+    std::string sentence = comment.substr(dash + 3);
+    sentence = sentence.substr(0, sentence.find(". "));
+    if (!sentence.ends_with('.')) sentence += '.';
+    if (sentence[0] >= 'a' && sentence[0] <= 'z') sentence[0] = static_cast<char>(sentence[0] - 'a' + 'A');
+    return sentence;
+  }
+
+  /// Returns the comment of a struct, without the slashes.
+  [[nodiscard]] std::string comment_of(std::string_view type) const {
+    const auto found = std::ranges::find(lines_, "struct " + std::string(type) + " {");
+    auto first = found;
+    while (first != lines_.begin() && std::prev(first)->starts_with("///")) --first;
+    if (first == found) throw std::runtime_error(name_ + " has no comment above struct " + std::string(type));
+    std::string comment;
+    for (; first != found; ++first) comment += first->size() > 3 ? first->substr(4) + '\n' : "\n";
+    return comment;
+  }
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+  std::vector<std::string> lines_;
+};
+
+std::vector<Header> headers_of_rules() {
+  std::vector<Header> headers;
+  std::istringstream names(ONEPASS_RULE_HEADERS);
+  for (std::string name; names >> name;) headers.emplace_back(name);
+  if (headers.size() != library_rules().size()) throw std::runtime_error("a rule has no header");
+  return headers;
+}
+
+/// Finds changes of a rule's defaults that select its variants.
+class Selections {
+ public:
+  explicit Selections(const Rule& rule) {
+    constexpr int kMostChanges = 4;
+    for (int changes = 0; changes <= kMostChanges && by_variant_.size() < rule.ops().variants.size();
+         ++changes) {
+      search(rule, 0, changes, "");
+    }
+  }
+
+  [[nodiscard]] std::string of(unsigned variant) const {
+    const auto found = by_variant_.find(variant);
+    if (found == by_variant_.end()) return "other hyperparameters";
+    return found->second.empty() ? "the defaults" : found->second;
+  }
+
+ private:
+  /// Tries all combinations of `changes` more hyperparameters, from number `from` on.
+  void search(const Rule& rule, std::size_t from, int changes, const std::string& text) {
+    if (changes == 0) {
+      if (is_valid(rule)) by_variant_.emplace(rule.ops().variant(rule.bytes()), text);
+      return;
+    }
+    for (std::size_t i = from; i < rule.hyperparameters().size(); ++i) {
+      const Hyperparameter& one = rule.hyperparameters()[i];
+      for (const double value : {0.0, 0.5, 1.0}) {
+        Rule changed = rule;
+        if (!set(changed, one, value)) continue;
+        const std::string change = code(std::string(one.name) + " = " + changed.text(one.name));
+        search(changed, i + 1, changes - 1, text + (text.empty() ? "" : ", ") + change);
+      }
+    }
+  }
+
+  static bool is_valid(const Rule& rule) {
+    try {
+      rule.check();
+      return true;
+    } catch (const InvalidArgument&) {
+      return false;
+    }
+  }
+
+  /// Returns false, having changed nothing, if the value is out of range or the present one.
+  static bool set(Rule& rule, const Hyperparameter& one, double value) {
+    if (value == rule.get(one.name)) return false;
+    try {
+      rule.set(one.name, value);
+      return true;
+    } catch (const InvalidArgument&) {
+      return false;
+    }
+  }
+
+  std::map<unsigned, std::string> by_variant_;
+};
+
+/// Returns the states that all variants have, and as optional those that some have.
+std::string states_of(const RuleOps& ops) {
+  std::vector<std::string_view> always, optional;
+  for (const VariantOps& variant : ops.variants) {
+    for (const char* const state : variant.states) {
+      const bool in_all = std::ranges::all_of(ops.variants, [&](const VariantOps& other) {
+        return std::ranges::count(other.states, std::string_view(state)) > 0;
+      });
+      std::vector<std::string_view>& names = in_all ? always : optional;
+      if (std::ranges::count(names, std::string_view(state)) == 0) names.emplace_back(state);
+    }
+  }
+  if (optional.empty()) return always.empty() ? "none" : codes(always);
+  return codes(always) + (always.empty() ? "optional " : "; optional ") + codes(optional);
+}
+
+void print_overview(std::ostream& out, const std::vector<Header>& headers) {
+  out << "| rule | states | summary |\n|---|---|---|\n";
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const Rule& rule = library_rules()[i];
+    std::string anchor(rule.name());
+    std::ranges::transform(anchor, anchor.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+    out << "| [" << rule.name() << "](#" << anchor << ") | " << states_of(rule.ops()) << " | "
+        << cell(headers[i].summary()) << " |\n";
+  }
+}
+
+void print_shared(std::ostream& out) {
+  out << kOfEveryRule;
+  for (const Hyperparameter& one : library_rules().front().hyperparameters()) {
+    if (!is_shared(one)) continue;
+    out << "| " << code(one.name) << " | " << range_of(one) << " | " << cell(one.meaning) << " |\n";
+  }
+  out << kStates;
+}
+
+void print_rule(std::ostream& out, const Rule& rule, const Header& header) {
+  out << "\n## " << rule.name() << "\n\n[" << code(header.name()) << "](../include/" << header.name()
+      << ")\n\n";
+  out << header.comment_of(rule.name());
+  out << "\n| hyperparameter | default | range | meaning |\n|---|---|---|---|\n";
+  for (const Hyperparameter& one : rule.hyperparameters()) {
+    out << "| " << code(one.name) << " | " << rule.text(one.name) << " | " << range_of(one) << " | "
+        << (is_shared(one) ? "as in [every rule](#every-rule)" : cell(one.meaning)) << " |\n";
+  }
+  out << "\n| states | selected, for example, by |\n|---|---|\n";
+  const Selections selections(rule);
+  for (unsigned variant = 0; variant < rule.ops().variants.size(); ++variant) {
+    const auto states = rule.ops().variants[variant].states;
+    out << "| " << (states.empty() ? "none" : codes(states)) << " | " << selections.of(variant) << " |\n";
+  }
+}
+
+std::string page() {
+  const std::vector<Header> headers = headers_of_rules();
+  std::ostringstream out;
+  out << kBeginning;
+  print_overview(out, headers);
+  print_shared(out);
+  for (std::size_t i = 0; i < headers.size(); ++i) print_rule(out, library_rules()[i], headers[i]);
+  return out.str();
+}
+
+/// Prints the first line in which the page differs from the committed one.
+void print_difference(const std::string& wanted, const std::string& committed) {
+  std::istringstream ours(wanted), theirs(committed);
+  for (int number = 1;; ++number) {
+    std::string our, their;
+    const bool has_our = static_cast<bool>(std::getline(ours, our));
+    const bool has_their = static_cast<bool>(std::getline(theirs, their));
+    if (has_our && has_their && our == their) continue;
+    std::printf("line %d is\n  %s\nbut should be\n  %s\n", number, has_their ? their.c_str() : "(no line)",
+                has_our ? our.c_str() : "(no line)");
+    return;
+  }
+}
+
+int compare(const char* program, const char* path) {
+  std::ifstream file(path);
+  const std::string committed{std::istreambuf_iterator<char>(file), {}};
+  const std::string wanted = page();
+  if (committed == wanted) return 0;
+  print_difference(wanted, committed);
+  std::printf("%s does not describe the rules. This command writes it:\n  %s --write %s\n", path, program,
+              path);
+  return 1;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const std::vector<std::string_view> given(arguments + 1, arguments + count);
+  try {
+    if (given.size() == 1 && !given[0].starts_with("-")) return compare(arguments[0], arguments[1]);
+    if (given.size() == 2 && given[0] == "--write")
+      return (std::ofstream(arguments[2]) << page()).good() ? 0 : 1;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "onepass_rules_doc: %s\n", error.what());
+    return 1;
+  }
+  std::fprintf(stderr, "usage: onepass_rules_doc [--write] docs/rules.md\n");
+  return 2;
+}
