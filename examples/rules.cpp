@@ -48,12 +48,13 @@ int main() {
   // [/rules]
   train(line, optimizer);  // y = 2.00 x + 1.00
 
-  // The same rules with names and numbers, which may come from a file of settings.
+  // [by-name]
   onepass::Rule slope = onepass::Rule::named("SGD"), intercept = onepass::Rule::named("AdamW");
   slope.set("lr", 0.1);
   slope.set("momentum", 0.5);
   intercept.set("lr", 0.1);
   intercept.set("weight_decay", 0.0);
+  // [/by-name]
   Line again;
   onepass::Optimizer by_name{{slope, intercept}, again.parameters()};
   train(again, by_name);
