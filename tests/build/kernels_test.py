@@ -48,7 +48,10 @@ class Kernels(unittest.TestCase):
     @unittest.skipIf(DISASSEMBLER is None, kernel_objects.NO_DISASSEMBLER)
     def test_update_kernels_move_only_whole_tiles(self):
         kernels = update_kernels.all_kernels(NVCC, BUILD, DISASSEMBLER)
-        self.assertGreaterEqual(len(kernels), (len(RULES) - 1) * len(update_kernels.FORMATS))
+        # A rule with the loops of another, as AdamW, has a prepare kernel alone. A variant without states has no
+        # kernel for formats that differ in their states.
+        own = [rule for rule in RULES if "elementwise" in kernel_objects.ptx_of(BUILD, rule)]
+        self.assertGreaterEqual(len(kernels), len(own) * (len(update_kernels.FORMATS) - 1))
         for kernel in kernels:
             where = f"{kernel.name} for {update_kernels.ARCH}: "
             self.assertEqual(kernel.local_instructions, 0, where + "loads and stores of local memory")

@@ -1,6 +1,7 @@
 // traffic_test.cpp - counts every access: the kernels move the bytes that Optimizer::traffic() returns.
 #include <algorithm>
 
+#include "host/backend/rule_ops.hpp"
 #include "kernels/cuda_test.hpp"
 #include "onepass/rule/element.hpp"
 #include "step/table.hpp"
@@ -68,9 +69,10 @@ void expect_between(double bytes, double least, double more) {
 /// Returns the most bytes that the threads of a thread block read before they come to the elements of a
 /// chunk.
 double most_of_chunk() {
-  const std::size_t coefficients =
-      std::max({sizeof(rule::TensorCoefficients<SGD>), sizeof(rule::TensorCoefficients<RMSProp>),
-                sizeof(rule::TensorCoefficients<Adam>), sizeof(rule::TensorCoefficients<AdamW>)});
+  std::size_t coefficients = 0;
+  for (const Rule& rule : library_rules()) {
+    coefficients = std::max(coefficients, rule.ops().coefficient_bytes);
+  }
   constexpr int kThreads = 256;
   return static_cast<double>(
       kThreads * (sizeof(step::Chunk) + sizeof(void*) + sizeof(step::TensorEntry) + coefficients));
