@@ -49,6 +49,11 @@ ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) 
                                               tensor * table.coefficient_bytes);
 }
 
+/// Returns whether this launch of prepare is for the tensor.
+ONEPASS_LANE bool prepares(const Table& table, std::int64_t tensor) {
+  return table.prepares == kEveryRule || table.tensors[tensor].rule == table.prepares;
+}
+
 /// Returns the rule of a tensor, which must be a Rule.
 template <class Rule>
 ONEPASS_LANE const Rule& rule_of(const Table& table, std::int64_t tensor) {

@@ -49,6 +49,9 @@ struct Chunk {
   std::uint32_t index;
 };
 
+/// Table::prepares if all tensors have one type of rule.
+inline constexpr std::uint32_t kEveryRule = ~std::uint32_t{0};
+
 /// All tensors of an optimizer. Built when parameters are registered; the host later patches gradients, rules
 /// and settings in place.
 struct Table {
@@ -70,7 +73,8 @@ struct Table {
   void* coefficients;               ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
   std::int64_t coefficient_bytes;   ///< Room for the largest of them.
   Control* control;
-  std::uint32_t prepares;   ///< Type of rule (TensorEntry::rule) whose tensors a launch of prepare handles.
+  std::uint32_t
+      prepares;  ///< Type of rule (TensorEntry::rule) that a launch of prepare is for, or kEveryRule.
   std::uint32_t concludes;  ///< 1: this launch of prepare is the step's last one, and counts the step.
 };
 

@@ -31,7 +31,7 @@ struct Program {
 /// A type of rule that tensors of the table have.
 struct PreparedRule {
   const RuleOps* ops;
-  std::uint32_t number;  ///< TensorEntry::rule of its tensors.
+  std::uint32_t number;  ///< TensorEntry::rule of its tensors; step::kEveryRule if it is the only one.
 };
 
 /// The work of a step.

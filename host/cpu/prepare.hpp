@@ -19,7 +19,7 @@ void prepare(const step::Table& table) {
   const auto coefficients = step::coefficients<Rule>(table);
   std::int64_t last = -1;
   for (std::int64_t t = 0; t < table.tensor_count; ++t) {
-    if (table.tensors[t].rule != table.prepares) continue;
+    if (!step::prepares(table, t)) continue;
     if (!step::takes_part(table, plan, t)) {
       step::leave_out(table, t);
       continue;

@@ -179,6 +179,7 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) c
     if (std::ranges::any_of(contents.tensors, has_type))
       plan.rules.push_back({groups.rule_types[type], type});
   }
+  if (plan.rules.size() == 1) plan.rules[0].number = step::kEveryRule;
   plan.runs = sort_by_program(contents.chunks, program_of_tensor);
   plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
   plan.pieces = element_offsets(contents.pieces, next.numels(), step::kReduceChunk);

@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
   __syncthreads();
   for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
-    if (table.tensors[t].rule != table.prepares) continue;
+    if (!prepares(table, t)) continue;
     if (!takes_part(table, plan, t)) {
       leave_out(table, t);
       continue;
