@@ -70,8 +70,6 @@ const Group& Groups::at(std::size_t group) const {
   refuse("there is no group " + std::to_string(group) + ", but only " + std::to_string(all.size()));
 }
 
-Group& Groups::at(std::size_t group) { return const_cast<Group&>(std::as_const(*this).at(group)); }
-
 std::vector<Rule> Groups::rules() const {
   std::vector<Rule> rules;
   for (const Group& group : all) rules.push_back(group.rule);

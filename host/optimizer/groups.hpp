@@ -45,7 +45,6 @@ struct Groups {
   [[nodiscard]] std::size_t count() const { return all.size(); }
   /// Returns a group. Throws InvalidArgument if there is none with this number.
   [[nodiscard]] const Group& at(std::size_t group) const;
-  [[nodiscard]] Group& at(std::size_t group);
   [[nodiscard]] std::vector<Rule> rules() const;
   /// Throws InvalidArgument unless the rules, one for each group, may replace the present ones.
   void check_change(std::span<const Rule> changed) const;
