@@ -61,6 +61,7 @@ ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tenso
   const StoreSettings& settings = table.control->settings.store;
   return {.draws = draws_of(table, table.tensors[tensor]),
           .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0, table.steps[tensor]),
+          .ema_settles = rule::Around::settled_at(table.steps[tensor]),
           .rounds_stochastically = settings.rounds_stochastically,
           .active = true,
           .zero_grad = zeroes_gradient(table, tensor)};
@@ -71,7 +72,7 @@ template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Rule rule = scheduled<Rule>(table, tensor);
   coefficients<Rule>(table)[tensor] = {.step = tensor_step(table, tensor),
-                                       .around = rule::Around::prepare(rule, plan.scale),
+                                       .around = rule::Around::prepare(rule, plan.scale, table.steps[tensor]),
                                        .rule = rule.prepare(table.steps[tensor])};
 }
 

@@ -39,7 +39,7 @@ Numbers adam_numbers(int t) {
   k.second = static_cast<float>(1.0 - kBeta2);
   k.root = static_cast<float>(1.0 / std::sqrt(1.0 - power(kBeta2, t)));
   k.eps = static_cast<float>(kEps);
-  k.decay = static_cast<float>(1.0 - kLr * kDecay);
+  k.decay = static_cast<float>(kLr * kDecay);
   k.starts = t == 1;
   return k;
 }

@@ -101,7 +101,7 @@ struct AdamW {
   static BENCH_INLINE void move(const Numbers& k, float& p, float g, float* s) {
     s[0] = average(s[0], g, k.first);
     s[1] = average(s[1], g * g, k.second);
-    p = __builtin_fmaf(k.decay, p, -adam_step(k, s[0], s[1]));
+    p = p - __builtin_fmaf(k.decay, p, adam_step(k, s[0], s[1]));
   }
 };
 

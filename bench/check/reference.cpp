@@ -54,10 +54,14 @@ float decoded_param(const FormatChoice& format, const Bytes& bytes, std::size_t 
 }
 
 template <class Codec>
-void encode_split(Bytes& bytes, std::size_t i, float value) {
+void encode_split(Bytes& bytes, std::size_t i, float value, auto... random) {
   typename Codec::Element element;
   typename Codec::Remainder remainder;
-  Codec::encode(value, element, remainder);
+  if constexpr (sizeof...(random) == 0) {
+    Codec::encode(value, element, remainder);
+  } else {
+    Codec::encode_stochastic(value, element, remainder, random...);
+  }
   put(bytes.param, i, element);
   put(bytes.remainder, i, remainder);
 }
@@ -76,12 +80,13 @@ random::Words words_of(const ReferenceStep& step, const Part& window, random::Pu
 }
 
 /// Returns the number of halves of random words that a block uses: one for each state that is not float32,
-/// then one for the parameter if it has no master. More than two streams use four.
+/// then one for the parameter unless it is exact or has an exact master. More than two streams use four.
 std::size_t block_halves(const ReferenceStep& step) {
   const Storage& how = step.format.storage;
   const std::size_t states =
       how.states == States::float32 ? 0 : static_cast<std::size_t>(by_hand(step).states);
-  const std::size_t streams = states + (how.master == Master::none ? 1 : 0);
+  const bool rounds = how.master == Master::none || how.master == Master::remainder8;
+  const std::size_t streams = states + (rounds ? 1 : 0);
   return streams <= 2 ? streams : 4;
 }
 
@@ -103,7 +108,10 @@ std::uint32_t random_bits(const ReferenceStep& step, const Part& window, std::si
 void encode_param(const ReferenceStep& step, const Part& window, Bytes& bytes, std::size_t i, float value) {
   const Storage& how = step.format.storage;
   if (how.master == Master::split) return encode_split<storage::SplitBFloat16>(bytes, i, value);
-  if (how.master == Master::remainder8) return encode_split<storage::BFloat16Remainder8>(bytes, i, value);
+  if (how.master == Master::remainder8) {
+    return encode_split<storage::BFloat16Remainder8>(bytes, i, value,
+                                                     random_bits(step, window, i, block_halves(step) - 1));
+  }
   if (how.master == Master::float32) put(bytes.remainder, i, value);
   if (how.rounding == Rounding::stochastic) {
     put(bytes.param, i,

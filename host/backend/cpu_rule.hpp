@@ -2,6 +2,7 @@
 // formats nor the tables, so that a rule without fused loops is compiled without them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,13 +29,11 @@ using RuleLoop = void (*)(const void* coefficients, float* param, const float* g
 /// The part of a staged update that depends on the rule: one variant's loops over float32. The loops of
 /// host/cpu/staged/ decode a format into float32 and encode it again.
 struct StagedLoops {
-  /// A loop with clamp and L1, then one without them, for rule::Around::is_plain().
-  struct Loops {
-    RuleLoop general, plain;
-  };
-  Loops exact;  ///< For states of 32 bits.
-  Loops lossy;  ///< For states of fewer bits. Differs from `exact` only if the variant is Compressible.
-  int states;   ///< Number of states.
+  /// A loop for each rule::Extras: with the operations of that, or more.
+  using Loops = std::array<RuleLoop, 3>;
+  Loops exact;           ///< For states of 32 bits.
+  Loops lossy;           ///< For states of fewer bits.
+  int states;            ///< Number of states.
   unsigned nonnegative;  ///< Bit i is set if state i is never negative.
 };
 

@@ -73,7 +73,7 @@ class CpuBackend final : public Backend {
   CpuBackend(const CpuLoops& loops, int threads)
       : loops_(loops),
         threads_(threads),
-        stores_{cpu::Writes::through_cache, loops.has_bf16_instruction},
+        stores_{cpu::Writes::through_cache, loops.has_bf16_instruction, false},
         partial_(static_cast<std::size_t>(threads)) {}
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
@@ -86,9 +86,9 @@ class CpuBackend final : public Backend {
     chunks_ = std::move(chunks);
     pieces_ = std::move(pieces);
     has_followers_ = plan.has_followers;
-    stores_.unread = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_)
-                         ? cpu::Writes::past_cache
-                         : cpu::Writes::through_cache;
+    const bool past_cache = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_);
+    stores_.unread = past_cache ? cpu::Writes::past_cache : cpu::Writes::through_cache;
+    stores_.fetches_ahead = past_cache;
   }
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream /*stream*/) override {

@@ -68,28 +68,30 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
   /// `begin` of the tensor.
   __device__ __forceinline__ void store(const rule::TensorStep& step, const TileOf& tile, Place place,
                                         bool wide, std::int64_t begin, TurnsOf& turns) const {
-    if constexpr (Format::kRoundsStochastically) {
-      if (step.rounds_stochastically != 0) {
+    if constexpr (Format::kDrawsForParam) {
+      if (Format::kDithersRemainder || step.rounds_stochastically != 0) {
         return store_rounded(turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding),
                              tile, place, wide);
       }
     }
-    param.store(tile.param, place, wide);
-    if constexpr (Format::kQuantized && kStates > 0) {
-      const auto halves = turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding);
-      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide),
-                                      dither_of<int{kState}>(halves)));
-    } else {
-      (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
+    if constexpr (!Format::kDithersRemainder) {
+      param.store(tile.param, place, wide);
+      if constexpr (Format::kQuantized && kStates > 0) {
+        const auto halves = turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding);
+        (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide),
+                                        dither_of<int{kState}>(halves)));
+      } else {
+        (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide)));
+      }
     }
   }
 
-  template <bool kPlain, class Rule>
+  template <rule::Extras kExtras, class Rule>
   static __device__ __forceinline__ void move(const rule::TensorCoefficients<Rule>& k, TileOf& tile) {
 #pragma unroll
     for (int lane = 0; lane < TileOf::kCount; ++lane) {
-      rule::move<Variant, Format::kHasLossyStates, kPlain>(k, tile.param[lane], tile.grad[lane],
-                                                           tile.state[kState][lane]...);
+      rule::move<Variant, Format::kHasLossyStates, kExtras>(k, tile.param[lane], tile.grad[lane],
+                                                            tile.state[kState][lane]...);
     }
   }
 
@@ -102,7 +104,7 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
   __device__ __forceinline__ void store_rounded(const rule::BlockHalves<kHalves>& halves, const TileOf& tile,
                                                 Place place, bool wide) const {
     param.store_rounded(tile.param, place, wide, dither_of<kHalves - 1>(halves));
-    if constexpr (Format::kHasLossyStates) {
+    if constexpr (Format::kDrawsForStates) {
       (..., Base<kState>::state.store_rounded(tile.state[kState], place, access<kState>(wide),
                                               dither_of<int{kState}>(halves)));
     } else {
@@ -115,7 +117,7 @@ template <class Format, class Variant>
 using StreamsOf = Streams<Format, Variant, std::make_index_sequence<kStateCount<Variant>>>;
 
 /// Does the remaining turns of a chunk. kSimple: does only turns in which the whole warp has whole tiles. All
-/// streams must then be aligned to 16 bytes and the coefficients must satisfy Around::is_plain(), so that the
+/// streams must then be aligned to 16 bytes, and the tensor must need no more than Extras::scale, so that the
 /// loop needs no checks.
 template <class Format, class Variant, bool kSimple, class Rule>
 __device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule>& k,
@@ -125,7 +127,7 @@ __device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule
     const Place place{turns.at(), kSimple ? kTile<Format> : turns.count(part)};
     typename StreamsOf<Format, Variant>::TileOf tile;
     streams.load(tile, place, kSimple);
-    streams.template move<kSimple>(k, tile);
+    streams.template move<kSimple ? rule::Extras::scale : rule::Extras::all>(k, tile);
     streams.store(k.step, tile, place, kSimple, part.begin, turns);
   }
 }
@@ -146,7 +148,7 @@ __global__ void __launch_bounds__(kThreads<Format>, kMinThreadBlocks<Format>) el
     const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], part.begin);
     if (k.step.active) {
       typename StreamsOf<Format, Variant>::TurnsOf turns;
-      if (streams.all_wide() && k.around.is_plain())
+      if (streams.all_wide() && k.around.extras(kStateCount<Variant> != 0) != rule::Extras::all)
         update_turns<Format, Variant, true>(k, streams, part, turns);
       update_turns<Format, Variant, false>(k, streams, part, turns);
     }

@@ -39,10 +39,10 @@ struct Followers {
   }
 
  private:
-  __device__ __forceinline__ void lerp(Values& average, const Values& values) const {
+  __device__ __forceinline__ void follow(Values& average, const Values& values) const {
 #pragma unroll
     for (int lane = 0; lane < kCount; ++lane) {
-      average[lane] = lane::lerp(average[lane], values[lane], step.ema_weight);
+      average[lane] = rule::follow(step, average[lane], values[lane]);
     }
   }
 
@@ -51,14 +51,14 @@ struct Followers {
     if (tensor.ema_type == DType::float32) {
       const ElementStream<storage::Float32> stream(tensor.ema, part.begin, tensor.numel);
       stream.load(average, place, stream.access());
-      lerp(average, values);
+      follow(average, values);
       stream.store(average, place, stream.access());
       return;
     }
     using Low = storage::BFloat16;
     const ElementStream<Low> stream(tensor.ema, part.begin, tensor.numel);
     stream.load(average, place, stream.access());
-    lerp(average, values);
+    follow(average, values);
     const auto halves =
         step.draws.halves<rule::kEmaHalves>((part.begin + place.at) / storage::kBlock, random::Purpose::ema);
     Raw<Low::Element, kCount> raw;

@@ -136,17 +136,17 @@ struct Remainder8 {
     return float_of(((bits ^ rounded) & storage::kSign) != 0 ? rounded : bits);
   }
 
-  /// Rounds x to the 24 bits that are stored. They are the upper 24 bits of the result; the lower 8 are
-  /// unused.
-  static __device__ __forceinline__ Bits whole(float x) {
-    const Bits bits = bits_of(x);
-    const Bits rounded = bits + 0x7fu + (bits >> 8 & 1u);
-    return x != x ? Bits{storage::BFloat16::kNaN} << 16 : rounded;
+  /// Rounds x with 8 bits of noise to the 24 bits that are stored. They are the upper 24 bits of the result;
+  /// the lower 8 are unused.
+  static __device__ __forceinline__ Bits whole(float x, Bits noise) {
+    return x != x ? Bits{storage::BFloat16::kNaN} << 16 : bits_of(x) + noise;
   }
-  static __device__ __forceinline__ void encode(const float* x, Bits (&elements)[2], Bits& remainders) {
+  /// Encodes four numbers. `dither` belongs to the first of them.
+  static __device__ __forceinline__ void encode(const float* x, Bits (&elements)[2], Bits& remainders,
+                                                storage::Dither dither) {
     Bits each[4];
 #pragma unroll
-    for (int lane = 0; lane < 4; ++lane) each[lane] = whole(x[lane]);
+    for (int lane = 0; lane < 4; ++lane) each[lane] = whole(x[lane], dither.at<8>(lane));
     elements[0] = permute<0x7632>(each[0] + 0x8000u, each[1] + 0x8000u);
     elements[1] = permute<0x7632>(each[2] + 0x8000u, each[3] + 0x8000u);
     remainders = gather<1>(each[0], each[1], each[2], each[3]);
@@ -194,10 +194,12 @@ __device__ __forceinline__ void decode(float (&values)[8], const Element8& eleme
   decode(values, element, remainder, Lanes{});
 }
 
-__device__ __forceinline__ void encode(const float (&values)[8], Element8& element, Rest8& remainder) {
+/// Encodes eight parameters. `dither` belongs to the first of them.
+__device__ __forceinline__ void encode(const float (&values)[8], Element8& element, Rest8& remainder,
+                                       storage::Dither dither) {
   Bits low[2], high[2], remainders[2];
-  Remainder8::encode(values, low, remainders[0]);
-  Remainder8::encode(values + 4, high, remainders[1]);
+  Remainder8::encode(values, low, remainders[0], dither);
+  Remainder8::encode(values + 4, high, remainders[1], dither.from(4));
   element.from_words({low[0], low[1], high[0], high[1]});
   remainder.from_words(remainders);
 }

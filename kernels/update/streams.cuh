@@ -191,26 +191,40 @@ struct ParamStream {
   __device__ __forceinline__ void store(const float (&values)[kCount], Place place, bool wide) const {
     Raw<typename Param::Element, kCount> element;
     Raw<typename Param::Remainder, kCount> remainder;
-    if constexpr (kPacked) {
-      packed::encode(values, element, remainder);
-    } else {
 #pragma unroll
-      for (int lane = 0; lane < kCount; ++lane) {
-        Param::encode(values[lane], element.element[lane], remainder.element[lane]);
-      }
+    for (int lane = 0; lane < kCount; ++lane) {
+      Param::encode(values[lane], element.element[lane], remainder.element[lane]);
     }
-    element.store(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
-    if constexpr (Format::kHasRemainder) {
-      remainder.store(remainders + place.at, place.count, wide ? Access::sixteen : widest(remainders));
-    }
+    store(element, remainder, place, wide);
   }
 
   /// Rounds stochastically and stores. The dither belongs to the block that the tile lies in.
   __device__ __forceinline__ void store_rounded(const float (&values)[kCount], Place place, bool wide,
                                                 storage::Dither dither) const {
     Raw<typename Param::Element, kCount> element;
-    round_tile<typename Format::LowGrad>(values, place, dither, element);
+    Raw<typename Param::Remainder, kCount> remainder;
+    const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kBlock));
+    if constexpr (kPacked) {
+      packed::encode(values, element, remainder, shifted);
+    } else {
+#pragma unroll
+      for (int lane = 0; lane < kCount; ++lane) {
+        Param::encode_stochastic(values[lane], element.element[lane], remainder.element[lane],
+                                 shifted.at<16>(lane));
+      }
+    }
+    store(element, remainder, place, wide);
+  }
+
+ private:
+  __device__ __forceinline__ void store(
+      const Raw<typename Param::Element, kCount>& element,
+      [[maybe_unused]] const Raw<typename Param::Remainder, kCount>& remainder, Place place,
+      bool wide) const {
     element.store(elements + place.at, place.count, wide ? Access::sixteen : widest(elements));
+    if constexpr (Format::kHasRemainder) {
+      remainder.store(remainders + place.at, place.count, wide ? Access::sixteen : widest(remainders));
+    }
   }
 };
 

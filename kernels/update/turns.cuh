@@ -77,7 +77,7 @@ class Turns {
 
   std::int64_t at_ = kCount * static_cast<std::int64_t>(threadIdx.x);
   unsigned turn_ = 0;
-  std::uint32_t drawn_[2];  ///< The words of the halves that this lane has drawn for its block.
+  std::uint32_t drawn_[4];  ///< The words of the halves that this lane has drawn for its block.
 };
 
 }  // namespace onepass::kernels

@@ -12,10 +12,10 @@ namespace reference {
 
 /// Weight decay is that of torch.optim: coupled decay adds the gradient of an L2 penalty (torch.optim.Adam),
 /// decoupled decay shrinks the parameter by lr * weight_decay (torch.optim.AdamW, Loshchilov and Hutter 2019,
-/// algorithm 2). The sign of maximize is applied before the L2 term, as in torch.optim.
-/// The L1 penalty is l1 * sum |p|. Either its subgradient, 0 at p = 0, is added to the gradient, or its
-/// proximal operator with the step size lr (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on
-/// the moved p.
+/// algorithm 2): it joins the step, so that an infinite parameter becomes NaN, as with coupled decay. The
+/// sign of maximize is applied before the L2 term, as in torch.optim. The L1 penalty is l1 * sum |p|. Either
+/// its subgradient, 0 at p = 0, is added to the gradient, or its proximal operator with the step size lr
+/// (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on the moved p.
 struct Shared {
   double lr, weight_decay, l1;
   bool decoupled, proximal, maximize;
@@ -36,8 +36,8 @@ struct Shared {
   }
 
   [[nodiscard]] Number moved(Number p, Number step) const {
-    const Number rest = decoupled ? p * Number(1.0 - lr * weight_decay) : p;
-    return proximal && l1 != 0.0 ? soft_threshold(rest - step, lr * l1) : rest - step;
+    const Number loss = decoupled && weight_decay != 0.0 ? Number(lr * weight_decay) * p + step : step;
+    return proximal && l1 != 0.0 ? soft_threshold(p - loss, lr * l1) : p - loss;
   }
 
   static double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // NaN for NaN

@@ -61,16 +61,43 @@ TEST(Prepare, RmsPropRoundsItsCoefficientsOnce) {
 TEST(Prepare, WeightDecayIsRoundedOnce) {
   for (const double lr : {1e-3, 0.1, 0.3, 0.9}) {
     for (const double weight_decay : {0.1, 0.3, 0.7, 1.1}) {
-      const rule::Around around = rule::Around::prepare(AdamW{.lr = lr, .weight_decay = weight_decay}, {});
-      EXPECT_TRUE(rounded_once(around.decay, 1.0L - static_cast<long double>(lr) * weight_decay));
+      const rule::Around around = rule::Around::prepare(AdamW{.lr = lr, .weight_decay = weight_decay}, {}, 1);
+      EXPECT_TRUE(rounded_once(around.decay, static_cast<long double>(lr) * weight_decay));
       EXPECT_EQ(around.l2, 0.0f);
       EXPECT_EQ(around.grad_scale, 1.0f);
     }
   }
-  const rule::Around coupled = rule::Around::prepare(Adam{.weight_decay = 0.1, .maximize = true}, {});
+  const rule::Around coupled = rule::Around::prepare(Adam{.weight_decay = 0.1, .maximize = true}, {}, 1);
   EXPECT_TRUE(rounded_once(coupled.l2, 0.1));
-  EXPECT_EQ(coupled.decay, 1.0f);
+  EXPECT_EQ(coupled.decay, 0.0f);
   EXPECT_EQ(coupled.grad_scale, -1.0f);
+}
+
+TEST(Prepare, EverySixteenthStepSettles) {
+  for (std::int64_t step = 1; step <= 64; ++step) {
+    const rule::Around around = rule::Around::prepare(AdamW{}, {}, step);
+    EXPECT_EQ(around.settles_states != 0.0f, step % 16 == 0) << step;
+    EXPECT_EQ(around.settles_param != 0.0f, step % 16 == 0) << step;
+    EXPECT_EQ(rule::Around::prepare(Adam{}, {}, step).settles_param, 0.0f);
+  }
+}
+
+TEST(Prepare, AStepNeedsOnlyTheOperationsThatItsTensorAskedFor) {
+  using rule::Extras;
+  const auto extras = [](const SGD& rule, const rule::GradientScale& scale, std::int64_t step, bool states) {
+    return rule::Around::prepare(rule, scale, step).extras(states);
+  };
+  EXPECT_EQ(extras({}, {}, 1, false), Extras::none);
+  EXPECT_EQ(extras({}, {}, 16, false), Extras::none);
+  EXPECT_EQ(extras({}, {}, 16, true), Extras::all);
+  EXPECT_EQ(extras({}, {.factor = 0.5}, 1, false), Extras::scale);
+  EXPECT_EQ(extras({.maximize = true}, {}, 1, false), Extras::scale);
+  EXPECT_EQ(extras({.weight_decay = 0.1}, {}, 1, false), Extras::scale);
+  EXPECT_EQ(extras({.weight_decay = 0.1}, {}, 16, false), Extras::all);
+  EXPECT_EQ(extras({.weight_decay = 0.1, .weight_decay_mode = WeightDecay::decoupled}, {}, 1, false),
+            Extras::scale);
+  EXPECT_EQ(extras({.l1 = 0.1}, {}, 1, false), Extras::all);
+  EXPECT_EQ(extras({}, {.limit = 1.0f}, 1, false), Extras::all);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "host/cpu/codecs/block_codec.hpp"
 #include "host/cpu/codecs/stores.hpp"
@@ -24,14 +25,19 @@ inline __attribute__((always_inline)) float decode_param(const typename Format::
   }
 }
 
-/// Stores `value` as element i of a parameter.
-template <class Format>
+/// Stores `value` as element i of a parameter. How: Nearest, or the Dither of the block's element 0, in which
+/// `value` is element i modulo kBlock.
+template <class Format, class How>
 inline __attribute__((always_inline)) void encode_param(float value, typename Format::Param::Element* param,
                                                         typename Format::Param::Remainder* remainder,
-                                                        std::int64_t i) {
+                                                        std::int64_t i, [[maybe_unused]] How how) {
   typename Format::Param::Element element;
   typename Format::Param::Remainder rest;
-  Format::Param::encode(value, element, rest);
+  if constexpr (std::is_same_v<How, storage::Dither>) {
+    Format::Param::encode_stochastic(value, element, rest, how.template at<16>(static_cast<int>(i % kBlock)));
+  } else {
+    Format::Param::encode(value, element, rest);
+  }
   param[i] = element;
   if constexpr (Format::kHasRemainder) remainder[i] = rest;
 }
@@ -56,6 +62,13 @@ struct ParamBlockCodec {
   static ONEPASS_LANE void encode(const float* from, typename Param::Element* element,
                                   typename Param::Remainder* remainder, Nearest /*how*/, Writes /*writes*/) {
     for (int i = 0; i < kBlock; ++i) Param::encode(from[i], element[i], remainder[i]);
+  }
+  static ONEPASS_LANE void encode(const float* from, typename Param::Element* element,
+                                  typename Param::Remainder* remainder, storage::Dither dither,
+                                  Writes /*writes*/) {
+    for (int i = 0; i < kBlock; ++i) {
+      Param::encode_stochastic(from[i], element[i], remainder[i], dither.at<16>(i));
+    }
   }
 };
 

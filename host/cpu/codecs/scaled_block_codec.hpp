@@ -72,22 +72,30 @@ inline void load_params(const typename Format::Param::Element* param,
   for (int i = 0; i < count; ++i) values[place_of(i)] = decode_param<Format>(param, remainder, i);
 }
 
+/// The random halves of consecutive blocks for one stream: one half for each block, `apart` halves apart.
+struct BlockHalvesOf {
+  const std::uint16_t* first;
+  int apart;
+
+  [[nodiscard]] ONEPASS_LANE storage::Dither of(int block) const {
+    return storage::Dither{first[block * apart]};
+  }
+};
+
 /// Encodes `count` parameters to nearest.
 template <class Format>
 inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
                          typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
-  for (int i = 0; i < count; ++i) encode_param<Format>(values[place_of(i)], param, remainder, i);
+  for (int i = 0; i < count; ++i) encode_param<Format>(values[place_of(i)], param, remainder, i, Nearest{});
 }
 
-/// Encodes `count` parameters with random bits: one half for each block, `apart` halves apart.
+/// Encodes `count` parameters with random bits.
 template <class Format>
-inline __attribute__((always_inline)) void store_params_stochastic(const float* values,
-                                                                   typename Format::Param::Element* param,
-                                                                   int count, const std::uint16_t* halves,
-                                                                   int apart) {
+inline void store_params_drawing(const float* __restrict values, typename Format::Param::Element* param,
+                                 typename Format::Param::Remainder* remainder, int count,
+                                 BlockHalvesOf halves, Format /*of*/) {
   for (int i = 0; i < count; ++i) {
-    const storage::Dither dither{halves[i / storage::kBlock * apart]};
-    param[i] = Format::LowGrad::encode_stochastic(values[place_of(i)], dither.at<16>(i % storage::kBlock));
+    encode_param<Format>(values[place_of(i)], param, remainder, i, halves.of(i / storage::kBlock));
   }
 }
 

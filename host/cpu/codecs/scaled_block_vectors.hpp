@@ -75,25 +75,28 @@ inline void load_params(const typename Format::Param::Element* param,
   }
 }
 
-/// storage::BFloat16Remainder8 rounds a float32 to 24 bits, to nearest even, and those to an element of 16
-/// bits, half away from zero. Here both are done on the lower 16 bits of the float32:
-/// - The remainder is the upper byte of these 16 bits, after rounding them to 8 bits to nearest even.
-/// - The element is the upper 16 bits of the float32, plus one where that byte, rounded, is 0x80 or more:
-/// where
-///   the lower 16 bits are 0x7f80 or more (0x7f80 is a tie, and goes to even, 0x80).
+/// storage::BFloat16Remainder8 adds 8 bits of noise to a float32, keeps 24 bits, and rounds those to an
+/// element of 16 bits, half away from zero. Here both are done on the lower 16 bits of the float32:
+/// - The remainder is the upper byte of their sum with the noise.
+/// - The element is the upper 16 bits of the float32, plus one where that sum is 0x8000 or more: where the
+///   lower 16 bits are above 0x7fff - noise, `room`. kInvertedOffsets has the complement of the noise.
 template <class Format>
 requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
-inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
-                         typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
+inline void store_params_drawing(const float* __restrict values, typename Format::Param::Element* param,
+                                 typename Format::Param::Remainder* remainder, int count,
+                                 BlockHalvesOf halves, Format /*of*/) {
+  constexpr Order kOrder = Vector8::kOrder;
   for (int at = 0; at < count; at += storage::kBlock) {
+    const Whole half = Vector8::all16(halves.of(at / storage::kBlock).half());
     Whole bytes[kSpans];
     for (int i = 0; i < kSpans; ++i) {
-      const auto x = Split<Vector8::kOrder>::canonical(values + at + i * kSpan);
-      Vector8::store(param + at + i * kSpan,
-                     Vector8::plus_one_if_above16(x.upper, x.lower, all(0x7f7f7f7fu)));
-      const Whole odd = Vector8::bit_and(Vector8::shift_right16<8>(x.lower), Vector8::all16(1));
-      const Whole rounded = Vector8::add16(Vector8::add16(x.lower, Vector8::all16(0x7f)), odd);
-      bytes[i] = Vector8::shift_right16<8>(rounded);
+      const auto x = Split<kOrder>::canonical(values + at + i * kSpan);
+      const Whole inverted =
+          Vector8::subtract16(Vector8::load(kInvertedOffsets<kOrder>.data() + i * kSpan), half);
+      const Whole room = Vector8::add16(Vector8::shift_right16<8>(inverted), Vector8::all16(0x7f00));
+      Vector8::store(param + at + i * kSpan, Vector8::plus_one_if_above16(x.upper, x.lower, room));
+      const Whole sum = Vector8::add16(Vector8::subtract16(x.lower, room), Vector8::all16(0x7fff));
+      bytes[i] = Vector8::shift_right16<8>(sum);
     }
     Vector8::store_bytes(remainder + at, bytes);
   }

@@ -18,7 +18,26 @@ enum class Writes : bool { through_cache, past_cache };
 struct Stores {
   Writes unread;              ///< How to store streams that the step does not read.
   bool has_bf16_instruction;  ///< Whether the processor rounds to bfloat16 itself: Isa::avx512_bf16.
+  bool fetches_ahead;         ///< Whether loops ask for their streams ahead of use: see fetch_ahead().
 };
+
+/// Bytes of each stream that a loop asks for ahead of use. From 1 to 4 KiB the gain is the same.
+constexpr std::int64_t kBytesAhead = 2048;
+
+/// Elements between two calls of fetch_ahead() in loops that need not take whole blocks.
+constexpr std::int64_t kFetchedElements = 64;
+
+/// Asks the processor for the cache lines of `kCount` elements that a loop reaches after kBytesAhead more
+/// bytes. By themselves, processors look ahead less far, and not beyond a page of 4 KiB. It pays where the
+/// streams come from memory: 10% for float32 and up to 28% for light rules in 16 bits, on an Emerald Rapids.
+/// It does no harm beyond the end of a stream, because a prefetch never faults.
+template <std::int64_t kCount, class Element>
+ONEPASS_LANE void fetch_ahead(const Element* from) {
+  constexpr std::int64_t kLine = 64, kBytes = kCount * static_cast<std::int64_t>(sizeof(Element));
+  const char* const ahead = reinterpret_cast<const char*>(from) + kBytesAhead;
+#pragma GCC unroll 8
+  for (std::int64_t byte = 0; byte < kBytes; byte += kLine) __builtin_prefetch(ahead + byte);
+}
 
 /// How to store a range that begins at `begin`: past the cache only if it begins a cache line.
 ONEPASS_LANE Writes writes_to(const void* begin, Writes wanted) {

@@ -79,10 +79,12 @@ ONEPASS_LANE void encode_output(const float* buffer, typename Codec::Element* to
 template <class How>
 struct NearestRounding {
   [[nodiscard]] NearestRounding from(std::int64_t /*element*/) const { return {}; }
-  [[nodiscard]] ONEPASS_LANE How of(std::int64_t /*element*/, std::size_t /*half*/) const { return {}; }
+  [[nodiscard]] ONEPASS_LANE How param(std::int64_t /*element*/) const { return {}; }
+  [[nodiscard]] ONEPASS_LANE How state(std::int64_t /*element*/, std::size_t /*state*/) const { return {}; }
 };
 
-/// Rounds with random bits: kPerBlock halves for each block, those of the states first, the parameter's last.
+/// Rounds with random bits: kPerBlock halves for each block, or more than it has streams (element.hpp). A
+/// state takes the half of its own index, and the parameter the last one, which no state has.
 template <int kPerBlock>
 struct StochasticRounding {
   const std::uint16_t* halves;
@@ -90,8 +92,24 @@ struct StochasticRounding {
   [[nodiscard]] StochasticRounding from(std::int64_t element) const {
     return {halves + element / kBlock * kPerBlock};
   }
-  [[nodiscard]] ONEPASS_LANE storage::Dither of(std::int64_t element, std::size_t half) const {
-    return storage::Dither{halves[element / kBlock * kPerBlock + static_cast<std::int64_t>(half)]};
+  [[nodiscard]] ONEPASS_LANE storage::Dither param(std::int64_t element) const {
+    return state(element, kPerBlock - 1);
+  }
+  [[nodiscard]] ONEPASS_LANE storage::Dither state(std::int64_t element, std::size_t state) const {
+    return storage::Dither{halves[element / kBlock * kPerBlock + static_cast<std::int64_t>(state)]};
+  }
+};
+
+/// Rounds the parameter with random bits, one half for each block, and the states to nearest.
+struct ParamRounding {
+  const std::uint16_t* halves;
+
+  [[nodiscard]] ParamRounding from(std::int64_t element) const { return {halves + element / kBlock}; }
+  [[nodiscard]] ONEPASS_LANE storage::Dither param(std::int64_t element) const {
+    return storage::Dither{halves[element / kBlock]};
+  }
+  [[nodiscard]] ONEPASS_LANE Nearest state(std::int64_t /*element*/, std::size_t /*state*/) const {
+    return {};
   }
 };
 
@@ -112,7 +130,7 @@ inline constexpr int kDelay = kHasLongEncode<Blocks, kStates> ? 2 : 0;
 /// into a float32 stream (output_of()). Element j of the arrays is the block's element j in Blocks::kOrder:
 /// in Order::pairs not the j-th in memory, but the same one in all arrays. A master is addressed by j
 /// directly, since a block that has one is in natural order.
-template <class Variant, bool kPlain, class Blocks, class Rule, std::size_t... kState, class... To>
+template <class Variant, rule::Extras kExtras, class Blocks, class Rule, std::size_t... kState, class... To>
 ONEPASS_LANE void move_block(const rule::TensorCoefficients<Rule>& k, const Blocks& blocks, std::int64_t i,
                              std::index_sequence<kState...> /*states*/, float* __restrict moved,
                              To*... moved_states) {
@@ -125,7 +143,7 @@ ONEPASS_LANE void move_block(const rule::TensorCoefficients<Rule>& k, const Bloc
 #pragma GCC ivdep
   for (int j = 0; j < kBlock; ++j) {
     float p = param.values[j], state[sizeof...(kState) + 1] = {states[kState].values[j]...};
-    rule::move<Variant, Format::kHasLossyStates, kPlain>(k, p, grad.values[j], state[kState]...);
+    rule::move<Variant, Format::kHasLossyStates, kExtras>(k, p, grad.values[j], state[kState]...);
     if constexpr (Blocks::kHasMaster) blocks.remainder[i + j] = p;
     moved[j] = p;
     ((moved_states[j] = state[kState]), ...);
@@ -138,15 +156,10 @@ template <class Variant, class Blocks, class Rounding, std::size_t... kState>
 ONEPASS_LANE void store_block(const float (*moved)[kBlock], const Blocks blocks, std::int64_t i,
                               const Rounding rounding, std::index_sequence<kState...> /*states*/) {
   using Format = typename Blocks::Format;
-  // A block has as many random halves as it has streams that are rounded with them, or more (element.hpp). A
-  // state takes the half of its own index; the parameter takes the last half, which no state has. If nothing
-  // is rounded with random bits there are 0 halves and the index is not used: the maximum keeps it valid.
-  constexpr std::size_t kParamHalf = std::max(rule::kBlockHalves<Format, Variant>, 1) - 1;
-  ParamBlockCodec<typename Format::Param, Blocks::kOrder>::encode(moved[sizeof...(kState)], blocks.param + i,
-                                                                  blocks.remainder_from(i),
-                                                                  rounding.of(i, kParamHalf), blocks.writes);
+  ParamBlockCodec<typename Format::Param, Blocks::kOrder>::encode(
+      moved[sizeof...(kState)], blocks.param + i, blocks.remainder_from(i), rounding.param(i), blocks.writes);
   (..., encode_output<typename Format::State, Blocks::kOrder>(moved[kState], blocks.states[kState] + i,
-                                                              rounding.of(i, kState)));
+                                                              rounding.state(i, kState)));
 }
 
 /// Updates `count` elements: whole blocks. A ring buffer holds the blocks that are moved and not yet encoded
@@ -154,7 +167,8 @@ ONEPASS_LANE void store_block(const float (*moved)[kBlock], const Blocks blocks,
 /// them. The buffers do not overlap, as the optimizer checked when they were registered; ivdep tells the
 /// compiler. A function of its own (noinline), so that tests/build/loop_objects_test.py finds its machine
 /// code; noclone, so that a block that is cut short is updated by the same code.
-template <class Variant, bool kPlain, class Blocks, class Rounding, class Rule, std::size_t... kState>
+template <class Variant, rule::Extras kExtras, class Blocks, class Rounding, class Rule,
+          std::size_t... kState>
 __attribute__((noinline, noclone)) void update_blocks16(const rule::TensorCoefficients<Rule> k,
                                                         const Blocks blocks, std::int64_t count,
                                                         const Rounding rounding,
@@ -167,9 +181,10 @@ __attribute__((noinline, noclone)) void update_blocks16(const rule::TensorCoeffi
   alignas(64) float ring[kRingBlocks][sizeof...(kState) + 1][kBlock];
   const auto slot = [&](std::int64_t i) { return ring[static_cast<std::size_t>(i / kBlock) % kRingBlocks]; };
   for (std::int64_t i = 0; i < count; i += kBlock) {
+    if (blocks.fetches_ahead) blocks.fetch_block_ahead(i);
     auto* const moved = slot(i);
-    move_block<Variant, kPlain>(k, blocks, i, states, moved[sizeof...(kState)],
-                                output_of<State>(moved[kState], blocks.states[kState] + i)...);
+    move_block<Variant, kExtras>(k, blocks, i, states, moved[sizeof...(kState)],
+                                 output_of<State>(moved[kState], blocks.states[kState] + i)...);
     if (i >= kDelayElements) {
       store_block<Variant>(slot(i - kDelayElements), blocks, i - kDelayElements, rounding, states);
     }
@@ -180,43 +195,31 @@ __attribute__((noinline, noclone)) void update_blocks16(const rule::TensorCoeffi
 }
 
 /// Updates `count` elements from the start of a block on; the last block may be cut short.
-template <class Variant, bool kPlain, class Streams, class Rounding, class Rule, std::size_t... kState>
+template <class Variant, rule::Extras kExtras, class Streams, class Rounding, class Rule,
+          std::size_t... kState>
 void update_range16(const rule::TensorCoefficients<Rule>& k,
                     const BlockStreams<Streams, sizeof...(kState)>& blocks, std::int64_t count,
                     Rounding rounding, std::index_sequence<kState...> indices) {
   const std::int64_t whole = count / kBlock * kBlock;
-  if (whole > 0) update_blocks16<Variant, kPlain>(k, blocks, whole, rounding, indices);
+  if (whole > 0) update_blocks16<Variant, kExtras>(k, blocks, whole, rounding, indices);
   if (whole < count) {
     PaddedBlock<Streams, sizeof...(kState)> rest(blocks.from(whole), count - whole);
-    update_blocks16<Variant, kPlain>(k, rest.streams(), kBlock, rounding.from(whole), indices);
+    update_blocks16<Variant, kExtras>(k, rest.streams(), kBlock, rounding.from(whole), indices);
     rest.copy_back();
   }
 }
 
 /// Updates one chunk and rounds to nearest. How: Nearest or NearestByInstruction.
-template <class Variant, bool kPlain, class How, class Rule, class Streams>
-void update_chunk_bits16_nearest(const rule::TensorCoefficients<Rule>& k, const Streams& chunk, How /*how*/) {
+template <class Variant, rule::Extras kExtras, class How, class Rule, class Streams>
+void update_chunk_nearest(const rule::TensorCoefficients<Rule>& k, const Streams& chunk, How /*how*/) {
   constexpr std::size_t kStates = kStateCount<Variant>;
-  update_range16<Variant, kPlain, Streams>(k, BlockStreams<Streams, kStates>::of(chunk), chunk.count,
-                                           NearestRounding<How>{}, std::make_index_sequence<kStates>{});
+  update_range16<Variant, kExtras, Streams>(k, BlockStreams<Streams, kStates>::of(chunk), chunk.count,
+                                            NearestRounding<How>{}, std::make_index_sequence<kStates>{});
 }
 
-/// Updates one chunk and rounds to nearest, by the processor's instruction where it has one for the format.
-template <class Variant, bool kPlain, class Rule, class Streams>
-void update_chunk_bits16_nearest(const rule::TensorCoefficients<Rule>& k, const Streams& chunk) {
-  using Format = typename Streams::Format;
-  if constexpr (kHasNearestByInstruction<typename Format::Param> ||
-                kHasNearestByInstruction<typename Format::State>) {
-    if (chunk.stores.has_bf16_instruction) {
-      return update_chunk_bits16_nearest<Variant, kPlain>(k, chunk, NearestByInstruction{});
-    }
-  }
-  update_chunk_bits16_nearest<Variant, kPlain>(k, chunk, Nearest{});
-}
-
-/// Updates one chunk and rounds with random bits.
-template <class Variant, bool kPlain, class Rule, class Streams>
-void update_chunk_bits16_stochastic(const rule::TensorCoefficients<Rule>& k, const Streams& chunk) {
+/// Updates one chunk and rounds with random bits. Rounding: StochasticRounding or ParamRounding.
+template <class Variant, rule::Extras kExtras, class Rounding, class Rule, class Streams>
+void update_chunk_drawing(const rule::TensorCoefficients<Rule>& k, const Streams& chunk) {
   constexpr std::size_t kStates = kStateCount<Variant>;
   const auto blocks = BlockStreams<Streams, kStates>::of(chunk);
   constexpr int kPerBlock = rule::kBlockHalves<typename Streams::Format, Variant>;
@@ -224,9 +227,31 @@ void update_chunk_bits16_stochastic(const rule::TensorCoefficients<Rule>& k, con
   Drawn drawn;
   for (std::int64_t i = 0; i < chunk.count; i += Drawn::kMaxElements) {
     drawn.draw(k.step.draws, (chunk.begin + i) / kBlock, chunk.count - i, random::Purpose::rounding);
-    update_range16<Variant, kPlain, Streams>(
-        k, blocks.from(i), std::min(Drawn::kMaxElements, chunk.count - i),
-        StochasticRounding<kPerBlock>{drawn.of(0)}, std::make_index_sequence<kStates>{});
+    update_range16<Variant, kExtras, Streams>(k, blocks.from(i),
+                                              std::min(Drawn::kMaxElements, chunk.count - i),
+                                              Rounding{drawn.of(0)}, std::make_index_sequence<kStates>{});
+  }
+}
+
+/// Updates one chunk and rounds as its format and its tensor say: with random bits, to nearest by the
+/// processor's instruction where it has one for the format, or to nearest.
+template <class Variant, rule::Extras kExtras, class Rule, class Streams>
+void update_chunk_bits16(const rule::TensorCoefficients<Rule>& k, const Streams& chunk) {
+  using Format = typename Streams::Format;
+  if constexpr (Format::kDithersRemainder) {
+    return update_chunk_drawing<Variant, kExtras, ParamRounding>(k, chunk);
+  } else {
+    if constexpr (Format::kRoundsStochastically) {
+      using Rounding = StochasticRounding<rule::kBlockHalves<Format, Variant>>;
+      if (k.step.rounds_stochastically != 0)
+        return update_chunk_drawing<Variant, kExtras, Rounding>(k, chunk);
+    }
+    if constexpr (kHasNearestByInstruction<typename Format::Param> ||
+                  kHasNearestByInstruction<typename Format::State>) {
+      if (chunk.stores.has_bf16_instruction)
+        return update_chunk_nearest<Variant, kExtras>(k, chunk, NearestByInstruction{});
+    }
+    update_chunk_nearest<Variant, kExtras>(k, chunk, Nearest{});
   }
 }
 

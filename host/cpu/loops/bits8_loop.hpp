@@ -49,7 +49,7 @@ ScaledState<Codec> scaled_state_at(void* state, std::int64_t begin, std::int64_t
 /// Applies the rule to `count` elements in float32, and stages the new states (Codec::stage()). Both in one
 /// loop: a root that the rule and the codec take is taken once. The arrays stay in registers where the loads
 /// around this function fill them by whole vectors.
-template <class Variant, bool kPlain, class Rule, std::size_t... kState, class... State>
+template <class Variant, rule::Extras kExtras, class Rule, std::size_t... kState, class... State>
 inline __attribute__((always_inline)) void move_and_stage(const rule::TensorCoefficients<Rule>& k,
                                                           float* __restrict p, const float* __restrict g,
                                                           int count,
@@ -58,7 +58,7 @@ inline __attribute__((always_inline)) void move_and_stage(const rule::TensorCoef
 #pragma GCC ivdep
   for (int i = 0; i < count; ++i) {
     float value[sizeof...(kState) + 1] = {state[i]...};
-    rule::move<Variant, true, kPlain>(k, p[i], g[i], value[kState]...);
+    rule::move<Variant, true, kExtras>(k, p[i], g[i], value[kState]...);
     ((state[i] = StateCodec<Variant, kState>::stage(value[kState])), ...);
   }
 }
@@ -66,24 +66,37 @@ inline __attribute__((always_inline)) void move_and_stage(const rule::TensorCoef
 /// Stores the parameters of whole blocks as the rule has left them. `halves` has kPerBlock halves for each
 /// block; the last of them is the parameter's, if parameters are rounded with random bits.
 template <int kPerBlock, class Streams>
-inline __attribute__((always_inline)) void store_moved_params(const rule::TensorStep& step,
+inline __attribute__((always_inline)) void store_moved_params([[maybe_unused]] const rule::TensorStep& step,
                                                               const float* values, const Streams& at,
                                                               int count,
                                                               [[maybe_unused]] const std::uint16_t* halves) {
   using Format = typename Streams::Format;
-  if constexpr (Format::kRoundsStochastically) {
-    if (step.rounds_stochastically != 0) {
-      store_params_stochastic<Format>(values, at.param, count, halves + kPerBlock - 1, kPerBlock);
-      return;
+  if constexpr (Format::kDrawsForParam) {
+    if (Format::kDithersRemainder || step.rounds_stochastically != 0) {
+      return store_params_drawing(values, at.param, at.remainder, count,
+                                  BlockHalvesOf{halves + kPerBlock - 1, kPerBlock}, Format{});
     }
   }
-  store_params(values, at.param, at.remainder, count, Format{});
+  if constexpr (!Format::kDithersRemainder) store_params(values, at.param, at.remainder, count, Format{});
+}
+
+/// Asks for the streams ahead of `count` elements, from element `first` on (fetch_ahead()). Every other block
+/// asks for two, because 64 bytes hold two blocks of codes.
+template <class Streams, class States, std::size_t... kState>
+ONEPASS_LANE void fetch_blocks_ahead(const Streams& at, [[maybe_unused]] const States& states, int first,
+                                     int count, std::index_sequence<kState...> /*states*/) {
+  for (int i = (first + kBlock) / (2 * kBlock) * 2 * kBlock; i < first + count; i += 2 * kBlock) {
+    fetch_ahead<2 * kBlock>(at.param + i);
+    if constexpr (Streams::Format::kHasRemainder) fetch_ahead<2 * kBlock>(at.remainder + i);
+    fetch_ahead<2 * kBlock>(at.grad + i);
+    (..., fetch_ahead<2 * kBlock>(std::get<kState>(states).codes + i));
+  }
 }
 
 /// Updates `count` elements from the start of a block on, at most kStagedElements. If the last block is cut
 /// short, the streams must have room for the whole block; the numbers beyond `count` belong to no element. A
 /// function of its own (noinline), so that tests/build/loop_objects_test.py finds its machine code.
-template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
+template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 __attribute__((noinline)) void update_blocks8(const rule::TensorCoefficients<Rule> k, const Streams at,
                                               [[maybe_unused]] const ScaledStates<Variant> states,
                                               const std::uint16_t* halves, int count,
@@ -96,6 +109,7 @@ __attribute__((noinline)) void update_blocks8(const rule::TensorCoefficients<Rul
   for (int first = 0; first < blocks * kBlock; first += kMovedAtOnce) {
     const int some = kMovedAtOnce == kBlock ? kBlock : std::min(kMovedAtOnce, blocks * kBlock - first);
     alignas(64) float g[kMovedAtOnce];
+    if (at.stores.fetches_ahead) fetch_blocks_ahead(at, states, first, some, indices);
     load_params(at.param + first, Format::kHasRemainder ? at.remainder + first : nullptr, p + first, some,
                 Format{});
     load_grads(at.grad + first, g, some, typename Streams::GradCodec{});
@@ -103,7 +117,7 @@ __attribute__((noinline)) void update_blocks8(const rule::TensorCoefficients<Rul
       (...,
        load_state_block(std::get<kState>(states).from((first + i) / kBlock), staged[kState] + first + i));
     }
-    move_and_stage<Variant, kPlain>(k, p + first, g, some, indices, (staged[kState] + first)...);
+    move_and_stage<Variant, kExtras>(k, p + first, g, some, indices, (staged[kState] + first)...);
   }
   // The stores have a pass of their own. They wait for roots and divisions, and would keep the processor from
   // beginning the next block.
@@ -114,7 +128,7 @@ __attribute__((noinline)) void update_blocks8(const rule::TensorCoefficients<Rul
 
 /// Updates one block that the tensor's end cuts short: as update_blocks8(), in a copy that has room for the
 /// whole block.
-template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
+template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 void update_cut_block8(const rule::TensorCoefficients<Rule>& k, const Streams& at,
                        const ScaledStates<Variant>& states, const std::uint16_t* halves, int count,
                        std::index_sequence<kState...> indices) {
@@ -129,15 +143,15 @@ void update_cut_block8(const rule::TensorCoefficients<Rule>& k, const Streams& a
   (..., std::copy_n(std::get<kState>(states).codes, count, std::get<kState>(codes).data()));
   Streams roomy = at;
   roomy.param = param, roomy.remainder = remainder, roomy.grad = grad;
-  update_blocks8<Variant, kPlain>(k, roomy,
-                                  {{std::get<kState>(codes).data(), std::get<kState>(states).scales}...},
-                                  halves, count, indices);
+  update_blocks8<Variant, kExtras>(k, roomy,
+                                   {{std::get<kState>(codes).data(), std::get<kState>(states).scales}...},
+                                   halves, count, indices);
   std::copy_n(param, count, at.param);
   if constexpr (Streams::Format::kHasRemainder) std::copy_n(remainder, count, at.remainder);
   (..., std::copy_n(std::get<kState>(codes).data(), count, std::get<kState>(states).codes));
 }
 
-template <class Variant, bool kPlain, class Rule, class Streams, std::size_t... kState>
+template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 void update_chunk_bits8(const rule::TensorCoefficients<Rule>& k, const Streams& chunk,
                         std::index_sequence<kState...> indices) {
   const ScaledStates<Variant> states{
@@ -156,18 +170,18 @@ void update_chunk_bits8(const rule::TensorCoefficients<Rule>& k, const Streams& 
                 ? std::min<std::int64_t>(left / storage::kBlock * storage::kBlock, kStagedElements)
                 : left;
     if (count >= storage::kBlock) {
-      update_blocks8<Variant, kPlain>(k, chunk.from(i), at, halves, static_cast<int>(count), indices);
+      update_blocks8<Variant, kExtras>(k, chunk.from(i), at, halves, static_cast<int>(count), indices);
     } else {
-      update_cut_block8<Variant, kPlain>(k, chunk.from(i), at, halves, static_cast<int>(count), indices);
+      update_cut_block8<Variant, kExtras>(k, chunk.from(i), at, halves, static_cast<int>(count), indices);
     }
   }
 }
 
 /// Updates one chunk. The codes of states are always rounded with random bits, the parameters if the tensor
 /// asks for it.
-template <class Variant, bool kPlain, class Rule, class Streams>
+template <class Variant, rule::Extras kExtras, class Rule, class Streams>
 void update_chunk_bits8(const rule::TensorCoefficients<Rule>& k, const Streams& chunk) {
-  update_chunk_bits8<Variant, kPlain>(k, chunk, std::make_index_sequence<kStateCount<Variant>>{});
+  update_chunk_bits8<Variant, kExtras>(k, chunk, std::make_index_sequence<kStateCount<Variant>>{});
 }
 
 }  // namespace

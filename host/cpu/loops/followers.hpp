@@ -43,26 +43,27 @@ constexpr std::array<ParamLoader, storage::kFormatCount> param_loaders(std::inde
   return {&load_params<storage::FormatAt<kFormat>>...};
 }
 
-/// Moves a float32 average. `weight`: of the new parameters.
-inline void average(float* __restrict ema, const float* __restrict values, float weight, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) ema[i] = lane::lerp(ema[i], values[i], weight);
+/// Moves a float32 average.
+inline void average(float* __restrict ema, const float* __restrict values, const rule::TensorStep step,
+                    std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) ema[i] = rule::follow(step, ema[i], values[i]);
 }
 
 /// Moves a bfloat16 average, and rounds it with `halves`, kEmaHalves for each block.
 inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
-                    const std::uint16_t* __restrict halves, float weight, std::int64_t count) {
+                    const std::uint16_t* __restrict halves, const rule::TensorStep step, std::int64_t count) {
   using Low = storage::BFloat16;
   using Block = BlockCodec<Low, Order::natural>;
   std::int64_t i = 0;
   for (; i + kBlock <= count; i += kBlock) {
     alignas(64) float mean[kBlock];
     Block::decode(ema + i, mean);
-    for (int j = 0; j < kBlock; ++j) mean[j] = lane::lerp(mean[j], values[i + j], weight);
+    for (int j = 0; j < kBlock; ++j) mean[j] = rule::follow(step, mean[j], values[i + j]);
     Block::encode(mean, ema + i, storage::Dither{halves[i / kBlock * rule::kEmaHalves]});
   }
   for (int j = 0; i + j < count; ++j) {
     const storage::Dither dither{halves[i / kBlock * rule::kEmaHalves]};
-    const float mean = lane::lerp(Low::decode(ema[i + j]), values[i + j], weight);
+    const float mean = rule::follow(step, Low::decode(ema[i + j]), values[i + j]);
     ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
   }
 }
@@ -71,13 +72,12 @@ inline void average(std::uint16_t* __restrict ema, const float* __restrict value
 void move_ema(const step::TensorEntry& tensor, const rule::TensorStep& step, step::Extent part,
               const float* values) {
   if (tensor.ema_type == DType::float32) {
-    average(static_cast<float*>(tensor.ema) + part.begin, values, step.ema_weight, part.count);
+    average(static_cast<float*>(tensor.ema) + part.begin, values, step, part.count);
     return;
   }
   DrawnHalves<rule::kEmaHalves> drawn;
   drawn.draw(step.draws, part.begin / storage::kBlock, part.count, random::Purpose::ema);
-  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step.ema_weight,
-          part.count);
+  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step, part.count);
 }
 
 /// Encodes `count` numbers to nearest. How: Nearest or NearestByInstruction.

@@ -1,10 +1,10 @@
 // update.hpp - the CPU's update of consecutive chunks of one format: chooses the loop for each tensor.
 // Compiled once for each rule and instruction set, with flags of its own (cmake/OnepassRule.cmake).
 //
-// The names of all loops follow one scheme. update_chunk_float32(), update_chunk_bits16_nearest(),
-// update_chunk_bits16_stochastic() and update_chunk_bits8() update one chunk; bits16 and bits8 are formats of
-// 16-bit parameters, with states of 16 or 32 bits, and of 8 bits. Each calls the one loop that does the work:
-// update_float32(), update_blocks16() or update_blocks8().
+// The names of all loops follow one scheme. update_chunk_float32(), update_chunk_bits16() and
+// update_chunk_bits8() update one chunk; bits16 and bits8 are formats of 16-bit parameters, with states of 16
+// or 32 bits, and of 8 bits. Each calls the one loop that does the work: update_float32(), update_blocks16()
+// or update_blocks8().
 #pragma once
 
 #include <cstddef>
@@ -32,27 +32,33 @@ using step::Chunk;
 using step::Table;
 using step::TensorEntry;
 
-/// Updates one chunk by the loop for its format, its rounding, and whether its tensor needs clamping or L1.
+/// Updates one chunk by the loop for its format and rounding.
+template <class Variant, rule::Extras kExtras, class Rule, class Streams>
+void update_streams(const rule::TensorCoefficients<Rule>& k, const Streams& streams) {
+  if constexpr (Streams::Format::kQuantized) {
+    update_chunk_bits8<Variant, kExtras>(k, streams);
+  } else if constexpr (Streams::Format::kAllFloat32) {
+    update_chunk_float32<Variant, kExtras>(k, streams);
+  } else {
+    update_chunk_bits16<Variant, kExtras>(k, streams);
+  }
+}
+
+/// Updates one chunk by the loop for its format, its rounding, and the operations that its tensor needs. Only
+/// in float32 a loop without scale and decay is faster than with them.
 template <class Variant, class Format, class GradCodec, class Rule>
 void update_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k, Stores stores) {
   using Streams = ChunkStreams<Format, GradCodec>;
   const Streams streams =
       Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor], step::extent(table, chunk), stores);
-  const bool plain = k.around.is_plain();
-  if constexpr (Format::kQuantized) {
-    plain ? update_chunk_bits8<Variant, true>(k, streams) : update_chunk_bits8<Variant, false>(k, streams);
-  } else if constexpr (Format::kAllFloat32) {
-    plain ? update_chunk_float32<Variant, true>(k, streams)
-          : update_chunk_float32<Variant, false>(k, streams);
-  } else {
-    if constexpr (Format::kRoundsStochastically) {
-      if (k.step.rounds_stochastically != 0) {
-        return plain ? update_chunk_bits16_stochastic<Variant, true>(k, streams)
-                     : update_chunk_bits16_stochastic<Variant, false>(k, streams);
-      }
-    }
-    plain ? update_chunk_bits16_nearest<Variant, true>(k, streams)
-          : update_chunk_bits16_nearest<Variant, false>(k, streams);
+  switch (k.around.extras(kStateCount<Variant> != 0)) {
+    case rule::Extras::none:
+      if constexpr (Format::kAllFloat32) return update_chunk_float32<Variant, rule::Extras::none>(k, streams);
+      [[fallthrough]];
+    case rule::Extras::scale:
+      return update_streams<Variant, rule::Extras::scale>(k, streams);
+    case rule::Extras::all:
+      return update_streams<Variant, rule::Extras::all>(k, streams);
   }
 }
 

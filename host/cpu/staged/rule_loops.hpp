@@ -18,7 +18,7 @@ namespace {
 
 /// Moves whole blocks. The coefficients are a local copy, so that no store can change them. The streams do
 /// not overlap; ivdep tells the compiler.
-template <class Variant, bool kLossy, bool kPlain, class Rule, class... State>
+template <class Variant, bool kLossy, rule::Extras kExtras, class Rule, class... State>
 ONEPASS_LANE void move_whole_blocks(const rule::TensorCoefficients<Rule> k, float* __restrict param,
                                     const float* __restrict grad, std::int64_t count,
                                     State* __restrict... states) {
@@ -27,30 +27,33 @@ ONEPASS_LANE void move_whole_blocks(const rule::TensorCoefficients<Rule> k, floa
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < whole; ++i) {
     float p = param[i];
-    rule::move<Variant, kLossy, kPlain>(k, p, grad[i], states[i]...);
+    rule::move<Variant, kLossy, kExtras>(k, p, grad[i], states[i]...);
     param[i] = p;
   }
 }
 
-/// A RuleLoop. kLossy and kPlain: as for rule::move().
-template <class Rule, class Variant, bool kLossy, bool kPlain, std::size_t... kState>
+/// A RuleLoop. kLossy and kExtras: as for rule::move().
+template <class Rule, class Variant, bool kLossy, rule::Extras kExtras, std::size_t... kState>
 void move_blocks(const void* coefficients, float* param, const float* grad,
                  [[maybe_unused]] float* const* states, std::int64_t count) {
   // A staged update reads the first two members without knowing the rule.
   static_assert(offsetof(rule::TensorCoefficients<Rule>, step) == 0 &&
                 offsetof(rule::TensorCoefficients<Rule>, around) == sizeof(rule::TensorStep));
-  move_whole_blocks<Variant, kLossy, kPlain>(
+  move_whole_blocks<Variant, kLossy, kExtras>(
       *static_cast<const rule::TensorCoefficients<Rule>*>(coefficients), param, grad, count,
       states[kState]...);
 }
 
 template <class Rule, class Variant, std::size_t... kState>
 constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
+  using rule::Extras;
   constexpr bool kLossy = Compressible<Variant>;
-  return {.exact = {&move_blocks<Rule, Variant, false, false, kState...>,
-                    &move_blocks<Rule, Variant, false, true, kState...>},
-          .lossy = {&move_blocks<Rule, Variant, kLossy, false, kState...>,
-                    &move_blocks<Rule, Variant, kLossy, true, kState...>},
+  return {.exact = {&move_blocks<Rule, Variant, false, Extras::none, kState...>,
+                    &move_blocks<Rule, Variant, false, Extras::scale, kState...>,
+                    &move_blocks<Rule, Variant, false, Extras::all, kState...>},
+          .lossy = {&move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
+                    &move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
+                    &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>},
           .states = kStateCount<Variant>,
           .nonnegative = kNonnegativeStates<Variant>};
 }

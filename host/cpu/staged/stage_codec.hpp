@@ -24,7 +24,7 @@ struct StageCodec {
   Unpack unpack;       ///< Null if all that the rule reads is float32 and moved where it lies.
   Pack pack;           ///< Null if all streams are.
   std::int64_t stage;  ///< Most elements of a call.
-  int halves;          ///< Random halves that a block takes: 0, 1, 2 or 4.
+  int halves;          ///< Random halves that a block takes: 0, 1, 2, 4 or 8.
   ElementBytes bytes;
   bool param_in_place;  ///< The rule moves the float32 parameter, or its float32 master, where it lies.
   bool grad_in_place;

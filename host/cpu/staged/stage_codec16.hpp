@@ -83,11 +83,12 @@ ONEPASS_LANE How how_of([[maybe_unused]] const std::uint16_t* halves, [[maybe_un
   }
 }
 
-/// A Pack.
+/// A Pack. How: of the states, and of the parameter unless that is always dithered.
 template <class Format, Order kOrder, int kStates, class How>
 void pack16(float* first, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
             const std::uint16_t* halves) {
-  constexpr int kHalves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
+  using ParamHow = std::conditional_t<Format::kDithersRemainder, storage::Dither, How>;
+  constexpr int kHalves = rule::block_halves<Format>(kStates);
   constexpr std::int64_t kApart = buffers_apart(kStage);
   const TypedStreams<Format, kStates> to(chunk, begin);
   const Writes writes = chunk.writes;
@@ -95,8 +96,8 @@ void pack16(float* first, const StagedStreams& chunk, std::int64_t begin, std::i
   if constexpr (kHasMaster<Format>) param = to.remainder;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     const std::int64_t half = i / kBlock * kHalves;
-    ParamBlockCodec<typename Format::Param, kOrder>::encode(param + i, to.param + i, to.remainder_from(i),
-                                                            how_of<How>(halves, half + kHalves - 1), writes);
+    ParamBlockCodec<typename Format::Param, kOrder>::encode(
+        param + i, to.param + i, to.remainder_from(i), how_of<ParamHow>(halves, half + kHalves - 1), writes);
     if constexpr (Format::kHasLossyStates) {
 #pragma GCC unroll 4
       for (int s = 0; s < kStates; ++s) {
@@ -115,7 +116,7 @@ StageCodec stage_codec16_of(const StageChoice& choice) {
   StageCodec codec{.unpack = &unpack16<Format, GradCodec, kStates>,
                    .pack = &pack16<Format, kOrder, kStates, Nearest>,
                    .stage = kStage,
-                   .halves = 0,
+                   .halves = Format::kDithersRemainder ? rule::block_halves<Format>(kStates) : 0,
                    .bytes = {sizeof(typename Param::Element),
                              Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
                              sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
@@ -126,7 +127,7 @@ StageCodec stage_codec16_of(const StageChoice& choice) {
   if constexpr (Format::kRoundsStochastically) {
     if (choice.rounds_stochastically) {
       codec.pack = &pack16<Format, kOrder, kStates, storage::Dither>;
-      codec.halves = rule::halves_of((Format::kHasLossyStates ? kStates : 0) + 1);
+      codec.halves = rule::block_halves<Format>(kStates);
       return codec;
     }
   }

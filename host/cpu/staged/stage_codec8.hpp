@@ -80,17 +80,18 @@ void unpack8(const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
   }
 }
 
-/// A Pack. kDithersParam: the parameter is rounded with random bits.
-template <class Format, bool kDithersParam>
+/// A Pack. kDrawsForParam: the parameter is rounded with random bits.
+template <class Format, bool kDrawsForParam>
 void pack8(float* first, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
            const std::uint16_t* halves) {
   const Room room{first, buffers_apart(kStage8)};
-  const int apart = rule::halves_of(chunk.state_count + (Format::kRoundsStochastically ? 1 : 0));
+  const int apart = rule::block_halves<Format>(chunk.state_count);
   const int some = static_cast<int>(count);
   const int whole = (some + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
   const TypedParams<Format> param(chunk, begin);
-  if constexpr (kDithersParam) {
-    store_params_stochastic<Format>(room.param(), param.element, whole, halves + apart - 1, apart);
+  if constexpr (kDrawsForParam) {
+    store_params_drawing(room.param(), param.element, param.remainder, whole,
+                         BlockHalvesOf{halves + apart - 1, apart}, Format{});
   } else {
     store_params(room.param(), param.element, param.remainder, whole, Format{});
   }
@@ -107,9 +108,9 @@ template <class Format>
 requires(Format::kQuantized) StageCodec stage_codec_of(const StageChoice& choice) {
   using Param = typename Format::Param;
   StageCodec codec{.unpack = &unpack8<Format, typename Format::LowGrad>,
-                   .pack = &pack8<Format, false>,
+                   .pack = &pack8<Format, Format::kDithersRemainder>,
                    .stage = kStage8,
-                   .halves = rule::halves_of(choice.states + (Format::kRoundsStochastically ? 1 : 0)),
+                   .halves = rule::block_halves<Format>(choice.states),
                    .bytes = {sizeof(typename Param::Element),
                              Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
                              sizeof(typename Format::LowGrad::Element), 1},

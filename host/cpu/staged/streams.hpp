@@ -33,6 +33,7 @@ struct StagedStreams {
   int state_count;
   unsigned nonnegative;  ///< As in StagedLoops.
   Writes writes;         ///< How the parameter is stored where the update does not read it.
+  bool fetches_ahead;    ///< As in Stores.
 
   static StagedStreams of(const step::TensorEntry& tensor, const void* grad, step::Extent part,
                           const ElementBytes& bytes, const StagedLoops& rule, Stores stores) {
@@ -52,6 +53,7 @@ struct StagedStreams {
           reinterpret_cast<std::uint16_t*>(state + step::scales_at(tensor.numel)) + begin / storage::kBlock;
     }
     streams.writes = writes_to(streams.param, stores.unread);
+    streams.fetches_ahead = stores.fetches_ahead;
     return streams;
   }
   /// The same streams from element i on, which must begin a block.

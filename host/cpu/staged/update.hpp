@@ -76,6 +76,23 @@ __attribute__((noinline)) void update_cut_block(const StageCodec& codec, const M
   block.copy_back();
 }
 
+/// Asks for the streams that a stage reads, ahead of it (fetch_ahead()).
+void fetch_stage_ahead(const StageCodec& codec, const StagedStreams& chunk, std::int64_t begin,
+                       std::int64_t count) {
+  constexpr std::int64_t kLine = 64;
+  const auto fetch = [&](const std::byte* stream, std::size_t bytes) {
+    const std::byte* const from = stream + static_cast<std::size_t>(begin) * bytes;
+    for (std::int64_t i = 0; i < count * static_cast<std::int64_t>(bytes); i += kLine) {
+      fetch_ahead<kLine>(from + i);
+    }
+  };
+  const bool reads_master_only = codec.param_in_place && codec.bytes.remainder != 0;
+  if (!reads_master_only) fetch(chunk.param, codec.bytes.param);
+  fetch(chunk.grad, codec.bytes.grad);
+  if (codec.bytes.remainder != 0) fetch(chunk.remainder, codec.bytes.remainder);
+  for (int s = 0; s < chunk.state_count; ++s) fetch(chunk.states[s], codec.bytes.state);
+}
+
 /// Updates `count` elements, from the start of a block on; only the last block may be cut short. `halves` has
 /// StageCodec::halves random halves for each block.
 void update_stages(const StageCodec& codec, const Mover& mover, const StagedStreams& chunk,
@@ -83,8 +100,10 @@ void update_stages(const StageCodec& codec, const Mover& mover, const StagedStre
   alignas(64) float room[kStreams * buffers_apart(kStage8)];
   const std::int64_t whole = count / storage::kBlock * storage::kBlock;
   Moved moved(codec, chunk, room);
-  for (std::int64_t i = 0; i < whole; i += codec.stage) {
-    const std::int64_t some = std::min(whole - i, codec.stage);
+  const std::int64_t stage = chunk.fetches_ahead ? std::min(codec.stage, kStage8) : codec.stage;
+  for (std::int64_t i = 0; i < whole; i += stage) {
+    const std::int64_t some = std::min(whole - i, stage);
+    if (chunk.fetches_ahead) fetch_stage_ahead(codec, chunk, i, some);
     if (codec.unpack != nullptr) codec.unpack(chunk, i, some, room);
     mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, some);
     if (codec.pack != nullptr) codec.pack(room, chunk, i, some, halves + i / storage::kBlock * codec.halves);
@@ -123,7 +142,7 @@ void update_staged_chunk(const step::Table& table, step::Chunk chunk, const Stag
                                    .has_bf16_instruction = stores.has_bf16_instruction,
                                    .states = rule.states});
   const StagedLoops::Loops& loops = codec.states_in_place ? rule.exact : rule.lossy;
-  const Mover mover{k.around.is_plain() ? loops.plain : loops.general, &k};
+  const Mover mover{loops[static_cast<std::size_t>(k.around.extras(rule.states != 0))], &k};
   const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], part, codec.bytes, rule, stores);
   switch (codec.halves) {
     case 0:
@@ -132,8 +151,10 @@ void update_staged_chunk(const step::Table& table, step::Chunk chunk, const Stag
       return update_drawing<1>(codec, mover, streams, part, k.step.draws);
     case 2:
       return update_drawing<2>(codec, mover, streams, part, k.step.draws);
-    default:
+    case 4:
       return update_drawing<4>(codec, mover, streams, part, k.step.draws);
+    default:
+      return update_drawing<8>(codec, mover, streams, part, k.step.draws);
   }
 }
 

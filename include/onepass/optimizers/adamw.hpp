@@ -7,10 +7,11 @@ namespace onepass {
 
 /// AdamW, elementwise: Adam's moments and update, and a weight decay that does not enter the moments.
 ///
-///     p = (1 - lr * weight_decay) * p - lr / (sqrt(v_hat) + eps) * m_hat
+///     p = p - (lr * weight_decay * p + lr / (sqrt(v_hat) + eps) * m_hat)
 ///
 /// Source: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2, in PyTorch's form: the decay is scaled
-/// by lr and applies to the old parameter. Deviations: the two terms are added with one rounding.
+/// by lr and applies to the old parameter. Deviations: PyTorch multiplies p by the float32 nearest to
+/// 1 - lr * weight_decay, which loses small decays; here the decay joins the update (rule::Around).
 ///
 /// Shapes, dtypes, AMSGrad, and Inf and NaN: as Adam. describe() has units and ranges of the hyperparameters.
 struct AdamW {

@@ -1,7 +1,9 @@
 // element.hpp - one step of one element: the rule, the operations around it, and the bits it is rounded with.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "onepass/random/philox.hpp"
 #include "onepass/rule/around.hpp"
@@ -10,13 +12,16 @@
 namespace onepass::rule {
 
 /// Halves that a block takes from a draw of eight: one for each stream that is rounded, first the states and
-/// then the parameter. The number is 1, 2 or 4, so that no block takes halves from two draws.
-constexpr int halves_of(int streams) { return streams <= 2 ? streams : 4; }
+/// then the parameter. The number is 1, 2, 4 or 8, so that no block takes halves from two draws.
+constexpr int halves_of(int streams) { return streams <= 2 ? streams : streams <= 4 ? 4 : 8; }
 
-/// Halves that a block takes for the parameter and the states of a format and variant.
+/// Halves that a block takes for the parameter and `states` states in a format.
+template <class Format>
+constexpr int block_halves(int states) {
+  return halves_of((Format::kDrawsForStates ? states : 0) + (Format::kDrawsForParam ? 1 : 0));
+}
 template <class Format, class Variant>
-inline constexpr int kBlockHalves = halves_of((Format::kHasLossyStates ? kStateCount<Variant> : 0) +
-                                              (Format::kRoundsStochastically ? 1 : 0));
+inline constexpr int kBlockHalves = block_halves<Format>(kStateCount<Variant>);
 
 /// Halves that a block takes for the moving average of the parameter, which is one stream.
 inline constexpr int kEmaHalves = halves_of(1);
@@ -44,7 +49,7 @@ struct Draws {
   std::uint32_t step;
   std::uint32_t tensor;
 
-  /// Number of halves that the logical tensor's blocks before `block` take, if each takes 1, 2 or 4.
+  /// Number of halves that the logical tensor's blocks before `block` take, if each takes 1, 2, 4 or 8.
   [[nodiscard]] ONEPASS_LANE std::uint64_t halves_before(std::int64_t block, int each) const {
     return (first_block + static_cast<std::uint64_t>(block)) * static_cast<unsigned>(each);
   }
@@ -66,13 +71,14 @@ struct Draws {
   template <int kHalves>
   [[nodiscard]] ONEPASS_LANE BlockHalves<kHalves> halves(std::int64_t block, random::Purpose purpose) const {
     const random::Words draw = of(counter(block, purpose, kHalves));
+    if constexpr (kHalves == 8) return {{draw.word[0], draw.word[1], draw.word[2], draw.word[3]}};
     const int first = place(block, kHalves);
     const std::uint32_t even = (first & 4) != 0 ? draw.word[2] : draw.word[0];
     const std::uint32_t odd = (first & 4) != 0 ? draw.word[3] : draw.word[1];
     if constexpr (kHalves == 4) return {{even, odd}};
     const std::uint32_t word = (first & 2) != 0 ? odd : even;
     if constexpr (kHalves == 2) return {{word}};
-    return {{(first & 1) != 0 ? word : word << 16}};
+    if constexpr (kHalves == 1) return {{(first & 1) != 0 ? word : word << 16}};
   }
 };
 
@@ -80,6 +86,7 @@ struct Draws {
 struct TensorStep {
   Draws draws;
   float ema_weight;                  ///< Weight of the new parameter value in the moving average.
+  float ema_settles;                 ///< As Around::settles_states, for the moving average.
   lane::Flag rounds_stochastically;  ///< 0: rounds to nearest.
   bool active;                       ///< False: the step leaves the tensor out.
   bool zero_grad;                    ///< The update overwrites the gradient with zeros, even if not active.
@@ -93,15 +100,51 @@ struct TensorCoefficients {
   typename Rule::Coefficients rule;
 };
 
+/// Settles one number. Where a gradient stays 0, averages decay until they are denormal, and stay denormal,
+/// because float32 cannot round them any closer to 0. An instruction that reads or yields a denormal takes a
+/// processor up to a hundred times as long as usual. So every 16th step settles what lies below a magnitude
+/// far below that of any gradient, and none becomes denormal. It changes nothing where the gradient of this
+/// step is not 0, and nothing if `below` is 0.
+ONEPASS_LANE float settle(bool has_gradient, float x, float below) {
+  return !has_gradient & (lane::abs(x) < below) ? 0.0f : x;
+}
+
+/// Settles a state that is never negative: it stays at the magnitude where it settles and does not become 0,
+/// because rules divide by the roots of such states. That magnitude is smaller, since these states are
+/// averages of squares, and they decay more slowly.
+ONEPASS_LANE float settle_nonnegative(bool has_gradient, float x, float below) {
+  const float least = below * 0x1p-20f;
+  return !has_gradient & (x > 0.0f) & (x < least) ? least : x;
+}
+
+/// Settles the parameter and the states of one element.
+template <class Variant, std::size_t... kState, class... State>
+ONEPASS_LANE void settle(const Around& around, float g, float& p, std::index_sequence<kState...> /*states*/,
+                         State&... states) {
+  const bool has_gradient = g != 0.0f;
+  p = settle(has_gradient, p, around.settles_param);
+  (..., (states = (kNonnegativeStates<Variant> >> kState & 1u) != 0
+                      ? settle_nonnegative(has_gradient, states, around.settles_states)
+                      : settle(has_gradient, states, around.settles_states)));
+}
+
 /// Updates one parameter element and its states in registers. The caller loads, decodes, encodes and stores
-/// them. kLossy: the states' format has less than 32 bits. kPlain: around.is_plain() is true, and the
-/// operations that do nothing then are left out, without changing a bit.
-template <class Variant, bool kLossy, bool kPlain, class Rule, class... State>
+/// them. kLossy: the states' format has less than 32 bits. kExtras: around.extras(), or more. Operations that
+/// do nothing in this step are left out, without changing a bit.
+template <class Variant, bool kLossy, Extras kExtras, class Rule, class... State>
 ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, State&... states) {
   if constexpr (kLossy && Compressible<Variant>) Variant::expand(states...);
-  const float update = Variant::update(k.rule, p, k.around.template before<kPlain>(p, g), states...);
-  p = k.around.template after<kPlain>(p, update);
+  const float update = Variant::update(k.rule, p, k.around.template before<kExtras>(p, g), states...);
+  p = k.around.template after<kExtras>(p, update);
+  if constexpr (kExtras == Extras::all) {
+    settle<Variant>(k.around, g, p, std::index_sequence_for<State...>{}, states...);
+  }
   if constexpr (kLossy && Compressible<Variant>) Variant::compress(states...);
+}
+
+/// Moves one element of the moving average towards p. The average of a parameter that has become 0 settles.
+ONEPASS_LANE float follow(const TensorStep& step, float average, float p) {
+  return settle(p != 0.0f, lane::lerp(average, p, step.ema_weight), step.ema_settles);
 }
 
 }  // namespace onepass::rule

@@ -29,6 +29,17 @@ struct Binary16 {
     return finish(magnitude, normal, denormal);
   }
 
+  /// Rounds the magnitude of a float32, which must not be NaN, to one of its two neighbours: to the upper one
+  /// for as many of the 65,536 values of `noise` as it is on the way there. Magnitudes beyond the largest
+  /// finite one round to nearest.
+  static ONEPASS_LANE Bits round_stochastic(Bits magnitude, Bits noise) {
+    constexpr Bits kLargest = kRebias + ((kInf - 1) << kDropped), kHalf = Bits{1} << (kDropped - 1);
+    const Bits last = select(below(magnitude, kLargest), noise >> (16 - kDropped), kHalf);
+    const Bits normal = (magnitude - kRebias + last) >> kDropped;
+    const Bits denormal = (fixed(magnitude) + (noise >> kExtra)) >> (16 - kExtra);
+    return finish(magnitude, normal, denormal);
+  }
+
   /// Selects the normal or the denormal result, and kInf if the normal one is too large.
   static ONEPASS_LANE Bits finish(Bits magnitude, Bits normal, Bits denormal) {
     const Bits limited = select(below(normal, kInf), normal, kInf);
@@ -42,6 +53,17 @@ struct Binary16 {
     const Bits denormal = bits_of(float_of(shifted + kSmallestNormalFloat) - float_of(kSmallestNormalFloat));
     const Bits normal = shifted + select(below(stored, kInf), kRebias, 2 * kRebias);
     return select(below(stored, kSmallestNormal), denormal, normal);
+  }
+
+ private:
+  /// Returns a magnitude below 2^-14 in units of 2^-40, rounded to nearest.
+  static ONEPASS_LANE Bits fixed(Bits magnitude) {
+    // From 2^-17 on a float32 is a multiple of 2^-40. Below that the sum rounds it to one.
+    constexpr Bits kExact = Bits{127 - 17} << kMantissaBits;
+    const Bits small = bits_of(float_of(magnitude) + float_of(kExact)) - kExact;
+    const Bits limited = select(below(magnitude, kSmallestNormalFloat), magnitude, kSmallestNormalFloat);
+    const auto exact = static_cast<Bits>(static_cast<std::int32_t>(float_of(limited) * 0x1p40f));
+    return select(below(magnitude, kExact), small, exact);
   }
 };
 
@@ -73,14 +95,8 @@ struct Float16 {
   /// Finite magnitudes beyond kLargest round to nearest: to kLargest below 65520, and to Inf from there on.
   /// Inf stays Inf, and every NaN becomes kNaN.
   static ONEPASS_LANE Element encode_stochastic(float x, std::uint32_t random) {
-    using Half = Binary16<0>;
     const Bits bits = bits_of(x);
-    const Bits magnitude = bits & kMagnitude;
-    const Bits noise = random & 0xffffu;
-    constexpr Bits kLargestBits = 0x477fe000u, kHalf = 0x1000u;
-    const Bits last = select(below(magnitude, kLargestBits), noise >> 3, kHalf);
-    const Bits normal = (magnitude - Half::kRebias + last) >> Half::kDropped;
-    return finish(bits, Half::finish(magnitude, normal, (fixed(magnitude) + noise) >> 16));
+    return finish(bits, Binary16<0>::round_stochastic(bits & kMagnitude, random & 0xffffu));
   }
 
  private:
@@ -88,17 +104,6 @@ struct Float16 {
     const Bits rounded = magnitude | (original >> 16 & 0x8000u);
     return static_cast<Element>(select(below(kInfinity, original & kMagnitude), kNaN, rounded));
   }
-
-  /// Returns a magnitude below 2^-14 in units of 2^-40, rounded to nearest.
-  static ONEPASS_LANE Bits fixed(Bits magnitude) {
-    // From 2^-17 on a float32 is a multiple of 2^-40. Below that the sum rounds it to one.
-    constexpr Bits kExact = Bits{127 - 17} << kMantissaBits;
-    const Bits small = bits_of(float_of(magnitude) + float_of(kExact)) - kExact;
-    const Bits limited = select(below(magnitude, kNormal), magnitude, kNormal);
-    const auto exact = static_cast<Bits>(static_cast<std::int32_t>(float_of(limited) * 0x1p40f));
-    return select(below(magnitude, kExact), small, exact);
-  }
-  static constexpr Bits kNormal = Binary16<0>::kSmallestNormalFloat;
 };
 
 }  // namespace onepass::storage

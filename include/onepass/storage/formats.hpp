@@ -35,6 +35,10 @@ struct Alone {
   static ONEPASS_LANE void encode(float x, Element& element, Remainder& /*remainder*/) {
     element = Codec::encode(x);
   }
+  static ONEPASS_LANE void encode_stochastic(float x, Element& element, Remainder& /*remainder*/,
+                                             std::uint32_t random) {
+    element = Codec::encode_stochastic(x, random);
+  }
 };
 
 /// Stands for a rule's states in 8 bits with a scale per block (quantized8.hpp): Nonnegative8 for states that
@@ -80,7 +84,13 @@ struct Format {
   /// True if every number has 4 bytes.
   static constexpr bool kAllFloat32 = Param::kDType == DType::float32;
   static constexpr bool kHasLossyStates = !std::is_same_v<State, Float32>;
+  /// True if parameters, and states of 16 bits, are rounded with random bits where Rounding asks for it.
   static constexpr bool kRoundsStochastically = !kHasRemainder && !kAllFloat32;
+  /// True if parameters with their remainders are always rounded with random bits.
+  static constexpr bool kDithersRemainder = kMaster == Master::remainder8;
+  /// True if the parameter may take random bits, and if each of the states may.
+  static constexpr bool kDrawsForParam = kRoundsStochastically || kDithersRemainder;
+  static constexpr bool kDrawsForStates = kQuantized || (kHasLossyStates && kRoundsStochastically);
 };
 
 /// All formats. To add a format, add a line here.

@@ -177,12 +177,15 @@ const cpu::VariantLoops& loops_of(const VariantOps& ops, Isa isa) {
   return *ops.cpu_loops[static_cast<std::size_t>(isa)];
 }
 
+/// Step 3 settles, as step 16 of a tensor does.
+constexpr int kFirst = 13;
+
 template <class Rule>
 rule::TensorCoefficients<rule::LoopsOf<Rule>> coefficients_of(Rule rule, const Manner& manner, int step) {
   rule.l1 = manner.l1, rule.l1_mode = manner.l1_mode;
   const rule::GradientScale scale{.factor = 0.5, .limit = static_cast<float>(manner.limit)};
   rule::TensorCoefficients<rule::LoopsOf<Rule>> k{
-      .step = {}, .around = rule::Around::prepare(rule, scale), .rule = rule.prepare(step)};
+      .step = {}, .around = rule::Around::prepare(rule, scale, kFirst + step), .rule = rule.prepare(step)};
   k.step.draws = {.key = 5, .first_block = 3, .step = static_cast<std::uint32_t>(step), .tensor = 9};
   k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
   k.step.active = true;
@@ -204,7 +207,7 @@ void step_streams(const Level& level, const cpu::StagedLoops& staged, cpu::Updat
   table.tensors = entries, table.grads = grads, table.chunks = chunks.data(), table.chunk_size = kChunk;
   table.coefficients = coefficients, table.coefficient_bytes = sizeof k;
   const auto move = [&](std::int64_t first, std::int64_t last, cpu::Writes writes) {
-    const cpu::Stores stores{writes, level.has_bf16_instruction};
+    const cpu::Stores stores{writes, level.has_bf16_instruction, writes == cpu::Writes::past_cache};
     fused != nullptr ? fused(table, first, last, stores)
                      : level.table.update_staged(table, staged, first, last, stores);
   };

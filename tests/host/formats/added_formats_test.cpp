@@ -143,22 +143,30 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
                    std::index_sequence<kState...> /*states*/) {
   using Format = typename Tensor::Format;
   using Param = typename Format::Param;
-  constexpr std::size_t kStreams =
-      (Format::kHasLossyStates ? Tensor::kStates : 0) + (Format::kRoundsStochastically ? 1 : 0);
+  constexpr bool kDithers = Format::kName.master == Master::remainder8;
+  constexpr bool kMayRound = Format::kName.master == Master::none;
+  constexpr bool kDrawsForStates = Format::kHasLossyStates && (kMayRound || Format::kQuantized);
+  constexpr std::size_t kStreams = (kDrawsForStates ? Tensor::kStates : 0) + (kMayRound || kDithers ? 1 : 0);
   constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
-  const bool rounds = Format::kRoundsStochastically && k.step.rounds_stochastically != 0;
+  const bool rounds = kMayRound && k.step.rounds_stochastically != 0;
   for (std::int64_t block = 0; block * kBlock < tensor.numel; ++block) {
     [[maybe_unused]] float states[sizeof...(kState) + 1][kBlock];
     (..., StateBlock<Tensor, kState>(tensor, block).load(states[kState]));
     for (int i = 0; i < kBlock && block * kBlock + i < tensor.numel; ++i) {
       const auto at = static_cast<std::size_t>(block * kBlock + i);
       float p = Param::decode(tensor.param[at], tensor.remainder[at]);
-      rule::move<typename Tensor::Variant, Format::kHasLossyStates, false>(
+      rule::move<typename Tensor::Variant, Format::kHasLossyStates, rule::Extras::all>(
           k, p, Tensor::GradCodec::decode(tensor.grad[at]), states[kState][i]...);
-      Param::encode(p, tensor.param[at], tensor.remainder[at]);
-      if constexpr (Format::kRoundsStochastically) {
-        const storage::Dither dither = dither_of(k.step.draws, block, kHalves, kHalves - 1);
-        if (rounds) tensor.param[at] = Format::LowGrad::encode_stochastic(p, dither.at<16>(i));
+      const auto noise = [&] {
+        return dither_of(k.step.draws, block, kHalves, kHalves - 1).template at<16>(i);
+      };
+      if constexpr (kDithers) {
+        Param::encode_stochastic(p, tensor.param[at], tensor.remainder[at], noise());
+      } else {
+        Param::encode(p, tensor.param[at], tensor.remainder[at]);
+      }
+      if constexpr (kMayRound) {
+        if (rounds) tensor.param[at] = Format::LowGrad::encode_stochastic(p, noise());
       }
     }
     (..., StateBlock<Tensor, kState>(tensor, block)
@@ -189,8 +197,8 @@ void step_loop(cpu::UpdateLoop loop, const rule::TensorCoefficients<Rule>& k, Te
   table.coefficients = &coefficients;
   table.coefficient_bytes = sizeof coefficients;
   const auto count = static_cast<std::int64_t>(chunks.size());
-  loop(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16)});
-  loop(table, count / 2, count, {cpu::Writes::through_cache, false});
+  loop(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16), true});
+  loop(table, count / 2, count, {cpu::Writes::through_cache, false, false});
 }
 
 /// Settings of a step besides the rule.
@@ -198,10 +206,11 @@ struct Manner {
   bool rounds_stochastically;
   double limit;  ///< Limit for clipping by value; infinite for no clipping.
   std::int64_t chunk_size;
+  std::int64_t first;  ///< Number of the first step. Step 16 settles.
 };
 constexpr double kInfinite = __builtin_huge_val();
 constexpr Manner kManners[] = {
-    {false, kInfinite, 64}, {false, 0.5, 8192}, {true, kInfinite, 8192}, {true, 0.5, 96}};
+    {false, kInfinite, 64, 1}, {false, 0.5, 8192, 1}, {true, kInfinite, 8192, 15}, {true, 0.5, 96, 1}};
 
 template <class Tensor, class Rule>
 void expect_steps(cpu::UpdateLoop loop, const Rule& rule, const Manner& manner, std::int64_t numel) {
@@ -212,8 +221,9 @@ void expect_steps(cpu::UpdateLoop loop, const Rule& rule, const Manner& manner, 
     expected.draw(step);
     actual.grad = expected.grad;
     const rule::GradientScale scale{.factor = 0.5, .limit = static_cast<float>(manner.limit)};
-    rule::TensorCoefficients<Rule> k{
-        .step = {}, .around = rule::Around::prepare(rule, scale), .rule = rule.prepare(step + 1)};
+    rule::TensorCoefficients<Rule> k{.step = {},
+                                     .around = rule::Around::prepare(rule, scale, manner.first + step),
+                                     .rule = rule.prepare(manner.first + step)};
     k.step.draws = {.key = 5, .first_block = 3, .step = step, .tensor = 9};
     k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
     k.step.active = true;

@@ -27,12 +27,12 @@ struct StatePlace {
   std::uint32_t halves;
 };
 
-/// Number of halves for each block: one for each state of fewer than 32 bits and one for a parameter without
-/// a master, with 3 rounded up to 4.
+/// Number of halves for each block: one for each state of fewer than 32 bits and one for a parameter that is
+/// not exact, with 3 rounded up to 4.
 std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
   const Storage& how = format.storage;
-  const std::size_t streams =
-      (how.states == States::float32 ? 0 : states) + (how.master == Master::none ? 1 : 0);
+  const std::size_t streams = (how.states == States::float32 ? 0 : states) +
+                              (how.master == Master::none || how.master == Master::remainder8 ? 1 : 0);
   return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
 }
 
@@ -120,7 +120,7 @@ EncodedParam encoded_param(const FormatCase& format, const StatePlace& place,
       std::memcpy(narrow.remainder.data() + 2 * i, &remainder, 2);
     } else if (how.master == Master::remainder8) {
       std::uint8_t remainder = 0;
-      storage::BFloat16Remainder8::encode(values[i], element, remainder);
+      storage::BFloat16Remainder8::encode_stochastic(values[i], element, remainder, rounding_bits(i, place));
       std::memcpy(narrow.remainder.data() + i, &remainder, 1);
     } else if (how.rounding == Rounding::stochastic) {
       element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));

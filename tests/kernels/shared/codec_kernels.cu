@@ -51,13 +51,14 @@ __device__ int wrong_remainders(const CodecInput (&tile)[8]) {
     any_element.element[lane] = static_cast<std::uint16_t>(tile[lane].x >> 16);
     any_remainder.element[lane] = static_cast<std::uint8_t>(tile[lane].bits);
   }
-  kernels::packed::encode(values, element, remainder);
+  const auto dither = storage::Dither::of_upper(tile[1].bits);
+  kernels::packed::encode(values, element, remainder, dither);
   kernels::packed::decode(decoded, any_element, any_remainder);
   int wrong = 0;
   for (int lane = 0; lane < 8; ++lane) {
     Codec::Element one{};
     Codec::Remainder rest{};
-    Codec::encode(values[lane], one, rest);
+    Codec::encode_stochastic(values[lane], one, rest, dither.at<16>(lane));
     wrong += element.element[lane] != one || remainder.element[lane] != rest;
     wrong += differ(decoded[lane], Codec::decode(any_element.element[lane], any_remainder.element[lane]));
   }

@@ -57,7 +57,11 @@ struct CodecResults {
   static ONEPASS_LANE void pair(Bits*& next, const CodecInput& input, typename Codec::Remainder other) {
     typename Codec::Element element{};
     typename Codec::Remainder remainder{};
-    Codec::encode(storage::float_of(input.x), element, remainder);
+    if constexpr (requires { Codec::encode(0.0f, element, remainder); }) {
+      Codec::encode(storage::float_of(input.x), element, remainder);
+    } else {
+      Codec::encode_stochastic(storage::float_of(input.x), element, remainder, input.bits);
+    }
     *next++ = element;
     *next++ = shown(static_cast<float>(remainder));
     *next++ = shown(Codec::decode(static_cast<std::uint16_t>(input.bits >> 16), other));
