@@ -32,6 +32,8 @@ struct Settings {
   double growth_factor;     ///< Factor by which the loss scaler grows.
   double backoff_factor;
   std::int64_t growth_interval;  ///< 0: no loss scaler.
+  float min_scale;               ///< The loss scaler keeps the scale in [min_scale, max_scale].
+  float max_scale;
 };
 
 /// The factor that the loss is multiplied by, and how long it has been in use.
@@ -41,13 +43,18 @@ struct LossScale {
   std::uint32_t reserved;
 };
 
+/// Stands in place of an element that was not finite if the loss scale, or its inverse in float32, was not
+/// finite.
+inline constexpr std::uint64_t kLossScale = kNowhere - 1;
+
 /// Counters and results of steps; the device writes them.
 struct Progress {
   std::int64_t steps;  ///< Steps taken, without skipped ones. Schedules are evaluated at this number.
   std::int64_t skipped;
   std::int64_t micro_batches;  ///< Micro-batches accumulated since the last step.
   double grad_norm;            ///< Norm in the last step that measured it, before clipping.
-  std::uint64_t nonfinite;     ///< First element that was not finite since the last check(), or kNowhere.
+  std::uint64_t nonfinite;     ///< First element that was not finite since the last check(), kLossScale, or
+                               ///< kNowhere.
   LossScale loss_scale;
 };
 

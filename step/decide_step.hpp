@@ -11,9 +11,10 @@ namespace onepass::step {
 
 /// The decisions of one step that hold for every tensor.
 struct StepPlan {
-  bool skipped;           ///< The step updates nothing and counts as skipped.
-  bool no_gradients_yet;  ///< No micro-batch has been accumulated: the step changes and counts nothing.
-  double norm;            ///< Norm of the gradients after unscaling; 0 if it was not measured.
+  bool skipped;             ///< The step updates nothing and counts as skipped.
+  bool no_gradients_yet;    ///< No micro-batch has been accumulated: the step changes and counts nothing.
+  double norm;              ///< Norm of the gradients after unscaling; 0 if it was not measured.
+  std::uint64_t nonfinite;  ///< First measured element that was not finite, kLossScale, or kNowhere.
   rule::GradientScale scale;
 };
 
@@ -49,14 +50,17 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   StepPlan plan{.skipped = false,
                 .no_gradients_yet = micro_batches == 0,
                 .norm = 0.0,
+                .nonfinite = kNowhere,
                 .scale = {unscale, settings.max_value}};
   if (settings.measures_gradients != 0) {
     const double measured = value_of(gradients, settings.norm);
     plan.norm = unscale * (settings.norm == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
     plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
-    // If the loss scale is so small that its inverse overflows float32, no unscaled gradient is finite.
-    const bool finite = gradients.first_nonfinite == kNowhere && unscale <= double{__FLT_MAX__};
-    plan.skipped = settings.skips_nonfinite != 0 && !finite;
+    // A scale in the caller's memory may be 0, not finite, or so small that its inverse overflows float32. No
+    // unscaled gradient is right then.
+    const bool unscales = lane::abs(unscale) > 0.0 && lane::abs(unscale) <= double{__FLT_MAX__};
+    plan.nonfinite = unscales ? gradients.first_nonfinite : kLossScale;
+    plan.skipped = settings.skips_nonfinite != 0 && plan.nonfinite != kNowhere;
   }
   if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skipped = true;
   plan.skipped = plan.skipped && !plan.no_gradients_yet;
@@ -64,7 +68,8 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
 }
 
 /// Works like torch.amp.GradScaler: the scale backs off after a skipped step and grows after growth_interval
-/// steps without a skip, unless it would overflow.
+/// steps without a skip, unless it would exceed max_scale. It does not fall below min_scale. A scale from
+/// outside these bounds, as they may change and scales are loaded, comes to the nearer bound.
 ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, LossScale& scale) {
   if (settings.growth_interval == 0) return;
   if (skipped) {
@@ -72,22 +77,23 @@ ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, Loss
     scale.growth_tracker = 0;
   } else if (++scale.growth_tracker >= settings.growth_interval) {
     const float grown = static_cast<float>(scale.value * settings.growth_factor);
-    if (grown <= __FLT_MAX__) scale.value = grown;
+    if (grown <= settings.max_scale) scale.value = grown;
     scale.growth_tracker = 0;
   }
+  if (scale.value < settings.min_scale) scale.value = settings.min_scale;
+  if (scale.value > settings.max_scale) scale.value = settings.max_scale;
 }
 
 /// Counts the step. Exactly one thread calls this, after every tensor is prepared.
 ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   Control& control = *table.control;
   Progress& progress = control.progress;
-  const std::uint64_t nonfinite = control.gradients.first_nonfinite;
   if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
   if (plan.no_gradients_yet) return;
   if (control.settings.measures_gradients != 0) progress.grad_norm = plan.norm;
   ++(plan.skipped ? progress.skipped : progress.steps);
   if (control.settings.remembers_nonfinite != 0 && progress.nonfinite == kNowhere)
-    progress.nonfinite = nonfinite;
+    progress.nonfinite = plan.nonfinite;
   update_loss_scale(control.settings, plan.skipped, progress.loss_scale);
   progress.micro_batches = 0;
 }

@@ -20,9 +20,15 @@ class HandlingCheck {
  public:
   explicit HandlingCheck(Device device) : device_(device) {}
 
-  void require(bool holds, const char* field, double value, const char* range) const {
+  void require(bool holds, const char* field, double value, const std::string& range) const {
     if (holds) return;
     refuse(std::string(field) + " must " + range + ", but is " + number(value));
+  }
+
+  /// Requires one of the enumerators, which count up to `last`.
+  template <class Enum>
+  void require_choice(const char* field, Enum value, Enum last) const {
+    require(value <= last, field, static_cast<unsigned>(value), "be one of its enumerators");
   }
 
   void require_reachable(const float* pointer, const char* field) const {
@@ -31,27 +37,41 @@ class HandlingCheck {
            to_string(device_));
   }
 
+  void loss_scale(const char* field, double scale) const {
+    require(is_loss_scale(scale), field, scale,
+            "be above 0 and finite in float32, and have an inverse that is finite there");
+  }
+
   void scaler(const LossScaler& scaler) const {
-    const auto scale = static_cast<float>(scaler.init_scale);
-    require(std::isfinite(scale) && scale > 0, "LossScaler.init_scale", scaler.init_scale,
-            "be above 0 and finite in float32");
-    require(std::isfinite(scaler.growth_factor) && scaler.growth_factor > 1, "LossScaler.growth_factor",
-            scaler.growth_factor, "be above 1");
-    require(scaler.backoff_factor > 0 && scaler.backoff_factor < 1, "LossScaler.backoff_factor",
-            scaler.backoff_factor, "lie in (0, 1)");
-    require(scaler.growth_interval > 0, "LossScaler.growth_interval",
-            static_cast<double>(scaler.growth_interval), "be at least 1");
+    loss_scale("LossScaler.init_scale", scaler.init_scale);
+    loss_scale("LossScaler.min_scale", scaler.min_scale);
+    loss_scale("LossScaler.max_scale", scaler.max_scale);
+    require(scaler.init_scale >= scaler.min_scale && scaler.init_scale <= scaler.max_scale,
+            "LossScaler.init_scale", scaler.init_scale,
+            "lie in [min_scale, max_scale] = [" + number(scaler.min_scale) + ", " + number(scaler.max_scale) +
+                "]");
+    const auto growth = static_cast<float>(scaler.growth_factor);
+    require(std::isfinite(growth) && growth > 1, "LossScaler.growth_factor", scaler.growth_factor,
+            "be above 1 and finite in float32");
+    const auto backoff = static_cast<float>(scaler.backoff_factor);
+    require(backoff > 0 && backoff < 1, "LossScaler.backoff_factor", scaler.backoff_factor,
+            "lie in (0, 1) in float32");
+    if (scaler.growth_interval < 1) {
+      refuse("LossScaler.growth_interval must be at least 1, but is " +
+             std::to_string(scaler.growth_interval));
+    }
   }
 
   void all(const GradientHandling& handling) const {
+    require_choice("nonfinite", handling.nonfinite, NonFinite::error);
     if (handling.clip_norm) {
+      require_choice("ClipGradNorm.norm_type", handling.clip_norm->norm_type, NormType::infinity);
+      require_choice("ClipGradNorm.formula", handling.clip_norm->formula, ClipFormula::exact);
       require(handling.clip_norm->max_norm >= 0, "ClipGradNorm.max_norm", handling.clip_norm->max_norm,
               "be at least 0");
     }
     require(handling.clip_value >= 0, "clip_value", handling.clip_value, "be at least 0");
-    const auto scale = static_cast<float>(handling.loss_scale);
-    require(std::isfinite(scale) && scale > 0, "loss_scale", handling.loss_scale,
-            "be above 0 and finite in float32");
+    loss_scale("loss_scale", handling.loss_scale);
     if (handling.loss_scaler) {
       scaler(*handling.loss_scaler);
       if (handling.loss_scale != 1.0) refuse("loss_scale and loss_scaler were both given");
@@ -98,7 +118,14 @@ step::Settings checked_settings(const GradientHandling& handling, Device device)
           .grad_scale = handling.grad_scale,
           .growth_factor = scaler.growth_factor,
           .backoff_factor = scaler.backoff_factor,
-          .growth_interval = scales ? scaler.growth_interval : 0};
+          .growth_interval = scales ? scaler.growth_interval : 0,
+          .min_scale = static_cast<float>(scaler.min_scale),
+          .max_scale = static_cast<float>(scaler.max_scale)};
+}
+
+bool is_loss_scale(double scale) {
+  const auto rounded = static_cast<float>(scale);
+  return rounded > 0 && std::isfinite(rounded) && 1.0 / rounded <= std::numeric_limits<float>::max();
 }
 
 step::Control fresh_control(const step::Settings& settings) {

@@ -11,6 +11,9 @@ namespace onepass {
 /// pointer.
 step::Settings checked_settings(const GradientHandling& handling, Device device);
 
+/// Returns whether steps can divide by a loss scale: it and its inverse are above 0 and finite in float32.
+bool is_loss_scale(double scale);
+
 /// The control of a table before its first step: nothing is counted, and no non-finite gradient was found.
 step::Control fresh_control(const step::Settings& settings);
 

@@ -10,6 +10,15 @@
 #include "onepass/error.hpp"
 
 namespace onepass {
+namespace {
+
+/// The loss scale that a handling begins with, and whether a loss scaler changes it.
+std::pair<double, bool> first_scale(const GradientHandling& handling) {
+  if (handling.loss_scaler) return {handling.loss_scaler->init_scale, true};
+  return {handling.loss_scale, false};
+}
+
+}  // namespace
 
 void Optimizer::set_gradient_handling(const GradientHandling& handling, Stream stream) {
   step::Settings settings = checked_settings(handling, impl_->device);
@@ -18,8 +27,8 @@ void Optimizer::set_gradient_handling(const GradientHandling& handling, Stream s
   impl_->settings = settings;
   step::Control& control = impl_->control();
   impl_->patch(&control.settings, settings, stream);
-  if (handling.loss_scaler == before.loss_scaler && handling.loss_scale == before.loss_scale) return;
-  const double scale = handling.loss_scaler ? handling.loss_scaler->init_scale : handling.loss_scale;
+  const auto [scale, dynamic] = first_scale(handling);
+  if (first_scale(before) == std::pair(scale, dynamic)) return;
   impl_->patch(&control.progress.loss_scale, {0, static_cast<float>(scale), 0}, stream);
 }
 
@@ -70,6 +79,11 @@ void Optimizer::check(Stream stream) {
   const std::uint64_t place = impl_->progress(stream).nonfinite;
   if (place == step::kNowhere) return;
   impl_->patch(&impl_->control().progress.nonfinite, step::kNowhere, stream);
+  if (place == step::kLossScale) {
+    throw NonFiniteGradient(
+        "onepass: Optimizer: the loss scale or its inverse was not finite in float32, and the step was "
+        "skipped");
+  }
   throw NonFiniteGradient("onepass: Optimizer: the gradient's " + impl_->place_of(place) +
                           " was not finite, and the step was skipped");
 }

@@ -1,10 +1,10 @@
 // state_dict.cpp - the functions of Optimizer that read its states and write them back.
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <vector>
 
 #include "host/check/sentence.hpp"
+#include "host/optimizer/gradient_settings.hpp"
 #include "host/optimizer/optimizer.hpp"
 
 namespace onepass {
@@ -120,8 +120,10 @@ class DictCheck {
           "the state dict has accumulated gradients, but this optimizer was made without "
           "Options::accumulates_gradients");
     }
-    if (!(std::isfinite(dict.loss_scale) && dict.loss_scale >= 0)) {
-      refuse("the state dict has the loss scale " + number(dict.loss_scale));
+    if (dict.loss_scale != 0 && !is_loss_scale(dict.loss_scale)) {
+      refuse("the state dict has the loss scale " + number(dict.loss_scale) +
+             ", but it must be above 0 and finite and have an inverse that is finite in float32, or be 0 for "
+             "none");
     }
   }
 

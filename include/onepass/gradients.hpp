@@ -40,19 +40,30 @@ struct ClipGradNorm {
 enum class NonFinite : unsigned {
   propagate,  ///< Uses the gradient like any other. The step does not test for Inf and NaN.
   skip,       ///< Changes nothing, counts no step and increments skipped_steps(). zero_grad still acts.
-  error,      ///< Like skip, and the next Optimizer::check() throws, naming the first tensor and element.
+  error,      ///< Like skip, and the next Optimizer::check() throws, naming the first tensor and element, or
+              ///< the loss scale.
 };
 
 /// Dynamic loss scaling, as torch.amp.GradScaler (Micikevicius et al. 2018, arXiv 1710.03740).
 ///
 /// A step that finds a gradient that is not finite is skipped and multiplies the scale by backoff_factor.
 /// After growth_interval steps in a row without one, the scale is multiplied by growth_factor, unless it
-/// would overflow. The scale is a float32 in the device's memory; see Optimizer::loss_scale_pointer().
+/// would exceed max_scale. The scale is a float32 in the device's memory; see
+/// Optimizer::loss_scale_pointer().
+///
+/// Deviation from PyTorch: the scale has a floor. PyTorch's reaches 0 after 166 skipped steps in a row, and
+/// every later step is skipped. The default floor, the smallest normal float32, leaves every scale that
+/// PyTorch can still divide by as it is. Set min_scale to 1, say, if your model's gradients lose their digits
+/// below.
+///
+/// Scales and factors must be finite in float32, and must be in their ranges there.
 struct LossScaler {
-  double init_scale = 65536.0;          ///< > 0.
+  double init_scale = 65536.0;          ///< In [min_scale, max_scale].
   double growth_factor = 2.0;           ///< > 1.
   double backoff_factor = 0.5;          ///< In (0, 1).
   std::int64_t growth_interval = 2000;  ///< Steps; > 0.
+  double min_scale = 0x1p-126;          ///< > 0, and its inverse finite in float32: >= 2.94e-39.
+  double max_scale = std::numeric_limits<float>::max();  ///< >= min_scale.
 
   bool operator==(const LossScaler&) const = default;
 };
@@ -65,14 +76,17 @@ struct GradientHandling {
   double clip_value =
       std::numeric_limits<double>::infinity();  ///< g = clamp(g, -clip_value, clip_value); >= 0.
   NonFinite nonfinite = NonFinite::propagate;
-  double loss_scale = 1.0;  ///< Factor by which you multiplied the loss, > 0 as float32; not with a scaler.
+  /// Factor by which you multiplied the loss; not with a scaler. > 0 and finite in float32, and its inverse
+  /// too: >= 2.94e-39.
+  double loss_scale = 1.0;
   std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Implies NonFinite::skip.
   bool zero_grad = false;  ///< If set, step() (or accumulate()) overwrites the gradients with zeros.
 
   /// Your own loss scaler, as PyTorch's fused optimizers take it: pointers to memory on the optimizer's
   /// device, read when the step runs. Null for none. A step that finds *found_inf nonzero is skipped.
   const float* found_inf = nullptr;
-  /// The step divides the gradients by *grad_scale, which replaces loss_scale.
+  /// The step divides the gradients by *grad_scale, which replaces loss_scale. If 1 / *grad_scale is 0 or not
+  /// finite in float32, the gradients count as not finite for NonFinite::skip and NonFinite::error.
   const float* grad_scale = nullptr;
 
   bool operator==(const GradientHandling&) const = default;

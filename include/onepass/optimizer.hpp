@@ -128,9 +128,11 @@ class Optimizer {
   /// of a captured graph.
   ///
   /// A graph captured while no norm was needed (no clip_norm, no loss_scaler, NonFinite::propagate) contains
-  /// no norm launch. Capture it again after turning one of these on. If loss_scale or loss_scaler changes,
-  /// the scale restarts from its initial value. Throws InvalidArgument if a value is out of range or a
-  /// pointer is on another device.
+  /// no norm launch. Capture it again after turning one of these on. The scale restarts from its initial
+  /// value if loss_scale or LossScaler::init_scale changes, or the scaler is turned on or off. It goes on if
+  /// other settings of the scaler change, and comes into [min_scale, max_scale] at the next step. Throws
+  /// InvalidArgument if a value is out of range, a pointer is on another device, or zero_grad is on and
+  /// gradients share memory.
   void set_gradient_handling(const GradientHandling& handling, Stream stream = {});
   /// Returns the gradient handling, as last set.
   [[nodiscard]] const GradientHandling& gradient_handling() const;
@@ -184,7 +186,8 @@ class Optimizer {
   [[nodiscard]] float loss_scale(Stream stream = {}) const;
 
   /// Throws NonFiniteGradient if the policy is NonFinite::error and a step since the last call found a
-  /// gradient that is not finite; the message names the first one. Waits for `stream`.
+  /// gradient that is not finite, or a loss scale that it could not divide by; the message names the first
+  /// one. Waits for `stream`.
   void check(Stream stream = {});
 
   /// Adds parameters, whose first step is step 1. Waits for the device. Throws InvalidArgument as the

@@ -213,6 +213,33 @@ TEST_F(CudaGradients, LossScalerHasTheScalesOfTheCpuOverManySteps) {
   pair.expect_same();
 }
 
+TEST_F(CudaGradients, LossScalerStopsAtItsBoundsWhereTheCpuDoes) {
+  Pair pair({{.numel = 3}}, {.loss_scaler = LossScaler{
+                                 .init_scale = 6, .growth_interval = 1, .min_scale = 2, .max_scale = 9}});
+  const auto step = [&](float gradient) {
+    pair.both([&](Model& model, Optimizer& optimizer) {
+      model.grad(0).write(std::vector<float>{1.0f, gradient, 0.5f});
+      optimizer.step();
+    });
+    return pair.actual.loss_scale();
+  };
+  for (const float wanted : {3.0f, 2.0f, 2.0f}) EXPECT_EQ(step(kInf), wanted);
+  for (const float wanted : {4.0f, 8.0f, 8.0f}) EXPECT_EQ(step(1.0f), wanted);
+  pair.expect_same();
+}
+
+TEST_F(CudaGradients, CallersScaleThatCannotBeDividedByIsNamed) {
+  DeviceFloat scale(0.0f);
+  Pair pair({{.numel = 3}}, {});
+  pair.actual.set_gradient_handling({.nonfinite = NonFinite::error, .grad_scale = scale.get()});
+  for (const float bad : {0.0f, 2e-39f, kNaN}) {
+    scale.set(bad);
+    pair.actual.step();
+    EXPECT_NE(complaint(pair.actual).find("loss scale"), std::string::npos) << bad;
+  }
+  EXPECT_EQ(pair.actual.skipped_steps(), 3);
+}
+
 TEST_F(CudaGradients, CallersScaleIsReadOnTheDevice) {
   DeviceFloat scale(4.0f);
   Pair pair(border_shapes(), {.loss_scale = 4.0});

@@ -76,6 +76,10 @@ TEST_F(BadGradientHandling, LossScaleThatIsNoPositiveFloat32IsRefused) {
   }
   expect_refused({.loss_scale = -2.0}, {"-2"});
   expect_refused({.loss_scale = 1e39}, {"1e+39"});
+  for (const double bad : {2e-39, 1e-40, 1e-45}) {
+    expect_refused({.loss_scale = bad}, {"Optimizer", "loss_scale", "inverse"});
+    expect_refused({.loss_scaler = LossScaler{.init_scale = bad}}, {"LossScaler.init_scale", "inverse"});
+  }
 }
 
 TEST_F(BadGradientHandling, InitScaleThatIsNoPositiveFloat32IsRefused) {
@@ -84,6 +88,36 @@ TEST_F(BadGradientHandling, InitScaleThatIsNoPositiveFloat32IsRefused) {
                    {"Optimizer", "LossScaler.init_scale", "above 0"});
   }
   expect_refused({.loss_scaler = LossScaler{.init_scale = -2.0}}, {"-2"});
+}
+
+TEST_F(BadGradientHandling, BoundsOfTheScaleThatAreNoLossScalesOrExcludeInitScaleAreRefused) {
+  for (const double bad : {0.0, -2.0, kInf, kNaN, 1e39, 2e-39}) {
+    expect_refused({.loss_scaler = LossScaler{.min_scale = bad}}, {"LossScaler.min_scale", "above 0"});
+    expect_refused({.loss_scaler = LossScaler{.max_scale = bad}}, {"LossScaler.max_scale", "above 0"});
+  }
+  expect_refused({.loss_scaler = LossScaler{.init_scale = 8, .min_scale = 9}},
+                 {"LossScaler.init_scale", "[9, ", "but is 8"});
+  expect_refused({.loss_scaler = LossScaler{.init_scale = 8, .max_scale = 7}},
+                 {"LossScaler.init_scale", ", 7]", "but is 8"});
+}
+
+TEST_F(BadGradientHandling, FactorsThatAreOneOrZeroInFloat32AreRefused) {
+  for (const double bad : {1.0 + 0x1p-52, 1e39}) {
+    expect_refused({.loss_scaler = LossScaler{.growth_factor = bad}}, {"LossScaler.growth_factor"});
+  }
+  for (const double bad : {1.0 - 0x1p-53, 1e-46}) {
+    expect_refused({.loss_scaler = LossScaler{.backoff_factor = bad}}, {"LossScaler.backoff_factor"});
+  }
+}
+
+TEST(GradientHandling, SmallestAndLargestLossScaleUnscaleExactly) {
+  for (const double scale : {0x1p-127, 0x1p-126, 0x1p127}) {
+    FlatModel model({{static_cast<float>(scale)}}, 0.0f);
+    Optimizer optimizer{kShowsGradients, model.parameters()};
+    optimizer.set_gradient_handling({.loss_scale = scale});
+    optimizer.step();
+    EXPECT_EQ(model.values[0][0], -1.0f) << scale;
+  }
 }
 
 TEST_F(BadGradientHandling, GrowthFactorThatIsNotFiniteAndAboveOneIsRefused) {
@@ -107,6 +141,12 @@ TEST_F(BadGradientHandling, GrowthIntervalBelowOneIsRefused) {
     expect_refused({.loss_scaler = LossScaler{.growth_interval = bad}},
                    {"LossScaler.growth_interval", std::to_string(bad)});
   }
+}
+
+TEST_F(BadGradientHandling, NumbersThatAreNoEnumeratorsAreRefused) {
+  expect_refused({.nonfinite = static_cast<NonFinite>(3)}, {"nonfinite", "enumerators", "3"});
+  expect_refused({.clip_norm = ClipGradNorm{.norm_type = static_cast<NormType>(4)}}, {"norm_type", "4"});
+  expect_refused({.clip_norm = ClipGradNorm{.formula = static_cast<ClipFormula>(2)}}, {"formula", "2"});
 }
 
 TEST_F(BadGradientHandling, TwoLossScalesAtOnceAreRefused) {

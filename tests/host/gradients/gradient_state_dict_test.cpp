@@ -179,9 +179,9 @@ TEST_F(BadGradientStateDict, NegativeCountsAreRefused) {
   expect_refused({"-7", "\"t1\""});
 }
 
-TEST_F(BadGradientStateDict, NegativeOrNonFiniteLossScaleIsRefused) {
+TEST_F(BadGradientStateDict, LossScaleThatIsNegativeOrNotFiniteOrHasNoInverseIsRefused) {
   for (const float bad :
-       {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+       {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 2e-39f}) {
     dict_.loss_scale = bad;
     expect_refused({"loss scale"});
   }

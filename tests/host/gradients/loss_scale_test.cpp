@@ -131,17 +131,54 @@ TEST(LossScaler, DoesNotGrowBeyondFloat32) {
   EXPECT_EQ(scaled.optimizer().loss_scale(), 0x1p127f);
 }
 
-// Good steps are taken as long as the inverse of the scale is a finite float32. Beyond that every step is
-// skipped.
-TEST(LossScaler, SmallScalesWorkUntilTheirInverseOverflowsAndEveryStepIsSkipped) {
+// PyTorch's scale would be 0 after 166 bad steps, and every later step would be skipped.
+TEST(LossScaler, StopsAtTheSmallestNormalNumberFromWhichGoodStepsGoOn) {
   expect_as_reference({.init_scale = 0x1p-90, .growth_interval = 2}, 0.3, 200);
-  Scaled scaled({.init_scale = 0x1p-120, .growth_interval = 1});
-  for (int step = 0; step < 400; ++step) {
-    scaled.step(step % 2 == 0 || step < 50);
-    ASSERT_EQ(scaled.model().values[0][0], 0.0f) << step;
-  }
-  EXPECT_EQ(scaled.optimizer().loss_scale(), 0.0f);
-  EXPECT_EQ(scaled.optimizer().skipped_steps(), 400);
+  Scaled scaled({});
+  for (int step = 0; step < 200; ++step) scaled.step(true);
+  EXPECT_EQ(scaled.optimizer().loss_scale(), 0x1p-126f);
+  EXPECT_EQ(scaled.optimizer().skipped_steps(), 200);
+  scaled.model().grads[0][0] = 3.0f * 0x1p-126f;
+  scaled.optimizer().step();
+  EXPECT_EQ(scaled.model().values[0][0], -3.0f);
+  EXPECT_EQ(scaled.optimizer().steps(), 1);
+
+  Scaled loaded({});
+  loaded.optimizer().load_state_dict(scaled.optimizer().state_dict());
+  EXPECT_EQ(loaded.optimizer().loss_scale(), 0x1p-126f);
+}
+
+TEST(LossScaler, StaysBetweenMinScaleAndMaxScale) {
+  Scaled scaled({.init_scale = 12, .growth_interval = 1, .min_scale = 5, .max_scale = 30});
+  const auto after = [&](bool bad) {
+    scaled.step(bad);
+    return scaled.optimizer().loss_scale();
+  };
+  EXPECT_EQ(after(true), 6.0f);
+  EXPECT_EQ(after(true), 5.0f);
+  EXPECT_EQ(after(true), 5.0f);
+  EXPECT_EQ(after(false), 10.0f);
+  EXPECT_EQ(after(false), 20.0f);
+  EXPECT_EQ(after(false), 20.0f) << "40 would exceed max_scale";
+}
+
+TEST(LossScaler, ComesIntoBoundsThatHaveChanged) {
+  Scaled scaled({.init_scale = 64});
+  Optimizer& optimizer = scaled.optimizer();
+  optimizer.set_gradient_handling({.loss_scaler = LossScaler{.init_scale = 64, .max_scale = 100}});
+  scaled.step(false);
+  EXPECT_EQ(optimizer.loss_scale(), 64.0f);
+  StateDict high = optimizer.state_dict();
+  high.loss_scale = 1000.0f;
+  optimizer.load_state_dict(high);
+  EXPECT_EQ(optimizer.loss_scale(), 1000.0f);
+  scaled.step(false);
+  EXPECT_EQ(optimizer.loss_scale(), 100.0f);
+  high.loss_scale = 0.5f;
+  optimizer.set_gradient_handling({.loss_scaler = LossScaler{.init_scale = 64, .min_scale = 2}});
+  optimizer.load_state_dict(high);
+  scaled.step(false);
+  EXPECT_EQ(optimizer.loss_scale(), 2.0f);
 }
 
 TEST(LossScaler, StepsThatAreNotSkippedGiveTheUnscaledBits) {
@@ -165,7 +202,7 @@ TEST(LossScaler, StepsThatAreNotSkippedGiveTheUnscaledBits) {
   EXPECT_TRUE(equal_bits(snapshot(twin.parameters(), steady), snapshot(model.parameters(), optimizer)));
 }
 
-TEST(LossScaler, RestartsOnlyWhenItsSettingsChange) {
+TEST(LossScaler, RestartsOnlyWhenItsInitialScaleChanges) {
   Scaled scaled({.init_scale = 8, .growth_interval = 2});
   Optimizer& optimizer = scaled.optimizer();
   scaled.step(false);
@@ -177,6 +214,17 @@ TEST(LossScaler, RestartsOnlyWhenItsSettingsChange) {
   EXPECT_EQ(optimizer.loss_scale(), 16.0f);
   scaled.step(false);
   EXPECT_EQ(optimizer.loss_scale(), 32.0f) << "the steps before were forgotten";
+  optimizer.set_gradient_handling({.loss_scaler = LossScaler{.init_scale = 8,
+                                                             .growth_factor = 4,
+                                                             .backoff_factor = 0.25,
+                                                             .growth_interval = 1,
+                                                             .min_scale = 1,
+                                                             .max_scale = 1024}});
+  EXPECT_EQ(optimizer.loss_scale(), 32.0f);
+  scaled.step(true);
+  EXPECT_EQ(optimizer.loss_scale(), 8.0f);
+  scaled.step(false);
+  EXPECT_EQ(optimizer.loss_scale(), 32.0f);
   optimizer.set_gradient_handling({.loss_scaler = LossScaler{.init_scale = 4, .growth_interval = 2}});
   EXPECT_EQ(optimizer.loss_scale(), 4.0f);
   optimizer.set_gradient_handling({});

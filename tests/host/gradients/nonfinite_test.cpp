@@ -155,6 +155,20 @@ TEST(NonFinite, ErrorRemembersTheFirstBadStep) {
   EXPECT_TRUE(names(complaint(optimizer), 1, 0));
 }
 
+// A scale in the caller's memory cannot be refused when it is set.
+TEST(NonFinite, LossScaleThatCannotBeDividedByIsNamed) {
+  for (const float scale : {2e-39f, -2e-39f, 0.0f, kInf, -kInf, kNaN}) {
+    FlatModel model({{1.0f, 0.0f}}, 0.5f);
+    Optimizer optimizer{kShowsGradients, model.parameters()};
+    optimizer.set_gradient_handling({.nonfinite = NonFinite::error, .grad_scale = &scale});
+    optimizer.step();
+    EXPECT_EQ(model.values[0], (std::vector<float>{0.5f, 0.5f})) << scale;
+    EXPECT_EQ(optimizer.skipped_steps(), 1) << scale;
+    EXPECT_NE(complaint(optimizer).find("loss scale"), std::string::npos) << scale;
+    EXPECT_EQ(complaint(optimizer), "");
+  }
+}
+
 TEST(NonFinite, SkipReportsNothing) {
   FlatModel model({{kNaN}}, 0.0f);
   Optimizer optimizer{kShowsGradients, model.parameters()};
