@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "host/check/sentence.hpp"
 #include "host/cuda/runtime.hpp"
@@ -102,6 +104,16 @@ Span span_of(const Tensor& tensor, const Subject& subject) {
   return {begin, begin + tensor.bytes(), subject};
 }
 
+/// Sorts by address. Refuses two that overlap.
+void sort_apart(std::vector<Span>& spans, const std::string& reason = "") {
+  std::ranges::sort(spans, {}, &Span::begin);
+  for (std::size_t i = 1; i < spans.size(); ++i) {
+    if (spans[i].begin < spans[i - 1].end) {
+      refuse(spans[i - 1].subject.text() + " and " + spans[i].subject.text() + " overlap in memory" + reason);
+    }
+  }
+}
+
 /// Returns the memory of all values and copies, which a step writes, sorted by address. Refuses two that
 /// overlap.
 std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Parameter> added) {
@@ -113,14 +125,25 @@ std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Pa
       if (parameter.copy.data != nullptr) spans.push_back(span_of(parameter.copy, {"copy", &parameter}));
     }
   }
-  std::ranges::sort(spans, {}, &Span::begin);
-  for (std::size_t i = 1; i < spans.size(); ++i) {
-    if (spans[i].begin < spans[i - 1].end) {
-      refuse(spans[i - 1].subject.text() + " and " + spans[i].subject.text() + " overlap in memory");
-    }
-  }
+  sort_apart(spans);
   return spans;
 }
+
+/// The memory of gradients that steps zero.
+class ZeroedGradients {
+ public:
+  void add(const Parameter& parameter, const Tensor& grad) {
+    if (grad.data != nullptr && grad.numel > 0) spans_.push_back(span_of(grad, {"gradient", &parameter}));
+  }
+  void add(std::span<const Parameter> parameters) {
+    for (const Parameter& parameter : parameters) add(parameter, parameter.grad);
+  }
+  /// Refuses two that overlap.
+  void check() && { sort_apart(spans_, ", and zero_grad clears the one before the other is read"); }
+
+ private:
+  std::vector<Span> spans_;
+};
 
 /// Refuses a gradient that overlaps what a step writes: the step would change it while reading it.
 void check_overlap(const std::vector<Span>& outputs, const Parameter& parameter, const Tensor& grad) {
@@ -167,6 +190,17 @@ void check_parameters(const CheckContext& context, std::span<const Parameter> ad
   for (const std::span<const Parameter> parameters : {context.registered, added}) {
     for (const Parameter& parameter : parameters) check_overlap(outputs, parameter, parameter.grad);
   }
+  if (!context.zeroes_gradients) return;
+  ZeroedGradients zeroed;
+  zeroed.add(context.registered);
+  zeroed.add(added);
+  std::move(zeroed).check();
+}
+
+void check_gradients_apart(const CheckContext& context) {
+  ZeroedGradients zeroed;
+  zeroed.add(context.registered);
+  std::move(zeroed).check();
 }
 
 void check_gradients(const CheckContext& context, std::span<const Tensor> gradients, Device device) {
@@ -175,8 +209,10 @@ void check_gradients(const CheckContext& context, std::span<const Tensor> gradie
            std::to_string(context.registered.size()) + " parameters");
   }
   const std::vector<Span> outputs = sorted_outputs(context, {});
+  ZeroedGradients zeroed;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Parameter& parameter = context.registered[i];
+    zeroed.add(parameter, gradients[i]);
     if (gradients[i].data == parameter.grad.data && gradients[i].numel == parameter.grad.numel &&
         gradients[i].dtype == parameter.grad.dtype && gradients[i].device == parameter.grad.device) {
       continue;
@@ -184,6 +220,7 @@ void check_gradients(const CheckContext& context, std::span<const Tensor> gradie
     check_gradient(parameter, gradients[i], device);
     check_overlap(outputs, parameter, gradients[i]);
   }
+  if (context.zeroes_gradients) std::move(zeroed).check();
 }
 
 }  // namespace onepass

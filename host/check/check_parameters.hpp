@@ -15,6 +15,7 @@ namespace onepass {
 struct CheckContext {
   std::size_t group_count;
   std::span<const Parameter> registered;  ///< The parameters that the optimizer already has.
+  bool zeroes_gradients;  ///< Whether its steps zero the gradients (GradientHandling::zero_grad).
 };
 
 // Each of these functions changes nothing, and throws InvalidArgument if a check fails.
@@ -26,6 +27,10 @@ Device device_of(const CheckContext& context, std::span<const Parameter> added);
 /// Checks names, groups, sizes, pointers, devices and overlaps of `added`, among themselves and with
 /// `registered`.
 void check_parameters(const CheckContext& context, std::span<const Parameter> added, Device device);
+
+/// Checks that the gradients of the registered parameters share no memory. A step that zeroes one would clear
+/// the other before it is read.
+void check_gradients_apart(const CheckContext& context);
 
 /// Checks new gradients for the registered parameters, one for each.
 void check_gradients(const CheckContext& context, std::span<const Tensor> gradients, Device device);

@@ -48,7 +48,9 @@ struct Optimizer::Impl {
   /// Registers `added`: checks them, allocates their streams, and builds the table of all parameters anew.
   void enroll(std::vector<Parameter> added);
 
-  [[nodiscard]] CheckContext context() const { return {groups.count(), roster.parameters}; }
+  [[nodiscard]] CheckContext context() const {
+    return {groups.count(), roster.parameters, handling.zero_grad};
+  }
   [[nodiscard]] std::size_t find_parameter(std::string_view name) const;
   [[nodiscard]] std::size_t find_stream(std::size_t parameter, std::string_view name) const;
   /// The variant that updates a parameter.

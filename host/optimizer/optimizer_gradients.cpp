@@ -22,6 +22,7 @@ std::pair<double, bool> first_scale(const GradientHandling& handling) {
 
 void Optimizer::set_gradient_handling(const GradientHandling& handling, Stream stream) {
   step::Settings settings = checked_settings(handling, impl_->device);
+  if (handling.zero_grad) check_gradients_apart(impl_->context());
   settings.store = impl_->settings.store;
   const GradientHandling before = std::exchange(impl_->handling, handling);
   impl_->settings = settings;

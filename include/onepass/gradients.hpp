@@ -80,7 +80,9 @@ struct GradientHandling {
   /// too: >= 2.94e-39.
   double loss_scale = 1.0;
   std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Implies NonFinite::skip.
-  bool zero_grad = false;  ///< If set, step() (or accumulate()) overwrites the gradients with zeros.
+  /// If set, step() (or accumulate()) overwrites the gradients with zeros. Gradients must not share memory
+  /// then.
+  bool zero_grad = false;
 
   /// Your own loss scaler, as PyTorch's fused optimizers take it: pointers to memory on the optimizer's
   /// device, read when the step runs. Null for none. A step that finds *found_inf nonzero is skipped.

@@ -61,7 +61,7 @@ class Optimizer {
   ///   its elements;
   /// - a value or a copy overlaps another value, copy or gradient.
   ///
-  /// Gradients may share memory with each other, unless steps zero them.
+  /// Gradients may share memory with each other, unless steps zero them (GradientHandling::zero_grad).
   template <ParameterRange Parameters>
   Optimizer(const Rules& rules, Parameters&& parameters, const Options& options = {})
       : Optimizer(rules.all(), collect(parameters), options, Collected{}) {}
@@ -120,7 +120,8 @@ class Optimizer {
   /// Replaces the gradients, one Tensor for each parameter in the order of registration. A Tensor whose data
   /// is null leaves its parameter, with its states and step count, out of the following steps. Asynchronous:
   /// it takes effect for steps queued on `stream` after this call, including replays of a captured graph. It
-  /// patches only the pointers that changed. Throws InvalidArgument as the constructor does.
+  /// patches only the pointers that changed. Throws InvalidArgument as the constructor does, and if steps
+  /// zero the gradients and two of them share memory.
   void set_gradients(std::span<const Tensor> gradients, Stream stream = {});
 
   /// Sets what steps do with the gradients before the rule: clipping, unscaling, the policy for Inf and NaN,
@@ -191,7 +192,7 @@ class Optimizer {
   void check(Stream stream = {});
 
   /// Adds parameters, whose first step is step 1. Waits for the device. Throws InvalidArgument as the
-  /// constructor does.
+  /// constructor and set_gradients() do.
   template <ParameterRange Parameters>
   void add_parameters(Parameters&& parameters) {
     register_parameters(collect(parameters));

@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "support/model.hpp"
 #include "support/named.hpp"
 #include "support/numbers/compare.hpp"
 #include "support/numbers/sizes.hpp"
+#include "support/refusal.hpp"
 #include "support/rules.hpp"
 
 namespace onepass::test {
@@ -96,6 +99,45 @@ TEST(ZeroedByTheStep, ZeroingHappensAfterTheNormIsTaken) {
   EXPECT_GT(optimizer.grad_norm(), 0.1);
   optimizer.step();
   EXPECT_EQ(optimizer.grad_norm(), 0.0);
+}
+
+/// Two parameters, the last gradient element of the first being the first of the second.
+struct Shared {
+  std::vector<float> first{1, 1}, second{1, 1}, gradients{1, 2, 3};
+  std::vector<Tensor> apart{Tensor(gradients.data(), 2), Tensor()};
+  std::vector<Tensor> together{Tensor(gradients.data(), 2), Tensor(gradients.data() + 1, 2)};
+
+  std::vector<Parameter> parameters(const std::vector<Tensor>& grads) {
+    return {{.name = "a", .value = std::span(first), .grad = grads[0]},
+            {.name = "b", .value = std::span(second), .grad = grads[1]}};
+  }
+};
+
+TEST(SharedGradients, AreRefusedWhicheverComesLastTheSharingOrTheZeroing) {
+  for (const bool accumulates : {false, true}) {
+    const Options options{.accumulates_gradients = accumulates};
+    Shared shared;
+    Optimizer sharing{SGD{.lr = 1}, shared.parameters(shared.together), options};
+    EXPECT_TRUE(refused([&] { sharing.set_gradient_handling({.zero_grad = true}); },
+                        {"gradient of \"a\"", "gradient of \"b\"", "overlap", "zero_grad"}));
+    EXPECT_EQ(sharing.gradient_handling(), GradientHandling{});
+
+    Optimizer zeroing{SGD{.lr = 1}, shared.parameters(shared.apart), options};
+    zeroing.set_gradient_handling({.zero_grad = true});
+    EXPECT_TRUE(refused([&] { zeroing.set_gradients(shared.together); }, {"\"a\"", "\"b\"", "zero_grad"}));
+    std::vector<float> late{1, 1};
+    const std::vector<Parameter> joining{{.name = "c", .value = std::span(late), .grad = shared.together[1]}};
+    EXPECT_TRUE(refused([&] { zeroing.add_parameters(joining); }, {"\"a\"", "\"c\"", "zero_grad"}));
+    EXPECT_EQ(shared.gradients, (std::vector<float>{1, 2, 3}));
+  }
+}
+
+TEST(SharedGradients, AreReadByAllWhileNothingIsZeroed) {
+  Shared shared;
+  Optimizer optimizer{SGD{.lr = 1}, shared.parameters(shared.together)};
+  optimizer.step();
+  EXPECT_EQ(shared.first, (std::vector<float>{0, -1}));
+  EXPECT_EQ(shared.second, (std::vector<float>{-1, -2}));
 }
 
 }  // namespace
