@@ -2,6 +2,7 @@
 #include "host/optimizer/groups.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -100,10 +101,24 @@ std::vector<std::byte> Groups::bytes_of(std::span<const Rule> rules) const {
   return bytes;
 }
 
-std::vector<step::Penalty> penalties_of(std::span<const Rule> rules) {
-  std::vector<step::Penalty> penalties;
-  for (const Rule& rule : rules) penalties.push_back(rule.ops().penalty(rule.bytes()));
-  return penalties;
+// The terms of float32 parameters fit into an ExactSum if no coefficient is above 2^4. The exponent is a
+// multiple of the 32 bits of a limb, so that it moves whole limbs and changes no bit of the sum.
+ScaledPenalties ScaledPenalties::of(std::span<const Rule> rules) {
+  constexpr int kLimb = 32, kFits = 4;
+  ScaledPenalties scaled{{}, 0};
+  double largest = 0.0;
+  for (const Rule& rule : rules) {
+    scaled.of_groups.push_back(rule.ops().penalty(rule.bytes()));
+    largest = std::max({largest, scaled.of_groups.back().half_l2, scaled.of_groups.back().l1});
+  }
+  if (largest == 0.0) return scaled;
+  const int excess = std::ilogb(largest) + 1 - kFits;
+  scaled.exponent = (excess > 0 ? (excess + kLimb - 1) / kLimb : excess / kLimb) * kLimb;
+  for (step::Penalty& penalty : scaled.of_groups) {
+    penalty.half_l2 = std::ldexp(penalty.half_l2, -scaled.exponent);
+    penalty.l1 = std::ldexp(penalty.l1, -scaled.exponent);
+  }
+  return scaled;
 }
 
 ScheduleMemory ScheduleMemory::allocate(Device device, const Schedule& schedule) {
@@ -126,7 +141,7 @@ const Rule& Optimizer::rule(std::size_t group) const { return impl_->groups.at(g
 void Optimizer::Impl::write_rules(const std::vector<Rule>& changed, Stream stream) {
   const step::Table& table = table_memory.view();
   const std::vector<std::byte> bytes = groups.bytes_of(changed);
-  const std::vector<step::Penalty> penalties = penalties_of(changed);
+  const std::vector<step::Penalty> penalties = ScaledPenalties::of(changed).of_groups;
   backend->write(const_cast<void*>(table.rules), bytes, stream);
   backend->write(const_cast<step::Penalty*>(table.penalties), std::as_bytes(std::span(penalties)), stream);
   for (std::size_t group = 0; group < changed.size(); ++group) groups.all[group].rule = changed[group];

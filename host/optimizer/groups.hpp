@@ -56,7 +56,17 @@ struct Groups {
   [[nodiscard]] std::vector<std::byte> bytes_of(std::span<const Rule> rules) const;
 };
 
-/// Returns the penalty of each group, as the table has it.
-std::vector<step::Penalty> penalties_of(std::span<const Rule> rules);
+/// Throws InvalidArgument if the schedule may not drive a rule that runs as the variant: it drives a momentum
+/// that there is no state for, or sets rates with which a coefficient of the rule is not finite.
+void check_schedule(const Schedule& schedule, const Rule& rule, unsigned variant, std::size_t group);
+
+/// The penalties of all groups, divided by a power of two, so that the fixed-point sum of a reduction holds
+/// them whatever their coefficients are.
+struct ScaledPenalties {
+  std::vector<step::Penalty> of_groups;  ///< As the table has them.
+  int exponent;                          ///< They are divided by 2^exponent.
+
+  static ScaledPenalties of(std::span<const Rule> rules);
+};
 
 }  // namespace onepass

@@ -137,7 +137,7 @@ TableContents Optimizer::Impl::contents_of(const Roster& next) const {
   contents.chunk_size = chunk_size;
   contents.rules = groups.bytes_of(groups.rules());
   contents.rule_bytes = groups.rule_bytes();
-  contents.penalties = penalties_of(groups.rules());
+  contents.penalties = ScaledPenalties::of(groups.rules()).of_groups;
   for (const Group& group : groups.all) contents.schedules.push_back(group.schedule_memory.view);
   contents.coefficient_bytes = groups.coefficient_bytes();
   return contents;

@@ -1,5 +1,6 @@
 // optimizer_gradients.cpp - the functions of Optimizer for gradients: handling, accumulation, norm,
 // penalty, loss scale and the check for non-finite gradients.
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -56,7 +57,8 @@ double Optimizer::penalty(Stream stream) const {
   impl_->backend->penalty(impl_->table_memory.view(), stream);
   const step::Reduction sum = impl_->table_memory.read(result, stream);
   const cpu::DefaultFloatEnvironment environment;
-  return step::value_of(sum, step::Measure::penalty);
+  const int exponent = ScaledPenalties::of(impl_->groups.rules()).exponent;
+  return std::ldexp(step::value_of(sum, step::Measure::penalty), exponent);
 }
 
 float Optimizer::loss_scale(Stream stream) const { return impl_->progress(stream).loss_scale.value; }

@@ -177,7 +177,8 @@ class Optimizer {
 
   /// Returns the sum of the penalties over all parameters: 0.5 * weight_decay * p^2 (in groups with coupled
   /// decay) plus l1 * |p|. This is the amount that they add to the loss. It is summed in double, in the order
-  /// of ClipGradNorm's norm, and is not finite if a parameter is not. Waits for `stream`.
+  /// of ClipGradNorm's norm, and is finite just if all parameters are. Terms below 2^-298, or 2^-269 times
+  /// the largest coefficient, are cut off. Waits for `stream`.
   [[nodiscard]] double penalty(Stream stream = {}) const;
 
   /// Returns a pointer to one float on the parameters' device: the factor by which you multiply the loss. A

@@ -28,11 +28,12 @@ long double penalty_of(std::span<const float> p, long double l2, long double l1)
 /// coefficients are rounded too.
 constexpr long double kRelative = 32 * 0x1p-53L;
 
-/// The part of each leaf's sum that is cut off is below 2^-298.
+/// The part of each leaf's sum that is cut off is below 2^-298, or 2^-269 times the largest coefficient.
 constexpr long double kAbsolute = 16 * 0x1p-298L;
 
-void expect_close(long double wanted, double actual, const char* what) {
-  EXPECT_LE(std::fabs(actual - wanted), kRelative * wanted + kAbsolute) << what << ": " << actual;
+void expect_close(long double wanted, double actual, const char* what, double coefficient = 0.0) {
+  const long double cut_off = std::max(kAbsolute, kAbsolute * 0x1p29L * coefficient);
+  EXPECT_LE(std::fabs(actual - wanted), kRelative * wanted + cut_off) << what << ": " << actual;
 }
 
 TEST(Penalty, IsHalfTheDecayTimesSquaresPlusL1TimesMagnitudes) {
@@ -142,6 +143,23 @@ TEST(Penalty, MatchesTheReferenceForHugeAndTinyParameters) {
     expect_close(penalty_of(model.values[0], 0.0, 0.1),
                  Optimizer(SGD{.l1 = 0.1}, model.parameters()).penalty(), "L1");
   }
+}
+
+// The largest and the smallest coefficients leave the range of a fixed-point sum of squares of float32.
+TEST(Penalty, MatchesTheReferenceForHugeAndTinyCoefficients) {
+  for (const double coefficient : {3e38, 1e10, 32.0, 16.0, 1e-8, 1e-9, 1e-10, 1e-30, 1e-100}) {
+    for (const float p : {3e38f, 1e36f, 1.0f, 1e-38f}) {
+      FlatModel model({std::vector<float>(5000)}, p);
+      const double l2 = Optimizer(SGD{.weight_decay = coefficient}, model.parameters()).penalty();
+      expect_close(penalty_of(model.values[0], coefficient, 0.0), l2, "L2", coefficient);
+      const double l1 = Optimizer(SGD{.l1 = coefficient}, model.parameters()).penalty();
+      expect_close(penalty_of(model.values[0], 0.0, coefficient), l1, "L1", coefficient);
+    }
+  }
+  FlatModel model({{0.0f}}, 1e36f);
+  EXPECT_NEAR((Optimizer{SGD{.weight_decay = 1e10}, model.parameters()}.penalty()) / 5e81, 1.0, 1e-6);
+  FlatModel small({{0.0f}}, 1.0f);
+  EXPECT_EQ((Optimizer{SGD{.weight_decay = 0x1p-400}, small.parameters()}.penalty()), 0x1p-401);
 }
 
 }  // namespace
