@@ -37,6 +37,8 @@ struct RuleOps {
   unsigned switchable;  ///< Bits of the variant that may change after construction (rule/concept.hpp).
   unsigned (*variant)(const std::byte* rule);
   void (*check)(const std::byte* rule);  ///< Checks what the ranges of single hyperparameters do not.
+  /// Returns whether all coefficients of all steps are finite, with the rates in place of the rule's own.
+  bool (*has_finite_coefficients)(const std::byte* rule, const Rates& rates);
   step::Penalty (*penalty)(const std::byte* rule);
   /// The variant that the rule needs if a schedule drives its momentum; nothing if it has no momentum.
   std::optional<unsigned> (*driven_variant)(const std::byte* rule);

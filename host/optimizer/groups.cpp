@@ -9,6 +9,7 @@
 
 #include "host/check/sentence.hpp"
 #include "host/optimizer/optimizer.hpp"
+#include "host/schedules/schedule_check.hpp"
 
 namespace onepass {
 namespace {
@@ -150,6 +151,7 @@ void Optimizer::Impl::write_rules(const std::vector<Rule>& changed, Stream strea
 void Optimizer::set_lr(double lr, Stream stream) {
   std::vector<Rule> changed = impl_->groups.rules();
   for (Rule& rule : changed) rule.set("lr", lr);
+  impl_->check_rules(changed);
   impl_->write_rules(changed, stream);
 }
 
@@ -163,23 +165,45 @@ void Optimizer::set_rule(const Rule& rule, std::size_t group, Stream stream) {
   std::vector<Rule> changed = impl_->groups.rules();
   static_cast<void>(impl_->groups.at(group));
   changed[group] = rule;
-  impl_->groups.check_change(changed);
+  impl_->check_rules(changed);
   impl_->write_rules(changed, stream);
 }
 
-void Optimizer::Impl::check_schedule(const Schedule& schedule, std::size_t group) const {
+namespace {
+
+void check_momentum(const Schedule& schedule, const Rule& rule, unsigned variant, std::size_t group) {
   if (!schedule.drives_momentum()) return;
-  const Group& driven = groups.at(group);
-  const RuleOps& ops = driven.rule.ops();
-  const std::optional<unsigned> wanted = ops.driven_variant(driven.rule.bytes());
+  const RuleOps& ops = rule.ops();
+  const std::optional<unsigned> wanted = ops.driven_variant(rule.bytes());
   if (!wanted) {
     refuse("the schedule drives a momentum, which the rule " + std::string(ops.name) +
            " does not have; set cycle_momentum = false");
   }
-  if (!ops.runs_as(*wanted, driven.variant)) {
+  if (!ops.runs_as(*wanted, variant)) {
     refuse("the schedule drives a momentum, but group " + std::to_string(group) +
            " was made without the state for it; make it with a momentum above 0, or set cycle_momentum = "
            "false");
+  }
+}
+
+}  // namespace
+
+void check_schedule(const Schedule& schedule, const Rule& rule, unsigned variant, std::size_t group) {
+  check_momentum(schedule, rule, variant, group);
+  for (const std::int64_t step : schedule::turning_steps(schedule)) {
+    const Rates rates = schedule.rates(rule.lr, step);
+    if (rule.ops().has_finite_coefficients(rule.bytes(), rates)) continue;
+    refuse("the schedule of group " + std::to_string(group) + " sets a learning rate of " + number(rates.lr) +
+           " at step " + std::to_string(step) + ", with which a coefficient of the rule " +
+           std::string(rule.name()) + " is not finite in float32");
+  }
+}
+
+void Optimizer::Impl::check_rules(const std::vector<Rule>& changed) const {
+  groups.check_change(changed);
+  for (std::size_t group = 0; group < changed.size(); ++group) {
+    const Group& present = groups.all[group];
+    check_schedule(present.schedule, changed[group], present.variant, group);
   }
 }
 
@@ -193,13 +217,15 @@ void Optimizer::Impl::set_schedule(const Schedule& schedule, std::size_t group) 
 }
 
 void Optimizer::set_schedule(const Schedule& schedule) {
-  for (std::size_t group = 0; group < group_count(); ++group) impl_->check_schedule(schedule, group);
+  for (std::size_t group = 0; group < group_count(); ++group) {
+    check_schedule(schedule, rule(group), impl_->groups.all[group].variant, group);
+  }
   for (std::size_t group = 0; group < group_count(); ++group) impl_->set_schedule(schedule, group);
 }
 
 void Optimizer::set_schedule(const Schedule& schedule, std::size_t group) {
-  static_cast<void>(impl_->groups.at(group));
-  impl_->check_schedule(schedule, group);
+  const Group& driven = impl_->groups.at(group);
+  check_schedule(schedule, driven.rule, driven.variant, group);
   impl_->set_schedule(schedule, group);
 }
 

@@ -86,9 +86,10 @@ struct Optimizer::Impl {
   void load_parameters(const StateDict& dict, Stream stream);
   /// Replaces the rules of all groups, which were checked, in the order of the CUDA stream.
   void write_rules(const std::vector<Rule>& changed, Stream stream);
-  /// Throws InvalidArgument if the schedule drives a momentum that the group has no state for.
-  void check_schedule(const Schedule& schedule, std::size_t group) const;
   void set_schedule(const Schedule& schedule, std::size_t group);
+  /// Throws InvalidArgument unless the rules, one for each group, may replace the present ones and follow the
+  /// present schedules.
+  void check_rules(const std::vector<Rule>& changed) const;
 
   /// Writes one value into the table, in the order of the CUDA stream, without waiting.
   template <class T>

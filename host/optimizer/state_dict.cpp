@@ -133,9 +133,6 @@ class DictCheck {
       refuse("the state dict has " + std::to_string(groups) + " groups, but this optimizer has " +
              std::to_string(core_.groups.count()));
     }
-    for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
-      core_.check_schedule(dict.schedules[group], group);
-    }
   }
 
   void check_gradient_sum(const SavedParameter& saved, const Parameter& parameter) const {
@@ -302,6 +299,10 @@ void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
 void Optimizer::load_state_dict(const StateDict& dict, Stream stream) {
   DictCheck(*impl_).check(dict);
   const std::vector<Rule> rules = restored_rules(dict, impl_->groups);
+  for (std::size_t group = 0; group < rules.size(); ++group) {
+    check_schedule(dict.schedules.empty() ? schedule(group) : dict.schedules[group], rules[group],
+                   impl_->groups.all[group].variant, group);
+  }
   for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
     if (dict.schedules[group] != schedule(group)) impl_->set_schedule(dict.schedules[group], group);
   }

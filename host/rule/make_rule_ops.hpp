@@ -2,8 +2,11 @@
 // (rule.cpp.in).
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 #include <type_traits>
@@ -85,6 +88,27 @@ void check_combination(const Rule& rule) {
   if constexpr (requires { rule.check(); }) rule.check();
 }
 
+/// Returns whether no number is Inf or NaN. Coefficients consist of floats and of flags, which are 0 or 1 and
+/// read as finite floats. Those of a rule that has other numbers, doubles or pointers, are not read.
+template <class Coefficients>
+bool all_finite(const Coefficients& coefficients) {
+  if (alignof(Coefficients) > alignof(float)) return true;
+  std::array<float, sizeof(Coefficients) / sizeof(float)> numbers{};
+  std::memcpy(numbers.data(), &coefficients, sizeof numbers);
+  return std::ranges::all_of(numbers, [](float number) { return std::isfinite(number); });
+}
+
+/// RuleOps::has_finite_coefficients. Coefficients that depend on the step do so monotonically, or differ on
+/// the first step, as SGD's do.
+template <class Rule>
+bool has_finite_coefficients(Rule rule, const Rates& rates) {
+  rule.lr = rates.lr;
+  if (rates.drives_momentum) step::drive_momentum(rule, rates.momentum);
+  if (!all_finite(rule::Around::prepare(rule, {.factor = 1.0, .limit = 1.0f}))) return false;
+  return std::ranges::all_of(std::array<std::int64_t, 3>{1, 2, schedule::kMostSteps},
+                             [&](std::int64_t step) { return all_finite(rule.prepare(step)); });
+}
+
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
@@ -117,6 +141,10 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
               .switchable = rule::kSwitchableBits<Rule>,
               .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
               .check = [](const std::byte* rule) { check_combination(rule_at<Rule>(rule)); },
+              .has_finite_coefficients =
+                  [](const std::byte* rule, const Rates& rates) {
+                    return has_finite_coefficients(rule_at<Rule>(rule), rates);
+                  },
               .penalty = [](const std::byte* rule) { return penalty_of(rule_at<Rule>(rule)); },
               .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
               .cpu_prepare = &cpu::prepare<Rule>,

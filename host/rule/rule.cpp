@@ -139,6 +139,11 @@ void Rule::set_text(std::string_view hyperparameter, std::string_view text) {
 void Rule::check() const {
   for (const Hyperparameter& one : ops_->hyperparameters) check_value(*ops_, one, get(one.name));
   ops_->check(Memory::bytes);
+  if (ops_->has_finite_coefficients(Memory::bytes, {.lr = lr})) return;
+  throw InvalidArgument("onepass: " + std::string(name()) +
+                        ": a coefficient that the hyperparameters give is "
+                        "not finite in float32; lr is " +
+                        number(lr));
 }
 
 std::span<const char* const> Rule::state_names() const {

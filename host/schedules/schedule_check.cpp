@@ -1,6 +1,7 @@
 // schedule_check.cpp - the check() functions of all schedules.
 #include "host/schedules/schedule_check.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -68,6 +69,31 @@ void check_table(std::span<const double> table) {
         "but at step " +
         std::to_string(step) + " gives " + number(table[step]));
   }
+}
+
+std::vector<std::int64_t> turning_steps(const Schedule& schedule) {
+  std::vector<std::int64_t> steps;
+  const std::span<const Segment> segments = schedule.segments();
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const Segment& segment = segments[i];
+    const bool ends = i + 1 < segments.size() && segments[i + 1].stage == segment.stage;
+    const std::int64_t last = ends ? segments[i + 1].begin - 1 : kMostSteps;
+    const auto add = [&](std::int64_t step) { steps.push_back(std::clamp(step, segment.begin, last)); };
+    add(segment.begin);
+    if (ends) add(last);
+    for (const double parameter : segment.parameters) {
+      if (whole(parameter) < 1) continue;
+      add(segment.begin + whole(parameter) - 1);
+      add(segment.begin + whole(parameter));
+    }
+    const auto numbers = schedule.numbers().subspan(static_cast<std::size_t>(segment.first_number),
+                                                    static_cast<std::size_t>(segment.number_count));
+    if (segment.kind == Kind::table)
+      add(segment.begin + (std::ranges::max_element(numbers) - numbers.begin()));
+    if (segment.kind != Kind::multi_step) continue;
+    for (const double milestone : numbers) add(segment.begin + whole(milestone));
+  }
+  return steps;
 }
 
 }  // namespace schedule

@@ -3,9 +3,10 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "onepass/rule/check.hpp"
-#include "onepass/schedules/segment.hpp"
+#include "onepass/schedules/schedule.hpp"
 
 namespace onepass::schedule {
 
@@ -22,6 +23,10 @@ void require_choice(rule::Named which, std::int64_t value, std::int64_t count);
 void check_milestones(const char* schedule, std::span<const std::int64_t> milestones);
 /// Throws InvalidArgument unless all factors are at least 0 and finite in float32.
 void check_table(std::span<const double> table);
+
+/// Returns steps at which a rate may be the highest of its part of a schedule: the part's ends, every number
+/// of steps among its parameters and the step before, its milestones, and the largest factor of its table.
+std::vector<std::int64_t> turning_steps(const Schedule& schedule);
 
 /// Throws InvalidArgument, naming the segment, unless these could be the segments and numbers of a Schedule.
 void check_segments(std::span<const Segment> segments, std::span<const double> numbers);

@@ -90,7 +90,8 @@ class Optimizer {
   }
 
   /// Sets the learning rate of all groups. Asynchronous: it takes effect for steps queued on `stream` after
-  /// this call, including replays of a captured graph. Throws InvalidArgument if lr is out of range.
+  /// this call, including replays of a captured graph. Throws InvalidArgument if lr is out of range, or with
+  /// it a coefficient of a rule is not finite in float32, now or at a rate that the group's schedule sets.
   void set_lr(double lr, Stream stream = {});
   /// Sets the learning rate of one group; otherwise as above. Throws InvalidArgument if there is no such
   /// group.
@@ -108,7 +109,9 @@ class Optimizer {
   /// that the schedule is applied to, and set_lr() changes that base rate. Schedule{} removes the schedule.
   ///
   /// Copies the schedule to the device and waits for the optimizer's last step. Throws InvalidArgument if the
-  /// schedule drives a momentum and the rule has none, or the optimizer keeps no state for it.
+  /// schedule drives a momentum and the rule has none, or the optimizer keeps no state for it, or if it sets
+  /// a rate with which a coefficient of the rule is not finite in float32. The ends and peaks of its parts
+  /// are checked; a factor above 1 that acts at every step overflows at some later step.
   void set_schedule(const Schedule& schedule);
   /// The same for one group. Throws InvalidArgument also if there is no such group.
   void set_schedule(const Schedule& schedule, std::size_t group);

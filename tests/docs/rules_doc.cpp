@@ -43,7 +43,8 @@ constexpr const char* kOfEveryRule = R"(
 
 A hyperparameter is a member of the rule's struct. It has the same name in `Rule::set()` and `Rule::get()`, in the C
 interface and Python, and in state dicts; the trainer's option spells it with hyphens (`--weight-decay`). A choice is an
-enumerator in C++ and has the same name as text. Numbers must be finite in float32.
+enumerator in C++ and has the same name as text. Numbers must be finite in float32, and so must the coefficients that a
+step computes from them, such as `lr / (1 - beta1^t)`.
 
 All rules have the following hyperparameters. The table of each rule has their defaults, and
 [regularisation](regularization.md) has more about them.

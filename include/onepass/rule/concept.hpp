@@ -58,7 +58,8 @@ concept Compressible = requires {
 /// - `kSwitchable`, optional: bits of variant() that may be cleared and set again after construction, because
 ///   update() with the state is also right without it: a momentum of 0, for example.
 /// - `prepare(step)`: returns the float coefficients for a tensor's `step` (1 on its first), computed in
-///   double and rounded once each. It is called once per step and tensor, on host and device.
+///   double and rounded once each. It is called once per step and tensor, on host and device. `Coefficients`
+///   consists of floats and of lane::Flag; a rule with one that is not finite is refused when it is set.
 /// - `Loops`, optional: the rule whose CPU loops and update kernels this one uses, with the same
 ///   Coefficients and Variants. AdamW uses Adam's, so that nothing is compiled for it but prepare().
 template <class R>

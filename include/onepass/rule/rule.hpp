@@ -89,7 +89,8 @@ class Rule : rule::Memory {
   /// Sets a hyperparameter from its text(). Throws as set().
   void set_text(std::string_view hyperparameter, std::string_view text);
 
-  /// Throws InvalidArgument if a hyperparameter is out of range, or some contradict each other.
+  /// Throws InvalidArgument if a hyperparameter is out of range, some contradict each other, or a coefficient
+  /// of the steps, such as lr / (1 - beta1^t), is not finite in float32.
   void check() const;
   /// Returns PyTorch's names of the states that an optimizer keeps for each parameter with this rule.
   [[nodiscard]] std::span<const char* const> state_names() const;

@@ -202,5 +202,46 @@ TEST(AttachedSchedule, PlateauSetsTheBaseRate) {
   EXPECT_EQ(optimizer.lr(), 0.125);
 }
 
+/// A table that is 1 but for one factor.
+Schedule peak_of(double factor) {
+  return LambdaLR{.lr_lambda = [factor](std::int64_t step) { return step == 7 ? factor : 1.0; }, .steps = 20};
+}
+
+// AdamW divides the rate by 1 - beta1 on its first step, so the coefficient of 1e38 is 1e39.
+TEST(AttachedSchedule, RatesWhoseCoefficientsOverflowAreRefused) {
+  Model model(kShapes);
+  Optimizer optimizer{AdamW{.lr = kBase, .weight_decay = 0.0}, model.parameters()};
+  const std::vector<Schedule> bad{
+      OneCycleLR{.max_lr = 1e38, .total_steps = 50},
+      OneCycleLR{.max_lr = 1e30, .total_steps = 50, .div_factor = 1e-10},
+      OneCycleLR{.max_lr = 1e30, .total_steps = 50, .final_div_factor = 1e-12},
+      CyclicLR{.base_lr = 0.1, .max_lr = 1e38, .step_size_up = 13},
+      CyclicLR{.base_lr = 1e38, .max_lr = 0.1, .step_size_up = 13},
+      CosineAnnealingLR{.T_max = 9, .eta_min = 1e38},
+      CosineAnnealingWarmRestarts{.T_0 = 1000, .eta_min = 3e38},
+      MultiStepLR{.milestones = {3, 5, 8}, .gamma = 1e13},
+      SequentialLR{.schedules = {WarmUp{.steps = 10}, StepLR{.step_size = 4, .gamma = 1e15}, Schedule{}},
+                   .milestones = {10, 25}},
+      ChainedScheduler{.schedules = {peak_of(1e20), peak_of(1e20)}}};
+  for (const Schedule& schedule : bad) {
+    EXPECT_TRUE(refused([&] { optimizer.set_schedule(schedule); }, {"schedule", "AdamW", "not finite"}));
+    EXPECT_TRUE(refused([&] { optimizer.set_schedule(schedule, 0); }, {"schedule", "AdamW", "not finite"}));
+  }
+  EXPECT_EQ(optimizer.schedule(), Schedule{});
+  EXPECT_TRUE(refused([&] { optimizer.set_schedule(bad.back()); }, {"at step 7"}));
+}
+
+TEST(AttachedSchedule, BaseRateThatTheScheduleOverflowsWithIsRefused) {
+  Model model(kShapes);
+  Optimizer optimizer{AdamW{.lr = 1.0}, model.parameters()};
+  optimizer.set_schedule(peak_of(1e20));
+  EXPECT_TRUE(refused([&] { optimizer.set_lr(1e20); }, {"schedule", "at step 7", "AdamW"}));
+  EXPECT_TRUE(refused([&] { optimizer.set_lr(1e20, 0); }, {"schedule", "at step 7", "AdamW"}));
+  EXPECT_TRUE(refused([&] { optimizer.set_rule(AdamW{.lr = 1e20}); }, {"schedule", "at step 7", "AdamW"}));
+  EXPECT_EQ(optimizer.rule().lr, 1.0);
+  optimizer.set_schedule({});
+  optimizer.set_lr(1e20);
+}
+
 }  // namespace
 }  // namespace onepass::test

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "support/model.hpp"
 #include "support/refusal.hpp"
@@ -114,6 +117,44 @@ TEST(BadHyperparameter, SetLrRefusesAndChangesNoGroup) {
   EXPECT_EQ(optimizer.rule<SGD>(1).lr, 2.0);
 }
 
+/// Expects a rule, each of whose hyperparameters is in range, to be refused by the constructor and
+/// set_rule().
+template <class Rule>
+void expect_coefficients_refused(const Rule& rule, const std::string& lr) {
+  SCOPED_TRACE(std::string(Rule::kName) + " with lr " + lr);
+  Model model(std::vector<Shape>{{.numel = 3}});
+  EXPECT_TRUE(refused([&] { Optimizer{rule, model.parameters()}; }, {Rule::kName, "coefficient", lr}));
+  Optimizer optimizer{Rule{}, model.parameters()};
+  EXPECT_TRUE(refused([&] { optimizer.set_rule(rule); }, {Rule::kName, "coefficient", lr}));
+  EXPECT_EQ(optimizer.template rule<Rule>().lr, Rule{}.lr);
+}
+
+TEST(BadHyperparameter, CoefficientsThatOverflowFloat32AreRefused) {
+  expect_coefficients_refused(AdamW{.lr = 1e38, .weight_decay = 0}, "1e+38");
+  expect_coefficients_refused(AdamW{.lr = 1e30, .weight_decay = 1e10}, "1e+30");
+  expect_coefficients_refused(Adam{.lr = 1e30, .beta1 = 1 - 0x1p-53}, "1e+30");
+  expect_coefficients_refused(Adam{.lr = 1e30, .beta1 = 0.0, .l1 = 1e10}, "1e+30");
+  expect_coefficients_refused(
+      SGD{.lr = 1e30, .weight_decay = 1e10, .weight_decay_mode = WeightDecay::decoupled}, "1e+30");
+  expect_coefficients_refused(RMSProp{.lr = 1e30, .l1 = 1e10}, "1e+30");
+  Model model(std::vector<Shape>{{.numel = 3}});
+  EXPECT_NO_THROW((Optimizer{SGD{.lr = 3e38, .momentum = 3e38}, model.parameters()}));
+  EXPECT_NO_THROW((Optimizer{AdamW{.lr = 1e37, .weight_decay = 0}, model.parameters()}));
+}
+
+TEST(BadHyperparameter, SetLrRefusesRatesWhoseCoefficientsOverflow) {
+  Model model({{.numel = 1}, {.numel = 1, .group = 1}});
+  Optimizer optimizer{{SGD{.lr = 1.0}, AdamW{.lr = 2.0}}, model.parameters()};
+  EXPECT_TRUE(refused([&] { optimizer.set_lr(1e38); }, {"AdamW", "coefficient", "1e+38", "group 1"}));
+  EXPECT_TRUE(refused([&] { optimizer.set_lr(1e38, 1); }, {"AdamW", "coefficient", "1e+38"}));
+  EXPECT_EQ(optimizer.rule(0).lr, 1.0);
+  EXPECT_EQ(optimizer.rule(1).lr, 2.0);
+  StateDict dict = optimizer.state_dict();
+  dict.groups[1].hyperparameters[0].value = "1e38";
+  EXPECT_TRUE(refused([&] { optimizer.load_state_dict(dict); }, {"AdamW", "coefficient", "1e+38"}));
+  EXPECT_EQ(optimizer.rule(1).lr, 2.0);
+}
+
 TEST(BadHyperparameter, VariantWithoutItsStateIsRefused) {
   Model model(std::vector<Shape>{{.numel = 70}});
   Optimizer sgd{SGD{}, model.parameters()};
@@ -135,6 +176,55 @@ TEST(BadHyperparameter, UnknownGroupIsRefused) {
   EXPECT_TRUE(refused([&] { optimizer.set_rule(SGD{}, 1); }, {"group 1"}));
   EXPECT_TRUE(refused([&] { optimizer.set_lr(0.1, 2); }, {"group 2"}));
   EXPECT_TRUE(refused([&] { static_cast<void>(optimizer.rule(3)); }, {"group 3"}));
+}
+
+/// Numbers at the ends of ranges, and numbers whose products and quotients leave float32.
+constexpr double kExtremes[] = {0.0, 0x1p-149, 1e-30, 1e-8, 1.0 - 0x1p-53, 1.0 - 0x1p-24,
+                                1.0, 1e10,     1e20,  1e30, 1e38,          3.4e38};
+
+/// Returns whether an optimizer takes the rule. If so, expects a parameter of 0 without a gradient to stay 0.
+bool leaves_zero_alone(const Rule& rule) {
+  std::vector<float> value{0.0f}, gradient{0.0f};
+  try {
+    Optimizer optimizer{rule, std::vector<Parameter>{{"p", std::span(value), std::span(gradient)}}};
+    for (int step = 0; step < 3; ++step) optimizer.step();
+  } catch (const InvalidArgument&) {
+    return false;
+  }
+  EXPECT_EQ(value[0], 0.0f) << [&] {
+    std::string text(rule.name());
+    for (const Hyperparameter& one : rule.hyperparameters()) {
+      text += std::string(" ") + one.name + " " + rule.text(one.name);
+    }
+    return text;
+  }();
+  return true;
+}
+
+// 0 * Inf would be NaN. With an eps of 0 the formulas of most rules give 0 / 0.
+TEST(BadHyperparameter, RulesThatAreAcceptedLeaveZeroAlone) {
+  for (const Rule& usual : library_rules()) {
+    int accepted = 0, refused = 0;
+    const std::span<const Hyperparameter> list = usual.hyperparameters();
+    for (const Hyperparameter& a : list) {
+      for (const Hyperparameter& b : list) {
+        if (&b <= &a || a.kind != Hyperparameter::Kind::number) continue;
+        for (const double x : kExtremes) {
+          for (const double y : kExtremes) {
+            Rule rule = usual;
+            const bool is_number = b.kind == Hyperparameter::Kind::number;
+            if (!a.range.contains(x) || (is_number ? !b.range.contains(y) : y != 0.0 && y != 1.0)) continue;
+            rule.set(a.name, x);
+            rule.set(b.name, y);
+            if (rule.has("eps") && rule.get("eps") == 0.0) continue;
+            ++(leaves_zero_alone(rule) ? accepted : refused);
+          }
+        }
+      }
+    }
+    EXPECT_GT(accepted, 100) << usual.name();
+    EXPECT_GT(refused, 10) << usual.name();
+  }
 }
 
 }  // namespace
