@@ -11,8 +11,8 @@ namespace onepass {
 namespace {
 
 void check(const RandomPosition& position) {
-  if (position.offset < 0) {
-    throw InvalidArgument("onepass: RandomState: the offset must be at least 0, but is " +
+  if (position.offset < 0 || position.offset > std::int64_t{1} << 53) {
+    throw InvalidArgument("onepass: RandomState: the offset must lie in [0, 2^53], but is " +
                           std::to_string(position.offset));
   }
 }

@@ -107,7 +107,8 @@ class DictCheck {
 
  private:
   void require_count(std::int64_t count, const std::string& what) const {
-    if (count < 0) refuse("the state dict counts " + std::to_string(count) + " " + what);
+    if (count >= 0 && count <= schedule::kMostSteps) return;
+    refuse("the state dict counts " + std::to_string(count) + " " + what + ", but a count lies in [0, 2^53]");
   }
 
   void check_counts(const StateDict& dict) const {

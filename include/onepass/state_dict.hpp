@@ -43,7 +43,7 @@ struct SavedGroup {
   bool operator==(const SavedGroup&) const = default;
 };
 
-/// The whole state of an optimizer.
+/// The whole state of an optimizer. All counts lie in [0, 2^53].
 struct StateDict {
   std::vector<SavedGroup> groups;  ///< If empty, loading keeps the hyperparameters.
   std::int64_t steps = 0;  ///< Steps taken, skipped ones excluded; schedules are evaluated at this count.

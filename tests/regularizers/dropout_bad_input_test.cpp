@@ -106,6 +106,9 @@ TEST(RandomState, KeyIsTheSeedForTheFirstFourBillionSteps) {
 
 TEST(RandomState, RefusesANegativeOffsetAndAMissingDevice) {
   EXPECT_TRUE(refused([] { RandomState(Device::cpu(), {.seed = 1, .offset = -1}); }, {"RandomState", "-1"}));
+  const std::int64_t far = std::numeric_limits<std::int64_t>::max();
+  EXPECT_TRUE(
+      refused([&] { RandomState(Device::cpu(), {.seed = 1, .offset = far}); }, {"RandomState", "2^53"}));
   EXPECT_TRUE(refused([] { RandomState(Device::cuda(99), {}); }, {"cuda:99"}));
   RandomState state(Device::cpu(), {.seed = 1, .offset = 2});
   EXPECT_TRUE(refused([&] { state.restore({.seed = 9, .offset = -5}); }, {"RandomState", "-5"}));

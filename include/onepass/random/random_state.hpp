@@ -12,7 +12,7 @@ namespace onepass {
 /// The whole state of a RandomState: save this to resume.
 struct RandomPosition {
   std::uint64_t seed = 0;
-  std::int64_t offset = 0;  ///< Number of steps so far; >= 0.
+  std::int64_t offset = 0;  ///< Number of steps so far; in [0, 2^53].
 
   /// The key of Philox: the seed for the first 2^32 steps. A draw's counter holds the low 32 bits of the
   /// offset. The high bits are added to the key, so draws still differ after 2^32 steps.
@@ -32,7 +32,7 @@ class RandomState {
  public:
   /// Starts at `position` and waits until it is on the device. Loads the kernels that read it, so their first
   /// use can be captured in a CUDA graph. Throws InvalidArgument if there is no such device or the offset is
-  /// negative, and CudaError.
+  /// out of range, and CudaError.
   RandomState(Device device, RandomPosition position);
 
   /// Device that has the state.
@@ -46,7 +46,7 @@ class RandomState {
   [[nodiscard]] RandomPosition saved(Stream stream = {}) const;
 
   /// Sets seed and offset. Asynchronous on `stream`; a captured graph uses them from its next replay on.
-  /// Throws InvalidArgument if the offset is negative, and CudaError.
+  /// Throws InvalidArgument if the offset is out of range, and CudaError.
   void restore(RandomPosition position, Stream stream = {});
 
   /// Address of seed and offset, in the device's memory; null if the RandomState has been moved from.

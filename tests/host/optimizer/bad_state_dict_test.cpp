@@ -2,6 +2,9 @@
 // loaded.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "support/model.hpp"
 #include "support/refusal.hpp"
 
@@ -19,10 +22,14 @@ class BadStateDict : public testing::Test {
     dict_ = optimizer.state_dict();
   }
 
-  void expect_refused(std::initializer_list<std::string> words) {
+  void expect_refused_and_unchanged(std::initializer_list<std::string> words) {
     const Snapshot before = snapshot(model_.parameters(), optimizer_);
     EXPECT_TRUE(refused([&] { optimizer_.load_state_dict(dict_); }, words));
     EXPECT_TRUE(equal_bits(before, snapshot(model_.parameters(), optimizer_)));
+  }
+
+  void expect_refused(std::initializer_list<std::string> words) {
+    expect_refused_and_unchanged(words);
     train(model_, optimizer_, 1, 3);
     Model twin(shapes_);
     Optimizer steady(AdamW{}, twin.parameters());
@@ -91,6 +98,41 @@ TEST_F(BadStateDict, NegativeStepCountIsRefused) {
 TEST_F(BadStateDict, NegativeCountOfSkippedStepsIsRefused) {
   dict_.skipped_steps = -2;
   expect_refused({"-2"});
+}
+
+TEST_F(BadStateDict, CountsAboveTwoToTheFiftyThreeAreRefused) {
+  const StateDict good = dict_;
+  constexpr std::int64_t kTooMany = (std::int64_t{1} << 53) + 1;
+  for (const std::int64_t bad : {kTooMany, std::numeric_limits<std::int64_t>::max()}) {
+    const auto refuses = [&](std::int64_t& count, const std::string& what) {
+      count = bad;
+      expect_refused_and_unchanged({std::to_string(bad), what, "2^53"});
+      dict_ = good;
+    };
+    refuses(dict_.steps, "steps");
+    refuses(dict_.skipped_steps, "skipped steps");
+    refuses(dict_.micro_batches, "micro-batches");
+    refuses(dict_.growth_tracker, "steps since the loss scale changed");
+    refuses(dict_.parameters[0].step, "\"t0\"");
+  }
+}
+
+TEST_F(BadStateDict, LargestCountsAreLoadedAndCountOn) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 53;
+  dict_.steps = dict_.skipped_steps = dict_.parameters[0].step = kMost;
+  optimizer_.load_state_dict(dict_);
+  train_finite(model_, optimizer_, 1);
+  EXPECT_EQ(optimizer_.steps(), kMost + 1);
+  EXPECT_EQ(optimizer_.step_count("t0"), kMost + 1);
+  EXPECT_EQ(optimizer_.skipped_steps(), kMost);
+  EXPECT_TRUE(std::isfinite(model_.value(0).host()[0]));
+}
+
+TEST_F(BadStateDict, ScheduleThatTheSavedRateOverflowsWithIsRefused) {
+  dict_.groups[0].hyperparameters[0].value = "1e30";
+  dict_.schedules[0] =
+      LambdaLR{.lr_lambda = [](std::int64_t step) { return step == 3 ? 1e9 : 1; }, .steps = 5};
+  expect_refused({"schedule", "step 3", "AdamW", "coefficient"});
 }
 
 }  // namespace
