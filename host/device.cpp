@@ -33,6 +33,9 @@ std::size_t next_place() {
   return allocations.fetch_add(1, std::memory_order_relaxed) % kPlaces * kApart;
 }
 
+/// No allocation is larger: an address space has no room for it, and rounding up could wrap.
+constexpr std::size_t kMostBytes = std::size_t{1} << 62;
+
 /// Large allocations ask for huge pages: the first step then has a tenth of the page faults.
 void* allocate_on_cpu(std::size_t bytes) {
   const bool large = bytes >= kHugePage;
@@ -67,6 +70,7 @@ int cuda_device_count() noexcept { return cuda::device_count(); }
 DeviceBuffer::DeviceBuffer(Device device, std::size_t bytes, Stream stream)
     : bytes_(bytes), device_(device), stream_(stream) {
   if (bytes == 0) return;
+  if (bytes > kMostBytes) throw std::bad_alloc();
   data_ = device.is_cuda() ? cuda::allocate(device.index(), bytes, stream) : allocate_on_cpu(bytes);
 }
 

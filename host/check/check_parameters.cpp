@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/check/check_tensor.hpp"
 #include "host/check/sentence.hpp"
 #include "host/cuda/runtime.hpp"
 #include "onepass/storage/dither.hpp"
@@ -41,8 +42,9 @@ void check_memory(const Subject& subject, const Tensor& tensor, Device device) {
 
 void check_value(const Parameter& parameter, Device device) {
   const Tensor& value = parameter.value;
-  if (value.numel < 0) {
-    refuse("value of " + quoted(parameter.name) + " has " + elements(value.numel));
+  if (value.numel < 0 || value.numel > kMostElements) {
+    refuse("value of " + quoted(parameter.name) + " has " + elements(value.numel) +
+           ", but must have from 0 to 2^53");
   }
   if (value.data == nullptr && value.numel > 0) {
     refuse("value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));

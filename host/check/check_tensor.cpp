@@ -19,7 +19,9 @@ void check_tensor(const TensorRole& role, const Tensor& tensor) {
   if (tensor.dtype != DType::float32) {
     fail(role, "must be of float32, but is of " + std::string(to_string(tensor.dtype)));
   }
-  if (tensor.numel < 0) fail(role, "has " + elements(tensor.numel));
+  if (tensor.numel < 0 || tensor.numel > kMostElements) {
+    fail(role, "has " + elements(tensor.numel) + ", but must have from 0 to 2^53");
+  }
   if (tensor.device.is_cuda()) cuda::require_device(tensor.device.index());
   if (tensor.numel == 0) return;
   if (tensor.data == nullptr) fail(role, "is null, but has " + elements(tensor.numel));

@@ -1,9 +1,14 @@
 // check_tensor.hpp - checks a tensor that the caller passes to a free function.
 #pragma once
 
+#include <cstdint>
+
 #include "onepass/tensor.hpp"
 
 namespace onepass {
+
+/// Most elements of a tensor. Sizes in bytes do not overflow.
+inline constexpr std::int64_t kMostElements = std::int64_t{1} << 53;
 
 /// Names the function and its argument in an error: "onepass: dropout_forward: out ..."
 struct TensorRole {
@@ -11,8 +16,8 @@ struct TensorRole {
   const char* name;
 };
 
-/// Checks that a tensor is of float32 and has 0 or more elements; and if it has any, that its memory is on
-/// its device and aligned to an element. Throws InvalidArgument if not. Changes nothing.
+/// Checks that a tensor is of float32 and has from 0 to kMostElements elements; and if it has any, that its
+/// memory is on its device and aligned to an element. Throws InvalidArgument if not. Changes nothing.
 void check_tensor(const TensorRole& role, const Tensor& tensor);
 
 /// Checks that two tensors begin at the same address or share no byte. Throws InvalidArgument if not.

@@ -233,8 +233,8 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
     throw InvalidArgument("onepass: Options::isa asks for " + std::string(to_string(isa)) +
                           ", which this machine or this build does not have");
   }
-  if (options.threads < 0) {
-    throw InvalidArgument("onepass: Options::threads must be 0 (all there are) or more, but is " +
+  if (options.threads < 0 || options.threads > cpu::kMostThreads) {
+    throw InvalidArgument("onepass: Options::threads must be 0 (all there are) or up to 1024, but is " +
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;

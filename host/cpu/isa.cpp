@@ -10,13 +10,14 @@
 #include <string>
 #include <string_view>
 
+#include "host/cpu/isa.hpp"
 #include "onepass/cpu.hpp"
 #include "onepass/error.hpp"
 
 namespace onepass {
 namespace {
 
-constexpr std::int64_t kMostThreads = 1024, kMostCache = std::int64_t{1} << 50;
+constexpr std::int64_t kMostCache = std::int64_t{1} << 50;
 
 /// The size of the last-level cache if the system does not tell it.
 constexpr std::int64_t kUsualCache = std::int64_t{32} << 20;
@@ -104,7 +105,7 @@ Isa best_isa() {
 }
 
 int cpu_threads() {
-  const std::optional<std::int64_t> threads = forced("ONEPASS_THREADS", 1, kMostThreads);
+  const std::optional<std::int64_t> threads = forced("ONEPASS_THREADS", 1, cpu::kMostThreads);
   return threads ? static_cast<int>(*threads) : usable_processors();
 }
 

@@ -5,6 +5,9 @@
 
 namespace onepass::cpu {
 
+/// Most threads that Options::threads and ONEPASS_THREADS may ask for.
+inline constexpr int kMostThreads = 1024;
+
 /// Returns the level that the loops of `isa` are compiled for. avx512_bf16 adds one instruction to avx512,
 /// and the loops ask at run time whether to use it (Stores::has_bf16_instruction).
 inline Isa loops_of(Isa isa) { return isa == Isa::avx512_bf16 ? Isa::avx512 : isa; }

@@ -13,7 +13,7 @@ namespace onepass {
 /// Options of an optimizer. Only `storage`, `seed` and `ema` change the result.
 struct Options {
   std::int64_t chunk_size = 0;  ///< Elements of a chunk, a multiple of 64; 0: chosen for the device.
-  int threads = 0;         ///< CPU: largest number of threads; 0: ONEPASS_THREADS, or all usable processors.
+  int threads = 0;  ///< CPU: largest number of threads, up to 1024; 0: ONEPASS_THREADS, or all processors.
   Isa isa = Isa::best;     ///< CPU: instruction set; best: ONEPASS_ISA, or the widest available.
   Storage storage = {};    ///< Master, states and rounding of 16-bit parameters.
   std::uint64_t seed = 0;  ///< Seed of stochastic rounding.

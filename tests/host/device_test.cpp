@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <limits>
+#include <new>
 #include <set>
 #include <utility>
 #include <vector>
@@ -78,6 +80,14 @@ TEST(DeviceBuffer, MovingHandsTheMemoryOver) {
   third = DeviceBuffer();
   EXPECT_EQ(third.data(), nullptr);
   EXPECT_EQ(third.bytes(), 0u);
+}
+
+TEST(DeviceBuffer, SizesThatNoMemoryHasAreRefused) {
+  for (const std::int64_t size : {std::int64_t{-1}, std::int64_t{-100}, std::int64_t{-2} << 20,
+                                  std::numeric_limits<std::int64_t>::min(),
+                                  std::numeric_limits<std::int64_t>::max(), std::int64_t{1} << 62}) {
+    EXPECT_THROW(DeviceBuffer(Device::cpu(), static_cast<std::size_t>(size)), std::bad_alloc) << size;
+  }
 }
 
 TEST(DeviceBuffer, SizeOfZeroIsAccepted) {

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <limits>
+#include <string>
 
 #include "support/environment.hpp"
 #include "support/model.hpp"
@@ -51,6 +53,12 @@ TEST_F(BadInput, NullValueIsRefused) {
 
 TEST_F(BadInput, NegativeSizeIsRefused) {
   expect_refused({{"minus", Tensor{floats_.data(), -3}}}, {"\"minus\"", "-3"});
+}
+
+TEST_F(BadInput, SizeThatNoMemoryHasIsRefused) {
+  for (const std::int64_t numel : {(std::int64_t{1} << 53) + 1, std::int64_t{1} << 62}) {
+    expect_refused({{"vast", Tensor{floats_.data(), numel}}}, {"\"vast\"", std::to_string(numel), "2^53"});
+  }
 }
 
 TEST_F(BadInput, EmptyNameIsRefused) { expect_refused({{"", all_.subspan(0, 5)}}, {"name"}); }
@@ -156,7 +164,10 @@ TEST_F(BadInput, OptionsOutOfRangeAreRefused) {
     EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.chunk_size = chunk_size}); },
                         {"chunk_size", "64", std::to_string(chunk_size)}));
   }
-  EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.threads = -1}); }, {"threads", "-1"}));
+  for (const int threads : {-1, 1025, std::numeric_limits<int>::max()}) {
+    EXPECT_TRUE(refused([&] { Optimizer(kRule, model_.parameters(), {.threads = threads}); },
+                        {"threads", "1024", std::to_string(threads)}));
+  }
   for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
     if (isa_available(isa)) continue;
     EXPECT_TRUE(
