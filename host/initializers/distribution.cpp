@@ -44,11 +44,20 @@ double share_between(double low, double high) {
   return (0.5 - upper_share(-low)) + (0.5 - upper_share(high));
 }
 
+/// Refuses a number that a formula gives, such as gain / sqrt(fan), and that float32 cannot hold.
+void require_finite(const char* what, double value) {
+  if (std::isfinite(static_cast<float>(value))) return;
+  throw InvalidArgument("onepass: the " + std::string(what) + " of a distribution is " + number(value) +
+                        ", but must be finite in float32");
+}
+
 }  // namespace
 
 Distribution constant(double value) { return {.kind = DistributionKind::constant, .mean = value}; }
 
 Distribution uniform(double low, double high) {
+  require_finite("lower bound", low);
+  require_finite("upper bound", high);
   const auto first = static_cast<float>(low), end = static_cast<float>(high);
   const float last = first < end ? std::nextafter(end, -std::numeric_limits<float>::infinity()) : first;
   return {.kind = DistributionKind::uniform,
@@ -56,11 +65,15 @@ Distribution uniform(double low, double high) {
 }
 
 Distribution normal(double mean, double std) {
+  constexpr double kFarthest = 6.77;  // the largest magnitude of random::normal_pair()
+  require_finite("largest number", std::fabs(mean) + kFarthest * std);
   return {.kind = DistributionKind::normal, .mean = mean, .std = std};
 }
 
 Distribution truncated_normal(double mean, double std, double a, double b) {
   constexpr double kLeastShare = 1e-290;
+  require_finite("lower bound", a);
+  require_finite("upper bound", b);
   const double low = (a - mean) / std, high = (b - mean) / std;
   const double inside = share_between(low, high);
   if (!(inside >= kLeastShare)) {

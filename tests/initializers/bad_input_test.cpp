@@ -44,6 +44,24 @@ TEST(InitializeBadInput, RefusesNumbersOutOfRange) {
   expect_refused(Dirac{3}, {4, 2, 3}, {"Dirac.groups", "4", "3"});
 }
 
+// Every parameter is finite in float32, and a bound such as sqrt(3) * gain is not.
+TEST(InitializeBadInput, RefusesDistributionsThatOverflowFloat32) {
+  float value = 3.0f;
+  const auto fill = [&](const Initializer& initializer) {
+    initialize(Tensor(&value, 1), std::vector<std::int64_t>{1, 1}, initializer, {});
+  };
+  EXPECT_TRUE(refused([&] { fill(XavierUniform{3e38}); }, {"lower bound", "-5.19", "finite in float32"}));
+  EXPECT_TRUE(
+      refused([&] { fill(VariancePreservingTruncatedNormal{.std = 3e38}); }, {"lower bound", "-6.8"}));
+  EXPECT_TRUE(refused([&] { fill(Normal{0.0, 1e38}); }, {"largest number", "6.7", "e+38"}));
+  EXPECT_TRUE(refused([&] { fill(Normal{-3e38, 1e37}); }, {"largest number", "3.677e+38"}));
+  EXPECT_TRUE(refused([&] { fill(XavierNormal{1e38}); }, {"largest number", "6.7", "e+38"}));
+  EXPECT_EQ(value, 3.0f);
+  fill(Normal{-1e38, 3e37});
+  fill(XavierUniform{1e38});
+  EXPECT_TRUE(std::isfinite(value));
+}
+
 TEST(InitializeBadInput, RefusesTruncationsThatLeaveNothing) {
   expect_refused(TruncatedNormal{.std = 0.0}, {24}, {"TruncatedNormal.std", "0"});
   expect_refused(TruncatedNormal{.std = 1e-50}, {24}, {"TruncatedNormal.std", "1e-50"});

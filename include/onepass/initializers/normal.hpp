@@ -9,8 +9,8 @@
 namespace onepass::initializers {
 
 /// torch.nn.init.normal_: mean + std * z, with z standard normal by Box and Muller (random::normal_pair()),
-/// computed in double and rounded once. Any shape. Throws InvalidArgument unless mean and std are finite in
-/// float32 and std >= 0.
+/// computed in double and rounded once. Any shape. Throws InvalidArgument unless std >= 0 and the largest
+/// number, |mean| + 6.77 std, is finite in float32.
 struct Normal {
   double mean = 0.0;
   double std = 1.0;
