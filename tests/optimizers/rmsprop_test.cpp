@@ -95,5 +95,18 @@ TEST(RMSProp, StatesAreThoseThatTheOptionsNeed) {
   EXPECT_EQ(names({.momentum = 0.5, .centered = true}), (Names{"square_avg", "grad_avg", "momentum_buffer"}));
 }
 
+// A documented deviation: torch.optim.RMSprop would give -1.5, from the buffer of the first step.
+TEST(RMSProp, MomentumThatReturnsGoesOnFromTheLastGradient) {
+  const RMSProp rule{.lr = 1.0, .alpha = 0.0, .eps = 0.0, .momentum = 0.5};
+  OneElement<RMSProp> one(rule);
+  EXPECT_EQ(one.step(2.0f), -1.0f);
+  RMSProp without = rule;
+  without.momentum = 0.0;
+  one.optimizer().set_rule(without);
+  EXPECT_EQ(one.step(-3.0f), 0.0f);
+  one.optimizer().set_rule(rule);
+  EXPECT_EQ(one.step(5.0f), -(0.5f * -1.0f + 1.0f));
+}
+
 }  // namespace
 }  // namespace onepass::test

@@ -74,6 +74,17 @@ TEST(SGD, UnneededBufferIsNotRead) {
   EXPECT_EQ(one.step(2.0f), -2.0f);
 }
 
+// A documented deviation: torch.optim.SGD would give -7.5, from the buffer of the first step.
+TEST(SGD, MomentumThatReturnsGoesOnFromTheLastGradient) {
+  const SGD rule{.lr = 1.0, .momentum = 0.5, .dampening = 0.5};
+  OneElement<SGD> one(rule);
+  EXPECT_EQ(one.step(2.0f), -2.0f);
+  one.optimizer().set_rule(SGD{.lr = 1.0, .dampening = 0.5});
+  EXPECT_EQ(one.step(4.0f), -6.0f);
+  one.optimizer().set_rule(rule);
+  EXPECT_EQ(one.step(1.0f), -6.0f - (0.5f * 4.0f + 0.5f * 1.0f));
+}
+
 TEST(SGD, ZeroLrLeavesTheParameterAndFillsTheBuffer) {
   OneElement<SGD> one({.lr = 0.0, .momentum = 0.5}, 1.0f);
   EXPECT_EQ(one.step(2.0f), 1.0f);

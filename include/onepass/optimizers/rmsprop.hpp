@@ -31,7 +31,8 @@ inline constexpr const char* rule::kChoices<Epsilon>[] = {"inside_root", "outsid
 ///
 /// Source: Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv 1308.0850, eq. 38-45.
 /// Deviations from PyTorch: the centered variance is clamped at zero, because rounding could make it negative
-/// and its root NaN; eps is inside the root by default.
+/// and its root NaN; eps is inside the root by default; on a step whose momentum is 0, among others with
+/// momentum, buf = x, where PyTorch leaves buf alone.
 ///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.

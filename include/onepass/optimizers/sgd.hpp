@@ -20,7 +20,10 @@ namespace onepass {
 /// momentum_buffer.
 ///
 /// Source: Sutskever et al. 2013, in PyTorch's form (torch.optim.SGD): the learning rate multiplies the
-/// buffer, so a changed lr acts at once, and the first step has no dampening. Deviations from PyTorch: none.
+/// buffer, so a changed lr acts at once, and the first step has no dampening. Deviation from PyTorch: on a
+/// step whose momentum is 0, among others with momentum, buf = g; PyTorch leaves buf alone. So a momentum
+/// that was 0 for a while goes on from the last gradient, not from the buffer before. If it was 0 from the
+/// first step on, its first step is damped like later ones, and PyTorch's is not.
 ///
 /// Shapes: p, g and buf have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; Storage says how p and buf are stored. Inf and NaN in a gradient propagate into buf and p.
