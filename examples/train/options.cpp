@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
+#include <span>
 
 #include "errors.hpp"
 #include "text.hpp"
@@ -80,7 +81,13 @@ void add_machine(CLI::App& app, CommandLine& options) {
 void add_files(CLI::App& app, CommandLine& options) {
   const auto path = [&](const Named& named, std::filesystem::path& target, const std::string& help) {
     add(
-        app, named, [&target](const std::string& text) { target = text; }, help);
+        app, named,
+        [option = named.option, wanted = named.value == "FOLDER" ? "a folder" : "a file",
+         &target](const std::string& text) {
+          if (text.empty()) reject(option, wanted, text);
+          target = text;
+        },
+        help);
   };
   path({"--data", "FOLDER"}, options.data,
        fmt::format("Folder with the IDX files. Default: {}", kDefaultData));
@@ -138,12 +145,20 @@ Configuration read_configuration(const std::string& text) {
   return configuration;
 }
 
-std::vector<Configuration> read_configurations(const std::vector<std::string>& texts) {
+/// Returns whether --compare is followed by an empty text. CLI11 also gives one if nothing follows.
+bool compares_nothing(std::span<const char* const> arguments) {
+  const auto is_option = [](std::string_view argument) { return argument == "--compare"; };
+  const auto option = std::ranges::find_if(arguments, is_option);
+  if (option == arguments.end()) return std::ranges::count(arguments, std::string_view("--compare=")) > 0;
+  return option + 1 != arguments.end() && std::string_view(option[1]).empty();
+}
+
+std::vector<Configuration> read_configurations(const std::vector<std::string>& texts, bool is_empty) {
   std::vector<Configuration> configurations;
-  for (const std::string& text : texts) {
-    if (!text.empty()) configurations.push_back(read_configuration(text));
-  }
-  if (configurations.empty()) {
+  const bool is_default = texts.size() == 1 && texts.front().empty() && !is_empty;
+  if (!is_default) {
+    for (const std::string& text : texts) configurations.push_back(read_configuration(text));
+  } else {
     for (const std::string_view name : compared_kinds()) {
       configurations.push_back(read_configuration(std::string(name)));
     }
@@ -216,7 +231,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   add_length(app, options);
   app.add_option_function<std::vector<std::string>>(
          "--compare",
-         [&](const std::vector<std::string>& texts) { options.configurations = read_configurations(texts); },
+         [&](const std::vector<std::string>& texts) {
+           options.configurations = read_configurations(texts, compares_nothing({argv, argv + argc}));
+         },
          "Train several runs, with the same initial weights and batches unless they say otherwise: names of "
          "optimizers, or 'LABEL: --option value ...', which may change any of the options above from "
          "--optimizer to --seed, and hyperparameters. Default: sgd momentum rmsprop adam adamw")

@@ -90,6 +90,8 @@ case $claim in
     refused 2 "--compare, in 'a': --lr must be" --compare "a: --lr fast"
     refused 2 "there is no folder $work/nowhere" --csv "$work/nowhere/loss.csv"
     refused 1 "apt-get install dataset-fashion-mnist" --data "$work"
+    refused 2 "--resume must be a file, but is ''" --resume ""
+    refused 2 "--save must be a file, but is ''" --save ""
     refused 2 "--schedule must be constant, " --schedule cos
     refused 2 "--clip must be a number above 0" --clip 0
     refused 2 "--precision must be f32, " --precision fp8

@@ -206,6 +206,26 @@ TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
   EXPECT_EQ(refusal({"--optimizer", "none"}).rfind("--optimizer must be sgd, momentum", 0), 0u);
 }
 
+// A shell gives an empty text for a variable that is not set.
+TEST(Options, EmptyValuesAreRefusedByEveryOption) {
+  EXPECT_EQ(refusal({"--resume", ""}), "--resume must be a file, but is ''");
+  EXPECT_EQ(refusal({"--save", ""}), "--save must be a file, but is ''");
+  EXPECT_NE(refusal({"--save="}).find("--save"), std::string::npos);
+  EXPECT_EQ(refusal({"--csv", ""}), "--csv must be a file, but is ''");
+  EXPECT_EQ(refusal({"--plot", ""}), "--plot must be a file, but is ''");
+  EXPECT_EQ(refusal({"--data", ""}), "--data must be a folder, but is ''");
+  EXPECT_EQ(refusal({"--compare", ""}).rfind("--compare must be the names of optimizers", 0), 0u);
+  EXPECT_EQ(refusal({"--compare="}).rfind("--compare must be the names of optimizers", 0), 0u);
+  EXPECT_EQ(refusal({"--compare", "sgd", ""}).rfind("--compare must be the names of optimizers", 0), 0u);
+  for (const char* option : {"--epochs", "--steps", "--device", "--threads"}) {
+    EXPECT_NE(refusal({option, ""}).find(option), std::string::npos) << option;
+  }
+  for (const Setting& setting : setting_table()) {
+    const std::string refused = refusal({"--optimizer", "rmsprop", setting.option.c_str(), ""});
+    EXPECT_NE(refused.find("--"), std::string::npos) << setting.option;
+  }
+}
+
 TEST(Options, UnknownIncompleteAndRepeatedOptionsAreRefused) {
   EXPECT_EQ(refusal({"--learning-rate", "1"}), "--learning-rate is not an option; see --help");
   EXPECT_EQ(refusal({"what"}), "what is not an option; see --help");

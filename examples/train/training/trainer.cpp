@@ -31,6 +31,16 @@ void require_same(std::string_view what, const T& saved, const T& asked) {
   throw UsageError(fmt::format("the saved run had {} {}, but this one has {}", what, saved, asked));
 }
 
+/// Refuses a saved run whose number of steps is not its optimizer's. The position in the epoch follows from
+/// it, and the optimizer checks its own.
+void require_steps(const Checkpoint& checkpoint) {
+  const std::int64_t steps = checkpoint.optimizer.steps, skipped = checkpoint.optimizer.skipped_steps;
+  if (steps >= 0 && skipped >= 0 && checkpoint.step >= steps && checkpoint.step - steps == skipped) return;
+  throw Failure(
+      fmt::format("the saved run cannot be read: it has taken {} steps, but its optimizer {} and skipped {}",
+                  checkpoint.step, steps, skipped));
+}
+
 Shape shape_of(const Settings& settings, std::int64_t inputs) {
   Shape shape{.widths = settings.hidden,
               .activation = settings.activation,
@@ -73,6 +83,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   }
   require_same("a training set of size", checkpoint.images, images_.training.count);
   require_same_states(saved, settings_);
+  require_steps(checkpoint);
   network_.write(checkpoint.parameters);
   network_.restore(checkpoint.dropout);
   optimizer_.load_state_dict(checkpoint.optimizer, backend_.stream());

@@ -72,7 +72,7 @@ class Trainer {
           const onepass::Options& options = {});
 
   /// Continues from the saved state of another trainer. Throws UsageError if the number of images or a
-  /// setting that may not change differs.
+  /// setting that may not change differs, and Failure if the state contradicts itself.
   void restore(const Checkpoint& checkpoint);
   [[nodiscard]] Checkpoint checkpoint() const;
 

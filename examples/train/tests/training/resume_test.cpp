@@ -1,7 +1,10 @@
 // resume_test.cpp - runs that continue with other hyperparameters, or from a file of the version before.
 #include <cmath>
 #include <iterator>
+#include <limits>
+#include <string>
 
+#include "onepass/error.hpp"
 #include "tests/training/trainer_support.hpp"
 
 namespace train {
@@ -88,6 +91,39 @@ TEST_F(Resume, HyperparametersThatNeedOtherStatesAreRefused) {
             "the saved run had --centered true, but this one has false, which needs other states");
   EXPECT_EQ(refusal("momentum", "momentum", "0"),
             "the saved run had --momentum 0.9, but this one has 0, which needs other states");
+}
+
+TEST_F(Resume, NumbersOfStepsThatAreNotTheOptimizersAreRefused) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  Trainer before = make(config("adamw"));
+  before.run(3);
+  const Checkpoint good = before.checkpoint();
+  const auto refusal = [&](const Checkpoint& bad) {
+    return sentence<Failure>([&] { continued(config("adamw"), through_a_file(bad)); });
+  };
+  for (const std::int64_t step :
+       {std::int64_t{-1}, -kMost - 1, kMost, std::int64_t{1} << 40, std::int64_t{2}}) {
+    Checkpoint bad = good;
+    bad.step = step;
+    EXPECT_EQ(refusal(bad), "the saved run cannot be read: it has taken " + std::to_string(step) +
+                                " steps, but its optimizer 3 and skipped 0");
+  }
+  Checkpoint bad = good;
+  bad.step = -2;
+  bad.optimizer.steps = -2;
+  EXPECT_NE(refusal(bad).find("it has taken -2 steps"), std::string::npos);
+}
+
+TEST_F(Resume, CountsThatTheOptimizerRefusesAreRefused) {
+  const Checkpoint good = make(config("adamw")).checkpoint();
+  Checkpoint far = good;
+  far.step = far.optimizer.steps = std::numeric_limits<std::int64_t>::max();
+  EXPECT_NE(sentence<onepass::InvalidArgument>([&] { continued(config("adamw"), far); }).find("2^53"),
+            std::string::npos);
+  Checkpoint steps = good;
+  steps.optimizer.parameters[0].step = -1;
+  EXPECT_NE(sentence<onepass::InvalidArgument>([&] { continued(config("adamw"), steps); }).find("-1 steps"),
+            std::string::npos);
 }
 
 /// The trainer at commit 18b5bac, the last that wrote version 4, saved the file version4.run after seven
