@@ -155,6 +155,10 @@ void OneCycleLR::check() const {
   schedule::check_momentums("OneCycleLR", base_momentum, max_momentum);
   require_positive({"OneCycleLR", "div_factor"}, div_factor);
   require_positive({"OneCycleLR", "final_div_factor"}, final_div_factor);
+  const double initial = max_lr / div_factor;
+  rule::require_nonnegative({"OneCycleLR", "max_lr / div_factor"}, initial);
+  rule::require_nonnegative({"OneCycleLR", "max_lr / div_factor / final_div_factor"},
+                            initial / final_div_factor);
 }
 
 void CyclicLR::check() const {

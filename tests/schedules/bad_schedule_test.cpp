@@ -98,6 +98,10 @@ TEST(BadSchedule, RejectsOneCycleParametersOutOfRange) {
   EXPECT_TRUE(refuses(with(&T::max_momentum, 1.0), "OneCycleLR.max_momentum"));
   EXPECT_TRUE(refuses(with(&T::div_factor, 0.0), "OneCycleLR.div_factor", "above 0"));
   EXPECT_TRUE(refuses(with(&T::anneal_strategy, static_cast<Anneal>(2)), "OneCycleLR.anneal_strategy"));
+  // Rates that float32 cannot hold: their weighted sums would be NaN.
+  EXPECT_TRUE(refuses(with(&T::div_factor, 1e-300), "OneCycleLR.max_lr / div_factor", "finite in float32"));
+  EXPECT_TRUE(refuses(with(&T::final_div_factor, 1e-300), "OneCycleLR.max_lr / div_factor / final_div_factor",
+                      "finite in float32"));
 }
 
 TEST(BadSchedule, RejectsCyclicParametersOutOfRange) {

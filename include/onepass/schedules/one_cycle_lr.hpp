@@ -25,7 +25,8 @@ enum class Anneal : std::int32_t { cos, linear };
 /// throws after total_steps. It divides by 0 in a phase without length, which here has the rate of its end.
 /// total_steps is required (PyTorch also takes epochs * steps_per_epoch).
 ///
-/// The conversion to Schedule throws InvalidArgument if a parameter is outside the range given below.
+/// The conversion to Schedule throws InvalidArgument if a parameter is outside the range given below, or
+/// `initial` or `final` is not finite in float32.
 struct OneCycleLR {
   double max_lr = 0.0;           ///< Peak rate; >= 0, required.
   std::int64_t total_steps = 0;  ///< Number of steps; >= 1, required.

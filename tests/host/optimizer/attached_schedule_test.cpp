@@ -213,8 +213,8 @@ TEST(AttachedSchedule, RatesWhoseCoefficientsOverflowAreRefused) {
   Optimizer optimizer{AdamW{.lr = kBase, .weight_decay = 0.0}, model.parameters()};
   const std::vector<Schedule> bad{
       OneCycleLR{.max_lr = 1e38, .total_steps = 50},
-      OneCycleLR{.max_lr = 1e30, .total_steps = 50, .div_factor = 1e-10},
-      OneCycleLR{.max_lr = 1e30, .total_steps = 50, .final_div_factor = 1e-12},
+      OneCycleLR{.max_lr = 1e28, .total_steps = 50, .div_factor = 1e-10},
+      OneCycleLR{.max_lr = 1e28, .total_steps = 50, .final_div_factor = 5e-12},
       CyclicLR{.base_lr = 0.1, .max_lr = 1e38, .step_size_up = 13},
       CyclicLR{.base_lr = 1e38, .max_lr = 0.1, .step_size_up = 13},
       CosineAnnealingLR{.T_max = 9, .eta_min = 1e38},
