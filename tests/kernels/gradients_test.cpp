@@ -110,6 +110,19 @@ TEST_F(CudaGradients, EveryNormClipsWithTheBitsOfTheCpu) {
   }
 }
 
+// The factor of about 3e-42 is below the normal float32 numbers.
+TEST_F(CudaGradients, SmallFactorsClipWithTheBitsOfTheCpu) {
+  Pair pair(border_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 1e-3}});
+  pair.both([](Model& model, Optimizer& optimizer) {
+    model.draw_finite_gradients(1);
+    for (std::size_t t = 0; t < model.size(); ++t) {
+      if (model.shape(t).numel > 0) spoil(model, t, 0, 3e38f / static_cast<float>(t + 1));
+    }
+    optimizer.step();
+  });
+  pair.expect_same();
+}
+
 TEST_F(CudaGradients, NormsOfManyTensorsAndOfEmptyOnesEqualThoseOfTheCpu) {
   Pair many(many_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .nonfinite = NonFinite::skip});
   many.both([](Model& model, Optimizer& optimizer) { train_finite(model, optimizer, 2); });

@@ -37,7 +37,7 @@ struct GradientScale {
 enum class Extras : unsigned {
   none,   ///< Neither scale nor decay: the rule takes the gradient as it is, and p loses the update.
   scale,  ///< Also multiplies the gradient by a factor, and decays.
-  all,    ///< Also clips by value, applies L1, and settles (rule::settle(), element.hpp).
+  all,    ///< Also clips by value, scales in two parts, applies L1, and settles (element.hpp).
 };
 
 /// A step of a tensor settles if the tensor's step count is a multiple of this.
@@ -61,12 +61,13 @@ inline constexpr int kSettleInterval = 16;
 /// 2^-24: a product with it loses the decay below 3e-8, and is off by a fifth at 1e-7. An infinite parameter
 /// that decays becomes NaN, whichever decay it is.
 struct Around {
-  float grad_scale;      ///< GradientScale::factor, negated to maximize.
+  float grad_scale;      ///< GradientScale::factor divided by grad_unit, and negated to maximize.
   float limit;           ///< GradientScale::limit.
   float l2;              ///< Coupled weight decay, else 0.
   float l1;              ///< l1 if subgradient, else 0.
   float decay;           ///< lr * weight_decay if decoupled, else 0.
   float threshold;       ///< lr * l1 if proximal, else 0.
+  float grad_unit;       ///< 2^-126 if the factor is smaller, where float32 has fewer digits; else 1.
   float settles_states;  ///< In a step that settles, the magnitude below which states do; else 0.
   float settles_param;   ///< The same for the parameter, if it decays.
 
@@ -83,13 +84,16 @@ struct Around {
   static ONEPASS_LANE Around prepare(const Rule& rule, const GradientScale& scale, std::int64_t step) {
     const bool coupled = rule.weight_decay_mode == WeightDecay::coupled;
     const bool proximal = rule.l1_mode == L1::proximal;
+    const double unit = scale.factor != 0.0 && lane::abs(scale.factor) < 0x1p-126 ? 0x1p-126 : 1.0;
+    const double factor = scale.factor / unit;
     const float settled = settled_at(step);
-    return {.grad_scale = static_cast<float>(rule.maximize ? -scale.factor : scale.factor),
+    return {.grad_scale = static_cast<float>(rule.maximize ? -factor : factor),
             .limit = scale.limit,
             .l2 = coupled ? static_cast<float>(rule.weight_decay) : 0.0f,
             .l1 = proximal ? 0.0f : static_cast<float>(rule.l1),
             .decay = coupled ? 0.0f : static_cast<float>(rule.lr * rule.weight_decay),
             .threshold = proximal ? static_cast<float>(rule.lr * rule.l1) : 0.0f,
+            .grad_unit = static_cast<float>(unit),
             .settles_states = settled,
             .settles_param = rule.weight_decay != 0.0 ? settled : 0.0f};
   }
@@ -98,7 +102,8 @@ struct Around {
   /// others is up to twice as fast in cache, and gives the same bits.
   [[nodiscard]] ONEPASS_LANE Extras extras(bool has_states) const {
     const bool settles = (has_states ? settles_states : settles_param) != 0.0f;
-    if (settles | (limit <= __FLT_MAX__) | (l1 != 0.0f) | (threshold != 0.0f)) return Extras::all;
+    const bool limits = (limit <= __FLT_MAX__) | (grad_unit != 1.0f);
+    if (settles | limits | (l1 != 0.0f) | (threshold != 0.0f)) return Extras::all;
     return (grad_scale != 1.0f) | (l2 != 0.0f) | (decay != 0.0f) ? Extras::scale : Extras::none;
   }
 
@@ -107,7 +112,8 @@ struct Around {
   template <Extras kExtras>
   [[nodiscard]] ONEPASS_LANE float before(float p, float g) const {
     if constexpr (kExtras == Extras::none) return g;
-    const float scaled = kExtras == Extras::all ? lane::clamp(grad_scale * g, limit) : grad_scale * g;
+    const float scaled =
+        kExtras == Extras::all ? lane::clamp(grad_scale * g * grad_unit, limit) : grad_scale * g;
     const float decayed = l2 != 0.0f ? lane::fma(l2, p, scaled) : scaled;
     if constexpr (kExtras == Extras::scale) return decayed;
     return l1 != 0.0f ? decayed + lane::with_sign_of(p, l1) : decayed;

@@ -2,6 +2,7 @@
 // follows the documented formulas.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -251,6 +252,54 @@ TEST(ClipNorm, FollowsChangedSettings) {
   optimizer.set_gradient_handling({});
   EXPECT_EQ(step(), 3.0f);
   EXPECT_EQ(optimizer.grad_norm(), 7.0) << "of the last step that measured it";
+}
+
+// The factor, 1 / loss scale * clip coefficient, is below the normal float32 numbers, where a float32 keeps
+// few digits or none.
+TEST(ClipNorm, SmallFactorsKeepTheDigitsOfTheGradient) {
+  for (const double scale : {0x1p110, 0x1p120, 0x1p126}) {
+    const double gradient = 16.0 * 1.2345678;
+    FlatModel model({{static_cast<float>(gradient)}}, 0.0f);
+    model.grads[0][0] *= static_cast<float>(scale / 32.0);
+    Optimizer optimizer{kShowsGradients, model.parameters()};
+    optimizer.set_gradient_handling(
+        {.clip_norm = ClipGradNorm{.max_norm = 1e-5, .formula = ClipFormula::exact}, .loss_scale = scale});
+    optimizer.step();
+    EXPECT_NEAR(model.values[0][0], -1e-5, 2e-12) << scale;
+  }
+}
+
+TEST(ClipNorm, LargestGradientIsClippedToAnyNorm) {
+  for (const double max_norm : {1e-8, 1e-20, 1e-37}) {
+    for (const bool maximize : {false, true}) {
+      FlatModel model({{3e38f, -1.0f}}, 0.0f);
+      Optimizer optimizer{SGD{.lr = 1.0, .maximize = maximize}, model.parameters()};
+      optimizer.clip_grad_norm({.max_norm = max_norm, .formula = ClipFormula::exact});
+      optimizer.step();
+      EXPECT_NEAR(model.values[0][0] / max_norm, maximize ? 1.0 : -1.0, 2e-7) << max_norm;
+    }
+  }
+}
+
+TEST(ClipNorm, SmallFactorsHaveTheBitsOfTheirProductForEveryRule) {
+  for (const RuleCase& rule : rule_cases()) {
+    Model model(several_shapes()), unscaled(several_shapes());
+    Optimizer actual = rule.make(model.parameters()), wanted = rule.make(unscaled.parameters());
+    actual.set_gradient_handling({.loss_scale = 0x1p127});
+    for (int step = 1; step <= 3; ++step) {
+      model.draw_finite_gradients(step);
+      unscaled.draw_finite_gradients(step);
+      for (std::size_t t = 0; t < model.size(); ++t) {
+        for (float& g : model.grad(t).host()) g = std::fabs(g) < 1e-30f ? 0.0f : std::clamp(g, -1.0f, 1.0f);
+        std::ranges::copy(model.grad(t).host(), unscaled.grad(t).host().begin());
+        for (float& g : model.grad(t).host()) g *= 0x1p127f;
+      }
+      actual.step();
+      wanted.step();
+    }
+    EXPECT_TRUE(equal_bits(snapshot(unscaled.parameters(), wanted), snapshot(model.parameters(), actual)))
+        << rule.name;
+  }
 }
 
 TEST(ClipValue, CutsEachElementAndKeepsNaN) {
