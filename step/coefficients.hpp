@@ -60,7 +60,8 @@ ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor)
 ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
   const StoreSettings& settings = table.control->settings.store;
   return {.draws = draws_of(table, table.tensors[tensor]),
-          .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0, table.steps[tensor]),
+          .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0,
+                                   settings.corrects_ema_bias != 0, table.steps[tensor]),
           .ema_settles = rule::Around::settled_at(table.steps[tensor]),
           .rounds_stochastically = settings.rounds_stochastically,
           .active = true,

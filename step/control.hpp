@@ -12,7 +12,9 @@ struct StoreSettings {
   std::uint64_t seed;                   ///< Seed of the random bits for stochastic rounding.
   double ema_decay;                     ///< Decay of the moving average, for tensors that have one.
   std::uint32_t warms_up_ema;           ///< EMA::warmup
+  std::uint32_t corrects_ema_bias;      ///< EMA::bias_correction
   std::uint32_t rounds_stochastically;  ///< 1: 16-bit parameters without a master round stochastically.
+  std::uint32_t reserved;
 };
 
 /// How a step treats gradients before the rule sees them. The host patches these in the order of a CUDA

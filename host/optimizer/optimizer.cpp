@@ -39,6 +39,9 @@ const std::optional<EMA>& checked(const std::optional<EMA>& ema) {
   if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
     refuse("EMA.decay must lie in [0, 1], but is " + number(ema->decay));
   }
+  if (ema && ema->warmup && ema->bias_correction) {
+    refuse("EMA.warmup and EMA.bias_correction both change the weights of the first steps; set one of them");
+  }
   if (ema && ema->dtype != DType::float32 && ema->dtype != DType::bfloat16) {
     refuse("EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
   }
@@ -85,7 +88,9 @@ Optimizer::Impl::Impl(const std::vector<Rule>& rules, std::vector<Parameter> add
   settings.store = {.seed = options.seed,
                     .ema_decay = ema ? ema->decay : 0.0,
                     .warms_up_ema = ema && ema->warmup ? 1u : 0u,
-                    .rounds_stochastically = storage.rounding == Rounding::stochastic ? 1u : 0u};
+                    .corrects_ema_bias = ema && ema->bias_correction ? 1u : 0u,
+                    .rounds_stochastically = storage.rounding == Rounding::stochastic ? 1u : 0u,
+                    .reserved = 0};
   enroll(std::move(added));
 }
 

@@ -24,6 +24,13 @@ struct EMA {
   /// If set, step t of a parameter uses the decay min(decay, (1 + t) / (10 + t)), so that the average soon
   /// forgets the first values. This is TensorFlow's ExponentialMovingAverage with num_updates.
   bool warmup = false;
+  /// If set, the average leaves out the value that it starts at: after step t of a parameter it is
+  ///
+  ///     sum over i = 1..t of decay^(t - i) * param_i, divided by the sum of these weights
+  ///
+  /// This is an average that starts at 0, divided by 1 - decay^t (Kingma and Ba 2015, section 3; optax.ema
+  /// with debias). With decay 1 it is the mean of all values. Not together with `warmup`.
+  bool bias_correction = false;
   /// float32 or bfloat16. A bfloat16 average is rounded stochastically: if it were rounded to nearest, an
   /// average with a decay of 0.999 would not change at all.
   DType dtype = DType::float32;
@@ -32,8 +39,15 @@ struct EMA {
 };
 
 /// Weight of the new parameter value in the average, at a tensor's step t >= 1.
-ONEPASS_LANE float ema_weight(double decay, bool warmup, std::int64_t t) {
+///
+/// With bias correction the weight is 1 / (1 + decay + ... + decay^(t - 1)). Let S_t be that sum: then
+/// S_t = 1 + decay * S_(t-1), so the average a_t = (param_t + decay * S_(t-1) * a_(t-1)) / S_t is a_(t-1)
+/// moved by 1 / S_t of its distance to param_t. The first step moves it all the way.
+ONEPASS_LANE float ema_weight(double decay, bool warmup, bool bias_correction, std::int64_t t) {
   const auto steps = static_cast<double>(t);
+  if (bias_correction) {
+    return static_cast<float>(decay == 1.0 ? 1.0 / steps : (1.0 - decay) / (1.0 - lane::power(decay, t)));
+  }
   const double risen = (1.0 + steps) / (10.0 + steps);
   return static_cast<float>(1.0 - (warmup && risen < decay ? risen : decay));
 }

@@ -22,6 +22,7 @@ constexpr int kSteps = 6;
 
 /// The decay of step `t`, computed from its definition.
 double decay_of(const EMA& ema, int t) {
+  if (ema.bias_correction) return 1.0 - (1.0 - ema.decay) / (1.0 - std::pow(ema.decay, t));
   return ema.warmup ? std::min(ema.decay, (1.0 + t) / (10.0 + t)) : ema.decay;
 }
 
@@ -36,7 +37,8 @@ double tolerance(double before, double param) {
 }
 
 TEST_P(Average, MatchesTheFloat64AverageOfTheStoredParameter) {
-  for (const EMA& ema : {EMA{.decay = 0.9}, EMA{.decay = 0.999, .warmup = true}}) {
+  for (const EMA& ema : {EMA{.decay = 0.9}, EMA{.decay = 0.999, .warmup = true},
+                         EMA{.decay = 0.99, .bias_correction = true}}) {
     const FormatModel model(GetParam(), Device::cpu(), with_a_large_one());
     Optimizer optimizer{Adam{.lr = 0.01},
                         model.parameters(),
@@ -96,6 +98,53 @@ TEST_P(Average, StartsAtTheParameter) {
   Optimizer optimizer{SGD{}, model.parameters(), {.storage = GetParam().storage, .ema = EMA{}}};
   const StateDict dict = optimizer.state_dict();
   EXPECT_TRUE(equal_bits(model.value(0).floats(), decoded_state(state_of(dict.parameters[0], "ema"), 100)));
+}
+
+/// The sum of decay^(t - i) * values[i - 1] over i = 1..t, divided by the sum of the weights.
+double weighted_mean(const std::vector<float>& values, double decay) {
+  double sum = 0, weights = 0;
+  for (const float value : values) {
+    sum = decay * sum + value;
+    weights = decay * weights + 1;
+  }
+  return sum / weights;
+}
+
+TEST(BiasCorrection, GivesTheWeightedMeanOfTheValuesAfterTheStart) {
+  for (const double decay : {0.0, 0.5, 0.999, 1 - 1e-6, 1 - 1e-9, 1.0}) {
+    std::vector<float> value{1000.0f}, grad{999.0f};
+    Optimizer optimizer{SGD{.lr = 1.0},
+                        std::vector<Parameter>{{.name = "w", .value = value, .grad = grad}},
+                        {.ema = EMA{.decay = decay, .bias_correction = true}}};
+    std::vector<float> values;
+    for (int t = 1; t <= 300; ++t) {
+      optimizer.step();
+      values.push_back(value[0]);
+      grad[0] = static_cast<float>(t % 7 - 3) / 4;
+      const float average = *static_cast<float*>(optimizer.state("w", "ema").data);
+      ASSERT_NEAR(average, weighted_mean(values, decay), t == 1 ? 0.0 : 2e-6)
+          << "decay " << decay << ", step " << t;
+    }
+  }
+}
+
+TEST(BiasCorrection, ContinuesFromAStateDictBitForBit) {
+  const FormatCase& format = format_case("bf16_master");
+  const Options options{.storage = format.storage, .seed = 3, .ema = EMA{.bias_correction = true}};
+  const FormatModel whole(format, Device::cpu(), {100}), parted(format, Device::cpu(), {100});
+  Optimizer steady{Adam{}, whole.parameters(), options}, first{Adam{}, parted.parameters(), options};
+  const auto train = [](const FormatModel& model, Optimizer& optimizer, int step, int last) {
+    for (; step <= last; ++step) {
+      model.draw_finite(step);
+      optimizer.step();
+    }
+  };
+  train(whole, steady, 1, 6);
+  train(parted, first, 1, 3);
+  Optimizer second{Adam{}, parted.parameters(), options};
+  second.load_state_dict(first.state_dict());
+  train(parted, second, 4, 6);
+  EXPECT_EQ(all_bytes(whole, steady.state_dict()), all_bytes(parted, second.state_dict()));
 }
 
 /// Every upper half of a float32, with the lower halves around which rounding changes direction: first in
@@ -207,6 +256,8 @@ TEST(BadFollowers, BadAveragesAndCopiesAreRefused) {
   EXPECT_TRUE(refuses({.decay = 1.5}, good, {"Optimizer", "EMA.decay", "1.5"}));
   EXPECT_TRUE(refuses({.decay = std::nan("")}, good, {"EMA.decay", "nan"}));
   EXPECT_TRUE(refuses({.dtype = DType::float16}, good, {"EMA.dtype", "float16"}));
+  EXPECT_TRUE(
+      refuses({.warmup = true, .bias_correction = true}, good, {"EMA.warmup", "EMA.bias_correction"}));
   EXPECT_TRUE(
       refuses({}, {copy.data(), DType::float32, 5}, {"copy of \"w\"", "float32", "bfloat16 or float16"}));
   EXPECT_TRUE(refuses({}, {copy.data(), DType::float16, 9}, {"copy of \"w\"", "9 elements", "10"}));

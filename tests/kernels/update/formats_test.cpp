@@ -86,7 +86,10 @@ std::vector<std::byte> followers(const FormatCase& format, Device device, const 
                       {.chunk_size = cut.chunk_size,
                        .storage = format.storage,
                        .seed = 7,
-                       .ema = EMA{.decay = 0.9, .warmup = true, .dtype = following.ema}}};
+                       .ema = EMA{.decay = 0.9,
+                                  .warmup = following.ema == DType::float32,
+                                  .bias_correction = following.ema == DType::bfloat16,
+                                  .dtype = following.ema}}};
   for (int step = 1; step <= cut.steps; ++step) {
     model.draw(step, 30);
     optimizer.step();
