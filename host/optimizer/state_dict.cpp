@@ -1,6 +1,9 @@
 // state_dict.cpp - the functions of Optimizer that read its states and write them back.
 #include <algorithm>
 #include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "host/check/sentence.hpp"
@@ -86,26 +89,45 @@ std::vector<Rule> restored_rules(const StateDict& dict, const Groups& groups) {
 /// Checks a state dict against the optimizer that is to load it.
 class DictCheck {
  public:
-  explicit DictCheck(const Optimizer::Impl& core) : core_(core) {}
+  DictCheck(const Optimizer::Impl& core, const LoadOptions& options) : core_(core), options_(options) {}
 
-  void check(const StateDict& dict) const {
+  /// Returns the names that only one side has. `micro_batches`: those that the optimizer has accumulated.
+  [[nodiscard]] LoadedDict check(const StateDict& dict, std::int64_t micro_batches) const {
     check_counts(dict);
     check_groups(dict);
-    std::vector<bool> seen(core_.roster.parameters.size());
+    const LoadedDict loaded = check_names(dict);
     for (const SavedParameter& saved : dict.parameters) {
-      const std::size_t index = core_.find_parameter(saved.name);
-      if (seen[index]) refuse("the state dict has " + quoted(saved.name) + " twice");
-      seen[index] = true;
-      check_parameter(dict, saved, index);
+      const auto known = core_.roster.index_by_name.find(saved.name);
+      if (known != core_.roster.index_by_name.end()) check_parameter(dict, saved, known->second);
     }
-    const auto missing = std::ranges::find(seen, false);
-    if (missing != seen.end()) {
-      const Parameter& parameter = core_.roster.parameters[static_cast<std::size_t>(missing - seen.begin())];
-      refuse("the state dict lacks " + quoted(parameter.name));
+    if (!loaded.missing.empty() && dict.micro_batches != micro_batches) {
+      refuse("the state dict counts " + std::to_string(dict.micro_batches) + " micro-batches, but " +
+             quoted(loaded.missing.front()) + ", which it lacks, is to keep the sum of " +
+             std::to_string(micro_batches) + "; load a part of a model between steps");
     }
+    return loaded;
   }
 
  private:
+  [[nodiscard]] LoadedDict check_names(const StateDict& dict) const {
+    LoadedDict loaded;
+    std::unordered_set<std::string_view> seen;
+    for (const SavedParameter& saved : dict.parameters) {
+      if (!seen.insert(saved.name).second) refuse("the state dict has " + quoted(saved.name) + " twice");
+      if (core_.roster.index_by_name.contains(saved.name)) continue;
+      if (options_.unexpected == Unexpected::refuse) {
+        refuse("the state dict has " + quoted(saved.name) + ", but this optimizer has no such parameter");
+      }
+      loaded.unexpected.push_back(saved.name);
+    }
+    for (const Parameter& parameter : core_.roster.parameters) {
+      if (seen.contains(parameter.name)) continue;
+      if (options_.missing == Missing::refuse) refuse("the state dict lacks " + quoted(parameter.name));
+      loaded.missing.push_back(parameter.name);
+    }
+    return loaded;
+  }
+
   void require_count(std::int64_t count, const std::string& what) const {
     if (count >= 0 && count <= schedule::kMostSteps) return;
     refuse("the state dict counts " + std::to_string(count) + " " + what + ", but a count lies in [0, 2^53]");
@@ -176,6 +198,7 @@ class DictCheck {
   }
 
   const Optimizer::Impl& core_;
+  const LoadOptions options_;
 };
 
 }  // namespace
@@ -280,25 +303,34 @@ StateDict Optimizer::state_dict(Stream stream) const {
 }
 
 void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
-  std::vector<std::int64_t> steps(dict.parameters.size());
-  std::vector<std::int64_t> accumulated(dict.parameters.size());
+  const step::Table& table = table_memory.view();
+  std::vector<std::int64_t> steps = table_memory.read_counts(table.steps, stream);
+  std::vector<std::int64_t> accumulated = table_memory.read_counts(table.accumulated, stream);
   for (const SavedParameter& saved : dict.parameters) {
-    const std::size_t index = find_parameter(saved.name);
+    const auto known = roster.index_by_name.find(saved.name);
+    if (known == roster.index_by_name.end()) continue;
+    const std::size_t index = known->second;
     steps[index] = saved.step;
     accumulated[index] = saved.accumulated;
+    const std::vector<StreamSpec> specs = specs_of(index);
     const Group& group = groups.all[roster.parameters[index].group];
-    const std::vector<const SavedState*> states = kept_states(dict, saved, group, specs_of(index));
+    const std::vector<const SavedState*> states = kept_states(dict, saved, group, specs);
     for (std::size_t s = 0; s < states.size(); ++s) {
       write_bytes(device, roster.streams[index][s], states[s]->bytes, stream);
     }
     if (saved.accumulated != 0) write_bytes(device, gradient_sum(index).data, saved.gradient_sum, stream);
   }
-  table_memory.write_counts(table_memory.view().steps, steps, stream);
-  table_memory.write_counts(table_memory.view().accumulated, accumulated, stream);
+  table_memory.write_counts(table.steps, steps, stream);
+  table_memory.write_counts(table.accumulated, accumulated, stream);
 }
 
 void Optimizer::load_state_dict(const StateDict& dict, Stream stream) {
-  DictCheck(*impl_).check(dict);
+  (void)load_state_dict(dict, LoadOptions{}, stream);
+}
+
+LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& options, Stream stream) {
+  step::Progress progress = impl_->progress(stream);
+  LoadedDict loaded = DictCheck(*impl_, options).check(dict, progress.micro_batches);
   const std::vector<Rule> rules = restored_rules(dict, impl_->groups);
   for (std::size_t group = 0; group < rules.size(); ++group) {
     check_schedule(dict.schedules.empty() ? schedule(group) : dict.schedules[group], rules[group],
@@ -310,7 +342,6 @@ void Optimizer::load_state_dict(const StateDict& dict, Stream stream) {
   impl_->load_parameters(dict, stream);
   impl_->settings.store.seed = dict.seed;
   impl_->patch(&impl_->control().settings, impl_->settings, stream);
-  step::Progress progress = impl_->progress(stream);
   progress.steps = dict.steps;
   progress.skipped = dict.skipped_steps;
   progress.micro_batches = dict.micro_batches;
@@ -319,6 +350,7 @@ void Optimizer::load_state_dict(const StateDict& dict, Stream stream) {
   }
   impl_->patch(&impl_->control().progress, progress, stream);
   impl_->write_rules(rules, stream);
+  return loaded;
 }
 
 }  // namespace onepass

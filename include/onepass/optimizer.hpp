@@ -236,6 +236,13 @@ class Optimizer {
   /// InvalidArgument unless both have the same rules, groups, parameters (by name, in any order), sizes and
   /// states.
   void load_state_dict(const StateDict& dict, Stream stream = {});
+  /// Restores a state dict of a part of the model, or of a larger model, and returns the names that only one
+  /// side has. `options` say for each side whether such parameters are refused. All that both have must fit,
+  /// as above. A parameter that the dict lacks keeps its states and its step count; everything else is
+  /// restored from the dict: hyperparameters and schedules (if it has them), the count of all steps, the loss
+  /// scale and the seed. Throws InvalidArgument also if a parameter is missing and the dict has accumulated
+  /// another number of micro-batches than the optimizer, because the mean divides all sums by one number.
+  LoadedDict load_state_dict(const StateDict& dict, const LoadOptions& options, Stream stream = {});
 
   struct Impl;  ///< Private to the library's sources.
 

@@ -61,4 +61,31 @@ struct StateDict {
   std::vector<double> lrs;  ///< Base learning rate of each group.
 };
 
+/// What loading does if the dict lacks a parameter of the optimizer.
+enum class Missing : std::uint8_t {
+  refuse,  ///< It throws InvalidArgument.
+  keep,    ///< The parameter keeps its states and its counts.
+};
+
+/// What loading does if the dict has a parameter that the optimizer has not.
+enum class Unexpected : std::uint8_t {
+  refuse,  ///< It throws InvalidArgument.
+  ignore,  ///< It leaves the parameter out.
+};
+
+/// How a state dict is loaded that was saved with other parameters. The defaults are strict.
+struct LoadOptions {
+  Missing missing = Missing::refuse;
+  Unexpected unexpected = Unexpected::refuse;
+
+  bool operator==(const LoadOptions&) const = default;
+};
+
+/// Names of the parameters that only one side has: the missing_keys and unexpected_keys of PyTorch's
+/// load_state_dict(). Both are empty if the options are strict.
+struct LoadedDict {
+  std::vector<std::string> missing;     ///< The optimizer's alone, in the order of registration.
+  std::vector<std::string> unexpected;  ///< The dict's alone, in the order of the dict.
+};
+
 }  // namespace onepass
