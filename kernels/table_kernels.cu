@@ -7,7 +7,9 @@
 #include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
 #include "onepass/storage/formats.hpp"
+#include "step/by_dtype.hpp"
 #include "step/lookup.hpp"
+#include "step/start.hpp"
 
 namespace onepass::kernels {
 
@@ -39,6 +41,35 @@ __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) 
   }
 }
 
+/// Copies a part of a tensor to one of its streams, with one thread block.
+template <class From, class To>
+__device__ void convert(void* param, void* stream, Extent part) {
+  const auto* const from = global<typename From::Element>(param) + part.begin;
+  auto* const to = global<typename To::Element>(stream) + part.begin;
+  const Access reads = widest(from), writes = widest(to);
+  for (std::int64_t i = kLanes * static_cast<std::int64_t>(threadIdx.x); i < part.count;
+       i += kLanes * kThreads) {
+    const int lanes = part.count - i < kLanes ? static_cast<int>(part.count - i) : kLanes;
+    float values[kLanes];
+    load<From>(values, from + i, lanes, reads);
+    store<To>(to + i, values, lanes, writes);
+  }
+}
+
+/// Thread blocks of kThreads threads stride over the chunks; any grid size works.
+__global__ void __launch_bounds__(kThreads) start_kernel(const Table table, const std::uint32_t first) {
+  for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
+    const Chunk chunk = table.chunks[c];
+    if (chunk.tensor < first) continue;
+    const TensorEntry& tensor = table.tensors[chunk.tensor];
+    const Extent part = extent(table, chunk);
+    over_streams_that_copy(tensor, [&](void* stream, auto to) {
+      by_dtype(tensor.param_type,
+               [&](auto from) { convert<decltype(from), decltype(to)>(tensor.param, stream, part); });
+    });
+  }
+}
+
 /// One thread block of kThreads threads strides over the words. The patch stays in the argument space.
 __global__ void __launch_bounds__(kThreads)
     write_words_kernel(std::uint64_t* const to, const __grid_constant__ Patch patch, const int count) {
@@ -54,6 +85,12 @@ int zero_grad_blocks() {
 
 void zero_grad(const Table& table, int resident, Stream stream) {
   launch(zero_grad_kernel, {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table);
+}
+
+int start_blocks() { return resident_blocks(start_kernel, kThreads); }
+
+void start_streams(const Table& table, std::uint32_t first, int resident, Stream stream) {
+  launch(start_kernel, {blocks_for(table.chunk_count, resident), kThreads, stream.handle()}, table, first);
 }
 
 void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream) {

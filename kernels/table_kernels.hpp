@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "onepass/stream.hpp"
@@ -17,6 +18,13 @@ int zero_grad_blocks();
 
 /// Writes zeros to every gradient that is not null. One launch, asynchronous on the stream. Throws CudaError.
 void zero_grad(const Table& table, int resident_blocks, Stream stream);
+
+/// Returns how many thread blocks of start_streams fit on the current device at once. Throws CudaError.
+int start_blocks();
+
+/// Copies the parameters to the streams that begin as the parameter (step/start.hpp), for all tensors from
+/// number `first` on. One launch, asynchronous on the stream. Throws CudaError.
+void start_streams(const Table& table, std::uint32_t first, int resident_blocks, Stream stream);
 
 /// Writes a multiple of 8 bytes to device memory aligned to 8. The bytes travel in the launch's arguments:
 /// the call does not wait, the caller may reuse its memory at once, and a captured graph keeps them. One

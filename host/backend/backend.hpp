@@ -1,6 +1,7 @@
 // backend.hpp - the interface of the CPU and the CUDA backend: how a table is stepped on a device.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,6 +46,26 @@ struct WorkPlan {
   double bytes;                      ///< Total size of all streams of all tensors.
 };
 
+/// How the numbers of a stream lie in memory.
+struct StreamLayout {
+  std::size_t element;  ///< Bytes of one element.
+  bool has_scales;      ///< Quantised: step/table.hpp says where the scales lie.
+};
+
+/// The tensors that a new table has and the one before it had not. Their streams have no contents.
+struct NewTensors {
+  std::uint32_t first;                              ///< All tensors from this one on.
+  std::array<std::span<std::byte>, 2> allocations;  ///< They hold the streams; on the backend's device.
+  bool copies_parameters;                           ///< Whether any stream begins as the parameter.
+};
+
+/// The bytes of a stream, which were saved in the host's memory.
+struct SavedStream {
+  std::byte* to;  ///< The stream, on the backend's device.
+  std::span<const std::byte> from;
+  StreamLayout layout;
+};
+
 /// Steps one optimizer's table on one device.
 class Backend {
  public:
@@ -53,8 +74,19 @@ class Backend {
   /// Elements of a chunk if Options::chunk_size is 0.
   [[nodiscard]] virtual std::int64_t default_chunk_size() const = 0;
 
+  /// Gives the streams of a table's new tensors their first contents: zeros, or the parameter
+  /// (step/start.hpp). It needs no further memory, and copies nothing to another device. On the CPU the
+  /// threads that will step an element write its streams, if the table is then planned. Waits until it is
+  /// done.
+  virtual void start(const step::Table& table, const WorkPlan& plan, const NewTensors& added) = 0;
+
   /// Takes over the work of a table. The optimizer calls it once for every table it builds.
   virtual void plan(const WorkPlan& plan) = 0;
+
+  /// Copies saved streams to the planned table's tensors: `saved` has a list for each of them, which may be
+  /// empty. Waits for the CUDA stream.
+  virtual void load(const step::Table& table, std::span<const std::vector<SavedStream>> saved,
+                    Stream stream) = 0;
 
   /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;

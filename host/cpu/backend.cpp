@@ -11,6 +11,7 @@
 #include "host/backend/plan.hpp"
 #include "host/cpu/isa.hpp"
 #include "host/cpu/loops/table_loops.hpp"
+#include "host/cpu/streams.hpp"
 #include "host/cpu/threads/float_environment.hpp"
 #include "host/cpu/threads/parallel.hpp"
 #include "onepass/error.hpp"
@@ -77,6 +78,25 @@ class CpuBackend final : public Backend {
         partial_(static_cast<std::size_t>(threads)) {}
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
+
+  void start(const step::Table& table, const WorkPlan& plan, const NewTensors& added) override {
+    on_threads(SharedWork::of(plan.chunks, threads_), [&](ChunkRange share, int /*thread*/) {
+      for (std::int64_t c = share.first; c < share.last; ++c) {
+        if (table.chunks[c].tensor < added.first) continue;
+        cpu::zero_streams(table, table.chunks[c]);
+        loops_.table.copy_params(table, table.chunks[c]);
+      }
+    });
+  }
+
+  void load(const step::Table& table, std::span<const std::vector<SavedStream>> saved,
+            Stream /*stream*/) override {
+    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
+      for (std::int64_t c = share.first; c < share.last; ++c) {
+        cpu::load_streams(table, table.chunks[c], saved[table.chunks[c].tensor]);
+      }
+    });
+  }
 
   void plan(const WorkPlan& plan) override {
     SharedWork chunks = SharedWork::of(plan.chunks, threads_), pieces = SharedWork::of(plan.pieces, threads_);

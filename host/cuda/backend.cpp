@@ -37,6 +37,7 @@ class CudaBackend final : public Backend {
     const DeviceGuard guard(index_);
     check(cudaEventCreateWithFlags(&last_step_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
     zero_blocks_ = kernels::zero_grad_blocks();
+    start_blocks_ = kernels::start_blocks();
     reduce_blocks_ = kernels::reduce_blocks();
     accumulate_blocks_ = kernels::accumulate_blocks();
     check(cudaMallocHost(reinterpret_cast<void**>(&fetched_), sizeof *fetched_), "cudaMallocHost");
@@ -51,6 +52,26 @@ class CudaBackend final : public Backend {
   CudaBackend& operator=(const CudaBackend&) = delete;
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
+
+  void start(const step::Table& table, const WorkPlan& /*plan*/, const NewTensors& added) override {
+    const DeviceGuard guard(index_);
+    const Device device = Device::cuda(index_);
+    for (const std::span<std::byte>& allocation : added.allocations) {
+      onepass::fill_zero({device, allocation.data()}, allocation.size());
+    }
+    if (added.copies_parameters) kernels::start_streams(table, added.first, start_blocks_, {});
+    onepass::synchronize(device);
+  }
+
+  void load(const step::Table& /*table*/, std::span<const std::vector<SavedStream>> saved,
+            Stream stream) override {
+    for (const std::vector<SavedStream>& streams : saved) {
+      for (const SavedStream& one : streams) {
+        onepass::copy({Device::cuda(index_), one.to}, {Device::cpu(), one.from.data()}, one.from.size(),
+                      stream);
+      }
+    }
+  }
 
   /// Loads the kernels of the programs in use, so that a step under capture need not.
   void plan(const WorkPlan& plan) override {
@@ -153,6 +174,7 @@ class CudaBackend final : public Backend {
   std::vector<PlannedPrepare> prepares_;
   std::vector<PlannedRun> runs_;
   int zero_blocks_ = 0;
+  int start_blocks_ = 0;
   int reduce_blocks_ = 0;
   int accumulate_blocks_ = 0;
   double* fetched_ = nullptr;  ///< Pinned host memory, so that a copy to it need not wait.

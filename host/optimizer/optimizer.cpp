@@ -11,6 +11,7 @@
 #include "host/optimizer/gradient_settings.hpp"
 #include "onepass/error.hpp"
 #include "step/lookup.hpp"
+#include "step/start.hpp"
 
 namespace onepass {
 namespace {
@@ -158,15 +159,6 @@ Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
   }
   enrolled.streams = StateMemory::allocate(device, added, specs);
   if (accumulates) enrolled.gradient_sums = StateMemory::allocate(device, added, sums);
-  for (std::size_t i = 0; i < added.size(); ++i) {
-    for (std::size_t s = 0; s < specs[i].size(); ++s) {
-      const bool is_master = format_name(enrolled.formats[i]).master == Master::float32;
-      if (specs[i][s].role == StreamRole::ema || (specs[i][s].role == StreamRole::remainder && is_master)) {
-        start_at(added[i].value,
-                 {enrolled.streams.streams[i][s], specs[i][s].dtype, added[i].value.numel, device});
-      }
-    }
-  }
   return enrolled;
 }
 
@@ -205,6 +197,11 @@ void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   TableContents contents = contents_of(next);
   const WorkPlan plan = plan_of(next, contents);
   TableMemory built(device, contents);
+  const auto first = static_cast<std::uint32_t>(roster.parameters.size());
+  const bool copies = std::any_of(contents.tensors.begin() + first, contents.tensors.end(),
+                                  [](const step::TensorEntry& tensor) { return step::has_copies(tensor); });
+  backend->start(built.view(), plan,
+                 {first, {enrolled.streams.bytes(), enrolled.gradient_sums.bytes()}, copies});
   state_memory.push_back(std::move(enrolled.streams));
   state_memory.push_back(std::move(enrolled.gradient_sums));
   backend->plan(plan);

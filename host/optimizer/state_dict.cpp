@@ -250,10 +250,6 @@ std::vector<std::byte> read_bytes(Device device, const void* from, std::size_t s
   return bytes;
 }
 
-void write_bytes(Device device, void* to, const std::vector<std::byte>& bytes, Stream stream) {
-  copy({device, to}, {Device::cpu(), bytes.data()}, bytes.size(), stream);
-}
-
 SavedGroup saved_group(const Rule& rule) {
   SavedGroup saved{.rule = std::string(rule.name()), .hyperparameters = {}};
   for (const Hyperparameter& one : rule.hyperparameters()) {
@@ -306,20 +302,27 @@ void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
   const step::Table& table = table_memory.view();
   std::vector<std::int64_t> steps = table_memory.read_counts(table.steps, stream);
   std::vector<std::int64_t> accumulated = table_memory.read_counts(table.accumulated, stream);
+  std::vector<std::vector<SavedStream>> saved_streams(roster.parameters.size());
   for (const SavedParameter& saved : dict.parameters) {
     const auto known = roster.index_by_name.find(saved.name);
     if (known == roster.index_by_name.end()) continue;
     const std::size_t index = known->second;
     steps[index] = saved.step;
     accumulated[index] = saved.accumulated;
+    const auto load = [&](void* to, const std::vector<std::byte>& from, StreamLayout layout) {
+      saved_streams[index].push_back({static_cast<std::byte*>(to), from, layout});
+    };
     const std::vector<StreamSpec> specs = specs_of(index);
     const Group& group = groups.all[roster.parameters[index].group];
     const std::vector<const SavedState*> states = kept_states(dict, saved, group, specs);
     for (std::size_t s = 0; s < states.size(); ++s) {
-      write_bytes(device, roster.streams[index][s], states[s]->bytes, stream);
+      load(roster.streams[index][s], states[s]->bytes, {size_of(specs[s].dtype), specs[s].has_scales});
     }
-    if (saved.accumulated != 0) write_bytes(device, gradient_sum(index).data, saved.gradient_sum, stream);
+    if (saved.accumulated != 0) {
+      load(gradient_sum(index).data, saved.gradient_sum, {sizeof(float), false});
+    }
   }
+  backend->load(table, saved_streams, stream);
   table_memory.write_counts(table.steps, steps, stream);
   table_memory.write_counts(table.accumulated, accumulated, stream);
 }

@@ -16,28 +16,7 @@ constexpr std::size_t stride(std::size_t bytes) {
   return bytes >= kLarge ? whole + kSkew : whole;
 }
 
-/// Element i of a float32, bfloat16 or float16 tensor.
-float decoded(DType dtype, const std::byte* bytes, std::size_t i) {
-  if (dtype == DType::float32) return reinterpret_cast<const float*>(bytes)[i];
-  const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(bytes)[i];
-  return dtype == DType::bfloat16 ? storage::BFloat16::decode(bits) : storage::Float16::decode(bits);
-}
-
 }  // namespace
-
-void start_at(const Tensor& value, const Tensor& stream) {
-  std::vector<std::byte> from(value.bytes()), to(stream.bytes());
-  copy({Device::cpu(), from.data()}, {value.device, value.data}, from.size());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(value.numel); ++i) {
-    const float number = decoded(value.dtype, from.data(), i);
-    if (stream.dtype == DType::float32) {
-      reinterpret_cast<float*>(to.data())[i] = number;
-    } else {
-      reinterpret_cast<std::uint16_t*>(to.data())[i] = storage::BFloat16::encode(number);
-    }
-  }
-  copy({stream.device, stream.data}, {Device::cpu(), to.data()}, to.size());
-}
 
 StateMemory StateMemory::allocate(Device device, std::span<const Parameter> parameters,
                                   std::span<const std::vector<StreamSpec>> specs) {
@@ -55,8 +34,6 @@ StateMemory StateMemory::allocate(Device device, std::span<const Parameter> para
     }
     memory.streams.push_back(pointers);
   }
-  fill_zero({device, memory.allocation.data()}, total);
-  synchronize(device);
   return memory;
 }
 

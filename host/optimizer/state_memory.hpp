@@ -16,17 +16,17 @@ namespace onepass {
 /// The streams of one parameter, in the order of its StreamSpecs.
 using StreamPointers = std::array<void*, step::kMaxStates + 2>;
 
-/// Fills a stream of float32 or bfloat16 with the values of a parameter, rounded to nearest. Waits until it
-/// is done.
-void start_at(const Tensor& value, const Tensor& stream);
-
 /// The streams of parameters that were registered together, in one allocation.
 struct StateMemory {
   DeviceBuffer allocation;
   std::vector<StreamPointers> streams;  ///< Of each parameter.
 
-  /// Allocates the streams that `specs` has for each parameter, and fills them with 0. Waits until it is
-  /// done.
+  [[nodiscard]] std::span<std::byte> bytes() const {
+    return {allocation.as<std::byte>(), allocation.bytes()};
+  }
+
+  /// Allocates the streams that `specs` has for each parameter. They have no contents: Backend::start() gives
+  /// them their first, and is the first to touch the memory.
   static StateMemory allocate(Device device, std::span<const Parameter> parameters,
                               std::span<const std::vector<StreamSpec>> specs);
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <string>
-#include <utility>
 
 #include "host/check/sentence.hpp"
 #include "step/table.hpp"
@@ -12,13 +11,7 @@ namespace onepass {
 namespace {
 
 using storage::FormatName;
-
-template <std::size_t... kFormat>
-constexpr std::array<FormatName, sizeof...(kFormat)> names_of(std::index_sequence<kFormat...>) {
-  return {storage::FormatAt<kFormat>::kName...};
-}
-
-constexpr std::array kNames = names_of(std::make_index_sequence<storage::kFormatCount>{});
+using storage::kFormatNames;
 
 const char* to_string(Master master) {
   constexpr std::array kText{"none", "float32", "split", "remainder8"};
@@ -38,7 +31,7 @@ std::string to_string(const FormatName& name) {
 /// "bfloat16 with master none and states float32; ..."
 std::string formats_there() {
   std::string there;
-  for (const FormatName& name : kNames) there += (there.empty() ? "" : "; ") + to_string(name);
+  for (const FormatName& name : kFormatNames) there += (there.empty() ? "" : "; ") + to_string(name);
   return there;
 }
 
@@ -109,17 +102,17 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage) {
   const DType dtype = parameter.value.dtype;
   const FormatName wanted = dtype == DType::float32 ? FormatName{dtype, Master::none, States::float32}
                                                     : FormatName{dtype, storage.master, storage.states};
-  const auto found = std::ranges::find(kNames, wanted);
-  if (found != kNames.end()) return static_cast<std::uint8_t>(found - kNames.begin());
+  const auto found = std::ranges::find(kFormatNames, wanted);
+  if (found != kFormatNames.end()) return static_cast<std::uint8_t>(found - kFormatNames.begin());
   refuse(quoted(parameter.name) + " asks for " + to_string(wanted) +
          ", which is not built; there are: " + formats_there() + ". " + advice(wanted));
 }
 
-const FormatName& format_name(std::uint8_t format) { return kNames[format]; }
+const FormatName& format_name(std::uint8_t format) { return kFormatNames[format]; }
 
 std::vector<StreamSpec> streams_of(std::uint8_t format, std::span<const char* const> states,
                                    const std::optional<EMA>& ema) {
-  const FormatName& stored = kNames[format];
+  const FormatName& stored = kFormatNames[format];
   std::vector<StreamSpec> streams;
   for (const char* name : states) {
     streams.push_back(

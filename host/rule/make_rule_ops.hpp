@@ -104,7 +104,7 @@ template <class Rule>
 bool has_finite_coefficients(Rule rule, const Rates& rates) {
   rule.lr = rates.lr;
   if (rates.drives_momentum) step::drive_momentum(rule, rates.momentum);
-  if (!all_finite(rule::Around::prepare(rule, {.factor = 1.0, .limit = 1.0f}))) return false;
+  if (!all_finite(rule::Around::prepare(rule, {.factor = 1.0, .limit = 1.0f}, 1))) return false;
   return std::ranges::all_of(std::array<std::int64_t, 3>{1, 2, schedule::kMostSteps},
                              [&](std::int64_t step) { return all_finite(rule.prepare(step)); });
 }

@@ -50,8 +50,8 @@ struct StreamBytes {
 class Optimizer {
  public:
   /// Registers the parameters. `rules`: a rule for all of them, or a list or vector of rules, one for each
-  /// group; Parameter::group selects one. Allocates the states, fills them with zeros and waits until that is
-  /// done.
+  /// group; Parameter::group selects one. Allocates the states, masters and averages, gives them their first
+  /// contents on the device, or by the threads that will step them, and waits until that is done.
   ///
   /// Throws InvalidArgument if
   /// - a hyperparameter or an option is out of range, or a group has no rule;

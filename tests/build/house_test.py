@@ -31,7 +31,7 @@ STOREYS = {
         "gradients.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "onepass.hpp"],
     "step": [
         "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "control.hpp", "table.hpp", "random_jobs.hpp",
-        "lookup.hpp", "decide_step.hpp", "coefficients.hpp"],
+        "lookup.hpp", "start.hpp", "decide_step.hpp", "coefficients.hpp"],
     "kernels": ["cuda_check.hpp", "*.cuh", "*", "update/*", "random/*"],
     "host": [
         "check/sentence.hpp", "cuda/device_guard.hpp", "cuda/runtime.*", "check/*", "cpu/threads/*", "cpu/codecs/*",

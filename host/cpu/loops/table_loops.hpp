@@ -1,5 +1,5 @@
 // table_loops.hpp - the seam between the host and the CPU loops that do not depend on the rule: reductions,
-// gradient accumulation, moving averages and 16-bit copies, and the staged update.
+// gradient accumulation, moving averages and 16-bit copies, their start, and the staged update.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,8 @@ struct TableLoops {
   void (*accumulate)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
   /// Moves the moving averages and writes the 16-bit copies of the chunks [first, last), after their update.
   void (*follow)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
+  /// Copies the parameters of a new chunk to the streams that begin as the parameter (step/start.hpp).
+  void (*copy_params)(const step::Table& table, step::Chunk chunk);
   /// Updates the chunks [first, last), all of which have one format, by the loops of any rule.
   void (*update_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
                         std::int64_t last, Stores stores);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"
@@ -108,6 +109,16 @@ inline constexpr std::size_t kFormatCount = std::tuple_size_v<Formats>;
 /// The format with this index.
 template <std::size_t kFormat>
 using FormatAt = std::tuple_element_t<kFormat, Formats>;
+
+namespace detail {
+template <std::size_t... kFormat>
+constexpr std::array<FormatName, sizeof...(kFormat)> names_of(std::index_sequence<kFormat...>) {
+  return {FormatAt<kFormat>::kName...};
+}
+}  // namespace detail
+
+/// The names of all formats, in their order.
+inline constexpr std::array kFormatNames = detail::names_of(std::make_index_sequence<kFormatCount>{});
 
 /// Returns the index of the first format that has the parameter of format kFormat: the one that a variant
 /// without states uses in its place, since the two differ in the states alone.

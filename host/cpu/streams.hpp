@@ -1,0 +1,17 @@
+// streams.hpp - writes the streams of a chunk between steps: their first contents, and saved ones.
+#pragma once
+
+#include <span>
+
+#include "host/backend/backend.hpp"
+#include "step/table.hpp"
+
+namespace onepass::cpu {
+
+/// Fills the streams of a chunk with zeros, except those that begin as the parameter (step/start.hpp).
+void zero_streams(const step::Table& table, step::Chunk chunk);
+
+/// Copies a chunk's share of the saved streams of its tensor.
+void load_streams(const step::Table& table, step::Chunk chunk, std::span<const SavedStream> saved);
+
+}  // namespace onepass::cpu
