@@ -69,15 +69,7 @@ void check_sequence(const SequentialLR& sequence) {
                           std::to_string(sequence.milestones.size()) + " for " +
                           std::to_string(sequence.schedules.size()));
   }
-  std::int64_t before = 0;
-  for (const std::int64_t milestone : sequence.milestones) {
-    schedule::require_steps({"SequentialLR", "milestones"}, milestone, 1);
-    if (milestone <= before) {
-      throw InvalidArgument("onepass: SequentialLR.milestones must increase, but " +
-                            std::to_string(milestone) + " comes after " + std::to_string(before));
-    }
-    before = milestone;
-  }
+  schedule::check_milestones("SequentialLR", sequence.milestones);
 }
 
 }  // namespace
@@ -113,10 +105,11 @@ Schedule::Schedule(const SequentialLR& sequence) {
   std::int32_t most = 0;
   for (std::size_t i = 0; i < sequence.schedules.size(); ++i) {
     const Schedule& schedule = sequence.schedules[i];
-    parts.push_back({.schedule = schedule,
-                     .begin = i == 0 ? 0 : sequence.milestones[i - 1],
-                     .end = i < sequence.milestones.size() ? sequence.milestones[i] : kForever,
-                     .first_number = append(schedule, numbers_)});
+    const std::int64_t begin = i == 0 ? 0 : sequence.milestones[i - 1];
+    const std::int64_t end = i < sequence.milestones.size() ? sequence.milestones[i] : kForever;
+    if (begin == end) continue;  // no step is this schedule's
+    parts.push_back(
+        {.schedule = schedule, .begin = begin, .end = end, .first_number = append(schedule, numbers_)});
     most = std::max(most, stages(schedule));
   }
   // Built stage by stage, because a sequence of chains is stored as a chain of sequences.

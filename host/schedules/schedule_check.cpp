@@ -123,11 +123,11 @@ void ConstantLR::check() const {
 void LinearLR::check() const {
   require_share({"LinearLR", "start_factor"}, start_factor);
   require_share({"LinearLR", "end_factor"}, end_factor);
-  require_steps({"LinearLR", "total_iters"}, total_iters, 1);
+  require_steps({"LinearLR", "total_iters"}, total_iters, 0);
 }
 
 void WarmUp::check() const {
-  require_steps({"WarmUp", "steps"}, steps, 1);
+  require_steps({"WarmUp", "steps"}, steps, 0);
   require_share({"WarmUp", "start_factor"}, start_factor);
 }
 

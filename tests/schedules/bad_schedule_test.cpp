@@ -51,8 +51,8 @@ TEST(BadSchedule, RejectsFactorsAndLengthsOutOfRange) {
         refuses(WarmupStableDecay{.decay_steps = 1, .end_factor = bad}, "WarmupStableDecay.end_factor"));
   }
   EXPECT_TRUE(refuses(ConstantLR{.total_iters = -1}, "ConstantLR.total_iters", "from 0"));
-  EXPECT_TRUE(refuses(LinearLR{.total_iters = 0}, "LinearLR.total_iters", "from 1"));
-  EXPECT_TRUE(refuses(WarmUp{}, "WarmUp.steps"));
+  EXPECT_TRUE(refuses(LinearLR{.total_iters = -1}, "LinearLR.total_iters", "from 0"));
+  EXPECT_TRUE(refuses(WarmUp{.steps = -1}, "WarmUp.steps", "from 0"));
   EXPECT_TRUE(refuses(WarmupStableDecay{}, "WarmupStableDecay.decay_steps"));
   EXPECT_TRUE(refuses(WarmupStableDecay{.warmup_steps = -1}, "WarmupStableDecay.warmup_steps"));
   EXPECT_TRUE(refuses(WarmupStableDecay{.stable_steps = -1}, "WarmupStableDecay.stable_steps"));
@@ -149,8 +149,8 @@ TEST(BadSchedule, RejectsEmptyCompositionsAndBadMilestones) {
       },
       {"one milestone less", "0 for 2"}));
   EXPECT_TRUE(refused([&] { (void)Schedule(SequentialLR{{any}, {5}}); }, {"one milestone less", "1 for 1"}));
-  EXPECT_TRUE(refuses(SequentialLR{{any, any}, {0}}, "SequentialLR.milestones", "from 1"));
-  EXPECT_TRUE(refuses(SequentialLR{{any, any, any}, {5, 5}}, "SequentialLR.milestones", "5 comes after 5"));
+  EXPECT_TRUE(refuses(SequentialLR{{any, any}, {-1}}, "SequentialLR.milestones", "from 0"));
+  EXPECT_TRUE(refuses(SequentialLR{{any, any}, {kTooMany}}, "SequentialLR.milestones", "2^53"));
   EXPECT_TRUE(refuses(SequentialLR{{any, any, any}, {5, 4}}, "SequentialLR.milestones", "4 comes after 5"));
 }
 
@@ -170,6 +170,12 @@ TEST(SavedSchedule, RestoresToAnEqualSchedule) {
   for (const NamedSchedule& one : golden_schedules()) {
     EXPECT_EQ(Schedule(one.schedule.segments(), one.schedule.numbers()), one.schedule) << one.name;
   }
+}
+
+// Segments of a cosine that were saved before hold_minimum existed have a 0 in its place.
+TEST(SavedSchedule, CosineWithoutAHoldRisesAgain) {
+  const Segment saved{.kind = Kind::cosine_annealing, .parameters = {10.0, 0.01}};
+  EXPECT_EQ(Schedule(std::span(&saved, 1), {}), Schedule(CosineAnnealingLR{.T_max = 10, .eta_min = 0.01}));
 }
 
 TEST(SavedSchedule, RejectsSegmentsOutOfPlace) {
@@ -219,6 +225,8 @@ TEST(SavedSchedule, RejectsFractionsOfAStep) {
   const auto no_flag = [](Segments& p, Numbers&) { p[0].parameters[4] = 2.0; };
   EXPECT_TRUE(
       refuses_segments(OneCycleLR{.max_lr = 1, .total_steps = 5}, no_flag, "segment 0 has parameters"));
+  const auto no_hold = [](Segments& p, Numbers&) { p[0].parameters[2] = 2.0; };
+  EXPECT_TRUE(refuses_segments(CosineAnnealingLR{.T_max = 5}, no_hold, "segment 0 has parameters"));
 }
 
 TEST(SavedSchedule, RejectsBadNumbersAndRangesOfNumbers) {

@@ -62,6 +62,18 @@ TEST(SequentialLR, CompositionOfOneScheduleEqualsThatSchedule) {
   }
 }
 
+TEST(SequentialLR, SchedulesWithoutStepsAreLeftOut) {
+  const std::vector<NamedSchedule> all = golden_schedules();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const NamedSchedule& one = all[i];
+    const Schedule &empty = all[(i + 1) % all.size()].schedule, &last = all[(i + 2) % all.size()].schedule;
+    const Schedule two = SequentialLR{{one.schedule, last}, {137}};
+    EXPECT_EQ(Schedule(SequentialLR{{empty, one.schedule}, {0}}), one.schedule) << one.name;
+    EXPECT_EQ(Schedule(SequentialLR{{empty, empty, one.schedule}, {0, 0}}), one.schedule) << one.name;
+    EXPECT_EQ(Schedule(SequentialLR{{one.schedule, empty, last}, {137, 137}}), two) << one.name;
+  }
+}
+
 TEST(SequentialLR, StartsNestedSequencesAtTheirOwnStepZero) {
   const Schedule inner = SequentialLR{{WarmUp{.steps = 10}, ExponentialLR{.gamma = 0.5}}, {20}};
   const Schedule outer = SequentialLR{{inner, StepLR{.step_size = 3}, inner}, {15, 25}};

@@ -130,6 +130,18 @@ std::vector<NamedSchedule> golden_schedules() {
   return all;
 }
 
+std::vector<NamedSchedule> schedules_of_ours() {
+  return {
+      {"cosine_hold", CosineAnnealingLR{.T_max = 400, .eta_min = 0.01, .hold_minimum = true}},
+      {"no_warm_up", WarmUp{.steps = 0}},
+      {"linear_at_once", LinearLR{.start_factor = 0.5, .end_factor = 0.75, .total_iters = 0}},
+      {"sequence_from_the_second",
+       SequentialLR{.schedules = {WarmUp{}, CosineAnnealingLR{.T_max = 37, .hold_minimum = true},
+                                  MultiStepLR{.milestones = {0, 9}}},
+                    .milestones = {0, 100}}},
+  };
+}
+
 std::vector<GoldenCase> golden_cases() {
   std::vector<GoldenCase> cases;
   std::ifstream file = open("schedules.txt");

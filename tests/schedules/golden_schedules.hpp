@@ -21,6 +21,9 @@ struct NamedSchedule {
 /// Returns schedules of every kind, and compositions of them. The names are those in golden/schedules.txt.
 std::vector<NamedSchedule> golden_schedules();
 
+/// Returns schedules that PyTorch does not have, or gives other rates.
+std::vector<NamedSchedule> schedules_of_ours();
+
 /// PyTorch's rates for one step.
 struct GoldenRates {
   std::int64_t step;

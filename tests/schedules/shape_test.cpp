@@ -95,6 +95,16 @@ TEST(CosineAnnealingLR, ReachesBothEndsExactlyInEveryPeriod) {
   EXPECT_NEAR(lr(long_one, 99'999'999) / kBase, wanted, 3e-8 * wanted);
 }
 
+TEST(CosineAnnealingLR, HoldsItsMinimumIfAskedTo) {
+  for (const std::int64_t length : {std::int64_t{1}, std::int64_t{3}, std::int64_t{1000}}) {
+    const Schedule rising = CosineAnnealingLR{.T_max = length, .eta_min = 0.01};
+    const Schedule holding = CosineAnnealingLR{.T_max = length, .eta_min = 0.01, .hold_minimum = true};
+    for (std::int64_t t = 0; t <= length; ++t) EXPECT_TRUE(same(lr(holding, t), lr(rising, t))) << t;
+    for (const std::int64_t t : {length, length + 1, 2 * length, kLastStep}) EXPECT_EQ(lr(holding, t), 0.01);
+    EXPECT_NE(holding, rising);
+  }
+}
+
 TEST(CosineAnnealingWarmRestarts, RestartsAtTheFullRate) {
   for (const std::int64_t growth : {2, 3, 10}) {
     const Schedule restarts = CosineAnnealingWarmRestarts{.T_0 = 7, .T_mult = growth};
@@ -170,6 +180,14 @@ TEST(WarmUp, StartsAtItsFactorAndEndsAtTheFullRate) {
   EXPECT_EQ(lr(WarmUp{.steps = 1000, .start_factor = 0.1}, 0), kBase * 0.1);
 }
 
+TEST(WarmUp, OfNoStepsHasTheFullRateFromTheFirstStep) {
+  for (const std::int64_t t : {std::int64_t{0}, std::int64_t{1}, kLastStep}) {
+    EXPECT_EQ(lr(WarmUp{.steps = 0}, t), kBase);
+    EXPECT_EQ(lr(WarmUp{.steps = 0, .start_factor = 0.5}, t), kBase);
+    EXPECT_EQ(lr(LinearLR{.start_factor = 0.5, .end_factor = 0.25, .total_iters = 0}, t), kBase * 0.25);
+  }
+}
+
 TEST(WarmupStableDecay, IsExactAtItsCorners) {
   for (const DecayShape shape : {DecayShape::linear, DecayShape::cosine, DecayShape::one_minus_sqrt}) {
     const Schedule wsd = WarmupStableDecay{
@@ -203,6 +221,13 @@ TEST(MultiStepLR, WithoutMilestonesIsTheBaseRate) {
   const Schedule exponential = ExponentialLR{.gamma = 0.99};
   for (std::int64_t t = 0; t <= 1000; ++t) EXPECT_EQ(lr(falling, t), lr(exponential, t)) << t;
   EXPECT_EQ(lr(falling, 5000), lr(exponential, 1000));
+}
+
+TEST(MultiStepLR, MilestoneAtZeroCountsFromTheFirstStep) {
+  const Schedule falling = MultiStepLR{.milestones = {0, 0, 3}, .gamma = 0.5};
+  EXPECT_EQ(lr(falling, 0), kBase * 0.25);
+  EXPECT_EQ(lr(falling, 2), kBase * 0.25);
+  EXPECT_EQ(lr(falling, 3), kBase * 0.125);
 }
 
 TEST(LambdaLR, IsCalledOncePerStepInOrderAndItsLastValueHolds) {

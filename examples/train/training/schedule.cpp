@@ -17,14 +17,6 @@ using onepass::Schedule;
 
 std::int64_t part(std::int64_t steps, std::int64_t parts) { return (steps + parts - 1) / parts; }
 
-/// Half a cosine to 0. After the last step the rate stays 0; CosineAnnealingLR alone would rise again.
-Schedule cosine(const Course& course) {
-  return onepass::SequentialLR{
-      .schedules = {onepass::CosineAnnealingLR{.T_max = course.steps},
-                    onepass::LinearLR{.start_factor = 0.0, .end_factor = 0.0, .total_iters = 1}},
-      .milestones = {course.steps}};
-}
-
 Schedule one_cycle(const Course& course) {
   return onepass::OneCycleLR{
       .max_lr = course.lr, .total_steps = course.steps, .cycle_momentum = course.drives_momentum};
@@ -51,7 +43,10 @@ const std::array kKinds{
                    return onepass::LinearLR{
                        .start_factor = 1.0, .end_factor = 0.0, .total_iters = course.steps};
                  }},
-    ScheduleKind{"cosine", "half a cosine to 0", cosine},
+    ScheduleKind{"cosine", "half a cosine to 0",
+                 [](const Course& course) -> Schedule {
+                   return onepass::CosineAnnealingLR{.T_max = course.steps, .hold_minimum = true};
+                 }},
     ScheduleKind{"restarts", "three cosines to 0, each twice as long as the one before",
                  [](const Course& course) -> Schedule {
                    return onepass::CosineAnnealingWarmRestarts{.T_0 = part(course.steps, 7), .T_mult = 2};

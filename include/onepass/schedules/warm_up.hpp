@@ -11,11 +11,11 @@ namespace onepass {
 ///             base_lr                                                       from then on
 ///
 /// Source: Goyal et al. 2017, arXiv 1706.02677, section 2.2 ("gradual warm-up"). With start_factor = 0 the
-/// first step has a rate of 0, as in the schedules of Hugging Face.
+/// first step has a rate of 0, as in the schedules of Hugging Face. With steps = 0 there is no warm-up.
 ///
 /// The conversion to Schedule throws InvalidArgument if a parameter is outside the range given below.
 struct WarmUp {
-  std::int64_t steps = 0;     ///< Number of steps until the full rate; >= 1, required.
+  std::int64_t steps = 0;     ///< Number of steps until the full rate; >= 0. 0: none.
   double start_factor = 0.0;  ///< Fraction of the base rate at step 0; in [0, 1].
 
   /// Throws InvalidArgument if a parameter is out of range.

@@ -52,6 +52,7 @@ TEST_F(CudaSchedule, EveryScheduleGivesTheBitsOfTheHost) {
   steps.insert(steps.end(),
                {std::int64_t{1} << 31, std::int64_t{1} << 53, std::numeric_limits<std::int64_t>::max()});
   for (const NamedSchedule& one : golden_schedules()) expect_same_rates(one, 0.3, steps);
+  for (const NamedSchedule& one : schedules_of_ours()) expect_same_rates(one, 0.3, steps);
 }
 
 TEST_F(CudaSchedule, CompositionsOfCompositionsGiveTheBitsOfTheHost) {
