@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <onepass/onepass.hpp>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -55,7 +56,16 @@ bool accumulating() {
   }
   optimizer.step();  // by the mean of the four: point[0] = 3
   // [/accumulate]
-  return point[0] == 3.0f;
+  const bool is_mean = point[0] == 3.0f;
+  point[0] = 0.0f;
+  // [weights]
+  for (const auto& [target, tokens] : {std::pair{0.0f, 64.0}, {4.0f, 192.0}}) {
+    grad = {point[0] - target, 0.0f};          // of the mean loss over the tokens of this micro-batch
+    optimizer.accumulate({.weight = tokens});  // sum = fma(weight, gradient, sum), in float32
+  }
+  optimizer.step();  // by the sum divided by 256, the mean over all tokens: point[0] = 3
+  // [/weights]
+  return is_mean && point[0] == 3.0f;
 }
 
 }  // namespace

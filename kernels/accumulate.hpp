@@ -12,9 +12,9 @@ using namespace step;
 /// CudaError.
 int accumulate_blocks();
 
-/// Adds the incoming gradients that are not null to `grads`; copies the first one after a step. Overwrites
-/// the incoming gradients with zeros if the settings ask for it. One launch, asynchronous on the stream.
-/// Throws CudaError.
-void accumulate(const Table& table, int resident_blocks, Stream stream);
+/// Adds the incoming gradients that are not null, times the micro-batch's weight, to `grads`; the first ones
+/// after a step replace what is there. Overwrites the incoming gradients with zeros if the settings ask for
+/// it. One launch, asynchronous on the stream. Throws CudaError.
+void accumulate(const Table& table, const MicroBatch& batch, int resident_blocks, Stream stream);
 
 }  // namespace onepass::kernels

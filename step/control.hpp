@@ -38,6 +38,13 @@ struct Settings {
   float max_scale;
 };
 
+/// A micro-batch that is added to the sums of gradients.
+struct MicroBatch {
+  const float* weight_pointer;  ///< Where its weight is; null if `weight` is it.
+  float weight;
+  std::uint32_t reserved;
+};
+
 /// The factor that the loss is multiplied by, and how long it has been in use.
 struct LossScale {
   std::int64_t growth_tracker;  ///< Steps since the scale last changed.
@@ -53,7 +60,8 @@ inline constexpr std::uint64_t kLossScale = kNowhere - 1;
 struct Progress {
   std::int64_t steps;  ///< Steps taken, without skipped ones. Schedules are evaluated at this number.
   std::int64_t skipped;
-  std::int64_t micro_batches;  ///< Micro-batches accumulated since the last step.
+  std::int64_t micro_batches;  ///< Micro-batches accumulated since the last step; none has weight 0.
+  double accumulated_weight;   ///< Sum of their weights.
   double grad_norm;            ///< Norm in the last step that measured it, before clipping.
   std::uint64_t nonfinite;     ///< First element that was not finite since the last check(), kLossScale, or
                                ///< kNowhere.

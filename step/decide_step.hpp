@@ -42,13 +42,13 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   const Progress& progress = table.control->progress;
   const Reduction& gradients = table.control->gradients;
 
-  const std::int64_t micro_batches = table.incoming != nullptr ? progress.micro_batches : 1;
+  const bool accumulates = table.incoming != nullptr;
   const double loss_scale = settings.grad_scale != nullptr ? *declared_global(settings.grad_scale)
                                                            : static_cast<double>(progress.loss_scale.value);
-  const double unscale = 1.0 / (loss_scale * static_cast<double>(micro_batches));
+  const double unscale = 1.0 / (loss_scale * (accumulates ? progress.accumulated_weight : 1.0));
 
   StepPlan plan{.skipped = false,
-                .no_gradients_yet = micro_batches == 0,
+                .no_gradients_yet = accumulates && progress.micro_batches == 0,
                 .norm = 0.0,
                 .nonfinite = kNowhere,
                 .scale = {unscale, settings.max_value}};
@@ -96,15 +96,27 @@ ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
     progress.nonfinite = plan.nonfinite;
   update_loss_scale(control.settings, plan.skipped, progress.loss_scale);
   progress.micro_batches = 0;
+  progress.accumulated_weight = 0.0;
 }
 
-/// Counts a micro-batch after every gradient has been added. Each of `threads` threads calls this once and
-/// counts its share of the tensors.
-ONEPASS_LANE void count_micro_batch(const Table& table, std::int64_t thread, std::int64_t threads) {
+/// Returns the factor by which the gradients of a micro-batch are added; 0 if they are left out.
+ONEPASS_LANE float weight_of(const MicroBatch& batch) {
+  if (batch.weight_pointer == nullptr) return batch.weight;
+  const float weight = *declared_global(batch.weight_pointer);
+  return weight > 0.0f && weight <= __FLT_MAX__ ? weight : 0.0f;
+}
+
+/// Counts a micro-batch after every gradient has been added with `weight`. Each of `threads` threads calls
+/// this once and counts its share of the tensors.
+ONEPASS_LANE void count_micro_batch(const Table& table, float weight, std::int64_t thread,
+                                    std::int64_t threads) {
+  if (weight == 0.0f) return;
   for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
     if (table.incoming[t] != nullptr) ++table.accumulated[t];
   }
-  if (thread == 0) ++table.control->progress.micro_batches;
+  if (thread != 0) return;
+  ++table.control->progress.micro_batches;
+  table.control->progress.accumulated_weight += static_cast<double>(weight);
 }
 
 /// Returns whether a tensor takes part in the step. Also marks its sum of gradients as used, so that the next

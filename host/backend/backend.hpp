@@ -91,7 +91,7 @@ class Backend {
   /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;
   virtual void zero_grad(const step::Table& table, Stream stream) = 0;
-  virtual void accumulate(const step::Table& table, Stream stream) = 0;
+  virtual void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream stream) = 0;
   /// Adds the penalty of all parameters (Measure::penalty) to the table's control.
   virtual void penalty(const step::Table& table, Stream stream) = 0;
 

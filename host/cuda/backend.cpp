@@ -114,9 +114,9 @@ class CudaBackend final : public Backend {
     remember(stream);
   }
 
-  void accumulate(const step::Table& table, Stream stream) override {
+  void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream stream) override {
     const DeviceGuard guard(index_);
-    kernels::accumulate(table, accumulate_blocks_, stream);
+    kernels::accumulate(table, batch, accumulate_blocks_, stream);
     remember(stream);
   }
 

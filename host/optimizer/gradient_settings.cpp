@@ -62,6 +62,13 @@ class HandlingCheck {
     }
   }
 
+  void micro_batch(const MicroBatch& batch) const {
+    const auto weight = static_cast<float>(batch.weight);
+    require(std::isfinite(weight) && (weight > 0 || batch.weight == 0), "MicroBatch.weight", batch.weight,
+            "be 0, or above 0 and finite in float32");
+    require_reachable(batch.weight_pointer, "MicroBatch.weight_pointer");
+  }
+
   void all(const GradientHandling& handling) const {
     require_choice("nonfinite", handling.nonfinite, NonFinite::error);
     if (handling.clip_norm) {
@@ -126,6 +133,11 @@ step::Settings checked_settings(const GradientHandling& handling, Device device)
 bool is_loss_scale(double scale) {
   const auto rounded = static_cast<float>(scale);
   return rounded > 0 && std::isfinite(rounded) && 1.0 / rounded <= std::numeric_limits<float>::max();
+}
+
+step::MicroBatch checked_micro_batch(const MicroBatch& batch, Device device) {
+  HandlingCheck(device).micro_batch(batch);
+  return {.weight_pointer = batch.weight_pointer, .weight = static_cast<float>(batch.weight), .reserved = 0};
 }
 
 step::Control fresh_control(const step::Settings& settings) {

@@ -36,11 +36,12 @@ void Optimizer::set_gradient_handling(const GradientHandling& handling, Stream s
 
 const GradientHandling& Optimizer::gradient_handling() const { return impl_->handling; }
 
-void Optimizer::accumulate(Stream stream) {
+void Optimizer::accumulate(const MicroBatch& micro_batch, Stream stream) {
   if (!impl_->accumulates) {
     refuse("accumulate() needs Options::accumulates_gradients");
   }
-  impl_->backend->accumulate(impl_->table_memory.view(), stream);
+  const step::MicroBatch batch = checked_micro_batch(micro_batch, impl_->device);
+  impl_->backend->accumulate(impl_->table_memory.view(), batch, stream);
 }
 
 void Optimizer::fetch_grad_norm(Stream stream) {

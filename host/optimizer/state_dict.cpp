@@ -143,6 +143,11 @@ class DictCheck {
           "the state dict has accumulated gradients, but this optimizer was made without "
           "Options::accumulates_gradients");
     }
+    const double weight = dict.accumulated_weight;
+    if (!(std::isfinite(weight) && weight >= 0) || (dict.micro_batches == 0 && weight > 0)) {
+      refuse("the state dict has the weight " + number(weight) + " of " + std::to_string(dict.micro_batches) +
+             " micro-batches");
+    }
     if (dict.loss_scale != 0 && !is_loss_scale(dict.loss_scale)) {
       refuse("the state dict has the loss scale " + number(dict.loss_scale) +
              ", but it must be above 0 and finite and have an inverse that is finite in float32, or be 0 for "
@@ -267,6 +272,7 @@ StateDict Optimizer::state_dict(Stream stream) const {
   dict.steps = progress.steps;
   dict.skipped_steps = progress.skipped;
   dict.micro_batches = progress.micro_batches;
+  dict.accumulated_weight = progress.accumulated_weight;
   dict.loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f;
   dict.growth_tracker = progress.loss_scale.growth_tracker;
   dict.seed = impl_->settings.store.seed;
@@ -348,6 +354,8 @@ LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& 
   progress.steps = dict.steps;
   progress.skipped = dict.skipped_steps;
   progress.micro_batches = dict.micro_batches;
+  progress.accumulated_weight =
+      dict.accumulated_weight > 0 ? dict.accumulated_weight : static_cast<double>(dict.micro_batches);
   if (impl_->handling.loss_scaler && dict.loss_scale != 0) {
     progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
   }

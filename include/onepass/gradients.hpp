@@ -23,10 +23,10 @@ enum class ClipFormula : unsigned {
 /// Clipping by global norm (Pascanu et al. 2013, arXiv 1211.5063): the step multiplies every gradient by the
 /// same coefficient.
 ///
-/// The norm is that of the unscaled gradients, averaged over micro-batches. The step reads the gradients once
-/// more for it and does not rewrite them. It adds the 1,024 elements of each leaf in double in a fixed tree,
-/// and adds the leaves exactly, so the norm has the same bits on CPU and CUDA and for any order, grouping and
-/// packing of the tensors.
+/// The norm is that of the unscaled gradients, averaged over micro-batches by their weights. The step reads
+/// the gradients once more for it and does not rewrite them. It adds the 1,024 elements of each leaf in
+/// double in a fixed tree, and adds the leaves exactly, so the norm has the same bits on CPU and CUDA and for
+/// any order, grouping and packing of the tensors.
 struct ClipGradNorm {
   double max_norm = std::numeric_limits<double>::infinity();  ///< >= 0; infinity only measures the norm.
   NormType norm_type = NormType::l2;
@@ -68,9 +68,25 @@ struct LossScaler {
   bool operator==(const LossScaler&) const = default;
 };
 
+/// How Optimizer::accumulate() adds a micro-batch to the sum of gradients: sum = fma(weight, g, sum) in
+/// float32. The step then uses sum / (sum of the weights), which is the weighted mean.
+///
+/// If the loss of each micro-batch is the mean over its tokens, and the weight is their number, then the step
+/// uses the mean over the tokens of all micro-batches. A common factor of all weights changes nothing but
+/// roundings.
+struct MicroBatch {
+  /// 0, or a number that is above 0 and finite as float32. A micro-batch of weight 0 adds nothing, as if
+  /// accumulate() had not been called, even if its gradients are not finite; zero_grad still acts.
+  double weight = 1.0;
+  /// Pointer to the weight in memory of the optimizer's device, read when the call runs, so that a captured
+  /// graph follows it. Replaces `weight`. A number there that is negative or not finite counts as 0. Null for
+  /// none.
+  const float* weight_pointer = nullptr;
+};
+
 /// The operations of a step on the gradients before the rule, in this order: divide by the loss scale and by
-/// the number of micro-batches, and clip by norm (together one multiplication); then clip by value. The rule
-/// and its penalties come after that.
+/// the weight of the micro-batches, and clip by norm (together one multiplication); then clip by value. The
+/// rule and its penalties come after that.
 struct GradientHandling {
   std::optional<ClipGradNorm> clip_norm = std::nullopt;  ///< Not set: no clipping by norm.
   double clip_value =

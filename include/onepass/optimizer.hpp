@@ -167,7 +167,11 @@ class Optimizer {
   /// The step leaves out a parameter that had no gradient in any of the calls, and all parameters if there
   /// was no call. Asynchronous on `stream`; one launch on CUDA. Throws InvalidArgument unless the optimizer
   /// was constructed with Options::accumulates_gradients.
-  void accumulate(Stream stream = {});
+  void accumulate(Stream stream = {}) { accumulate(MicroBatch{}, stream); }
+  /// The same for a micro-batch with a weight, for example its number of tokens. The step divides by the sum
+  /// of the weights, where accumulate(stream) weighs 1. Micro-batches of weight 0 count as no call. Throws
+  /// InvalidArgument also if the weight is out of range or its pointer is on another device.
+  void accumulate(const MicroBatch& micro_batch, Stream stream = {});
 
   /// Returns the norm of all gradients at the last step that measured it (a step with clip_norm, whether or
   /// not it clipped), unscaled and before clipping. It is 0 before the first such step. Waits for `stream`.

@@ -15,8 +15,9 @@ struct TableLoops {
   /// Adds a measure of the pieces [first, last) to `into`, in the calling thread.
   void (*reduce)(const step::Table& table, step::Measure measure, std::int64_t first, std::int64_t last,
                  step::Reduction& into);
-  /// Adds the gradients of a micro-batch to their sums, for the chunks [first, last).
-  void (*accumulate)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
+  /// Adds the gradients of a micro-batch, times its weight, to their sums, for the chunks [first, last).
+  void (*accumulate)(const step::Table& table, float weight, std::int64_t first, std::int64_t last,
+                     Stores stores);
   /// Moves the moving averages and writes the 16-bit copies of the chunks [first, last), after their update.
   void (*follow)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
   /// Copies the parameters of a new chunk to the streams that begin as the parameter (step/start.hpp).
