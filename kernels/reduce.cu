@@ -130,7 +130,7 @@ __device__ void reduce_one(const Table& table, const Work& work, Reduction& into
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   void* const stream = kOfParameters ? tensor.param : measured_gradient(table, index);
   if (stream == nullptr) return;
-  by_dtype(kOfParameters ? tensor.param_type : tensor.grad_type,
+  by_dtype(kOfParameters ? tensor.param_type : measured_type(table, tensor),
            [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, work, into); });
 }
 
@@ -164,6 +164,14 @@ __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table 
 }
 
 /// Thread blocks of kThreads threads; any grid size works.
+__global__ void __launch_bounds__(kThreads) find_nonfinite_kernel(const Table table) {
+  __shared__ Reduction block;
+  clear(block);
+  reduce_all<Measure::largest>(table, block);
+  merge(table.control->gradients, block);
+}
+
+/// Thread blocks of kThreads threads; any grid size works.
 __global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
@@ -174,13 +182,19 @@ __global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table
 }  // namespace
 
 int reduce_blocks() {
-  return std::min(resident_blocks(reduce_gradients_kernel, kThreads),
-                  resident_blocks(reduce_penalty_kernel, kThreads));
+  return std::min({resident_blocks(reduce_gradients_kernel, kThreads),
+                   resident_blocks(find_nonfinite_kernel, kThreads),
+                   resident_blocks(reduce_penalty_kernel, kThreads)});
 }
 
 void reduce_gradients(const Table& table, int resident, Stream stream) {
   launch(reduce_gradients_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()},
          table);
+}
+
+void find_nonfinite(const Table& table, int resident, Stream stream) {
+  launch(find_nonfinite_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()},
+         with_incoming_measured(table));
 }
 
 void reduce_penalty(const Table& table, int resident, Stream stream) {

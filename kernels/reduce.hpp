@@ -17,6 +17,10 @@ int reduce_blocks();
 /// stream. Throws CudaError.
 void reduce_gradients(const Table& table, int resident_blocks, Stream stream);
 
+/// Adds Measure::largest over every incoming gradient that is not null to `gradients` in the table's control,
+/// for its first_nonfinite. One launch, asynchronous on the stream. Throws CudaError.
+void find_nonfinite(const Table& table, int resident_blocks, Stream stream);
+
 /// Adds Measure::penalty over every parameter to `penalty` in the table's control, which must hold
 /// Reduction::none(). One launch, asynchronous on the stream. Throws CudaError.
 void reduce_penalty(const Table& table, int resident_blocks, Stream stream);

@@ -42,7 +42,7 @@ struct Settings {
 struct MicroBatch {
   const float* weight_pointer;  ///< Where its weight is; null if `weight` is it.
   float weight;
-  std::uint32_t reserved;
+  std::uint32_t drops_nonfinite;  ///< 1: its gradients were measured, and one that is not finite drops it.
 };
 
 /// The factor that the loss is multiplied by, and how long it has been in use.
@@ -62,9 +62,11 @@ struct Progress {
   std::int64_t skipped;
   std::int64_t micro_batches;  ///< Micro-batches accumulated since the last step; none has weight 0.
   double accumulated_weight;   ///< Sum of their weights.
-  double grad_norm;            ///< Norm in the last step that measured it, before clipping.
-  std::uint64_t nonfinite;     ///< First element that was not finite since the last check(), kLossScale, or
-                               ///< kNowhere.
+  std::int64_t dropped;        ///< Micro-batches dropped because of a gradient that was not finite.
+  std::int64_t dropped_since_step;
+  double grad_norm;         ///< Norm in the last step that measured it, before clipping.
+  std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kLossScale, or
+                            ///< kNowhere.
   LossScale loss_scale;
 };
 
@@ -72,7 +74,7 @@ struct Progress {
 struct Control {
   Settings settings;
   Progress progress;
-  Reduction gradients;  ///< The norm launch adds to it; prepare empties it.
+  Reduction gradients;  ///< Launches that measure gradients add to it; prepare and accumulate empty it.
   Reduction penalty;
   std::uint32_t blocks_done;  ///< Thread blocks of prepare or accumulate that are done; the last concludes.
   std::uint32_t reserved;

@@ -25,6 +25,16 @@ ONEPASS_LANE void* measured_gradient(const Table& table, std::int64_t tensor) {
   if (table.incoming != nullptr && table.accumulated[tensor] == 0) return nullptr;
   return table.grads[tensor];
 }
+ONEPASS_LANE DType measured_type(const Table& table, const TensorEntry& tensor) {
+  return table.incoming != nullptr ? tensor.grad_type : tensor.incoming_type;
+}
+
+/// Returns the table as a reduction reads it that measures the incoming gradients, and not their sums.
+ONEPASS_LANE Table with_incoming_measured(Table table) {
+  table.grads = table.incoming;
+  table.incoming = nullptr;
+  return table;
+}
 
 /// Returns the factor, at most 1, that brings the norm of the gradients down to max_norm; NaN if the norm is
 /// NaN.
@@ -67,9 +77,10 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   return plan;
 }
 
-/// Works like torch.amp.GradScaler: the scale backs off after a skipped step and grows after growth_interval
-/// steps without a skip, unless it would exceed max_scale. It does not fall below min_scale. A scale from
-/// outside these bounds, as they may change and scales are loaded, comes to the nearer bound.
+/// Works like torch.amp.GradScaler: the scale backs off after a step that was skipped, or whose micro-batches
+/// were dropped, and grows after growth_interval steps without a skip, unless it would exceed max_scale. It
+/// does not fall below min_scale. A scale from outside these bounds, as they may change and scales are
+/// loaded, comes to the nearer bound.
 ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, LossScale& scale) {
   if (settings.growth_interval == 0) return;
   if (skipped) {
@@ -89,34 +100,51 @@ ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   Control& control = *table.control;
   Progress& progress = control.progress;
   if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
+  const bool overflowed = plan.skipped || progress.dropped_since_step != 0;
+  if (overflowed || !plan.no_gradients_yet)
+    update_loss_scale(control.settings, overflowed, progress.loss_scale);
+  progress.dropped_since_step = 0;
   if (plan.no_gradients_yet) return;
   if (control.settings.measures_gradients != 0) progress.grad_norm = plan.norm;
   ++(plan.skipped ? progress.skipped : progress.steps);
   if (control.settings.remembers_nonfinite != 0 && progress.nonfinite == kNowhere)
     progress.nonfinite = plan.nonfinite;
-  update_loss_scale(control.settings, plan.skipped, progress.loss_scale);
   progress.micro_batches = 0;
   progress.accumulated_weight = 0.0;
 }
 
-/// Returns the factor by which the gradients of a micro-batch are added; 0 if they are left out.
-ONEPASS_LANE float weight_of(const MicroBatch& batch) {
+/// Returns the weight that a micro-batch comes with.
+ONEPASS_LANE float offered_weight(const MicroBatch& batch) {
   if (batch.weight_pointer == nullptr) return batch.weight;
   const float weight = *declared_global(batch.weight_pointer);
   return weight > 0.0f && weight <= __FLT_MAX__ ? weight : 0.0f;
 }
 
-/// Counts a micro-batch after every gradient has been added with `weight`. Each of `threads` threads calls
-/// this once and counts its share of the tensors.
-ONEPASS_LANE void count_micro_batch(const Table& table, float weight, std::int64_t thread,
-                                    std::int64_t threads) {
-  if (weight == 0.0f) return;
-  for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
-    if (table.incoming[t] != nullptr) ++table.accumulated[t];
+/// Returns the factor by which the gradients of a micro-batch are added; 0 if they are left out.
+ONEPASS_LANE float weight_of(const Table& table, const MicroBatch& batch) {
+  const bool dropped = batch.drops_nonfinite != 0 && table.control->gradients.first_nonfinite != kNowhere;
+  return dropped ? 0.0f : offered_weight(batch);
+}
+
+/// Counts a micro-batch, or that it was dropped, after every gradient has been added with `weight`. Each of
+/// `threads` threads calls this once and counts its share of the tensors.
+ONEPASS_LANE void count_micro_batch(const Table& table, const MicroBatch& batch, float weight,
+                                    std::int64_t thread, std::int64_t threads) {
+  Control& control = *table.control;
+  if (weight != 0.0f) {
+    for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
+      if (table.incoming[t] != nullptr) ++table.accumulated[t];
+    }
   }
   if (thread != 0) return;
-  ++table.control->progress.micro_batches;
-  table.control->progress.accumulated_weight += static_cast<double>(weight);
+  if (batch.drops_nonfinite != 0) control.gradients = Reduction::none();
+  if (weight != 0.0f) {
+    ++control.progress.micro_batches;
+    control.progress.accumulated_weight += static_cast<double>(weight);
+  } else if (offered_weight(batch) != 0.0f) {
+    ++control.progress.dropped;
+    ++control.progress.dropped_since_step;
+  }
 }
 
 /// Returns whether a tensor takes part in the step. Also marks its sum of gradients as used, so that the next

@@ -136,11 +136,14 @@ class CpuBackend final : public Backend {
 
   void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream /*stream*/) override {
     const cpu::DefaultFloatEnvironment environment;
-    const float weight = step::weight_of(batch);
+    if (batch.drops_nonfinite != 0) {
+      reduce(step::with_incoming_measured(table), step::Measure::largest, table.control->gradients);
+    }
+    const float weight = step::weight_of(table, batch);
     on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
       loops_.table.accumulate(table, weight, share.first, share.last, stores_);
     });
-    step::count_micro_batch(table, weight, 0, 1);
+    step::count_micro_batch(table, batch, weight, 0, 1);
   }
 
   void penalty(const step::Table& table, Stream /*stream*/) override {

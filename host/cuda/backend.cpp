@@ -116,6 +116,7 @@ class CudaBackend final : public Backend {
 
   void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream stream) override {
     const DeviceGuard guard(index_);
+    if (batch.drops_nonfinite != 0) kernels::find_nonfinite(table, reduce_blocks_, stream);
     kernels::accumulate(table, batch, accumulate_blocks_, stream);
     remember(stream);
   }

@@ -137,7 +137,9 @@ bool is_loss_scale(double scale) {
 
 step::MicroBatch checked_micro_batch(const MicroBatch& batch, Device device) {
   HandlingCheck(device).micro_batch(batch);
-  return {.weight_pointer = batch.weight_pointer, .weight = static_cast<float>(batch.weight), .reserved = 0};
+  return {.weight_pointer = batch.weight_pointer,
+          .weight = static_cast<float>(batch.weight),
+          .drops_nonfinite = batch.drop_nonfinite ? 1u : 0u};
 }
 
 step::Control fresh_control(const step::Settings& settings) {

@@ -1,8 +1,11 @@
 // optimizer_gradients.cpp - the functions of Optimizer for gradients: handling, accumulation, norm,
 // penalty, loss scale and the check for non-finite gradients.
 #include <cmath>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "host/check/sentence.hpp"
 #include "host/cpu/threads/float_environment.hpp"
@@ -36,13 +39,30 @@ void Optimizer::set_gradient_handling(const GradientHandling& handling, Stream s
 
 const GradientHandling& Optimizer::gradient_handling() const { return impl_->handling; }
 
+namespace {
+
+void require_accumulation(const Optimizer::Impl& core, const std::string& function) {
+  if (!core.accumulates) refuse(function + "() needs Options::accumulates_gradients");
+}
+
+}  // namespace
+
 void Optimizer::accumulate(const MicroBatch& micro_batch, Stream stream) {
-  if (!impl_->accumulates) {
-    refuse("accumulate() needs Options::accumulates_gradients");
-  }
+  require_accumulation(*impl_, "accumulate");
   const step::MicroBatch batch = checked_micro_batch(micro_batch, impl_->device);
   impl_->backend->accumulate(impl_->table_memory.view(), batch, stream);
 }
+
+void Optimizer::drop_accumulated(Stream stream) {
+  require_accumulation(*impl_, "drop_accumulated");
+  const step::Table& table = impl_->table_memory.view();
+  const std::vector<std::int64_t> none(static_cast<std::size_t>(table.tensor_count), 0);
+  impl_->backend->write(table.accumulated, std::as_bytes(std::span(none)), stream);
+  impl_->patch(&table.control->progress.micro_batches, std::int64_t{0}, stream);
+  impl_->patch(&table.control->progress.accumulated_weight, 0.0, stream);
+}
+
+std::int64_t Optimizer::dropped_micro_batches(Stream stream) const { return impl_->progress(stream).dropped; }
 
 void Optimizer::fetch_grad_norm(Stream stream) {
   impl_->backend->fetch(&impl_->control().progress.grad_norm, stream);

@@ -137,6 +137,8 @@ class DictCheck {
     require_count(dict.steps, "steps");
     require_count(dict.skipped_steps, "skipped steps");
     require_count(dict.micro_batches, "micro-batches");
+    require_count(dict.dropped_micro_batches, "dropped micro-batches");
+    require_count(dict.dropped_since_step, "micro-batches dropped since the last step");
     require_count(dict.growth_tracker, "steps since the loss scale changed");
     if (dict.micro_batches > 0 && !core_.accumulates) {
       refuse(
@@ -273,6 +275,8 @@ StateDict Optimizer::state_dict(Stream stream) const {
   dict.skipped_steps = progress.skipped;
   dict.micro_batches = progress.micro_batches;
   dict.accumulated_weight = progress.accumulated_weight;
+  dict.dropped_micro_batches = progress.dropped;
+  dict.dropped_since_step = progress.dropped_since_step;
   dict.loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f;
   dict.growth_tracker = progress.loss_scale.growth_tracker;
   dict.seed = impl_->settings.store.seed;
@@ -356,6 +360,8 @@ LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& 
   progress.micro_batches = dict.micro_batches;
   progress.accumulated_weight =
       dict.accumulated_weight > 0 ? dict.accumulated_weight : static_cast<double>(dict.micro_batches);
+  progress.dropped = dict.dropped_micro_batches;
+  progress.dropped_since_step = dict.dropped_since_step;
   if (impl_->handling.loss_scaler && dict.loss_scale != 0) {
     progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
   }

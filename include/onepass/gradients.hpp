@@ -82,6 +82,10 @@ struct MicroBatch {
   /// graph follows it. Replaces `weight`. A number there that is negative or not finite counts as 0. Null for
   /// none.
   const float* weight_pointer = nullptr;
+  /// If set, the device first tests the gradients, and drops a micro-batch with one that is not finite: it
+  /// adds nothing and counts in dropped_micro_batches(), and the step takes the mean of the others. A loss
+  /// scaler backs off at that step. This reads the gradients once more, in one launch more on CUDA.
+  bool drop_nonfinite = false;
 };
 
 /// The operations of a step on the gradients before the rule, in this order: divide by the loss scale and by

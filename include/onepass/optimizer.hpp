@@ -172,6 +172,12 @@ class Optimizer {
   /// of the weights, where accumulate(stream) weighs 1. Micro-batches of weight 0 count as no call. Throws
   /// InvalidArgument also if the weight is out of range or its pointer is on another device.
   void accumulate(const MicroBatch& micro_batch, Stream stream = {});
+  /// Drops all micro-batches since the last step, as if accumulate() had not been called since. Asynchronous
+  /// on `stream`; a few small launches on CUDA, which a graph can capture. Throws InvalidArgument as
+  /// accumulate() does.
+  void drop_accumulated(Stream stream = {});
+  /// Returns the number of micro-batches that MicroBatch::drop_nonfinite has dropped. Waits for `stream`.
+  [[nodiscard]] std::int64_t dropped_micro_batches(Stream stream = {}) const;
 
   /// Returns the norm of all gradients at the last step that measured it (a step with clip_norm, whether or
   /// not it clipped), unscaled and before clipping. It is 0 before the first such step. Waits for `stream`.

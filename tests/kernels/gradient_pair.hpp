@@ -58,6 +58,7 @@ struct Pair {
     EXPECT_EQ(bits(wanted.penalty()), bits(actual.penalty()));
     EXPECT_EQ(wanted.steps(), actual.steps());
     EXPECT_EQ(wanted.skipped_steps(), actual.skipped_steps());
+    EXPECT_EQ(wanted.dropped_micro_batches(), actual.dropped_micro_batches());
     EXPECT_TRUE(same_bits(wanted.loss_scale(), actual.loss_scale()));
     EXPECT_TRUE(equal_bits(snapshot(cpu.parameters(), wanted), snapshot(gpu.parameters(), actual)));
     for (std::size_t t = 0; t < cpu.size(); ++t) {

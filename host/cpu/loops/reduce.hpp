@@ -118,7 +118,7 @@ void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   const void* const stream = kOfParameters ? tensor.param : step::measured_gradient(table, index);
   if (stream == nullptr) return;
-  step::by_dtype(kOfParameters ? tensor.param_type : tensor.grad_type,
+  step::by_dtype(kOfParameters ? tensor.param_type : step::measured_type(table, tensor),
                  [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, piece, into); });
 }
 
