@@ -45,6 +45,27 @@ bool scaling() {
   return std::abs(point[0] - 3.0f) < 1e-5f && optimizer.loss_scale() == 65536.0f;
 }
 
+bool sharing() {
+  Floats point{0, 0}, grad{0, 0}, other{0, 0}, other_grad{0, 0};
+  onepass::Optimizer generator{onepass::SGD{.lr = 0.5},
+                               std::vector<onepass::Parameter>{{.name = "g", .value = point, .grad = grad}}};
+  onepass::Optimizer critic{onepass::SGD{.lr = 0.5}, std::vector<onepass::Parameter>{
+                                                         {.name = "c", .value = other, .grad = other_grad}}};
+  // [shared]
+  onepass::SharedLossScaler scaler{onepass::Device::cpu(), {.growth_interval = 100}};
+  for (onepass::Optimizer* one : {&generator, &critic})
+    one->set_gradient_handling({.shared_scaler = &scaler});
+  for (int round = 0; round < 50; ++round) {
+    backward(point, grad, *scaler.scale_pointer());
+    backward(other, other_grad, *scaler.scale_pointer());
+    critic.step();     // each divides by the scale of its loss,
+    generator.step();  // and skips for its own gradients alone
+    scaler.update();   // now the scale moves: it backs off if any of them has skipped
+  }
+  // [/shared]
+  return std::abs(point[0] - 3.0f) < 1e-5f && std::abs(other[1] - 4.0f) < 1e-5f && scaler.scale() == 65536.0f;
+}
+
 bool accumulating() {
   Floats point{0, 0}, grad{0, 0};
   const std::vector<onepass::Parameter> parameters{{.name = "point", .value = point, .grad = grad}};
@@ -70,4 +91,4 @@ bool accumulating() {
 
 }  // namespace
 
-int main() { return clipping() && scaling() && accumulating() ? EXIT_SUCCESS : EXIT_FAILURE; }
+int main() { return clipping() && scaling() && sharing() && accumulating() ? EXIT_SUCCESS : EXIT_FAILURE; }

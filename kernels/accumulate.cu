@@ -50,15 +50,15 @@ __device__ void accumulate_as(const Table& table, Chunk chunk, float weight) {
 /// Thread blocks of kThreads threads stride over the chunks; any grid size works. The last thread block to
 /// finish counts the micro-batch, because by then no other reads the counts.
 __global__ void __launch_bounds__(kThreads) accumulate_kernel(const Table table, const MicroBatch batch) {
-  const float weight = weight_of(table, batch);
+  const float factor = factor_of(table, batch);
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     if (table.incoming[chunk.tensor] == nullptr) continue;
     by_dtype(table.tensors[chunk.tensor].incoming_type,
-             [&](auto codec) { accumulate_as<decltype(codec)>(table, chunk, weight); });
+             [&](auto codec) { accumulate_as<decltype(codec)>(table, chunk, factor); });
   }
   if (is_last_block(table.control->blocks_done))
-    count_micro_batch(table, batch, weight, threadIdx.x, kThreads);
+    count_micro_batch(table, batch, factor, threadIdx.x, kThreads);
 }
 
 }  // namespace

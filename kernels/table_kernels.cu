@@ -8,6 +8,7 @@
 #include "kernels/launch.cuh"
 #include "onepass/storage/formats.hpp"
 #include "step/by_dtype.hpp"
+#include "step/decide_step.hpp"
 #include "step/lookup.hpp"
 #include "step/start.hpp"
 
@@ -76,10 +77,14 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) to[i] = patch.words[i];
 }
 
+/// One thread.
+__global__ void update_scale_kernel(SharedScale* const shared) { update_shared_scale(*shared); }
+
 }  // namespace
 
 int zero_grad_blocks() {
   (void)resident_blocks(write_words_kernel, kThreads);
+  (void)resident_blocks(update_scale_kernel, 1);
   return resident_blocks(zero_grad_kernel, kThreads);
 }
 
@@ -103,6 +108,10 @@ void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream) {
            reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(to) + done), patch,
            static_cast<int>(size / 8));
   }
+}
+
+void update_scale(SharedScale* shared, Stream stream) {
+  launch(update_scale_kernel, {1, 1, stream.handle()}, shared);
 }
 
 }  // namespace onepass::kernels

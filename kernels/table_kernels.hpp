@@ -1,4 +1,4 @@
-// table_kernels.hpp - small kernels on the table itself, the same for every rule.
+// table_kernels.hpp - small kernels on the table itself and on loss scales, the same for every rule.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// Returns how many thread blocks of zero_grad fit on the current device at once. Loads the kernels. Throws
-/// CudaError.
+/// Returns how many thread blocks of zero_grad fit on the current device at once. Loads all kernels here.
+/// Throws CudaError.
 int zero_grad_blocks();
 
 /// Writes zeros to every gradient that is not null. One launch, asynchronous on the stream. Throws CudaError.
@@ -30,5 +30,8 @@ void start_streams(const Table& table, std::uint32_t first, int resident_blocks,
 /// the call does not wait, the caller may reuse its memory at once, and a captured graph keeps them. One
 /// launch for every 4,000 bytes. Throws CudaError.
 void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream);
+
+/// Calls update_shared_scale() on the device. One launch, asynchronous on the stream. Throws CudaError.
+void update_scale(SharedScale* shared, Stream stream);
 
 }  // namespace onepass::kernels

@@ -17,6 +17,8 @@ struct StoreSettings {
   std::uint32_t reserved;
 };
 
+struct SharedScale;
+
 /// How a step treats gradients before the rule sees them. The host patches these in the order of a CUDA
 /// stream.
 struct Settings {
@@ -29,9 +31,10 @@ struct Settings {
   std::uint32_t remembers_nonfinite;  ///< 1: the first such element is also kept for check().
   std::uint32_t zeroes_gradients;     ///< 1: the update overwrites the gradients with zeros.
   StoreSettings store;
-  const float* found_inf;   ///< If nonzero when a step runs, the step changes nothing. May be null.
-  const float* grad_scale;  ///< The caller's loss scale; gradients are divided by it. May be null.
-  double growth_factor;     ///< Factor by which the loss scaler grows.
+  const float* found_inf;     ///< If nonzero when a step runs, the step changes nothing. May be null.
+  const float* grad_scale;    ///< The caller's loss scale; gradients are divided by it. May be null.
+  SharedScale* shared_scale;  ///< The loss scale of a SharedLossScaler. May be null.
+  double growth_factor;       ///< Factor by which the loss scaler grows.
   double backoff_factor;
   std::int64_t growth_interval;  ///< 0: no loss scaler.
   float min_scale;               ///< The loss scaler keeps the scale in [min_scale, max_scale].
@@ -56,6 +59,14 @@ struct LossScale {
 /// finite.
 inline constexpr std::uint64_t kLossScale = kNowhere - 1;
 
+/// A loss scale that several optimizers share.
+struct SharedScale {
+  Settings settings;  ///< Those that update_loss_scale() reads.
+  LossScale scale;
+  std::uint32_t stepped;     ///< 1: an optimizer has stepped since the last update.
+  std::uint32_t overflowed;  ///< 1: and has found a gradient that was not finite.
+};
+
 /// Counters and results of steps; the device writes them.
 struct Progress {
   std::int64_t steps;  ///< Steps taken, without skipped ones. Schedules are evaluated at this number.
@@ -64,6 +75,9 @@ struct Progress {
   double accumulated_weight;   ///< Sum of their weights.
   std::int64_t dropped;        ///< Micro-batches dropped because of a gradient that was not finite.
   std::int64_t dropped_since_step;
+  float
+      window_scale;  ///< Shared loss scale of the first micro-batch since the last step; 0 if there is none.
+  std::uint32_t reserved;
   double grad_norm;         ///< Norm in the last step that measured it, before clipping.
   std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kLossScale, or
                             ///< kNowhere.

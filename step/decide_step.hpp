@@ -45,6 +45,17 @@ ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
   return coefficient > 1.0 ? 1.0 : coefficient;
 }
 
+/// Returns the scale of the gradients that the step reads. Micro-batches with a shared one have all been
+/// brought to that of the first.
+ONEPASS_LANE double loss_scale_of(const Table& table) {
+  const Settings& settings = table.control->settings;
+  const Progress& progress = table.control->progress;
+  if (settings.grad_scale != nullptr) return *declared_global(settings.grad_scale);
+  if (settings.shared_scale == nullptr) return progress.loss_scale.value;
+  if (table.incoming != nullptr && progress.window_scale != 0.0f) return progress.window_scale;
+  return declared_global(settings.shared_scale)->scale.value;
+}
+
 /// Decides from the contents of memory when the step runs. Changes nothing, because every thread block of
 /// prepare calls it.
 ONEPASS_LANE StepPlan plan_step(const Table& table) {
@@ -53,9 +64,7 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   const Reduction& gradients = table.control->gradients;
 
   const bool accumulates = table.incoming != nullptr;
-  const double loss_scale = settings.grad_scale != nullptr ? *declared_global(settings.grad_scale)
-                                                           : static_cast<double>(progress.loss_scale.value);
-  const double unscale = 1.0 / (loss_scale * (accumulates ? progress.accumulated_weight : 1.0));
+  const double unscale = 1.0 / (loss_scale_of(table) * (accumulates ? progress.accumulated_weight : 1.0));
 
   StepPlan plan{.skipped = false,
                 .no_gradients_yet = accumulates && progress.micro_batches == 0,
@@ -95,14 +104,39 @@ ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, Loss
   if (scale.value > settings.max_scale) scale.value = settings.max_scale;
 }
 
+/// Sets a flag that several optimizers may set at the same time.
+ONEPASS_LANE void raise(std::uint32_t& flag) {
+#ifdef __CUDA_ARCH__
+  atomicOr(&flag, 1u);
+#else
+  __atomic_store_n(&flag, 1u, __ATOMIC_RELAXED);
+#endif
+}
+
+/// Ends a round of a SharedLossScaler.
+ONEPASS_LANE void update_shared_scale(SharedScale& shared) {
+  if (shared.stepped == 0) return;
+  update_loss_scale(shared.settings, shared.overflowed != 0, shared.scale);
+  shared.stepped = 0;
+  shared.overflowed = 0;
+}
+
+/// Tells the loss scaler what a step has found: the optimizer's own at once, a shared one until its update.
+ONEPASS_LANE void report(Control& control, bool overflowed) {
+  update_loss_scale(control.settings, overflowed, control.progress.loss_scale);
+  if (control.settings.shared_scale == nullptr) return;
+  SharedScale& shared = *declared_global(control.settings.shared_scale);
+  if (overflowed) raise(shared.overflowed);
+  raise(shared.stepped);
+}
+
 /// Counts the step. Exactly one thread calls this, after every tensor is prepared.
 ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
   Control& control = *table.control;
   Progress& progress = control.progress;
   if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
   const bool overflowed = plan.skipped || progress.dropped_since_step != 0;
-  if (overflowed || !plan.no_gradients_yet)
-    update_loss_scale(control.settings, overflowed, progress.loss_scale);
+  if (overflowed || !plan.no_gradients_yet) report(control, overflowed);
   progress.dropped_since_step = 0;
   if (plan.no_gradients_yet) return;
   if (control.settings.measures_gradients != 0) progress.grad_norm = plan.norm;
@@ -111,6 +145,7 @@ ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
     progress.nonfinite = plan.nonfinite;
   progress.micro_batches = 0;
   progress.accumulated_weight = 0.0;
+  progress.window_scale = 0.0f;
 }
 
 /// Returns the weight that a micro-batch comes with.
@@ -120,30 +155,44 @@ ONEPASS_LANE float offered_weight(const MicroBatch& batch) {
   return weight > 0.0f && weight <= __FLT_MAX__ ? weight : 0.0f;
 }
 
-/// Returns the factor by which the gradients of a micro-batch are added; 0 if they are left out.
-ONEPASS_LANE float weight_of(const Table& table, const MicroBatch& batch) {
-  const bool dropped = batch.drops_nonfinite != 0 && table.control->gradients.first_nonfinite != kNowhere;
-  return dropped ? 0.0f : offered_weight(batch);
+/// Returns the factor by which the gradients of a micro-batch are added: its weight, and what brings them
+/// from the shared loss scale to that of the window's first micro-batch. Returns 0 if they are left out.
+ONEPASS_LANE float factor_of(const Table& table, const MicroBatch& batch) {
+  const Control& control = *table.control;
+  if (batch.drops_nonfinite != 0 && control.gradients.first_nonfinite != kNowhere) return 0.0f;
+  const float weight = offered_weight(batch);
+  const Progress& progress = control.progress;
+  if (control.settings.shared_scale == nullptr || progress.micro_batches == 0 ||
+      progress.window_scale == 0.0f)
+    return weight;
+  const double present = declared_global(control.settings.shared_scale)->scale.value;
+  return static_cast<float>(static_cast<double>(weight) * (progress.window_scale / present));
 }
 
-/// Counts a micro-batch, or that it was dropped, after every gradient has been added with `weight`. Each of
+/// Counts a micro-batch, or that it was dropped, after every gradient has been added times `factor`. Each of
 /// `threads` threads calls this once and counts its share of the tensors.
-ONEPASS_LANE void count_micro_batch(const Table& table, const MicroBatch& batch, float weight,
+ONEPASS_LANE void count_micro_batch(const Table& table, const MicroBatch& batch, float factor,
                                     std::int64_t thread, std::int64_t threads) {
   Control& control = *table.control;
-  if (weight != 0.0f) {
+  Progress& progress = control.progress;
+  if (factor != 0.0f) {
     for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
       if (table.incoming[t] != nullptr) ++table.accumulated[t];
     }
   }
   if (thread != 0) return;
   if (batch.drops_nonfinite != 0) control.gradients = Reduction::none();
-  if (weight != 0.0f) {
-    ++control.progress.micro_batches;
-    control.progress.accumulated_weight += static_cast<double>(weight);
-  } else if (offered_weight(batch) != 0.0f) {
-    ++control.progress.dropped;
-    ++control.progress.dropped_since_step;
+  const float weight = offered_weight(batch);
+  if (factor != 0.0f) {
+    if (progress.micro_batches == 0) {
+      const SharedScale* const shared = control.settings.shared_scale;
+      progress.window_scale = shared != nullptr ? declared_global(shared)->scale.value : 0.0f;
+    }
+    ++progress.micro_batches;
+    progress.accumulated_weight += static_cast<double>(weight);
+  } else if (weight != 0.0f) {
+    ++progress.dropped;
+    ++progress.dropped_since_step;
   }
 }
 

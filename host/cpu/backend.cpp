@@ -139,11 +139,11 @@ class CpuBackend final : public Backend {
     if (batch.drops_nonfinite != 0) {
       reduce(step::with_incoming_measured(table), step::Measure::largest, table.control->gradients);
     }
-    const float weight = step::weight_of(table, batch);
+    const float factor = step::factor_of(table, batch);
     on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
-      loops_.table.accumulate(table, weight, share.first, share.last, stores_);
+      loops_.table.accumulate(table, factor, share.first, share.last, stores_);
     });
-    step::count_micro_batch(table, batch, weight, 0, 1);
+    step::count_micro_batch(table, batch, factor, 0, 1);
   }
 
   void penalty(const step::Table& table, Stream /*stream*/) override {

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "host/backend/backend.hpp"
+#include "host/cuda/loss_scale.hpp"
 #include "host/cuda/runtime.hpp"
 #include "onepass/error.hpp"
 
@@ -26,6 +27,8 @@ void copy(Location to, ConstLocation from, std::size_t /*bytes*/, Stream /*strea
   refuse(to.device.is_cuda() ? to.device.index() : from.device.index());
 }
 void fill_zero(Location to, std::size_t /*bytes*/, Stream /*stream*/) { refuse(to.device.index()); }
+void load_update_scale(int index) { refuse(index); }
+void update_scale(int index, step::SharedScale* /*shared*/, Stream /*stream*/) { refuse(index); }
 void synchronize(int index, Stream /*stream*/) { refuse(index); }
 Device home_of(const void* /*memory*/) { return Device::cpu(); }
 bool reachable_from(const void* /*memory*/, Device device) { return !device.is_cuda(); }

@@ -6,6 +6,7 @@
 
 #include "host/check/sentence.hpp"
 #include "host/cuda/runtime.hpp"
+#include "onepass/shared_loss_scaler.hpp"
 
 namespace onepass {
 namespace {
@@ -62,6 +63,18 @@ class HandlingCheck {
     }
   }
 
+  void shared_scaler(const GradientHandling& handling) const {
+    const SharedLossScaler* const shared = handling.shared_scaler;
+    if (shared == nullptr) return;
+    if (handling.loss_scale != 1.0) refuse("loss_scale and shared_scaler were both given");
+    if (handling.loss_scaler) refuse("loss_scaler and shared_scaler were both given");
+    if (handling.grad_scale != nullptr) refuse("grad_scale and shared_scaler were both given");
+    if (shared->memory() == nullptr) refuse("shared_scaler has been moved from");
+    if (shared->device() == device_) return;
+    refuse("shared_scaler is on " + to_string(shared->device()) + ", but the optimizer is on " +
+           to_string(device_));
+  }
+
   void micro_batch(const MicroBatch& batch) const {
     const auto weight = static_cast<float>(batch.weight);
     require(std::isfinite(weight) && (weight > 0 || batch.weight == 0), "MicroBatch.weight", batch.weight,
@@ -84,6 +97,7 @@ class HandlingCheck {
       if (handling.loss_scale != 1.0) refuse("loss_scale and loss_scaler were both given");
       if (handling.grad_scale != nullptr) refuse("grad_scale and loss_scaler were both given");
     }
+    shared_scaler(handling);
     require_reachable(handling.found_inf, "found_inf");
     require_reachable(handling.grad_scale, "grad_scale");
   }
@@ -111,7 +125,8 @@ step::Settings checked_settings(const GradientHandling& handling, Device device)
   const ClipGradNorm clip = handling.clip_norm.value_or(ClipGradNorm{});
   const LossScaler scaler = handling.loss_scaler.value_or(LossScaler{});
   const bool scales = handling.loss_scaler.has_value();
-  const bool skips = scales || handling.nonfinite != NonFinite::propagate;
+  const SharedLossScaler* const shared = handling.shared_scaler;
+  const bool skips = scales || shared != nullptr || handling.nonfinite != NonFinite::propagate;
   return {.max_norm = clip.max_norm,
           .norm_eps = clip.formula == ClipFormula::pytorch ? kPyTorchEps : 0.0,
           .max_value = static_cast<float>(handling.clip_value),
@@ -123,6 +138,7 @@ step::Settings checked_settings(const GradientHandling& handling, Device device)
           .store = {},
           .found_inf = handling.found_inf,
           .grad_scale = handling.grad_scale,
+          .shared_scale = shared != nullptr ? shared->memory() : nullptr,
           .growth_factor = scaler.growth_factor,
           .backoff_factor = scaler.backoff_factor,
           .growth_interval = scales ? scaler.growth_interval : 0,

@@ -12,6 +12,7 @@
 #include "host/optimizer/gradient_settings.hpp"
 #include "host/optimizer/optimizer.hpp"
 #include "onepass/error.hpp"
+#include "onepass/shared_loss_scaler.hpp"
 
 namespace onepass {
 namespace {
@@ -82,9 +83,15 @@ double Optimizer::penalty(Stream stream) const {
   return std::ldexp(step::value_of(sum, step::Measure::penalty), exponent);
 }
 
-float Optimizer::loss_scale(Stream stream) const { return impl_->progress(stream).loss_scale.value; }
+float Optimizer::loss_scale(Stream stream) const {
+  const SharedLossScaler* const shared = impl_->handling.shared_scaler;
+  return shared != nullptr ? shared->scale(stream) : impl_->progress(stream).loss_scale.value;
+}
 
-const float* Optimizer::loss_scale_pointer() const { return &impl_->control().progress.loss_scale.value; }
+const float* Optimizer::loss_scale_pointer() const {
+  const SharedLossScaler* const shared = impl_->handling.shared_scaler;
+  return shared != nullptr ? shared->scale_pointer() : &impl_->control().progress.loss_scale.value;
+}
 
 std::string Optimizer::Impl::place_of(std::uint64_t place) const {
   constexpr auto kPiece = static_cast<std::uint64_t>(step::kReduceChunk);

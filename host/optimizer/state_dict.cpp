@@ -150,6 +150,9 @@ class DictCheck {
       refuse("the state dict has the weight " + number(weight) + " of " + std::to_string(dict.micro_batches) +
              " micro-batches");
     }
+    if (!(std::isfinite(dict.window_scale) && dict.window_scale >= 0)) {
+      refuse("the state dict has gradients of the loss scale " + number(dict.window_scale));
+    }
     if (dict.loss_scale != 0 && !is_loss_scale(dict.loss_scale)) {
       refuse("the state dict has the loss scale " + number(dict.loss_scale) +
              ", but it must be above 0 and finite and have an inverse that is finite in float32, or be 0 for "
@@ -275,6 +278,7 @@ StateDict Optimizer::state_dict(Stream stream) const {
   dict.skipped_steps = progress.skipped;
   dict.micro_batches = progress.micro_batches;
   dict.accumulated_weight = progress.accumulated_weight;
+  dict.window_scale = progress.window_scale;
   dict.dropped_micro_batches = progress.dropped;
   dict.dropped_since_step = progress.dropped_since_step;
   dict.loss_scale = impl_->handling.loss_scaler ? progress.loss_scale.value : 0.0f;
@@ -360,6 +364,7 @@ LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& 
   progress.micro_batches = dict.micro_batches;
   progress.accumulated_weight =
       dict.accumulated_weight > 0 ? dict.accumulated_weight : static_cast<double>(dict.micro_batches);
+  progress.window_scale = dict.window_scale;
   progress.dropped = dict.dropped_micro_batches;
   progress.dropped_since_step = dict.dropped_since_step;
   if (impl_->handling.loss_scaler && dict.loss_scale != 0) {

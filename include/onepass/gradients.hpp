@@ -7,6 +7,8 @@
 
 namespace onepass {
 
+class SharedLossScaler;
+
 /// The norm of all gradients of a model, taken as one vector.
 enum class NormType : unsigned {
   l1,        ///< sum |g|
@@ -100,6 +102,10 @@ struct GradientHandling {
   /// too: >= 2.94e-39.
   double loss_scale = 1.0;
   std::optional<LossScaler> loss_scaler = std::nullopt;  ///< Implies NonFinite::skip.
+  /// A loss scale that several optimizers share (shared_loss_scaler.hpp), on their device; not with
+  /// loss_scale, loss_scaler or grad_scale. Implies NonFinite::skip. Null for none. It must live as long as
+  /// it is attached.
+  const SharedLossScaler* shared_scaler = nullptr;
   /// If set, step() (or accumulate()) overwrites the gradients with zeros. Gradients must not share memory
   /// then.
   bool zero_grad = false;

@@ -30,6 +30,7 @@
 #include "onepass/schedules/step_lr.hpp"
 #include "onepass/schedules/warm_up.hpp"
 #include "onepass/schedules/warmup_stable_decay.hpp"
+#include "onepass/shared_loss_scaler.hpp"
 #include "onepass/state_dict.hpp"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"

@@ -131,7 +131,7 @@ class Optimizer {
   /// zeroing. Asynchronous: it takes effect for steps queued on `stream` after this call, including replays
   /// of a captured graph.
   ///
-  /// A graph captured while no norm was needed (no clip_norm, no loss_scaler, NonFinite::propagate) contains
+  /// A graph captured while no norm was needed (no clip_norm, no loss scaler, NonFinite::propagate) contains
   /// no norm launch. Capture it again after turning one of these on. The scale restarts from its initial
   /// value if loss_scale or LossScaler::init_scale changes, or the scaler is turned on or off. It goes on if
   /// other settings of the scaler change, and comes into [min_scale, max_scale] at the next step. Throws
@@ -195,9 +195,10 @@ class Optimizer {
   [[nodiscard]] double penalty(Stream stream = {}) const;
 
   /// Returns a pointer to one float on the parameters' device: the factor by which you multiply the loss. A
-  /// loss scaler's steps change it in place. The pointer is valid until add_parameters().
+  /// loss scaler's steps change it in place. The pointer is valid until add_parameters(), or that of the
+  /// SharedLossScaler, if one is attached.
   [[nodiscard]] const float* loss_scale_pointer() const;
-  /// Returns the current loss scale. Waits for `stream`.
+  /// Returns the current loss scale, of the SharedLossScaler if one is attached. Waits for `stream`.
   [[nodiscard]] float loss_scale(Stream stream = {}) const;
 
   /// Throws NonFiniteGradient if the policy is NonFinite::error and a step since the last call found a

@@ -48,8 +48,9 @@ struct StateDict {
   std::vector<SavedGroup> groups;  ///< If empty, loading keeps the hyperparameters.
   std::int64_t steps = 0;  ///< Steps taken, skipped ones excluded; schedules are evaluated at this count.
   std::int64_t skipped_steps = 0;
-  std::int64_t micro_batches = 0;          ///< Micro-batches accumulated since the last step.
-  double accumulated_weight = 0.0;         ///< Sum of their weights; 0 in dicts where each of them weighs 1.
+  std::int64_t micro_batches = 0;   ///< Micro-batches accumulated since the last step.
+  double accumulated_weight = 0.0;  ///< Sum of their weights; 0 in dicts where each of them weighs 1.
+  float window_scale = 0.0f;        ///< Shared loss scale that their sums have; 0 without a SharedLossScaler.
   std::int64_t dropped_micro_batches = 0;  ///< Those that drop_nonfinite dropped.
   std::int64_t dropped_since_step = 0;  ///< Those of them since the last step; a loss scaler will back off.
   float loss_scale = 0.0f;  ///< Current scale of the loss scaler, which is never 0; 0 without a loss scaler.
