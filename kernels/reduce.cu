@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
+constexpr int kGroupsAtOnce = 8;  // whose results lie in shared memory
 constexpr unsigned kAllLanes = 0xffffffffu;
 static_assert(kSlots == kWarp * kLanes);
 
@@ -134,40 +135,71 @@ __device__ void reduce_one(const Table& table, const Work& work, Reduction& into
            [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, work, into); });
 }
 
+/// The results of one pass over the leaves: one for all of them, or one for each of kGroupsAtOnce groups from
+/// `first_group` on.
+struct Results {
+  Reduction* results;
+  std::int64_t first_group;  ///< Negative: one for all.
+
+  /// Returns where the leaves of a piece go, or null if this pass leaves them out.
+  __device__ Reduction* of(const Table& table, std::int64_t piece) const {
+    if (first_group < 0) return results;
+    const std::int64_t group = table.tensors[table.pieces[piece].tensor].group - first_group;
+    return group >= 0 && group < kGroupsAtOnce ? results + group : nullptr;
+  }
+};
+
 /// Reduces all leaves: the warps of all thread blocks stride over them in the order of leaf_at().
 template <Measure kMeasure>
-__device__ __forceinline__ void reduce_all(const Table& table, Reduction& into) {
+__device__ __forceinline__ void reduce_all(const Table& table, const Results& into) {
   constexpr int kWarps = kThreads / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kWarps;
   for (std::int64_t turn = first; turn < table.piece_count * kLeavesOfPiece; turn += stride) {
-    reduce_one<kMeasure>(table, {leaf_at(turn, table.piece_count), lane}, into);
+    const LeafPlace leaf = leaf_at(turn, table.piece_count);
+    Reduction* const result = into.of(table, leaf.piece);
+    if (result != nullptr) reduce_one<kMeasure>(table, {leaf, lane}, *result);
+  }
+}
+
+__device__ __forceinline__ void reduce_gradients_of(const Table& table, const Results& into) {
+  const Measure measure = table.control->settings.norm;
+  if (measure == Measure::sum_of_squares) {
+    reduce_all<Measure::sum_of_squares>(table, into);
+  } else if (measure == Measure::sum_of_magnitudes) {
+    reduce_all<Measure::sum_of_magnitudes>(table, into);
+  } else {
+    reduce_all<Measure::largest>(table, into);
   }
 }
 
 /// Thread blocks of kThreads threads; any grid size works. The kernel reads from the table what to measure,
-/// so that a captured graph follows changed settings.
+/// so that a captured graph follows changed settings. Clipping by group takes one pass over the leaves for
+/// every kGroupsAtOnce groups. Each pass reads the gradients of its groups alone.
 __global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
   if (settings.measures_gradients == 0) return;
-  __shared__ Reduction block;
-  clear(block);
-  if (settings.norm == Measure::sum_of_squares) {
-    reduce_all<Measure::sum_of_squares>(table, block);
-  } else if (settings.norm == Measure::sum_of_magnitudes) {
-    reduce_all<Measure::sum_of_magnitudes>(table, block);
-  } else {
-    reduce_all<Measure::largest>(table, block);
+  __shared__ Reduction block[kGroupsAtOnce];
+  const bool by_group = settings.clips_by_group != 0;
+  const std::int64_t groups = by_group ? table.group_count : 1;
+  for (std::int64_t first = 0; first < groups; first += kGroupsAtOnce) {
+    const int count = groups - first < kGroupsAtOnce ? static_cast<int>(groups - first) : kGroupsAtOnce;
+    __syncthreads();  // the pass before has merged
+    for (int i = 0; i < count; ++i) clear(block[i]);
+    reduce_gradients_of(table, {block, by_group ? first : -1});
+    for (int i = 0; i < count; ++i) {
+      merge(table.control->gradients, block[i]);
+      if (by_group) merge(table.group_gradients[first + i], block[i]);
+    }
   }
-  merge(table.control->gradients, block);
 }
 
 /// Thread blocks of kThreads threads; any grid size works.
 __global__ void __launch_bounds__(kThreads) find_nonfinite_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
-  reduce_all<Measure::largest>(table, block);
+  reduce_all<Measure::largest>(table, {&block, -1});
   merge(table.control->gradients, block);
 }
 
@@ -175,7 +207,7 @@ __global__ void __launch_bounds__(kThreads) find_nonfinite_kernel(const Table ta
 __global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
-  reduce_all<Measure::penalty>(table, block);
+  reduce_all<Measure::penalty>(table, {&block, -1});
   merge(table.control->penalty, block);
 }
 

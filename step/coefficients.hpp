@@ -72,9 +72,10 @@ ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tenso
 template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Rule rule = scheduled<Rule>(table, tensor);
-  coefficients<Rule>(table)[tensor] = {.step = tensor_step(table, tensor),
-                                       .around = rule::Around::prepare(rule, plan.scale, table.steps[tensor]),
-                                       .rule = rule.prepare(table.steps[tensor])};
+  coefficients<Rule>(table)[tensor] = {
+      .step = tensor_step(table, tensor),
+      .around = rule::Around::prepare(rule, scale_of(table, plan, tensor), table.steps[tensor]),
+      .rule = rule.prepare(table.steps[tensor])};
 }
 
 }  // namespace onepass::step

@@ -15,6 +15,7 @@ struct StepPlan {
   bool no_gradients_yet;    ///< No micro-batch has been accumulated: the step changes and counts nothing.
   double norm;              ///< Norm of the gradients after unscaling; 0 if it was not measured.
   std::uint64_t nonfinite;  ///< First measured element that was not finite, kLossScale, or kNowhere.
+  double unscale;           ///< Factor of the gradients before clipping.
   rule::GradientScale scale;
 };
 
@@ -45,6 +46,12 @@ ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
   return coefficient > 1.0 ? 1.0 : coefficient;
 }
 
+/// Returns the norm that a reduction measured, of the gradients times `unscale`.
+ONEPASS_LANE double norm_of(const Reduction& gradients, Measure measure, double unscale) {
+  const double measured = value_of(gradients, measure);
+  return unscale * (measure == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
+}
+
 /// Returns the scale of the gradients that the step reads. Micro-batches with a shared one have all been
 /// brought to that of the first.
 ONEPASS_LANE double loss_scale_of(const Table& table) {
@@ -70,10 +77,10 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
                 .no_gradients_yet = accumulates && progress.micro_batches == 0,
                 .norm = 0.0,
                 .nonfinite = kNowhere,
+                .unscale = unscale,
                 .scale = {unscale, settings.max_value}};
   if (settings.measures_gradients != 0) {
-    const double measured = value_of(gradients, settings.norm);
-    plan.norm = unscale * (settings.norm == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
+    plan.norm = norm_of(gradients, settings.norm, unscale);
     plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
     // A scale in the caller's memory may be 0, not finite, or so small that its inverse overflows float32. No
     // unscaled gradient is right then.
@@ -84,6 +91,15 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   if (settings.found_inf != nullptr && *declared_global(settings.found_inf) != 0.0f) plan.skipped = true;
   plan.skipped = plan.skipped && !plan.no_gradients_yet;
   return plan;
+}
+
+/// Returns what the step does to the gradients of a tensor.
+ONEPASS_LANE rule::GradientScale scale_of(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+  const Settings& settings = table.control->settings;
+  if (settings.clips_by_group == 0) return plan.scale;
+  const Reduction& gradients = table.group_gradients[table.tensors[tensor].group];
+  const double norm = norm_of(gradients, settings.norm, plan.unscale);
+  return {plan.unscale * clip_coefficient(settings, norm), settings.max_value};
 }
 
 /// Works like torch.amp.GradScaler: the scale backs off after a step that was skipped, or whose micro-batches
@@ -128,6 +144,19 @@ ONEPASS_LANE void report(Control& control, bool overflowed) {
   SharedScale& shared = *declared_global(control.settings.shared_scale);
   if (overflowed) raise(shared.overflowed);
   raise(shared.stepped);
+}
+
+/// Keeps the norm of each group and empties its measure, after every tensor is prepared. Each of `threads`
+/// threads calls this once and concludes its share of the groups.
+ONEPASS_LANE void conclude_groups(const Table& table, const StepPlan& plan, std::int64_t thread,
+                                  std::int64_t threads) {
+  const Settings& settings = table.control->settings;
+  if (settings.clips_by_group == 0) return;
+  for (std::int64_t group = thread; group < table.group_count; group += threads) {
+    Reduction& gradients = table.group_gradients[group];
+    if (!plan.no_gradients_yet) table.group_norms[group] = norm_of(gradients, settings.norm, plan.unscale);
+    gradients = Reduction::none();
+  }
 }
 
 /// Counts the step. Exactly one thread calls this, after every tensor is prepared.

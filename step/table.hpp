@@ -72,6 +72,9 @@ struct Table {
   std::int64_t* accumulated;        ///< Number of micro-batches summed in `grads`, one per tensor.
   void* coefficients;               ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
   std::int64_t coefficient_bytes;   ///< Room for the largest of them.
+  std::int64_t group_count;
+  Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
+  double* group_norms;         ///< Norm of each group in the last step that clipped by group.
   Control* control;
   std::uint32_t
       prepares;  ///< Type of rule (TensorEntry::rule) that a launch of prepare is for, or kEveryRule.

@@ -64,9 +64,34 @@ struct SharedWork {
   }
 };
 
-/// The measure of one thread, on cache lines of its own.
-struct alignas(64) Partial {
-  step::Reduction value;
+/// The measures of each thread: one for each group, of which the first also serves for all groups together.
+/// The last one of a thread is a gap that keeps the next thread's on other cache lines.
+class Partials {
+ public:
+  explicit Partials(std::size_t threads) : threads_(threads) {}
+
+  void resize(std::size_t groups) {
+    groups_ = groups;
+    all_.resize(threads_ * (groups + 1));
+  }
+  void clear() { std::ranges::fill(all_, step::Reduction::none()); }
+  [[nodiscard]] step::Reduction* of(int thread) {
+    return all_.data() + static_cast<std::size_t>(thread) * (groups_ + 1);
+  }
+  /// Adds the measures of one group to a result.
+  void add_to(step::Reduction& result, std::size_t group) {
+    for (std::size_t thread = 0; thread < threads_; ++thread) {
+      step::add(result, of(static_cast<int>(thread))[group]);
+    }
+  }
+  [[nodiscard]] std::size_t groups() const { return groups_; }
+
+ private:
+  static_assert(sizeof(step::Reduction) >= 64);
+
+  std::size_t threads_;
+  std::size_t groups_ = 0;
+  std::vector<step::Reduction> all_;
 };
 
 class CpuBackend final : public Backend {
@@ -75,7 +100,7 @@ class CpuBackend final : public Backend {
       : loops_(loops),
         threads_(threads),
         stores_{cpu::Writes::through_cache, loops.has_bf16_instruction, false},
-        partial_(static_cast<std::size_t>(threads)) {}
+        partials_(static_cast<std::size_t>(threads)) {}
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
@@ -106,13 +131,14 @@ class CpuBackend final : public Backend {
     chunks_ = std::move(chunks);
     pieces_ = std::move(pieces);
     has_followers_ = plan.has_followers;
+    partials_.resize(plan.groups);
     const bool past_cache = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_);
     stores_.unread = past_cache ? cpu::Writes::past_cache : cpu::Writes::through_cache;
     stores_.fetches_ahead = past_cache;
   }
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream /*stream*/) override {
-    if (norm) reduce(table, *norm, table.control->gradients);
+    if (norm) measure_gradients(table, *norm);
     {
       const cpu::DefaultFloatEnvironment environment;
       prepare(table);
@@ -197,17 +223,30 @@ class CpuBackend final : public Backend {
     }
   }
 
+  /// Measures the gradients together, and those of each group if the settings clip by group.
+  void measure_gradients(const step::Table& table, step::Measure measure) {
+    if (table.control->settings.clips_by_group == 0) return reduce(table, measure, table.control->gradients);
+    reduce_parts(table, measure, true);
+    for (std::size_t group = 0; group < partials_.groups(); ++group) {
+      partials_.add_to(table.group_gradients[group], group);
+      step::add(table.control->gradients, table.group_gradients[group]);
+    }
+  }
+
   void reduce(const step::Table& table, step::Measure measure, step::Reduction& result) {
-    std::ranges::fill(partial_, Partial{step::Reduction::none()});
+    reduce_parts(table, measure, false);
+    partials_.add_to(result, 0);
+  }
+
+  void reduce_parts(const step::Table& table, step::Measure measure, bool by_group) {
+    partials_.clear();
     // Backwards, so that the gradients that the update begins with are read last.
     on_threads(
         pieces_,
         [&](ChunkRange share, int thread) {
-          loops_.table.reduce(table, measure, share.first, share.last,
-                              partial_[static_cast<std::size_t>(thread)].value);
+          loops_.table.reduce(table, measure, by_group, share.first, share.last, partials_.of(thread));
         },
         true);
-    for (const Partial& part : partial_) step::add(result, part.value);
   }
 
   /// Calls work(range of chunks or pieces, thread) for all parts of the work, in the default float
@@ -231,7 +270,7 @@ class CpuBackend final : public Backend {
   SharedWork chunks_, pieces_;
   bool has_followers_ = false;
   cpu::Stores stores_;
-  std::vector<Partial> partial_;  ///< One for each thread.
+  Partials partials_;
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
 };
 

@@ -35,7 +35,9 @@ void prepare(const step::Table& table) {
     }
     last = t;
   }
-  if (table.concludes != 0) step::conclude_step(table, plan);
+  if (table.concludes == 0) return;
+  step::conclude_groups(table, plan, 0, 1);
+  step::conclude_step(table, plan);
 }
 
 }  // namespace onepass::cpu

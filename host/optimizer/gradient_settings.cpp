@@ -135,6 +135,7 @@ step::Settings checked_settings(const GradientHandling& handling, Device device)
           .skips_nonfinite = skips ? 1u : 0u,
           .remembers_nonfinite = handling.nonfinite == NonFinite::error ? 1u : 0u,
           .zeroes_gradients = handling.zero_grad ? 1u : 0u,
+          .clips_by_group = handling.clip_norm && clip.per_group ? 1u : 0u,
           .store = {},
           .found_inf = handling.found_inf,
           .grad_scale = handling.grad_scale,

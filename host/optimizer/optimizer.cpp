@@ -130,9 +130,11 @@ TableContents Optimizer::Impl::contents_of(const Roster& next) const {
     contents.control.progress = progress({});
     contents.steps = table_memory.read_counts(table_memory.view().steps, {});
     contents.accumulated = table_memory.read_counts(table_memory.view().accumulated, {});
+    contents.group_norms = table_memory.read_norms();
   }
   contents.steps.resize(next.parameters.size(), 0);
   contents.accumulated.resize(next.parameters.size(), 0);
+  contents.group_norms.resize(groups.count(), 0.0);
   for (std::size_t i = 0; i < next.parameters.size(); ++i) {
     contents.tensors.push_back(entry_of(next, i));
     (accumulates ? contents.incoming : contents.grads).push_back(next.parameters[i].grad.data);
@@ -180,6 +182,7 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) c
   plan.runs = sort_by_program(contents.chunks, program_of_tensor);
   plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
   plan.pieces = element_offsets(contents.pieces, next.numels(), step::kReduceChunk);
+  plan.groups = groups.count();
   plan.has_followers = std::ranges::any_of(contents.tensors, &step::TensorEntry::has_followers);
   plan.bytes = 0.0;
   for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;

@@ -73,6 +73,11 @@ double Optimizer::fetched_grad_norm() const { return impl_->backend->fetched(); 
 
 double Optimizer::grad_norm(Stream stream) const { return impl_->progress(stream).grad_norm; }
 
+double Optimizer::grad_norm(std::size_t group, Stream stream) const {
+  static_cast<void>(impl_->groups.at(group));
+  return impl_->table_memory.read(impl_->table_memory.view().group_norms + group, stream);
+}
+
 double Optimizer::penalty(Stream stream) const {
   step::Reduction* const result = &impl_->control().penalty;
   impl_->patch(result, step::Reduction::none(), stream);

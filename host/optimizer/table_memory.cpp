@@ -45,6 +45,9 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t rules = layout.add(contents.rules);
   const std::size_t penalties = layout.add(contents.penalties);
   const std::size_t schedules = layout.add(contents.schedules);
+  const std::vector<step::Reduction> unmeasured(contents.group_norms.size(), step::Reduction::none());
+  const std::size_t group_gradients = layout.add(unmeasured);
+  const std::size_t group_norms = layout.add(contents.group_norms);
   const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
   const std::size_t coefficients = layout.reserve(contents.tensors.size() * contents.coefficient_bytes);
   const std::size_t chunks = layout.add(contents.chunks);
@@ -72,6 +75,9 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
            .coefficients = base + coefficients,
            .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
+           .group_count = static_cast<std::int64_t>(contents.group_norms.size()),
+           .group_gradients = reinterpret_cast<step::Reduction*>(base + group_gradients),
+           .group_norms = reinterpret_cast<double*>(base + group_norms),
            .control = reinterpret_cast<step::Control*>(base + control),
            .prepares = 0,
            .concludes = 1};
@@ -82,6 +88,12 @@ std::vector<std::int64_t> TableMemory::read_counts(const std::int64_t* from, Str
   copy({Device::cpu(), counts.data()}, {memory_.device(), from}, counts.size() * sizeof(std::int64_t),
        stream);
   return counts;
+}
+
+std::vector<double> TableMemory::read_norms() const {
+  std::vector<double> norms(static_cast<std::size_t>(view_.group_count));
+  copy({Device::cpu(), norms.data()}, {memory_.device(), view_.group_norms}, norms.size() * sizeof(double));
+  return norms;
 }
 
 void TableMemory::write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream) {

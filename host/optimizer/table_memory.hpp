@@ -26,6 +26,7 @@ struct TableContents {
   std::vector<std::byte> rules;
   std::size_t rule_bytes = 0;         ///< Size of the room for one rule.
   std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.
+  std::vector<double> group_norms;    ///< One for each group.
   step::Control control{};
 };
 
@@ -48,6 +49,8 @@ class TableMemory {
   }
   /// Reads or writes one count for each tensor.
   [[nodiscard]] std::vector<std::int64_t> read_counts(const std::int64_t* from, Stream stream) const;
+  /// Reads the norm of each group.
+  [[nodiscard]] std::vector<double> read_norms() const;
   void write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream);
 
  private:

@@ -22,8 +22,8 @@ enum class ClipFormula : unsigned {
   exact,    ///< min(1, max_norm / norm); 1 if the norm is 0.
 };
 
-/// Clipping by global norm (Pascanu et al. 2013, arXiv 1211.5063): the step multiplies every gradient by the
-/// same coefficient.
+/// Clipping by norm (Pascanu et al. 2013, arXiv 1211.5063): the step multiplies every gradient by the same
+/// coefficient, or those of each group by the group's own.
 ///
 /// The norm is that of the unscaled gradients, averaged over micro-batches by their weights. The step reads
 /// the gradients once more for it and does not rewrite them. It adds the 1,024 elements of each leaf in
@@ -33,6 +33,9 @@ struct ClipGradNorm {
   double max_norm = std::numeric_limits<double>::infinity();  ///< >= 0; infinity only measures the norm.
   NormType norm_type = NormType::l2;
   ClipFormula formula = ClipFormula::pytorch;
+  /// If set, each parameter group is clipped by the norm of its own gradients, as by one clip_grad_norm_ for
+  /// each group. Optimizer::grad_norm(group) returns these norms, and grad_norm() that of all gradients.
+  bool per_group = false;
 
   bool operator==(const ClipGradNorm&) const = default;
 };

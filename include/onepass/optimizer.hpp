@@ -182,7 +182,11 @@ class Optimizer {
   /// Returns the norm of all gradients at the last step that measured it (a step with clip_norm, whether or
   /// not it clipped), unscaled and before clipping. It is 0 before the first such step. Waits for `stream`.
   [[nodiscard]] double grad_norm(Stream stream = {}) const;
-  /// Queues a copy of the norm to the host, in the order of `stream`. Asynchronous.
+  /// Returns the norm of a group's gradients at the last step that clipped by group
+  /// (ClipGradNorm::per_group), unscaled and before clipping; 0 before the first. Waits for `stream`. Throws
+  /// InvalidArgument if there is no such group.
+  [[nodiscard]] double grad_norm(std::size_t group, Stream stream = {}) const;
+  /// Queues a copy of the norm of all gradients to the host, in the order of `stream`. Asynchronous.
   void fetch_grad_norm(Stream stream = {});
   /// Returns the norm that the last completed fetch_grad_norm() brought, without waiting; NaN before the
   /// first.

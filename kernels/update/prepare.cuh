@@ -34,8 +34,9 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
     ++table.steps[t];
     form_coefficients<Rule>(table, plan, t);
   }
-  if (table.concludes != 0 && is_last_block(table.control->blocks_done) && threadIdx.x == 0) {
-    conclude_step(table, plan);
+  if (table.concludes != 0 && is_last_block(table.control->blocks_done)) {
+    conclude_groups(table, plan, threadIdx.x, kPrepareThreads);
+    if (threadIdx.x == 0) conclude_step(table, plan);
   }
 }
 

@@ -111,15 +111,26 @@ void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduc
   }
 }
 
+/// Where a reduction adds what it finds: to one result, or to that of each tensor's group.
+struct Results {
+  Reduction* first;
+  bool by_group;
+
+  [[nodiscard]] Reduction& of(const step::TensorEntry& tensor) const {
+    return first[by_group ? tensor.group : 0];
+  }
+};
+
 template <Measure kMeasure>
-void reduce_piece(const Table& table, std::int64_t piece, Reduction& into) {
+void reduce_piece(const Table& table, std::int64_t piece, Results into) {
   const std::uint32_t index = table.pieces[piece].tensor;
   const step::TensorEntry& tensor = table.tensors[index];
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   const void* const stream = kOfParameters ? tensor.param : step::measured_gradient(table, index);
   if (stream == nullptr) return;
-  step::by_dtype(kOfParameters ? tensor.param_type : step::measured_type(table, tensor),
-                 [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, piece, into); });
+  step::by_dtype(kOfParameters ? tensor.param_type : step::measured_type(table, tensor), [&](auto codec) {
+    reduce_as<decltype(codec), kMeasure>(table, stream, piece, into.of(tensor));
+  });
 }
 
 /// Number of pieces that are read in ascending order: 1 MiB of float32. To read the pieces one by one in
@@ -129,15 +140,17 @@ constexpr std::int64_t kAscendingPieces = 64;
 /// Reduces pieces [first, last). The last kAscendingPieces come first, so that the elements that the update
 /// begins with are read last and are still in the cache.
 template <Measure kMeasure>
-void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Reduction& into) {
+void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Results into) {
   for (std::int64_t end = last; end > first; end -= kAscendingPieces) {
     const std::int64_t begin = end - kAscendingPieces > first ? end - kAscendingPieces : first;
     for (std::int64_t piece = begin; piece < end; ++piece) reduce_piece<kMeasure>(table, piece, into);
   }
 }
 
-/// Adds a measure of the pieces [first, last) to `into`.
-void reduce(const Table& table, Measure measure, std::int64_t first, std::int64_t last, Reduction& into) {
+/// Adds a measure of the pieces [first, last) to `results`, of which each group has one if `by_group`.
+void reduce(const Table& table, Measure measure, bool by_group, std::int64_t first, std::int64_t last,
+            Reduction* results) {
+  const Results into{results, by_group};
   switch (measure) {
     case Measure::sum_of_magnitudes:
       return reduce_pieces<Measure::sum_of_magnitudes>(table, first, last, into);

@@ -12,9 +12,10 @@
 namespace onepass::cpu {
 
 struct TableLoops {
-  /// Adds a measure of the pieces [first, last) to `into`, in the calling thread.
-  void (*reduce)(const step::Table& table, step::Measure measure, std::int64_t first, std::int64_t last,
-                 step::Reduction& into);
+  /// Adds a measure of the pieces [first, last) to `results`, in the calling thread: to the first one, or if
+  /// `by_group` to that of each tensor's group.
+  void (*reduce)(const step::Table& table, step::Measure measure, bool by_group, std::int64_t first,
+                 std::int64_t last, step::Reduction* results);
   /// Adds the gradients of a micro-batch, times its weight, to their sums, for the chunks [first, last).
   void (*accumulate)(const step::Table& table, float weight, std::int64_t first, std::int64_t last,
                      Stores stores);
