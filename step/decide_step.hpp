@@ -102,10 +102,10 @@ ONEPASS_LANE rule::GradientScale scale_of(const Table& table, const StepPlan& pl
   return {plan.unscale * clip_coefficient(settings, norm), settings.max_value};
 }
 
-/// Works like torch.amp.GradScaler: the scale backs off after a step that was skipped, or whose micro-batches
-/// were dropped, and grows after growth_interval steps without a skip, unless it would exceed max_scale. It
-/// does not fall below min_scale. A scale from outside these bounds, as they may change and scales are
-/// loaded, comes to the nearer bound.
+/// Works like torch.amp.GradScaler: the scale backs off after a step that was skipped or had a micro-batch
+/// dropped, and grows after growth_interval steps without either, unless it would exceed max_scale. It does
+/// not fall below min_scale. A scale from outside these bounds, as they may change and scales are loaded,
+/// comes to the nearer bound.
 ONEPASS_LANE void update_loss_scale(const Settings& settings, bool skipped, LossScale& scale) {
   if (settings.growth_interval == 0) return;
   if (skipped) {
