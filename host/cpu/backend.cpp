@@ -13,7 +13,9 @@
 #include "host/cpu/loops/table_loops.hpp"
 #include "host/cpu/streams.hpp"
 #include "host/cpu/threads/float_environment.hpp"
+#include "host/cpu/threads/learner.hpp"
 #include "host/cpu/threads/parallel.hpp"
+#include "host/cpu/threads/team.hpp"
 #include "onepass/error.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
@@ -94,33 +96,45 @@ class Partials {
   std::vector<step::Reduction> all_;
 };
 
+/// What was learned of each kind of work that is done again and again.
+struct Learners {
+  cpu::Learner update, zero, accumulate, norm, penalty;
+};
+
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const CpuLoops& loops, int threads)
+  CpuBackend(const CpuLoops& loops, int threads, const Options& options)
       : loops_(loops),
         threads_(threads),
+        team_(options.pool == Pool::best ? best_pool() : options.pool, options.parallel_for),
         stores_{cpu::Writes::through_cache, loops.has_bf16_instruction, false},
-        partials_(static_cast<std::size_t>(threads)) {}
+        partials_(static_cast<std::size_t>(threads)) {
+    team_.reserve(threads);
+  }
 
   std::int64_t default_chunk_size() const override { return kChunkSize; }
 
   void start(const step::Table& table, const WorkPlan& plan, const NewTensors& added) override {
-    on_threads(SharedWork::of(plan.chunks, threads_), [&](ChunkRange share, int /*thread*/) {
+    const auto make = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
         if (table.chunks[c].tensor < added.first) continue;
         cpu::zero_streams(table, table.chunks[c]);
         loops_.table.copy_params(table, table.chunks[c]);
       }
-    });
+    };
+    on_threads(SharedWork::of(plan.chunks, threads_), make, nullptr);
+    team_.rethrow();
   }
 
   void load(const step::Table& table, std::span<const std::vector<SavedStream>> saved,
             Stream /*stream*/) override {
-    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
+    const auto copy = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
         cpu::load_streams(table, table.chunks[c], saved[table.chunks[c].tensor]);
       }
-    });
+    };
+    on_threads(chunks_, copy, nullptr);
+    team_.rethrow();
   }
 
   void plan(const WorkPlan& plan) override {
@@ -130,6 +144,7 @@ class CpuBackend final : public Backend {
     for (const ProgramRun& run : plan.runs) runs_.push_back(planned(plan.programs[run.program], run));
     chunks_ = std::move(chunks);
     pieces_ = std::move(pieces);
+    learners_ = {};
     has_followers_ = plan.has_followers;
     partials_.resize(plan.groups);
     const bool past_cache = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_);
@@ -143,11 +158,13 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       prepare(table);
     }
-    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) { update(table, share); });
+    on_threads(
+        chunks_, [&](ChunkRange share, int /*thread*/) { update(table, share); }, &learners_.update);
+    team_.rethrow();
   }
 
   void zero_grad(const step::Table& table, Stream /*stream*/) override {
-    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
+    const auto zero = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
         const step::Chunk chunk = table.chunks[c];
         const step::Extent part = step::extent(table, chunk);
@@ -157,23 +174,29 @@ class CpuBackend final : public Backend {
         std::memset(static_cast<std::byte*>(grad) + part.begin * size, 0,
                     static_cast<std::size_t>(part.count * size));
       }
-    });
+    };
+    on_threads(chunks_, zero, &learners_.zero);
+    team_.rethrow();
   }
 
   void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream /*stream*/) override {
     const cpu::DefaultFloatEnvironment environment;
     if (batch.drops_nonfinite != 0) {
-      reduce(step::with_incoming_measured(table), step::Measure::largest, table.control->gradients);
+      reduce(step::with_incoming_measured(table), step::Measure::largest, learners_.norm,
+             table.control->gradients);
     }
     const float factor = step::factor_of(table, batch);
-    on_threads(chunks_, [&](ChunkRange share, int /*thread*/) {
+    const auto add = [&](ChunkRange share, int /*thread*/) {
       loops_.table.accumulate(table, factor, share.first, share.last, stores_);
-    });
+    };
+    on_threads(chunks_, add, &learners_.accumulate);
     step::count_micro_batch(table, batch, factor, 0, 1);
+    team_.rethrow();
   }
 
   void penalty(const step::Table& table, Stream /*stream*/) override {
-    reduce(table, step::Measure::penalty, table.control->penalty);
+    reduce(table, step::Measure::penalty, learners_.penalty, table.control->penalty);
+    team_.rethrow();
   }
 
   void write(void* to, std::span<const std::byte> bytes, Stream /*stream*/) override {
@@ -225,45 +248,49 @@ class CpuBackend final : public Backend {
 
   /// Measures the gradients together, and those of each group if the settings clip by group.
   void measure_gradients(const step::Table& table, step::Measure measure) {
-    if (table.control->settings.clips_by_group == 0) return reduce(table, measure, table.control->gradients);
-    reduce_parts(table, measure, true);
+    if (table.control->settings.clips_by_group == 0) {
+      return reduce(table, measure, learners_.norm, table.control->gradients);
+    }
+    reduce_parts(table, measure, learners_.norm, true);
     for (std::size_t group = 0; group < partials_.groups(); ++group) {
       partials_.add_to(table.group_gradients[group], group);
       step::add(table.control->gradients, table.group_gradients[group]);
     }
   }
 
-  void reduce(const step::Table& table, step::Measure measure, step::Reduction& result) {
-    reduce_parts(table, measure, false);
+  void reduce(const step::Table& table, step::Measure measure, cpu::Learner& learner,
+              step::Reduction& result) {
+    reduce_parts(table, measure, learner, false);
     partials_.add_to(result, 0);
   }
 
-  void reduce_parts(const step::Table& table, step::Measure measure, bool by_group) {
+  void reduce_parts(const step::Table& table, step::Measure measure, cpu::Learner& learner, bool by_group) {
     partials_.clear();
+    const auto add = [&](ChunkRange share, int thread) {
+      loops_.table.reduce(table, measure, by_group, share.first, share.last, partials_.of(thread));
+    };
     // Backwards, so that the gradients that the update begins with are read last.
-    on_threads(
-        pieces_,
-        [&](ChunkRange share, int thread) {
-          loops_.table.reduce(table, measure, by_group, share.first, share.last, partials_.of(thread));
-        },
-        true);
+    on_threads(pieces_, add, &learner, true);
   }
 
   /// Calls work(range of chunks or pieces, thread) for all parts of the work, in the default float
-  /// environment.
+  /// environment. What a caller's parallel_for throws waits for team_.rethrow(), so that nothing is done by
+  /// halves.
   template <class Work>
-  void on_threads(const SharedWork& shared, const Work& work, bool backwards = false) {
+  void on_threads(const SharedWork& shared, const Work& work, cpu::Learner* learner, bool backwards = false) {
     cpu::PoolRun run = shared.run;
     run.backwards = backwards;
     auto task = [&](int thread, int part) {
       const cpu::DefaultFloatEnvironment environment;
       work(shared.part(part), thread);
     };
-    cpu::ThreadPool::shared().run(run, task);
+    team_.run(run, task, learner);
   }
 
   CpuLoops loops_;
   int threads_;
+  cpu::Team team_;
+  Learners learners_;
   std::int64_t cache_bytes_ = cpu_cache_bytes();
   std::vector<PreparedRule> rules_;
   std::vector<PlannedRun> runs_;
@@ -276,7 +303,7 @@ class CpuBackend final : public Backend {
 
 /// The loops of a level that loops are compiled for.
 const cpu::TableLoops& table_loops(Isa isa) {
-#if defined(__x86_64__)
+#if defined(ONEPASS_WIDE_LOOPS)
   if (isa == Isa::avx512) return cpu::table_loops<Isa::avx512>();
   if (isa == Isa::avx2) return cpu::table_loops<Isa::avx2>();
 #endif
@@ -303,7 +330,7 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
   const CpuLoops loops{compiled, table_loops(compiled), isa == Isa::avx512_bf16};
-  return std::make_unique<CpuBackend>(loops, threads);
+  return std::make_unique<CpuBackend>(loops, threads, options);
 }
 
 }  // namespace onepass

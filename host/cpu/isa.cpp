@@ -1,5 +1,5 @@
-// isa.cpp - the instruction sets, threads and cache of this machine, and the environment variables that force
-// them.
+// isa.cpp - the instruction sets, threads, pools and cache of this machine, and the environment variables
+// that force them.
 #include <sched.h>
 
 #include <charconv>
@@ -13,6 +13,7 @@
 #include "host/cpu/isa.hpp"
 #include "onepass/cpu.hpp"
 #include "onepass/error.hpp"
+#include "onepass/threads.hpp"
 
 namespace onepass {
 namespace {
@@ -56,7 +57,7 @@ bool isa_available(Isa isa) {
     case Isa::best:
     case Isa::baseline:
       return true;
-#if defined(__x86_64__)
+#if defined(ONEPASS_WIDE_LOOPS)
     case Isa::avx2:
       return __builtin_cpu_supports("x86-64-v3");
     case Isa::avx512:
@@ -102,6 +103,20 @@ Isa best_isa() {
         "\", but must be baseline, avx2, avx512 or avx512_bf16, and this machine must have it");
   }
   return Isa::baseline;
+}
+
+std::string_view to_string(Pool pool) {
+  return pool == Pool::own ? "own" : pool == Pool::openmp ? "openmp" : "best";
+}
+
+Pool best_pool() {
+  const char* const forced = std::getenv("ONEPASS_POOL");
+  if (forced == nullptr || *forced == '\0') return Pool::openmp;
+  for (const Pool pool : {Pool::own, Pool::openmp}) {
+    if (to_string(pool) == forced) return pool;
+  }
+  throw InvalidArgument("onepass: ONEPASS_POOL is \"" + std::string(forced) +
+                        "\", but must be own or openmp");
 }
 
 int cpu_threads() {

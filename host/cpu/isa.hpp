@@ -3,6 +3,11 @@
 
 #include "onepass/cpu.hpp"
 
+// Defined if loops are compiled for AVX2 and AVX-512 too.
+#if defined(__x86_64__) && !defined(ONEPASS_BASELINE_ONLY)
+#define ONEPASS_WIDE_LOOPS
+#endif
+
 namespace onepass::cpu {
 
 /// Most threads that Options::threads and ONEPASS_THREADS may ask for.

@@ -50,7 +50,7 @@ void over_run(const ElementRange& run, double nanoseconds, const Work& work) {
 
 const RandomLoops& best_random_loops() {
   switch (loops_of(best_isa())) {
-#if defined(__x86_64__)
+#if defined(ONEPASS_WIDE_LOOPS)
     case Isa::avx512:
       return random_loops<Isa::avx512>();
     case Isa::avx2:

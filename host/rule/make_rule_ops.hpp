@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "host/backend/rule_ops.hpp"
+#include "host/cpu/isa.hpp"
 #include "host/cpu/prepare.hpp"
 #include "onepass/rule/concept.hpp"
 #include "onepass/rule/element.hpp"
@@ -119,7 +120,7 @@ VariantOps make_variant_ops() {
     ops.cpu_loops[static_cast<std::size_t>(isa)] = loops + kVariant;
   };
   set(Isa::baseline, cpu::update_loops<Loops, Isa::baseline>());
-#if defined(__x86_64__)
+#if defined(ONEPASS_WIDE_LOOPS)
   set(Isa::avx2, cpu::update_loops<Loops, Isa::avx2>());
   set(Isa::avx512, cpu::update_loops<Loops, Isa::avx512>());
 #endif

@@ -7,6 +7,7 @@
 #include "onepass/cpu.hpp"
 #include "onepass/ema.hpp"
 #include "onepass/storage/storage.hpp"
+#include "onepass/threads.hpp"
 
 namespace onepass {
 
@@ -19,6 +20,8 @@ struct Options {
   std::uint64_t seed = 0;  ///< Seed of stochastic rounding.
   std::optional<EMA> ema = std::nullopt;  ///< If set, keeps a moving average of each parameter.
   bool accumulates_gradients = false;     ///< Keeps a float32 gradient sum per parameter, for accumulate().
+  Pool pool = Pool::best;  ///< CPU: whose threads step; best: ONEPASS_POOL, or OpenMP's if it is loaded.
+  ParallelFor parallel_for = {};  ///< CPU: if set, steps run on its threads, `threads` of them.
 };
 
 }  // namespace onepass

@@ -5,8 +5,9 @@
 #include <cstdint>
 
 #include "host/cpu/threads/float_environment.hpp"
-#include "host/cpu/threads/thread_pool.hpp"
+#include "host/cpu/threads/team.hpp"
 #include "onepass/cpu.hpp"
+#include "onepass/threads.hpp"
 
 namespace onepass::cpu {
 
@@ -43,7 +44,7 @@ void in_parallel(std::int64_t pieces, double nanoseconds, const Work& work) {
     };
     work(boundary(part), boundary(part + 1));
   };
-  ThreadPool::shared().run(run, task);
+  Team(best_pool()).run(run, task);
 }
 
 }  // namespace onepass::cpu

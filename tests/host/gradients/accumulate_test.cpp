@@ -16,7 +16,7 @@ namespace onepass::test {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr Options kAccumulates{.accumulates_gradients = true};
+const Options kAccumulates{.accumulates_gradients = true};
 
 const std::vector<Shape> kShapes{{.numel = 70, .grad_misalignment = 3},
                                  {.numel = 0},

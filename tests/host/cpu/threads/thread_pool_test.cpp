@@ -156,6 +156,45 @@ TEST(ThreadPool, BurstOfLittleWorkWakesAWorker) {
   EXPECT_TRUE(worker_came);
 }
 
+TEST(ThreadPool, LearnerDecidesWhetherSleepersAreWoken) {
+  for (const bool together_is_faster : {false, true}) {
+    ThreadPool pool;
+    Learner learner;
+    for (int run = 0; run < 3; ++run) {
+      learner.took(false, together_is_faster ? 1e9 : 1e6);
+      learner.took(true, together_is_faster ? 1e6 : 1e9);
+    }
+    (void)counts_of_one_run(pool, {2, 2, 0.0});
+    ASSERT_TRUE(fall_asleep(pool));
+    std::atomic<int> awake{-1};
+    auto task = [&](int thread, int /*part*/) {
+      if (thread == 0 && awake < 0) awake = pool.awake();
+      while (awake < 0) std::this_thread::yield();
+    };
+    // Without a learner the first run would wake a worker, and the second one would not.
+    pool.run({2, 8, together_is_faster ? 1e3 : 1e6}, task, &learner);
+    EXPECT_EQ(awake, together_is_faster ? 1 : 0);
+  }
+}
+
+TEST(ThreadPool, LearnerSeesThatWorkIsLongerThanExpected) {
+  // Two threads do it in half the time, though the number of elements does not tell so.
+  ThreadPool pool;
+  Learner learner;
+  (void)counts_of_one_run(pool, {2, 2, 0.0});
+  bool woken = false;
+  auto task = [&](int thread, int /*part*/) {
+    if (thread == 0) woken = woken || pool.awake() > 0;
+    std::this_thread::sleep_for(milliseconds(1));
+  };
+  for (int run = 0; run < 4; ++run) {
+    ASSERT_FALSE(woken) << run;
+    ASSERT_TRUE(fall_asleep(pool));
+    pool.run({2, 4, 1e3}, task, &learner);
+  }
+  EXPECT_TRUE(woken);
+}
+
 TEST(ThreadPool, WorkersFallAsleepAgain) {
   ThreadPool pool;
   for (int round = 0; round < 3; ++round) {
