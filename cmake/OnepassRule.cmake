@@ -19,7 +19,12 @@ set(ONEPASS_RULE_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}/.." CACHE INTERNAL "")
 # project: -ffast-math would approximate roots, differently for each instruction set.
 # The bits do not depend on the level, so builds that only check results may use a lower one.
 set(ONEPASS_LOOP_OPTIMIZATION -O3 CACHE STRING "Optimisation of the CPU loops, in every build type")
-mark_as_advanced(ONEPASS_LOOP_OPTIMIZATION)
+# Builds that check what does not depend on the instruction set may leave out the others: half of the compile time.
+option(ONEPASS_BASELINE_ONLY "Leave out the loops for AVX2 and AVX-512" OFF)
+mark_as_advanced(ONEPASS_LOOP_OPTIMIZATION ONEPASS_BASELINE_ONLY)
+if(ONEPASS_BASELINE_ONLY)
+  add_compile_definitions(ONEPASS_BASELINE_ONLY)
+endif()
 set(ONEPASS_LOOP_FLAGS ${ONEPASS_LOOP_OPTIMIZATION} -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unswitch-loops
   CACHE INTERNAL "")
 
@@ -43,7 +48,7 @@ function(onepass_add_per_isa target stem template)
   set(template_of_avx2 "${template}")
   set(template_of_avx512 "${template}")
   set(sets baseline)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT ONEPASS_BASELINE_ONLY)
     list(APPEND sets avx2 avx512)
   endif()
   foreach(isa IN LISTS sets)
