@@ -155,13 +155,28 @@ std::vector<Parameter> parameters_of(std::span<const onepass_tensor> tensors, De
   return parameters;
 }
 
+ParallelFor parallel_for_of(const onepass_options& c) {
+  if (c.parallel_for == nullptr) return {};
+  return [call = c.parallel_for, context = c.parallel_for_context](int parts,
+                                                                   const std::function<void(int)>& body) {
+    const auto call_body = [](void* work, std::int32_t part) {
+      (*static_cast<const std::function<void(int)>*>(work))(part);
+    };
+    call(context, parts, call_body, const_cast<std::function<void(int)>*>(&body));
+  };
+}
+
 Options options_of(const onepass_options& c) {
   if (c.threads < 0) refuse("threads", c.threads, "0 or more");
   const Storage storage{
       .master = enumerator("master", c.master, Master::remainder8, "from 0 (none) to 3 (remainder8)"),
       .states = enumerator("states", c.states, States::quantized8, "0 (float32), 1 (bfloat16) or 2 (8 bits)"),
       .rounding = enumerator("rounding", c.rounding, Rounding::stochastic, "0 (nearest) or 1 (stochastic)")};
-  return {.threads = c.threads, .storage = storage, .seed = c.seed};
+  return {.threads = c.threads,
+          .storage = storage,
+          .seed = c.seed,
+          .pool = enumerator("pool", c.pool, Pool::openmp, "0 (best), 1 (own) or 2 (openmp)"),
+          .parallel_for = parallel_for_of(c)};
 }
 
 Device device_of(std::int32_t device) {

@@ -137,6 +137,20 @@ enum {
   ONEPASS_STOCHASTIC = 1 /* To either neighbour at random; the expected value is exact. */
 };
 
+/* Values of onepass_options.pool: whose threads step on the CPU, besides the caller's. */
+enum {
+  ONEPASS_POOL_BEST = 0, /* Environment variable ONEPASS_POOL (own, openmp) if set, else OpenMP's. */
+  ONEPASS_POOL_OWN = 1,  /* The library's own threads. */
+  ONEPASS_POOL_OPENMP =
+      2 /* Those of the OpenMP runtime that the process has loaded; else the library's own. */
+};
+
+/* A loop over threads of the caller's: calls body(work, part) once for every part from 0 to parts - 1, in any
+ * order and any threads, at once or one after the other, and returns when all calls have returned. `context`
+ * is onepass_options.parallel_for_context. It must not throw. */
+typedef void (*onepass_parallel_for)(void* context, int32_t parts, void (*body)(void* work, int32_t part),
+                                     void* work);
+
 /* Options of an optimizer. 0 is the default of every member, so a zero-initialised struct has all defaults.
  *
  * Supported storage of 16-bit parameters: bfloat16 without a master and with float32 or bfloat16 states;
@@ -149,6 +163,9 @@ typedef struct {
   int32_t states;   /* ONEPASS_STATES_FLOAT32, ... Must be that if all parameters are float32. */
   int32_t rounding; /* ONEPASS_NEAREST, ... */
   int32_t threads;  /* Most CPU threads. 0: environment variable ONEPASS_THREADS, or all available. */
+  int32_t pool;     /* ONEPASS_POOL_BEST, ... */
+  onepass_parallel_for parallel_for; /* If not null, CPU steps run on its threads, `threads` of them. */
+  void* parallel_for_context;        /* The first argument of parallel_for. */
 } onepass_options;
 
 /* An optimizer over a list of tensors. */

@@ -16,6 +16,7 @@ DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
 MASTERS = {"none": 0, "float32": 1, "split": 2, "remainder8": 3}
 STATES = {"float32": 0, "bfloat16": 1, "quantized8": 2}
 ROUNDINGS = {"nearest": 0, "stochastic": 1}
+POOLS = {"best": 0, "own": 1, "openmp": 2}
 KINDS = ("number", "flag", "choice")
 
 INT, LONG, DOUBLE, TEXT, HANDLE = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_char_p, ctypes.c_void_p
@@ -39,10 +40,17 @@ class Tensor(Struct):
                 ("group", INT)]
 
 
-class Options(Struct):
-    """onepass_options: a seed, values of MASTERS, STATES and ROUNDINGS, and the most CPU threads. All default to 0."""
+# onepass_parallel_for: called with a context, the number of parts, a function and its first argument.
+ParallelFor = ctypes.CFUNCTYPE(None, HANDLE, INT, ctypes.CFUNCTYPE(None, HANDLE, INT), HANDLE)
 
-    _fields_ = [("seed", ctypes.c_uint64)] + [(name, INT) for name in ("master", "states", "rounding", "threads")]
+
+class Options(Struct):
+    """onepass_options: a seed, values of MASTERS, STATES and ROUNDINGS, the most CPU threads, a value of POOLS, and a
+    ParallelFor, which must outlive the optimizer. All default to 0."""
+
+    _fields_ = [("seed", ctypes.c_uint64)]
+    _fields_ += [(name, INT) for name in ("master", "states", "rounding", "threads", "pool")]
+    _fields_ += [("parallel_for", ParallelFor), ("parallel_for_context", HANDLE)]
 
 
 class Setting(Struct):

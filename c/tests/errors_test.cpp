@@ -165,6 +165,8 @@ TEST(CErrors, CreateRefusesDevicesAndOptionsThatDoNotExist) {
             "onepass: states is 3; it must be 0 (float32), 1 (bfloat16) or 2 (8 bits)");
   EXPECT_EQ(refusal_after([](Arguments& a) { a.options.rounding = -1; }),
             "onepass: rounding is -1; it must be 0 (nearest) or 1 (stochastic)");
+  EXPECT_EQ(refusal_after([](Arguments& a) { a.options.pool = 3; }),
+            "onepass: pool is 3; it must be 0 (best), 1 (own) or 2 (openmp)");
 }
 
 TEST(CErrors, ListsRefuseUnknownRulesIndicesAndNullPointers) {

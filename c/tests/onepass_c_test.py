@@ -204,6 +204,26 @@ class CInterface(unittest.TestCase):
             added.append(len(list(tasks.iterdir())) - before)
         self.assertEqual(added, [0, 2])
 
+    def test_steps_run_on_the_callers_loop(self):
+        calls, results = [], []
+
+        def in_reverse(context, parts, body, work):
+            calls.append((context, parts))
+            for part in reversed(range(parts)):
+                body(work, part)
+
+        loop = onepass_c.ParallelFor(in_reverse)
+        for options in (onepass_c.Options(threads=1),
+                        onepass_c.Options(threads=3, parallel_for=loop, parallel_for_context=7)):
+            values, grads = array.array("f", [0.5] * 200000), array.array("f", [0.25] * 200000)
+            tensors = [onepass_c.Tensor(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
+            with onepass_c.Optimizer(LIBRARY, "AdamW", tensors, onepass_c.CPU, options) as optimizer:
+                for _ in range(2):
+                    optimizer.step()
+            results.append(values)
+        self.assertEqual(calls, [(7, 3)] * 2)
+        self.assertEqual(results[0], results[1])
+
     def test_invalid_arguments_are_refused_with_a_message(self):
         tensors, cpu, options = Model().tensors(), onepass_c.CPU, onepass_c.Options
         self.refused("Adam.lr must be at least 0", "Adam", tensors, lr=-1.0)
@@ -215,6 +235,7 @@ class CInterface(unittest.TestCase):
         self.refused("no rule was given", [], tensors)
         self.refused("states is 7; it must be", "Adam", tensors, cpu, options(states=7))
         self.refused("threads is -1", "Adam", tensors, cpu, options(threads=-1))
+        self.refused("pool is 3; it must be", "Adam", tensors, cpu, options(pool=onepass_c.POOLS["openmp"] + 1))
         self.refused("device is -2", "Adam", tensors, -2)
         self.refused("cuda:99", "Adam", tensors, 99)
         self.refused("a dtype is 5", "SGD", [onepass_c.Tensor(1, 1, 1, 5)])
