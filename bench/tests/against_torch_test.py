@@ -1,4 +1,4 @@
-"""Tests of against_torch.py: its parts, and with PyTorch a whole run on small layouts."""
+"""Tests of against_torch.py and in_a_loop.py: their parts, and with PyTorch a whole run on small models."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import unittest
 BENCH = pathlib.Path(__file__).resolve().parents[1] / "torch"
 sys.path.insert(0, str(BENCH))
 import against_torch
+import in_a_loop
 import torch_layouts
 
 LIBRARY = sys.argv.pop(1)
@@ -82,12 +83,22 @@ class Pieces(unittest.TestCase):
         self.assertIn("Failed: adamw: other bits", against_torch.markdown(run))
 
     def test_exits_with_a_message_without_pytorch(self):
-        with tempfile.TemporaryDirectory() as folder:
-            (pathlib.Path(folder) / "torch.py").write_text("raise ImportError\n")
-            result = subprocess.run([sys.executable, BENCH / "against_torch.py", "--library", LIBRARY],
-                                    env=dict(os.environ, PYTHONPATH=folder), capture_output=True, text=True)
-        self.assertEqual(result.returncode, against_torch.NO_TORCH, result.stderr)
-        self.assertIn("PyTorch cannot be imported", result.stderr)
+        for program in ("against_torch.py", "in_a_loop.py"):
+            with tempfile.TemporaryDirectory() as folder:
+                (pathlib.Path(folder) / "torch.py").write_text("raise ImportError\n")
+                result = subprocess.run([sys.executable, BENCH / program, "--library", LIBRARY],
+                                        env=dict(os.environ, PYTHONPATH=folder), capture_output=True, text=True)
+            self.assertEqual(result.returncode, against_torch.NO_TORCH, result.stderr)
+            self.assertIn("PyTorch cannot be imported", result.stderr)
+
+    def test_a_loops_ratios_pair_steps_of_the_same_round(self):
+        names, seconds = ["onepass", "torch fused"], [[2e-6, 20e-6, 4e-6], [3e-6, 30e-6, 8e-6]]
+        row = in_a_loop.row_of({"parameters": 1000}, names, seconds)
+        onepass = row["contestants"]["onepass"]
+        self.assertAlmostEqual(onepass["microseconds"]["median"], 4.0)
+        self.assertAlmostEqual(onepass["torch_over_it"]["median"], 1.5)
+        run = dict(machine="a", torch="2", commit="c", date="d", command="e", rounds=3, threads=2, rows=[row])
+        self.assertIn("| 1000 | 4 (3 to 12) | 8 (6 to 19) | 1.50 (1.50 to 1.75) |", in_a_loop.markdown(run))
 
 
 @unittest.skipIf(torch is None, "PyTorch cannot be imported here")
@@ -123,6 +134,19 @@ class WithTorch(unittest.TestCase):
         self.assertEqual(len(run["rows"]), 2 * 2 * 2 * len(torch_rivals.RULES))
         self.assertEqual(sum(line.startswith("| ") for line in lines), 1 + len(run["rows"]))
         self.assertEqual(set(run["rows"][0]["contestants"]), {"onepass", *against_torch.WAYS})
+
+    def test_a_short_loop_reports_every_contestant(self):
+        with tempfile.TemporaryDirectory() as folder:
+            report = pathlib.Path(folder) / "loop.json"
+            result = subprocess.run([sys.executable, "-W", "ignore", BENCH / "in_a_loop.py", "--library", LIBRARY,
+                                     "--hidden", "8,40", "--rounds", "3", "--json", report],
+                                    capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            rows = json.loads(report.read_text())["rows"]
+        self.assertEqual([row["parameters"] for row in rows], [784 * 8 + 8 + 72 + 90, 784 * 40 + 40 + 1640 + 410])
+        self.assertEqual(list(rows[0]["contestants"]),
+                         ["onepass, 1 thread", "onepass", "onepass, own threads", "torch fused"])
+        self.assertIn("| 6442 |", result.stdout)
 
     def test_unknown_options_are_refused(self):
         for arguments, sentence in ((["--rule", "lion"], "--rule lion: unknown"),

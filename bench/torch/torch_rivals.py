@@ -87,11 +87,13 @@ class Contestant:
     owner: object  # the optimizer, kept alive for `step`
 
 
-def onepass_contestant(library, rule, model, threads, **changes):
-    """Returns onepass over the model's memory. Its states have the type of the parameters, like PyTorch's."""
+def onepass_contestant(library, rule, model, threads, pool="best", **changes):
+    """Returns onepass over the model's memory. Its states have the type of the parameters, like PyTorch's. `pool` says
+    whose threads step on the CPU."""
     numbers = rule.onepass_numbers() | changes
     has_small_states = model.dtype == "bfloat16" and rule.states > 0
-    options = onepass_c.Options(threads=threads, states=onepass_c.STATES["bfloat16" if has_small_states else "float32"])
+    options = onepass_c.Options(threads=threads, pool=onepass_c.POOLS[pool],
+                                states=onepass_c.STATES["bfloat16" if has_small_states else "float32"])
     is_cpu = model.device.type == "cpu"
     device = onepass_c.CPU if is_cpu else model.device.index
     optimizer = onepass_c.Optimizer(library, rule.library, model.tensors(), device, options, **numbers)
@@ -136,7 +138,7 @@ def windows(sizes):
 
 def taken(tensors, ranges):
     """Returns a copy of the windows, one after the other, in double on the CPU."""
-    pieces = [tensors[tensor].detach()[begin:end] for tensor, begin, end in ranges]
+    pieces = [tensors[tensor].detach().view(-1)[begin:end] for tensor, begin, end in ranges]
     return torch.cat(pieces).to("cpu", torch.float64)
 
 
