@@ -1,0 +1,123 @@
+// numbers.cpp - see numbers.hpp.
+#include "fuzz/model/numbers.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+
+#include "optimizers/trial.hpp"
+
+namespace onepass::fuzz {
+namespace {
+
+using reference::Element;
+using reference::Number;
+
+/// The rule of a group at the rates of its schedule.
+Rule scheduled(Rule rule, const Rates& rates) {
+  rule.lr = rates.lr;
+  if (rates.drives_momentum) rule.set(rule.has("momentum") ? "momentum" : "beta1", rates.momentum);
+  return rule;
+}
+
+/// States smaller than this may have become 0 in a step that settles.
+double settled_below(std::int64_t step) { return step % rule::kSettleInterval == 0 ? 0x1p-99 : 0.0; }
+
+void require_close(const std::string& what, float actual, Number expected, double least) {
+  const double tolerance = std::max(test::one_step_tolerance(expected), least);
+  if (test::agrees(actual, expected, tolerance)) return;
+  throw Mismatch(what + ", which is off by " +
+                 std::to_string(std::fabs(double{actual} - expected.value) / tolerance) + " tolerances, is " +
+                 test::shown(actual) + ", but the reference has " + std::to_string(expected.value) + " (" +
+                 test::shown(static_cast<float>(expected.value)) + ")");
+}
+
+/// The numbers of a float32 tensor: the parameter, then each state.
+std::vector<std::vector<float>> numbers_of(const Shot& shot, std::size_t tensor) {
+  std::vector<std::vector<float>> numbers{decoded(shot.values[tensor], DType::float32)};
+  for (const SavedState& state : shot.dict.parameters[tensor].states) {
+    numbers.push_back(decoded(state.bytes, state.dtype));
+  }
+  return numbers;
+}
+
+/// "AdamW lr 0.01 beta1 0.9 ..."
+std::string text_of(const Rule& rule) {
+  std::string text(rule.name());
+  for (const Hyperparameter& one : rule.hyperparameters()) {
+    text.append(" ").append(one.name).append(" ").append(rule.text(one.name));
+  }
+  return text;
+}
+
+/// The parameter and the states of an element.
+std::string text_of(const std::vector<std::vector<float>>& numbers, std::size_t element) {
+  std::string text;
+  for (const std::vector<float>& stream : numbers) text.append(test::shown(stream[element])).append(" ");
+  return text;
+}
+
+void require_average(const Side& side, const std::string& name, std::int64_t step,
+                     const std::vector<float>& values, const std::vector<float>& before,
+                     const std::vector<float>& after) {
+  const EMA& ema = *side.setup.options.ema;
+  const double weight = double{ema_weight(ema.decay, ema.warmup, ema.bias_correction, step)};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Number moved = reference::average(Number(before[i]), Number(values[i]), weight);
+    // A bfloat16 average is rounded to one of its two neighbours.
+    const double rounded = ema.dtype == DType::bfloat16 ? 0x1p-7 * moved.magnitude + 0x1p-133 : 0.0;
+    require_close("ema of " + name + " at " + std::to_string(i), after[i], moved, rounded);
+  }
+}
+
+}  // namespace
+
+void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
+                   const reference::Handling& handling, const std::vector<float>& gradient,
+                   const Shot& before, const Shot& after) {
+  const TensorPlan& plan = side.memory[tensor]->plan;
+  if (plan.dtype != DType::float32) return;
+  const SavedParameter& saved = before.dict.parameters[tensor];
+  const std::int64_t step = saved.step + 1;
+  const Rule rule = scheduled(side.optimizer->rule(plan.group), rates);
+  const std::vector<std::vector<float>> old = numbers_of(before, tensor), moved = numbers_of(after, tensor);
+  const std::size_t states = saved.states.size() - (side.setup.options.ema ? 1 : 0);
+  std::vector<Element> elements(gradient.size());
+  std::vector<Number> seen;
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    elements[i].p = Number(old[0][i]);
+    for (std::size_t s = 0; s < states; ++s) elements[i].state[s] = Number(old[s + 1][i]);
+    const Number handled = handling(Number(gradient[i]));
+    // An infinite gradient that is clipped by value has no error.
+    seen.push_back(std::isinf(gradient[i]) ? Number(handled.value) : handled);
+  }
+  test::reference_step(rule)(step, elements, seen);
+  const bool has_momentum = !rule.has("momentum") || rule.get("momentum") != 0.0;
+  for (std::size_t s = 0; s <= states; ++s) {
+    const std::string name = s == 0 ? "p" : saved.states[s - 1].name;
+    if (name == "momentum_buffer" && !has_momentum) continue;  // The reference leaves it alone.
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      const std::string what = name + " of " + plan.name + " at " + std::to_string(i) + " in its step " +
+                               std::to_string(step) + " with " + text_of(rule) + ", gradient " +
+                               std::to_string(seen[i].value) + ", before " + text_of(old, i);
+      require_close(what, moved[s][i], s == 0 ? elements[i].p : elements[i].state[s - 1],
+                    settled_below(step));
+    }
+  }
+  if (side.setup.options.ema) require_average(side, plan.name, step, moved[0], old.back(), moved.back());
+}
+
+void require_summed(const SavedParameter& before, const SavedParameter& after, float factor,
+                    const std::vector<float>& gradient) {
+  const std::vector<float> old = decoded(before.gradient_sum, DType::float32);
+  const std::vector<float> sum = decoded(after.gradient_sum, DType::float32);
+  require(sum.size() == gradient.size(), "the gradient sum of " + before.name + " has another size");
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const Number added = Number(factor) * Number(gradient[i]);
+    require_close("gradient sum of " + before.name + " at " + std::to_string(i), sum[i],
+                  old.empty() ? added : Number(old[i]) + added, 0.0);
+  }
+}
+
+}  // namespace onepass::fuzz
