@@ -20,8 +20,8 @@ namespace {
 
 /// The seeds to run.
 struct Range {
-  std::uint64_t first = 1, last = 100;
-  double seconds = 0.0;  ///< 0: up to `last`.
+  std::uint64_t first = 1, last = 0;  ///< If `last` is 0, each part has a number of its own.
+  double seconds = 0.0;               ///< If it is not 0, seeds go on until then.
 } range;
 
 /// The seed that is running, for the report if a sanitizer ends the program.
@@ -39,12 +39,13 @@ void report() {
             << '.' << testing::UnitTest::GetInstance()->current_test_info()->name() << std::endl;
 }
 
-void run(void (*part)(std::uint64_t, Trace&)) {
+void run(void (*part)(std::uint64_t, Trace&), std::uint64_t usual) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
+  const std::uint64_t last = range.last != 0 ? range.last : range.first + usual - 1;
   std::uint64_t seed = range.first;
   const auto goes_on = [&] {
-    if (range.seconds == 0.0) return seed <= range.last;
+    if (range.seconds == 0.0) return seed <= last;
     return std::chrono::duration<double>(Clock::now() - start).count() < range.seconds;
   };
   for (; goes_on(); ++seed) {
@@ -62,9 +63,9 @@ void run(void (*part)(std::uint64_t, Trace&)) {
   std::cout << seed - range.first << " seeds" << std::endl;
 }
 
-TEST(Fuzz, RandomCallsFollowTheModel) { run(random_calls); }
-TEST(Fuzz, DamagedStateDictsAreRefusedOrTaken) { run(damaged_dicts); }
-TEST(Fuzz, DamagedRunsAreRefusedOrTaken) { run(damaged_runs); }
+TEST(Fuzz, RandomCallsFollowTheModel) { run(random_calls, 600); }
+TEST(Fuzz, DamagedStateDictsAreRefusedOrTaken) { run(damaged_dicts, 600); }
+TEST(Fuzz, DamagedRunsAreRefusedOrTaken) { run(damaged_runs, 100); }
 
 /// Reads the options. Returns whether they are right.
 bool read(int count, char** arguments) {

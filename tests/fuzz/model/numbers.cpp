@@ -24,13 +24,15 @@ Rule scheduled(Rule rule, const Rates& rates) {
 /// States smaller than this may have become 0 in a step that settles.
 double settled_below(std::int64_t step) { return step % rule::kSettleInterval == 0 ? 0x1p-99 : 0.0; }
 
-void require_close(const std::string& what, float actual, Number expected, double least) {
+/// Throws Mismatch unless the number is near. `what` names it, if it is not.
+template <class What>
+void require_close(const What& what, float actual, Number expected, double least) {
   const double tolerance = std::max(test::one_step_tolerance(expected), least);
   if (test::agrees(actual, expected, tolerance)) return;
-  throw Mismatch(what + ", which is off by " +
+  throw Mismatch(what() + ", off by " +
                  std::to_string(std::fabs(double{actual} - expected.value) / tolerance) + " tolerances, is " +
-                 test::shown(actual) + ", but the reference has " + std::to_string(expected.value) + " (" +
-                 test::shown(static_cast<float>(expected.value)) + ")");
+                 test::shown(actual) + ", but the reference has " +
+                 test::shown(static_cast<float>(expected.value)));
 }
 
 /// The numbers of a float32 tensor: the parameter, then each state.
@@ -67,7 +69,8 @@ void require_average(const Side& side, const std::string& name, std::int64_t ste
     const Number moved = reference::average(Number(before[i]), Number(values[i]), weight);
     // A bfloat16 average is rounded to one of its two neighbours.
     const double rounded = ema.dtype == DType::bfloat16 ? 0x1p-7 * moved.magnitude + 0x1p-133 : 0.0;
-    require_close("ema of " + name + " at " + std::to_string(i), after[i], moved, rounded);
+    const auto what = [&] { return "ema of " + name + " at " + std::to_string(i); };
+    require_close(what, after[i], moved, rounded);
   }
 }
 
@@ -98,9 +101,11 @@ void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
     const std::string name = s == 0 ? "p" : saved.states[s - 1].name;
     if (name == "momentum_buffer" && !has_momentum) continue;  // The reference leaves it alone.
     for (std::size_t i = 0; i < gradient.size(); ++i) {
-      const std::string what = name + " of " + plan.name + " at " + std::to_string(i) + " in its step " +
-                               std::to_string(step) + " with " + text_of(rule) + ", gradient " +
-                               std::to_string(seen[i].value) + ", before " + text_of(old, i);
+      const auto what = [&] {
+        return name + " of " + plan.name + " at " + std::to_string(i) + " in its step " +
+               std::to_string(step) + " with " + text_of(rule) + ", gradient " +
+               std::to_string(seen[i].value) + ", before " + text_of(old, i);
+      };
       require_close(what, moved[s][i], s == 0 ? elements[i].p : elements[i].state[s - 1],
                     settled_below(step));
     }
@@ -115,8 +120,8 @@ void require_summed(const SavedParameter& before, const SavedParameter& after, f
   require(sum.size() == gradient.size(), "the gradient sum of " + before.name + " has another size");
   for (std::size_t i = 0; i < gradient.size(); ++i) {
     const Number added = Number(factor) * Number(gradient[i]);
-    require_close("gradient sum of " + before.name + " at " + std::to_string(i), sum[i],
-                  old.empty() ? added : Number(old[i]) + added, 0.0);
+    const auto what = [&] { return "gradient sum of " + before.name + " at " + std::to_string(i); };
+    require_close(what, sum[i], old.empty() ? added : Number(old[i]) + added, 0.0);
   }
 }
 
