@@ -2,7 +2,6 @@
 #include "onepass/schedules/schedule.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 
 #include "host/check/sentence.hpp"
@@ -25,7 +24,8 @@ Segment checked(const Parameters& parameters) {
   return parameters.segment();
 }
 
-constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
+/// The first step that does not exist.
+constexpr std::int64_t kNever = schedule::kMostSteps + 1;
 
 /// A schedule within a composition: its first step and end there, and the index of its first number.
 struct Part {
@@ -106,7 +106,7 @@ Schedule::Schedule(const SequentialLR& sequence) {
   for (std::size_t i = 0; i < sequence.schedules.size(); ++i) {
     const Schedule& schedule = sequence.schedules[i];
     const std::int64_t begin = i == 0 ? 0 : sequence.milestones[i - 1];
-    const std::int64_t end = i < sequence.milestones.size() ? sequence.milestones[i] : kForever;
+    const std::int64_t end = i < sequence.milestones.size() ? sequence.milestones[i] : kNever;
     if (begin == end) continue;  // no step is this schedule's
     parts.push_back(
         {.schedule = schedule, .begin = begin, .end = end, .first_number = append(schedule, numbers_)});
@@ -123,7 +123,7 @@ Schedule::Schedule(const ChainedScheduler& chain) {
   std::int32_t stage = 0;
   for (const Schedule& schedule : chain.schedules) {
     const Part part{
-        .schedule = schedule, .begin = 0, .end = kForever, .first_number = append(schedule, numbers_)};
+        .schedule = schedule, .begin = 0, .end = kNever, .first_number = append(schedule, numbers_)};
     const std::int32_t count = stages(schedule);
     for (std::int32_t s = 0; s < count; ++s) append(part, s, stage++, segments_);
   }

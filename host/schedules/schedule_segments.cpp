@@ -56,7 +56,7 @@ Segment repack(std::size_t index, const Segment& segment, std::span<const double
 bool takes_numbers(Kind kind) { return kind == Kind::multi_step || kind == Kind::table; }
 
 /// Checks the place of a segment among the others: stages count up from 0, the first segment of each begins
-/// at step 0, and each segment begins after the one before.
+/// at step 0, and each segment begins after the one before, at a step that can be reached.
 void check_place(std::span<const Segment> segments, std::size_t index) {
   const Segment& segment = segments[index];
   const bool opens = index == 0 || segment.stage != segments[index - 1].stage;
@@ -68,6 +68,9 @@ void check_place(std::span<const Segment> segments, std::size_t index) {
   if (opens ? segment.begin != 0 : segment.begin <= segments[index - 1].begin) {
     refuse_segment(index, "begins at step " + std::to_string(segment.begin) +
                               (opens ? ", but is the first of its stage" : ", not after the one before"));
+  }
+  if (segment.begin > kMostSteps) {
+    refuse_segment(index, "begins at step " + std::to_string(segment.begin) + ", after the last, 2^53");
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "schedules/golden_schedules.hpp"
@@ -194,6 +195,18 @@ TEST(SavedSchedule, RejectsSegmentsOutOfPlace) {
       good, [](Segments& p, Numbers&) { p[0].begin = 1; }, "segment 0 begins at step 1"));
   EXPECT_TRUE(refuses_segments(
       good, [](Segments& p, Numbers&) { p[1].begin = 0; }, "segment 1 begins at step 0"));
+  for (const std::int64_t begin : {schedule::kMostSteps + 1, std::numeric_limits<std::int64_t>::max()}) {
+    EXPECT_TRUE(refuses_segments(
+        good, [&](Segments& p, Numbers&) { p[1].begin = begin; },
+        "segment 1 begins at step " + std::to_string(begin) + ", after the last"));
+  }
+}
+
+TEST(SavedSchedule, LeavesOutWhatBeginsAfterTheLastStep) {
+  const SequentialLR late{{WarmUp{.steps = 5}, ConstantLR{}}, {schedule::kMostSteps}};
+  const Schedule all = SequentialLR{{StepLR{.step_size = 3}, late}, {7}};
+  EXPECT_EQ(Schedule(all.segments(), all.numbers()), all);
+  EXPECT_EQ(all.segments().size(), 2u);
 }
 
 TEST(SavedSchedule, RejectsParametersThatNoScheduleHas) {
