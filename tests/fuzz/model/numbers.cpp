@@ -17,6 +17,8 @@ using reference::Number;
 /// The rule of a group at the rates of its schedule.
 Rule scheduled(Rule rule, const Rates& rates) {
   rule.lr = rates.lr;
+  // A decay of 0 is off, also where the parameter is infinite; in the reference 0 * Inf is NaN.
+  if (rates.lr == 0.0 && rule.text("weight_decay_mode") == "decoupled") rule.set("weight_decay", 0.0);
   if (rates.drives_momentum) rule.set(rule.has("momentum") ? "momentum" : "beta1", rates.momentum);
   return rule;
 }
