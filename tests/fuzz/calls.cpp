@@ -120,7 +120,8 @@ void Pair::set_handling() {
 void Pair::change_handling() {
   trace_.call("clip_grad_norm, clip_grad_value or set_nonfinite");
   const std::size_t which = draw_.below(3);
-  const double limit = draw_.chance(0.1) ? draw_.odd() : draw_.pick({0.5, 2.0});
+  const double bad = setup_.wild ? draw_.odd() : draw_.forbidden();
+  const double limit = draw_.chance(0.1) ? bad : draw_.pick({0.5, 2.0});
   const auto policy = static_cast<NonFinite>(draw_.below(draw_.chance(0.05) ? 9 : 3));
   GradientHandling next = model_.handling;
   if (which == 0) next.clip_norm = ClipGradNorm{.max_norm = limit};

@@ -63,9 +63,9 @@ void run(void (*part)(std::uint64_t, Trace&), std::uint64_t usual) {
   std::cout << seed - range.first << " seeds" << std::endl;
 }
 
-TEST(Fuzz, RandomCallsFollowTheModel) { run(random_calls, 600); }
+TEST(Fuzz, RandomCallsFollowTheModel) { run(random_calls, 300); }
 TEST(Fuzz, DamagedStateDictsAreRefusedOrTaken) { run(damaged_dicts, 600); }
-TEST(Fuzz, DamagedRunsAreRefusedOrTaken) { run(damaged_runs, 100); }
+TEST(Fuzz, DamagedRunsAreRefusedOrTaken) { run(damaged_runs, 200); }
 
 /// Reads the options. Returns whether they are right.
 bool read(int count, char** arguments) {
