@@ -176,8 +176,9 @@ __device__ __forceinline__ void reduce_gradients_of(const Table& table, const Re
 
 /// Thread blocks of kThreads threads; any grid size works. The kernel reads from the table what to measure,
 /// so that a captured graph follows changed settings. Clipping by group takes one pass over the leaves for
-/// every kGroupsAtOnce groups. Each pass reads the gradients of its groups alone.
-__global__ void __launch_bounds__(kThreads) reduce_gradients_kernel(const Table table) {
+/// every kGroupsAtOnce groups. Each pass reads the gradients of its groups alone. The bound of 4 thread
+/// blocks keeps ptxas from aiming at five and spilling registers for sm_80.
+__global__ void __launch_bounds__(kThreads, 4) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
   if (settings.measures_gradients == 0) return;
   __shared__ Reduction block[kGroupsAtOnce];

@@ -65,6 +65,7 @@ ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tenso
           .ema_settles = rule::Around::settled_at(table.steps[tensor]),
           .rounds_stochastically = settings.rounds_stochastically,
           .active = true,
+          .settles = rule::Around::settled_at(table.steps[tensor]) != 0.0f,
           .zero_grad = zeroes_gradient(table, tensor)};
 }
 

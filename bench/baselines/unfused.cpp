@@ -69,7 +69,9 @@ void roots(const Context& on, const Part& part) {
 void quotient(const Context& on, const Part& part) {
   on.passes.quotient(part.scratch, part.at.states[0], part.count);
 }
-void decay(const Context& on, const Part& part) { on.blas.scale(part.count, on.k.decay, part.at.param); }
+void decay(const Context& on, const Part& part) {
+  on.blas.scale(part.count, 1.0f - on.k.decay, part.at.param);
+}
 void subtract_grad(const Context& on, const Part& part) {
   on.blas.add(part.count, -on.k.lr, part.at.grad, part.at.param);
 }

@@ -22,7 +22,7 @@ struct Numbers {
   float second;  ///< 1 - beta2
   float root;    ///< 1 / sqrt(1 - beta2^t)
   float eps;
-  float decay;  ///< 1 - lr * weight decay
+  float decay;  ///< lr * weight decay
   bool starts;  ///< True in the first step.
 };
 

@@ -221,7 +221,7 @@ class CInterface(unittest.TestCase):
                 for _ in range(2):
                     optimizer.step()
             results.append(values)
-        self.assertEqual(calls, [(7, 3)] * 2)
+        self.assertEqual(calls, [(7, 3)] * 3)  # to make the states, and for two steps
         self.assertEqual(results[0], results[1])
 
     def test_invalid_arguments_are_refused_with_a_message(self):

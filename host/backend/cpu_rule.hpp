@@ -29,8 +29,9 @@ using RuleLoop = void (*)(const void* coefficients, float* param, const float* g
 /// The part of a staged update that depends on the rule: one variant's loops over float32. The loops of
 /// host/cpu/staged/ decode a format into float32 and encode it again.
 struct StagedLoops {
-  /// A loop for each rule::Extras: with the operations of that, or more.
-  using Loops = std::array<RuleLoop, 3>;
+  /// A loop for each rule::Extras: with the operations of that, or more. Only states of 8 bits settle in a
+  /// loop, so `exact` has no such loop.
+  using Loops = std::array<RuleLoop, 4>;
   Loops exact;           ///< For states of 32 bits.
   Loops lossy;           ///< For states of fewer bits.
   int states;            ///< Number of states.

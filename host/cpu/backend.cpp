@@ -233,16 +233,25 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// Updates the chunks of one run, and moves averages and copies while their chunk is in the cache.
+  /// Returns whether this step settles the states of any tensor among the chunks.
+  static bool settles(const step::Table& table, ChunkRange range) {
+    const auto* const chunks = table.chunks;
+    return std::any_of(chunks + range.first, chunks + range.last,
+                       [&](const step::Chunk& chunk) { return step::step_of(table, chunk.tensor).settles; });
+  }
+
+  /// Updates the chunks of one run. Settles states before, and moves averages and copies after, while their
+  /// chunk is in the cache.
   void update(const step::Table& table, const PlannedRun& run, ChunkRange range) const {
     const auto move = [&](std::int64_t first, std::int64_t last) {
       run.fused != nullptr ? run.fused(table, first, last, stores_)
                            : loops_.table.update_staged(table, *run.staged, first, last, stores_);
     };
-    if (!has_followers_) return move(range.first, range.last);
+    if (!has_followers_ && !settles(table, range)) return move(range.first, range.last);
     for (std::int64_t c = range.first; c < range.last; ++c) {
+      loops_.table.settle(table, *run.staged, table.chunks[c]);
       move(c, c + 1);
-      loops_.table.follow(table, c, c + 1, stores_);
+      if (has_followers_) loops_.table.follow(table, c, c + 1, stores_);
     }
   }
 

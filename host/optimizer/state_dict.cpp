@@ -1,5 +1,6 @@
 // state_dict.cpp - the functions of Optimizer that read its states and write them back.
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <unordered_set>

@@ -20,10 +20,14 @@ using namespace step;
 /// their states in flight.
 template <class Format>
 inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
-template <class Format>
-inline constexpr int kMinThreadBlocks = Format::kAllFloat32  ? 0
-                                        : Format::kQuantized ? 3
-                                                             : 2;
+/// Three states of float32 beside a parameter that may round with random bits need two registers more than
+/// two thread blocks leave.
+template <class Format, int kStates>
+inline constexpr int kMinThreadBlocks =
+    Format::kAllFloat32                                                        ? 0
+    : Format::kQuantized                                                       ? 3
+    : kStates > 2 && Format::kRoundsStochastically && !Format::kHasLossyStates ? 1
+                                                                               : 2;
 
 /// The stream of a state. Streams derives from one Numbered per state and finds it by its number; std::tuple
 /// works on the host only.
@@ -127,7 +131,7 @@ __device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule
     const Place place{turns.at(), kSimple ? kTile<Format> : turns.count(part)};
     typename StreamsOf<Format, Variant>::TileOf tile;
     streams.load(tile, place, kSimple);
-    streams.template move<kSimple ? rule::Extras::scale : rule::Extras::all>(k, tile);
+    streams.template move<kSimple ? rule::Extras::scale : rule::Extras::settle>(k, tile);
     streams.store(k.step, tile, place, kSimple, part.begin, turns);
   }
 }
@@ -138,7 +142,8 @@ __device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule
 /// Reads p, g and each state once and writes p and each state once. For tensors that have a moving average or
 /// a copy of p, it also updates the average and writes the copy. Overwrites g with zeros if asked to.
 template <class Rule, class Variant, class Format>
-__global__ void __launch_bounds__(kThreads<Format>, kMinThreadBlocks<Format>) elementwise(const Table table) {
+__global__ void __launch_bounds__(kThreads<Format>, (kMinThreadBlocks<Format, kStateCount<Variant>>))
+    elementwise(const Table table) {
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
@@ -148,8 +153,9 @@ __global__ void __launch_bounds__(kThreads<Format>, kMinThreadBlocks<Format>) el
     const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], part.begin);
     if (k.step.active) {
       typename StreamsOf<Format, Variant>::TurnsOf turns;
-      if (streams.all_wide() && k.around.extras(kStateCount<Variant> != 0) != rule::Extras::all)
-        update_turns<Format, Variant, true>(k, streams, part, turns);
+      const bool simple =
+          k.around.extras() != rule::Extras::all && !k.around.settles(kStateCount<Variant> != 0);
+      if (simple && streams.all_wide()) update_turns<Format, Variant, true>(k, streams, part, turns);
       update_turns<Format, Variant, false>(k, streams, part, turns);
     }
     if (k.step.active && tensor.has_followers())

@@ -16,18 +16,19 @@ NEEDED = {
     "rmsprop": [r"vsqrtps", r"vdivps"],
     "adam": [r"vsqrtps", r"vdivps"],
 }
-# Each variant has one loop with clamp and L1 and one without, each for both types of gradients, in each format.
+# Each variant has one loop with clamp and L1 and one without, each for both types of gradients, in each format; in
+# float32 also one without scale and decay.
 LOOP = re.compile(r"\S+ <void .*::(update_float32|update_blocks16|update_blocks8)<")
-OF_VARIANT = 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
+OF_VARIANT = 3 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
 BY_INSTRUCTION = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
 VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2}  # AdamW uses Adam's loops
 # A variant without states has no loop of all-bf16: it uses that of bf16.
 WITHOUT_STATES = {"sgd": 1, "rmsprop": 0, "adam": 0}
 OF_ALL_BF16, ALL_BF16_BY_INSTRUCTION = 2 * 2 + 2 * 2, 2 * 2
-# Loops over float32, for updates in stages: with clamp and L1 and without, twice for variants that store other numbers
-# than their states. They are all that a rule has at the baseline level.
+# Loops over float32, for updates in stages: one for each rule::Extras. Variants that store other numbers than their
+# states have two more. They are all that a rule has at the baseline level.
 STAGED_LOOP = re.compile(r"\S+ <void .*::move_blocks<")
-STAGED_LOOPS = {"sgd": 4, "rmsprop": 12, "adam": 4}
+STAGED_LOOPS = {"sgd": 8, "rmsprop": 20, "adam": 8}
 # Further instructions that the loops of each format must contain, by the beginning of the loop's name. 16-bit numbers
 # are rounded two at a time in a lane of 32 bits (block_codec.hpp). Blocks of 8-bit states have loads and stores of
 # their own, of whole vectors (scaled_block_vectors.hpp).
@@ -42,7 +43,7 @@ CODECS = {
 }
 # The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
 # enough: with AVX-512, in the loops without clamp and L1.
-IN_REGISTERS = re.compile(r"\S+ <void .*::update_blocks16<[^,]*, true, ")
+IN_REGISTERS = re.compile(r"\S+ <void .*::update_blocks16<[^,]*, \(onepass::rule::Extras\)1, ")
 BY_PROCESSOR = r"vcvtne2ps2bf16\s.*%zmm"
 STORED_ON_STACK = r"%zmm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p"
 # Loops that belong to no rule, by the beginning of their name: reductions in double (by Measure), accumulation, and

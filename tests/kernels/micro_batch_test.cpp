@@ -12,7 +12,7 @@ class CudaMicroBatch : public CudaTest {};
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr Options kAccumulates{.accumulates_gradients = true};
+const Options kAccumulates{.accumulates_gradients = true};
 
 /// The weights of three windows: one, equal ones, and some that leave the micro-batch out.
 constexpr float kWeights[] = {17.0f, 2048.0f, 0.3f, 1.0f, 1.0f, 1.0f, 0.0f, 5.5f, 0x1p-30f};

@@ -77,27 +77,31 @@ TEST(Prepare, EverySixteenthStepSettles) {
   for (std::int64_t step = 1; step <= 64; ++step) {
     const rule::Around around = rule::Around::prepare(AdamW{}, {}, step);
     EXPECT_EQ(around.settles_states != 0.0f, step % 16 == 0) << step;
-    EXPECT_EQ(around.settles_param != 0.0f, step % 16 == 0) << step;
-    EXPECT_EQ(rule::Around::prepare(Adam{}, {}, step).settles_param, 0.0f);
+    EXPECT_EQ(around.settles_param() != 0.0f, step % 16 == 0) << step;
+    EXPECT_EQ(rule::Around::prepare(Adam{}, {}, step).settles_param(), 0.0f);
   }
 }
 
 TEST(Prepare, AStepNeedsOnlyTheOperationsThatItsTensorAskedFor) {
   using rule::Extras;
-  const auto extras = [](const SGD& rule, const rule::GradientScale& scale, std::int64_t step, bool states) {
-    return rule::Around::prepare(rule, scale, step).extras(states);
+  const auto extras = [](const SGD& rule, const rule::GradientScale& scale) {
+    return rule::Around::prepare(rule, scale, 1).extras();
   };
-  EXPECT_EQ(extras({}, {}, 1, false), Extras::none);
-  EXPECT_EQ(extras({}, {}, 16, false), Extras::none);
-  EXPECT_EQ(extras({}, {}, 16, true), Extras::all);
-  EXPECT_EQ(extras({}, {.factor = 0.5}, 1, false), Extras::scale);
-  EXPECT_EQ(extras({.maximize = true}, {}, 1, false), Extras::scale);
-  EXPECT_EQ(extras({.weight_decay = 0.1}, {}, 1, false), Extras::scale);
-  EXPECT_EQ(extras({.weight_decay = 0.1}, {}, 16, false), Extras::all);
-  EXPECT_EQ(extras({.weight_decay = 0.1, .weight_decay_mode = WeightDecay::decoupled}, {}, 1, false),
-            Extras::scale);
-  EXPECT_EQ(extras({.l1 = 0.1}, {}, 1, false), Extras::all);
-  EXPECT_EQ(extras({}, {.limit = 1.0f}, 1, false), Extras::all);
+  EXPECT_EQ(extras({}, {}), Extras::none);
+  EXPECT_EQ(extras({}, {.factor = 0.5}), Extras::scale);
+  EXPECT_EQ(extras({.maximize = true}, {}), Extras::scale);
+  EXPECT_EQ(extras({.weight_decay = 0.1}, {}), Extras::scale);
+  EXPECT_EQ(extras({.weight_decay = 0.1, .weight_decay_mode = WeightDecay::decoupled}, {}), Extras::scale);
+  EXPECT_EQ(extras({.l1 = 0.1}, {}), Extras::all);
+  EXPECT_EQ(extras({}, {.limit = 1.0f}), Extras::all);
+  EXPECT_EQ(extras({}, {.factor = 0x1p-130}), Extras::all);
+  const auto settles = [](const SGD& rule, std::int64_t step, bool has_states) {
+    return rule::Around::prepare(rule, {}, step).settles(has_states);
+  };
+  EXPECT_FALSE(settles({}, 15, true));
+  EXPECT_TRUE(settles({}, 16, true));
+  EXPECT_FALSE(settles({}, 16, false));
+  EXPECT_TRUE(settles({.weight_decay = 0.1}, 16, false));
 }
 
 }  // namespace

@@ -45,20 +45,25 @@ void update_streams(const rule::TensorCoefficients<Rule>& k, const Streams& stre
 }
 
 /// Updates one chunk by the loop for its format, its rounding, and the operations that its tensor needs. Only
-/// in float32 a loop without scale and decay is faster than with them.
+/// in float32 a loop without scale and decay is faster than with them. States of 8 bits settle in the loop;
+/// those of other formats have settled before it (host/cpu/staged/settle.hpp).
 template <class Variant, class Format, class GradCodec, class Rule>
 void update_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k, Stores stores) {
   using Streams = ChunkStreams<Format, GradCodec>;
   const Streams streams =
       Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor], step::extent(table, chunk), stores);
-  switch (k.around.extras(kStateCount<Variant> != 0)) {
-    case rule::Extras::none:
-      if constexpr (Format::kAllFloat32) return update_chunk_float32<Variant, rule::Extras::none>(k, streams);
-      [[fallthrough]];
-    case rule::Extras::scale:
-      return update_streams<Variant, rule::Extras::scale>(k, streams);
-    case rule::Extras::all:
-      return update_streams<Variant, rule::Extras::all>(k, streams);
+  using rule::Extras;
+  const Extras extras = k.around.extras();
+  if constexpr (Format::kQuantized) {
+    const bool general = extras == Extras::all || k.around.settles(kStateCount<Variant> != 0);
+    return general ? update_streams<Variant, Extras::settle>(k, streams)
+                   : update_streams<Variant, Extras::scale>(k, streams);
+  } else {
+    if (extras == Extras::all) return update_streams<Variant, Extras::all>(k, streams);
+    if constexpr (Format::kAllFloat32) {
+      if (extras == Extras::none) return update_streams<Variant, Extras::none>(k, streams);
+    }
+    update_streams<Variant, Extras::scale>(k, streams);
   }
 }
 

@@ -50,10 +50,11 @@ constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
   constexpr bool kLossy = Compressible<Variant>;
   return {.exact = {&move_blocks<Rule, Variant, false, Extras::none, kState...>,
                     &move_blocks<Rule, Variant, false, Extras::scale, kState...>,
-                    &move_blocks<Rule, Variant, false, Extras::all, kState...>},
+                    &move_blocks<Rule, Variant, false, Extras::all, kState...>, nullptr},
           .lossy = {&move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
                     &move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
-                    &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>},
+                    &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>,
+                    &move_blocks<Rule, Variant, kLossy, Extras::settle, kState...>},
           .states = kStateCount<Variant>,
           .nonnegative = kNonnegativeStates<Variant>};
 }

@@ -116,7 +116,8 @@ requires(Format::kQuantized) StageCodec stage_codec_of(const StageChoice& choice
                              sizeof(typename Format::LowGrad::Element), 1},
                    .param_in_place = false,
                    .grad_in_place = false,
-                   .states_in_place = false};
+                   .states_in_place = false,
+                   .settles_in_loop = true};
   if (choice.has_float32_gradients) {
     codec.unpack = &unpack8<Format, storage::Float32>;
     codec.bytes.grad = sizeof(float);

@@ -12,6 +12,7 @@
 #include "host/backend/cpu_rule.hpp"
 #include "host/cpu/codecs/drawn_halves.hpp"
 #include "host/cpu/loops/chunk_streams.hpp"
+#include "host/cpu/staged/settle.hpp"
 #include "host/cpu/staged/stage_codec.hpp"
 #include "host/cpu/staged/stage_codec16.hpp"
 #include "host/cpu/staged/stage_codec8.hpp"
@@ -25,13 +26,6 @@
 // Internal linkage: loops/update.hpp says why.
 namespace onepass::cpu {
 namespace {
-
-/// The beginning of a tensor's coefficients (rule::TensorCoefficients), which is the same for every rule.
-struct SharedCoefficients {
-  rule::TensorStep step;
-  rule::Around around;
-};
-static_assert(offsetof(SharedCoefficients, around) == sizeof(rule::TensorStep));  // as in rule_loops.hpp
 
 /// The rule's part of a chunk: its loop, and the coefficients that it takes.
 struct Mover {
@@ -142,7 +136,9 @@ void update_staged_chunk(const step::Table& table, step::Chunk chunk, const Stag
                                    .has_bf16_instruction = stores.has_bf16_instruction,
                                    .states = rule.states});
   const StagedLoops::Loops& loops = codec.states_in_place ? rule.exact : rule.lossy;
-  const Mover mover{loops[static_cast<std::size_t>(k.around.extras(rule.states != 0))], &k};
+  const bool settles = codec.settles_in_loop && k.around.settles(rule.states != 0);
+  const rule::Extras extras = settles ? rule::Extras::settle : k.around.extras();
+  const Mover mover{loops[static_cast<std::size_t>(extras)], &k};
   const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], part, codec.bytes, rule, stores);
   switch (codec.halves) {
     case 0:
@@ -163,8 +159,7 @@ void update_staged_chunks(const step::Table& table, const StagedLoops& rule, Cho
                           std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
     const step::Chunk chunk = table.chunks[c];
-    const auto& k = *reinterpret_cast<const SharedCoefficients*>(
-        static_cast<const char*>(table.coefficients) + chunk.tensor * table.coefficient_bytes);
+    const SharedCoefficients& k = shared_coefficients(table, chunk.tensor);
     if (k.step.active) update_staged_chunk(table, chunk, rule, choose, k, stores);
     if (k.step.zero_grad) zero_chunk(table, chunk);
   }

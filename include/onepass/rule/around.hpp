@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "onepass/arithmetic/bits.hpp"
 #include "onepass/arithmetic/lane.hpp"
 #include "onepass/rule/hyperparameter.hpp"
 
@@ -35,9 +36,10 @@ struct GradientScale {
 
 /// The operations around a rule that a loop is compiled with.
 enum class Extras : unsigned {
-  none,   ///< Neither scale nor decay: the rule takes the gradient as it is, and p loses the update.
-  scale,  ///< Also multiplies the gradient by a factor, and decays.
-  all,    ///< Also clips by value, scales in two parts, applies L1, and settles (element.hpp).
+  none,    ///< Neither scale nor decay: the rule takes the gradient as it is, and p loses the update.
+  scale,   ///< Also multiplies the gradient by a factor, and decays.
+  all,     ///< Also clips by value, scales in two parts, and applies L1.
+  settle,  ///< Also settles, before the rule (rule::settle(), element.hpp).
 };
 
 /// A step of a tensor settles if the tensor's step count is a multiple of this.
@@ -69,7 +71,6 @@ struct Around {
   float threshold;       ///< lr * l1 if proximal, else 0.
   float grad_unit;       ///< 2^-126 if the factor is smaller, where float32 has fewer digits; else 1.
   float settles_states;  ///< In a step that settles, the magnitude below which states do; else 0.
-  float settles_param;   ///< The same for the parameter, if it decays.
 
   /// Returns the magnitude below which a tensor's states settle in a step, or 0 if this step does not settle.
   ///
@@ -94,16 +95,24 @@ struct Around {
             .decay = coupled ? 0.0f : static_cast<float>(rule.lr * rule.weight_decay),
             .threshold = proximal ? static_cast<float>(rule.lr * rule.l1) : 0.0f,
             .grad_unit = static_cast<float>(unit),
-            .settles_states = settled,
-            .settles_param = rule.weight_decay != 0.0 ? settled : 0.0f};
+            .settles_states = settled};
   }
 
-  /// Returns the operations that this step of a tensor needs, with or without states. A CPU loop without the
-  /// others is up to twice as fast in cache, and gives the same bits.
-  [[nodiscard]] ONEPASS_LANE Extras extras(bool has_states) const {
-    const bool settles = (has_states ? settles_states : settles_param) != 0.0f;
+  /// As settles_states, for the parameter, which settles if it decays.
+  [[nodiscard]] ONEPASS_LANE float settles_param() const {
+    return (l2 != 0.0f) | (decay != 0.0f) ? settles_states : 0.0f;
+  }
+
+  /// Returns whether this step of a tensor settles anything.
+  [[nodiscard]] ONEPASS_LANE bool settles(bool has_states) const {
+    return (has_states ? settles_states : settles_param()) != 0.0f;
+  }
+
+  /// Returns the operations that this step of a tensor needs, but for settling. A CPU loop without the others
+  /// is up to twice as fast in cache, and gives the same bits.
+  [[nodiscard]] ONEPASS_LANE Extras extras() const {
     const bool limits = (limit <= __FLT_MAX__) | (grad_unit != 1.0f);
-    if (settles | limits | (l1 != 0.0f) | (threshold != 0.0f)) return Extras::all;
+    if (limits | (l1 != 0.0f) | (threshold != 0.0f)) return Extras::all;
     return (grad_scale != 1.0f) | (l2 != 0.0f) | (decay != 0.0f) ? Extras::scale : Extras::none;
   }
 
@@ -113,18 +122,24 @@ struct Around {
   [[nodiscard]] ONEPASS_LANE float before(float p, float g) const {
     if constexpr (kExtras == Extras::none) return g;
     const float scaled =
-        kExtras == Extras::all ? lane::clamp(grad_scale * g * grad_unit, limit) : grad_scale * g;
+        kExtras == Extras::scale ? grad_scale * g : lane::clamp(grad_scale * g * grad_unit, limit);
     const float decayed = l2 != 0.0f ? lane::fma(l2, p, scaled) : scaled;
     if constexpr (kExtras == Extras::scale) return decayed;
     return l1 != 0.0f ? decayed + lane::with_sign_of(p, l1) : decayed;
   }
 
+  /// Returns p if the tensor decays, else 0. It masks bits, because to choose the sum instead takes longer.
+  template <Extras kExtras>
+  [[nodiscard]] ONEPASS_LANE float decaying(float p) const {
+    if constexpr (kExtras == Extras::none) return 0.0f;
+    return storage::float_of(storage::bits_of(p) & (0u - static_cast<storage::Bits>(decay != 0.0f)));
+  }
+
   /// Returns the new parameter, given the rule's update.
   template <Extras kExtras>
   [[nodiscard]] ONEPASS_LANE float after(float p, float update) const {
-    if constexpr (kExtras == Extras::none) return p - update;
-    const float moved = p - (decay != 0.0f ? lane::fma(decay, p, update) : update);
-    if constexpr (kExtras == Extras::scale) return moved;
+    const float moved = p - lane::fma(decay, decaying<kExtras>(p), update);
+    if constexpr (kExtras <= Extras::scale) return moved;
     return lane::copysign(lane::at_least(0.0f, lane::abs(moved) - threshold), moved);
   }
 };

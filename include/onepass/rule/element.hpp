@@ -89,6 +89,7 @@ struct TensorStep {
   float ema_settles;                 ///< As Around::settles_states, for the moving average.
   lane::Flag rounds_stochastically;  ///< 0: rounds to nearest.
   bool active;                       ///< False: the step leaves the tensor out.
+  bool settles;                      ///< True: the step settles (rule::settle()).
   bool zero_grad;                    ///< The update overwrites the gradient with zeros, even if not active.
 };
 
@@ -102,9 +103,9 @@ struct TensorCoefficients {
 
 /// Settles one number. Where a gradient stays 0, averages decay until they are denormal, and stay denormal,
 /// because float32 cannot round them any closer to 0. An instruction that reads or yields a denormal takes a
-/// processor up to a hundred times as long as usual. So every 16th step settles what lies below a magnitude
-/// far below that of any gradient, and none becomes denormal. It changes nothing where the gradient of this
-/// step is not 0, and nothing if `below` is 0.
+/// processor up to a hundred times as long as usual. So every 16th step first settles what lies below a
+/// magnitude far below that of any gradient, and none becomes denormal. It changes nothing where the gradient
+/// of this step is not 0, and nothing if `below` is 0.
 ONEPASS_LANE float settle(bool has_gradient, float x, float below) {
   return !has_gradient & (lane::abs(x) < below) ? 0.0f : x;
 }
@@ -117,28 +118,28 @@ ONEPASS_LANE float settle_nonnegative(bool has_gradient, float x, float below) {
   return !has_gradient & (x > 0.0f) & (x < least) ? least : x;
 }
 
-/// Settles the parameter and the states of one element.
+/// Settles the parameter and the states of one element, as they are stored: before Variant::expand().
 template <class Variant, std::size_t... kState, class... State>
 ONEPASS_LANE void settle(const Around& around, float g, float& p, std::index_sequence<kState...> /*states*/,
                          State&... states) {
   const bool has_gradient = g != 0.0f;
-  p = settle(has_gradient, p, around.settles_param);
+  p = settle(has_gradient, p, around.settles_param());
   (..., (states = (kNonnegativeStates<Variant> >> kState & 1u) != 0
                       ? settle_nonnegative(has_gradient, states, around.settles_states)
                       : settle(has_gradient, states, around.settles_states)));
 }
 
 /// Updates one parameter element and its states in registers. The caller loads, decodes, encodes and stores
-/// them. kLossy: the states' format has less than 32 bits. kExtras: around.extras(), or more. Operations that
-/// do nothing in this step are left out, without changing a bit.
+/// them. kLossy: the states' format has less than 32 bits. kExtras: what the step needs, or more. Operations
+/// that do nothing in this step are left out, without changing a bit.
 template <class Variant, bool kLossy, Extras kExtras, class Rule, class... State>
 ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, State&... states) {
+  if constexpr (kExtras == Extras::settle) {
+    settle<Variant>(k.around, g, p, std::index_sequence_for<State...>{}, states...);
+  }
   if constexpr (kLossy && Compressible<Variant>) Variant::expand(states...);
   const float update = Variant::update(k.rule, p, k.around.template before<kExtras>(p, g), states...);
   p = k.around.template after<kExtras>(p, update);
-  if constexpr (kExtras == Extras::all) {
-    settle<Variant>(k.around, g, p, std::index_sequence_for<State...>{}, states...);
-  }
   if constexpr (kLossy && Compressible<Variant>) Variant::compress(states...);
 }
 

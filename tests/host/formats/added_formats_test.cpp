@@ -41,7 +41,13 @@ struct FormatTensor {
 
   explicit FormatTensor(std::int64_t count)
       : numel(count), param(guarded()), remainder(guarded()), grad(guarded()) {
-    for (std::size_t i = 0; i < param.size(); ++i) Param::encode(heavy_tailed(i), param[i], remainder[i]);
+    for (std::size_t i = 0; i < param.size(); ++i) {
+      if constexpr (Format::kName.master == Master::remainder8) {
+        Param::encode_stochastic(heavy_tailed(i), param[i], remainder[i], static_cast<std::uint32_t>(mix(i)));
+      } else {
+        Param::encode(heavy_tailed(i), param[i], remainder[i]);
+      }
+    }
     const std::size_t blocks = (guarded() + kBlock - 1) / kBlock;
     const auto scales = static_cast<std::size_t>(step::scales_at(numel));
     for (auto& state : states) state.resize(scales + std::max(blocks * sizeof(std::uint16_t), 4 * guarded()));
@@ -148,6 +154,7 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
   constexpr bool kDrawsForStates = Format::kHasLossyStates && (kMayRound || Format::kQuantized);
   constexpr std::size_t kStreams = (kDrawsForStates ? Tensor::kStates : 0) + (kMayRound || kDithers ? 1 : 0);
   constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
+  constexpr auto kSettles = Format::kQuantized ? rule::Extras::settle : rule::Extras::all;
   const bool rounds = kMayRound && k.step.rounds_stochastically != 0;
   for (std::int64_t block = 0; block * kBlock < tensor.numel; ++block) {
     [[maybe_unused]] float states[sizeof...(kState) + 1][kBlock];
@@ -155,7 +162,7 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
     for (int i = 0; i < kBlock && block * kBlock + i < tensor.numel; ++i) {
       const auto at = static_cast<std::size_t>(block * kBlock + i);
       float p = Param::decode(tensor.param[at], tensor.remainder[at]);
-      rule::move<typename Tensor::Variant, Format::kHasLossyStates, rule::Extras::all>(
+      rule::move<typename Tensor::Variant, Format::kHasLossyStates, kSettles>(
           k, p, Tensor::GradCodec::decode(tensor.grad[at]), states[kState][i]...);
       const auto noise = [&] {
         return dither_of(k.step.draws, block, kHalves, kHalves - 1).template at<16>(i);

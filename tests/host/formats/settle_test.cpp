@@ -3,6 +3,7 @@
 
 #include <cfloat>
 #include <cmath>
+#include <span>
 
 #include "support/formats/format_model.hpp"
 #include "support/formats/format_state.hpp"
@@ -56,6 +57,32 @@ TEST(SettleFormats, NoStateIsDenormalWhileGradientsAreZero) {
       EXPECT_EQ(most, 0u);
       EXPECT_EQ(denormals(optimizer.state_dict()), 0u);
     }
+  }
+}
+
+// Every other element is live, with gradients so small that its state lies far below the others' threshold.
+TEST(SettleFormats, StepSixteenSettlesDeadElementsAloneAndBeforeTheRule) {
+  std::vector<float> p(40, 1.0f), grad(40), zero(40, 0.0f);
+  for (std::size_t i = 0; i < grad.size(); ++i) grad[i] = i % 2 == 0 ? 1e-34f : 0.0f;
+  std::vector<float> first(40, 1e-20f);
+  Optimizer momentum(SGD{.lr = 0.5, .momentum = 0.5},
+                     std::vector<Parameter>{{.name = "w", .value = p, .grad = first}});
+  std::vector<float> q(40, 1.0f);
+  Optimizer rmsprop(RMSProp{.lr = 0.5, .alpha = 0.5},
+                    std::vector<Parameter>{{.name = "w", .value = q, .grad = first}});
+  momentum.step(), rmsprop.step();
+  const Tensor later = grad, dead = zero;
+  momentum.set_gradients(std::span(&later, 1)), rmsprop.set_gradients(std::span(&dead, 1));
+  float live = 1e-20f;
+  for (int step = 2; step <= 80; ++step) {
+    momentum.step(), rmsprop.step();
+    live = std::fmaf(0.5f, live, 1e-34f);
+  }
+  const auto* const buffer = static_cast<const float*>(momentum.state("w", "momentum_buffer").data);
+  const auto* const square = static_cast<const float*>(rmsprop.state("w", "square_avg").data);
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    EXPECT_EQ(buffer[i], i % 2 == 0 ? live : 0.0f) << i;
+    EXPECT_EQ(square[i], 0x1p-121f) << "raised to 2^-120, then halved by the rule";
   }
 }
 

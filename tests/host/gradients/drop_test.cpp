@@ -14,7 +14,7 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr Options kAccumulates{.accumulates_gradients = true};
+const Options kAccumulates{.accumulates_gradients = true};
 constexpr MicroBatch kDrop{.drop_nonfinite = true};
 
 /// Two parameters, which start at 0: a step by their mean gradients leaves the negated means.

@@ -17,7 +17,7 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr Options kAccumulates{.accumulates_gradients = true};
+const Options kAccumulates{.accumulates_gradients = true};
 
 /// One parameter of one element, which starts at 0: a step by its mean gradient leaves the negated mean.
 struct Single {

@@ -42,7 +42,7 @@ struct Sharer {
   }
 };
 
-constexpr Options kAccumulates{.accumulates_gradients = true};
+const Options kAccumulates{.accumulates_gradients = true};
 
 TEST(SharedLossScaler, NoOrderOfStepsDividesByTheNextScale) {
   for (const bool swapped : {false, true}) {
