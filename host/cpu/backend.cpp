@@ -96,7 +96,7 @@ class Partials {
   std::vector<step::Reduction> all_;
 };
 
-/// What was learned of each kind of work that is done again and again.
+/// One learner for each kind of work that the backend does again and again.
 struct Learners {
   cpu::Learner update, zero, accumulate, norm, penalty;
 };

@@ -111,7 +111,7 @@ void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduc
   }
 }
 
-/// Where a reduction adds what it finds: to one result, or to that of each tensor's group.
+/// The results that a reduction adds to: one for all tensors, or one for each group.
 struct Results {
   Reduction* first;
   bool by_group;

@@ -32,7 +32,7 @@ bool Learner::together(double expected, double worth) {
   return tries_other(faster) ? !faster : faster;
 }
 
-/// Whether it is time to try the way that was slower.
+/// Returns whether it is time to try the way that was slower.
 bool Learner::tries_other(bool faster) {
   const double loss = way(!faster).nanoseconds - way(faster).nanoseconds;
   if (!won_ && (runs_since_trial_ < kRunsBetween || saved_ < loss)) return false;

@@ -25,7 +25,7 @@ class Learner {
   void took(bool together, double nanoseconds);
 
  private:
-  /// What is known of one way.
+  /// The times that the learner has measured of one way.
   struct Way {
     int runs = 0;              ///< Counted up to kFirstRuns.
     double nanoseconds = 0.0;  ///< The shortest of the first runs, then a moving average.

@@ -3,7 +3,8 @@
 
 namespace onepass::cpu {
 
-/// What is called of an OpenMP runtime. GCC's, LLVM's and Intel's have the same functions.
+/// The functions of an OpenMP runtime that the library calls. GCC's, LLVM's and Intel's have the same
+/// functions.
 struct OpenMP {
   /// Calls body(data) on every thread of the caller's team, and returns when all have returned. `threads` 0
   /// stands for omp_get_max_threads().

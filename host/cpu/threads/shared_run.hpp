@@ -26,6 +26,13 @@ struct Job {
   void* context;
 };
 
+/// Returns the job of calling work(thread, part) for every part. `work` must outlive it.
+template <class Work>
+Job job_of(const PoolRun& run, Work& work) {
+  const Task task = [](void* context, int thread, int part) { (*static_cast<Work*>(context))(thread, part); };
+  return {run, task, &work};
+}
+
 /// Does all parts in the calling thread, in order, as thread 0.
 void do_alone(const Job& job);
 

@@ -36,10 +36,7 @@ class Team {
   /// The same for a callable: work(thread, part).
   template <class Work>
   void run(const PoolRun& run, Work& work, Learner* learner = nullptr) {
-    const Task task = [](void* context, int thread, int part) {
-      (*static_cast<Work*>(context))(thread, part);
-    };
-    this->run({run, task, &work}, learner);
+    this->run(job_of(run, work), learner);
   }
 
   /// Throws the first exception that parallel_for has thrown since the last call, if any.

@@ -50,10 +50,7 @@ class ThreadPool {
   /// The same for a callable: work(thread, part).
   template <class Work>
   void run(const PoolRun& run, Work& work, Learner* learner = nullptr) {
-    const Task task = [](void* context, int thread, int part) {
-      (*static_cast<Work*>(context))(thread, part);
-    };
-    this->run({run, task, &work}, learner);
+    this->run(job_of(run, work), learner);
   }
 
   /// Number of workers that do not sleep.
@@ -62,7 +59,7 @@ class ThreadPool {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// What a worker sleeps on, on a cache line of its own.
+  /// The word that a worker sleeps on, on a cache line of its own.
   struct alignas(64) Bed {
     std::atomic<unsigned> asleep{0};
   };

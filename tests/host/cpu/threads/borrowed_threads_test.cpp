@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/cpu/threads/new_threads.hpp"
 #include "host/cpu/threads/openmp.hpp"
 #include "onepass/onepass.hpp"
 #include "support/environment.hpp"
@@ -25,7 +26,6 @@ namespace onepass::test {
 namespace {
 
 using Floats = std::vector<float>;
-using Body = std::function<void(int)>;
 
 /// A model of three tensors, and the optimizer that steps it: by norm, so that threads also measure.
 class Training {
@@ -75,12 +75,6 @@ Floats trained(const Options& options, int steps = 4) {
 const Floats& wanted() {
   static const Floats wanted = trained({.threads = 1});
   return wanted;
-}
-
-void on_new_threads(int parts, const Body& body) {
-  std::vector<std::thread> threads;
-  for (int part = 0; part < parts; ++part) threads.emplace_back([&body, part] { body(part); });
-  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(CallersThreads, OrderAndNumberOfTheirCallsDoNotChangeABit) {

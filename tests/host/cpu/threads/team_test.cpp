@@ -10,11 +10,13 @@
 #include <thread>
 #include <vector>
 
+#include "host/cpu/threads/new_threads.hpp"
+
 namespace onepass::cpu {
 namespace {
 
 constexpr PoolRun kRun{4, 40, 1e6};
-using Body = std::function<void(int)>;
+using test::Body, test::on_new_threads;
 
 std::vector<int> once(const PoolRun& run) { return std::vector<int>(static_cast<std::size_t>(run.parts), 1); }
 
@@ -28,12 +30,6 @@ std::vector<int> counts_of(Team& team, const PoolRun& run, Learner* learner = nu
   };
   team.run(run, task, learner);
   return counts;
-}
-
-void on_new_threads(int parts, const Body& body) {
-  std::vector<std::thread> threads;
-  for (int part = 0; part < parts; ++part) threads.emplace_back([&body, part] { body(part); });
-  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(CallersParallelFor, EveryPartIsDoneOnceInWhateverOrderItCalls) {
