@@ -29,7 +29,7 @@ constexpr std::int64_t kFetchedElements = 64;
 
 /// Asks the processor for the cache lines of `kCount` elements that a loop reaches after kBytesAhead more
 /// bytes. By themselves, processors look ahead less far, and not beyond a page of 4 KiB. It pays where the
-/// streams come from memory: 10% for float32 and up to 28% for light rules in 16 bits, on an Emerald Rapids.
+/// streams come from memory: docs/performance.md has what prototypes gained.
 /// It does no harm beyond the end of a stream, because a prefetch never faults.
 template <std::int64_t kCount, class Element>
 ONEPASS_LANE void fetch_ahead(const Element* from) {
