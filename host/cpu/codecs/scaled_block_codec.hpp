@@ -44,21 +44,26 @@ struct ScaledState {
   }
 };
 
-/// The index of an element in the arrays of float32, whose order is Vector8::kOrder within each span.
+/// The index of an element in the arrays of float32: where there are vectors, each span is in pairs.
 constexpr int place_of(int element) {
 #if defined(__AVX2__)
-  if constexpr (Vector8::kOrder == Order::pairs) {
-    return element / kSpan * kSpan + element % 2 * Vector8::kLanes + element % kSpan / 2;
-  }
-#endif
+  return element / kSpan * kSpan + element % 2 * Vector8::kLanes + element % kSpan / 2;
+#else
   return element;
+#endif
+}
+
+/// Zeroes the staged values [first, last) of a block. A function of its own, because compilers unroll it
+/// wherever it stands, and only the last block of a tensor calls it.
+__attribute__((noinline, cold)) inline void clear_elements(int first, int last, float* staged) {
+  for (int i = first; i < last; ++i) staged[place_of(i)] = 0.0f;
 }
 
 /// Zeroes the staged values beyond the first `count`: they belong to no element of the tensor, and must not
 /// count in a scale.
 inline void clear_beyond(int count, float* staged) {
   const int whole = (count + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
-  for (int i = count; i < whole; ++i) staged[place_of(i)] = 0.0f;
+  if (count < whole) clear_elements(count, whole, staged);
   std::fill(staged + whole, staged + kStagedElements, 0.0f);
 }
 

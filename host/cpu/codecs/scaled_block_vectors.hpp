@@ -26,9 +26,9 @@ using Real = Vector8::Real;
 /// Number of spans in a block.
 constexpr int kSpans = storage::kBlock / kSpan;
 
-/// A span of 32-bit numbers, in Vector8::kOrder.
+/// A span of 32-bit numbers, in pairs.
 struct Numbers {
-  using Places = Layout<Vector8::kOrder>;
+  using Places = Layout<Order::pairs>;
 
   Whole first, last;
 
@@ -85,7 +85,7 @@ requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
 inline void store_params_drawing(const float* __restrict values, typename Format::Param::Element* param,
                                  typename Format::Param::Remainder* remainder, int count,
                                  BlockHalvesOf halves, Format /*of*/) {
-  constexpr Order kOrder = Vector8::kOrder;
+  constexpr Order kOrder = Order::pairs;
   for (int at = 0; at < count; at += storage::kBlock) {
     const Whole half = Vector8::all16(halves.of(at / storage::kBlock).half());
     Whole bytes[kSpans];
@@ -110,8 +110,7 @@ inline void load_grads(const std::uint16_t* grad, float* __restrict values, int 
 inline void load_grads(const float* grad, float* __restrict values, int count, storage::Float32 /*of*/) {
   for (int i = 0; i < count; i += kSpan) {
     const Numbers x = Numbers::load(grad + i);
-    Numbers{Vector8::first_in_order(x.first, x.last), Vector8::last_in_order(x.first, x.last)}.store(values +
-                                                                                                     i);
+    Numbers{Vector8::evens(x.first, x.last), Vector8::odds(x.first, x.last)}.store(values + i);
   }
 }
 

@@ -27,14 +27,14 @@ constexpr std::int64_t kBytesAhead = 2048;
 /// Elements between two calls of fetch_ahead() in loops that need not take whole blocks.
 constexpr std::int64_t kFetchedElements = 64;
 
-/// Asks the processor for the cache lines of `kCount` elements that a loop reaches after kBytesAhead more
+/// Asks the processor for the cache lines of `kCount` elements that a loop reaches after `bytes_ahead` more
 /// bytes. By themselves, processors look ahead less far, and not beyond a page of 4 KiB. It pays where the
 /// streams come from memory: docs/performance.md has what prototypes gained.
 /// It does no harm beyond the end of a stream, because a prefetch never faults.
 template <std::int64_t kCount, class Element>
-ONEPASS_LANE void fetch_ahead(const Element* from) {
+ONEPASS_LANE void fetch_ahead(const Element* from, std::int64_t bytes_ahead = kBytesAhead) {
   constexpr std::int64_t kLine = 64, kBytes = kCount * static_cast<std::int64_t>(sizeof(Element));
-  const char* const ahead = reinterpret_cast<const char*>(from) + kBytesAhead;
+  const char* const ahead = reinterpret_cast<const char*>(from) + bytes_ahead;
 #pragma GCC unroll 8
   for (std::int64_t byte = 0; byte < kBytes; byte += kLine) __builtin_prefetch(ahead + byte);
 }

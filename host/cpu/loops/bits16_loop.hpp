@@ -181,7 +181,7 @@ __attribute__((noinline, noclone)) void update_blocks16(const rule::TensorCoeffi
   alignas(64) float ring[kRingBlocks][sizeof...(kState) + 1][kBlock];
   const auto slot = [&](std::int64_t i) { return ring[static_cast<std::size_t>(i / kBlock) % kRingBlocks]; };
   for (std::int64_t i = 0; i < count; i += kBlock) {
-    if (blocks.fetches_ahead) blocks.fetch_block_ahead(i);
+    blocks.fetch_block_ahead(i);
     auto* const moved = slot(i);
     move_block<Variant, kExtras>(k, blocks, i, states, moved[sizeof...(kState)],
                                  output_of<State>(moved[kState], blocks.states[kState] + i)...);

@@ -36,7 +36,9 @@ struct BlockStreams {
   const Grad* grad;
   State* states[kStates + 1];
   Writes writes;  ///< How the parameter is stored where the loop does not read it.
-  bool fetches_ahead;
+  /// Bytes by which the loop asks ahead: 0 where the streams lie in the cache. There it asks for what it is
+  /// about to read, because a question in each block costs more than that.
+  std::int64_t bytes_ahead;
 
   static BlockStreams of(const Streams& chunk) {
     BlockStreams blocks{chunk.param,
@@ -44,7 +46,7 @@ struct BlockStreams {
                         chunk.grad,
                         {},
                         writes_to(chunk.param, chunk.stores.unread),
-                        chunk.stores.fetches_ahead};
+                        chunk.stores.fetches_ahead ? kBytesAhead : 0};
     for (std::size_t state = 0; state < kStates; ++state) {
       blocks.states[state] = static_cast<State*>(chunk.states[state]) + chunk.begin;
     }
@@ -56,17 +58,17 @@ struct BlockStreams {
   }
   /// The same streams from element i on.
   [[nodiscard]] BlockStreams from(std::int64_t i) const {
-    BlockStreams rest{param + i, remainder_from(i), grad + i, {}, writes, fetches_ahead};
+    BlockStreams rest{param + i, remainder_from(i), grad + i, {}, writes, bytes_ahead};
     for (std::size_t state = 0; state < kStates; ++state) rest.states[state] = states[state] + i;
     return rest;
   }
   /// Asks for the streams that the loop reads, ahead of the block at element i (fetch_ahead()).
   ONEPASS_LANE void fetch_block_ahead(std::int64_t i) const {
-    if constexpr (Format::kHasRemainder) fetch_ahead<kBlock>(remainder + i);
-    if constexpr (!kHasMaster) fetch_ahead<kBlock>(param + i);
-    fetch_ahead<kBlock>(grad + i);
+    if constexpr (Format::kHasRemainder) fetch_ahead<kBlock>(remainder + i, bytes_ahead);
+    if constexpr (!kHasMaster) fetch_ahead<kBlock>(param + i, bytes_ahead);
+    fetch_ahead<kBlock>(grad + i, bytes_ahead);
 #pragma GCC unroll 4
-    for (std::size_t state = 0; state < kStates; ++state) fetch_ahead<kBlock>(states[state] + i);
+    for (std::size_t state = 0; state < kStates; ++state) fetch_ahead<kBlock>(states[state] + i, bytes_ahead);
   }
 };
 
@@ -85,7 +87,7 @@ class PaddedBlock {
     for (std::size_t state = 0; state < kStates; ++state) copy(states_[state], original.states[state]);
   }
   [[nodiscard]] Blocks streams() {
-    Blocks padded{param_, remainder_, grad_, {}, Writes::through_cache, false};
+    Blocks padded{param_, remainder_, grad_, {}, Writes::through_cache, 0};
     for (std::size_t state = 0; state < kStates; ++state) padded.states[state] = states_[state];
     return padded;
   }
