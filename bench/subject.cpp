@@ -19,7 +19,8 @@ constexpr double kNoLimit = 1e30;
 Optimizer make_optimizer(const Case& measured, const Model& model) {
   const Options options{.threads = measured.device.is_cuda() ? 0 : measured.threads,
                         .isa = measured.device.is_cuda() ? Isa::best : measured.isa,
-                        .storage = measured.format->storage,
+                        .storage = measured.format->low(),
+                        .float32_storage = measured.format->wide(),
                         .seed = kSeed};
   return {measured.rule->rule, model.parameters(), options};
 }

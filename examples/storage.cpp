@@ -1,5 +1,5 @@
-// storage.cpp - 16-bit parameters with remainders, 8-bit states or stochastic rounding; an average and a
-// copy.
+// storage.cpp - 16-bit parameters with remainders, 8-bit states or stochastic rounding; a parameter with a
+// storage of its own; an average and a copy.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -60,6 +60,27 @@ bool stochastic() {
   return std::abs(BFloat16::decode(weights[7]) - 1.0f) < 0.05f;
 }
 
+bool own_storage() {
+  std::vector<float> weights(kCount, 0.0f), grads(kCount), rows(kCount, 0.0f), row_grads(kCount);
+  // [own_storage]
+  const onepass::Storage eight_bits{.states = onepass::States::quantized8};
+  const std::vector<onepass::Parameter> parameters{
+      {.name = "matrix", .value = weights, .grad = grads},
+      {.name = "embedding", .value = rows, .grad = row_grads, .storage = onepass::Storage{}}};
+  onepass::Optimizer optimizer{onepass::AdamW{.lr = 0.01}, parameters, {.float32_storage = eight_bits}};
+  // [/own_storage]
+  for (int step = 0; step < 500; ++step) {
+    for (std::size_t i = 0; i < grads.size(); ++i) {
+      grads[i] = weights[i] - 1.0f;
+      row_grads[i] = rows[i] - 1.0f;
+    }
+    optimizer.step();
+  }
+  return std::abs(weights[7] - 1.0f) < 0.05f && std::abs(rows[7] - 1.0f) < 0.05f &&
+         optimizer.state("matrix", "exp_avg").dtype == DType::uint8 &&
+         optimizer.state("embedding", "exp_avg").dtype == DType::float32;
+}
+
 bool followers() {
   std::vector<float> weights(kCount, 0.0f), grads(kCount, 1.0f);
   std::vector<std::uint16_t> low(kCount);
@@ -79,4 +100,4 @@ bool followers() {
 
 }  // namespace
 
-int main() { return compact() && stochastic() && followers() ? EXIT_SUCCESS : EXIT_FAILURE; }
+int main() { return compact() && stochastic() && own_storage() && followers() ? EXIT_SUCCESS : EXIT_FAILURE; }

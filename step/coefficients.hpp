@@ -59,11 +59,12 @@ ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor)
 /// already include this step.
 ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
   const StoreSettings& settings = table.control->settings.store;
-  return {.draws = draws_of(table, table.tensors[tensor]),
+  const TensorEntry& entry = table.tensors[tensor];
+  return {.draws = draws_of(table, entry),
           .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0,
                                    settings.corrects_ema_bias != 0, table.steps[tensor]),
           .ema_settles = rule::Around::settled_at(table.steps[tensor]),
-          .rounds_stochastically = settings.rounds_stochastically,
+          .rounds_stochastically = entry.rounds_stochastically ? 1u : 0u,
           .active = true,
           .settles = rule::Around::settled_at(table.steps[tensor]) != 0.0f,
           .zero_grad = zeroes_gradient(table, tensor)};

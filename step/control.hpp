@@ -9,12 +9,10 @@ namespace onepass::step {
 
 /// How a step stores its results after the rule has run. Fixed when the optimizer is created.
 struct StoreSettings {
-  std::uint64_t seed;                   ///< Seed of the random bits for stochastic rounding.
-  double ema_decay;                     ///< Decay of the moving average, for tensors that have one.
-  std::uint32_t warms_up_ema;           ///< EMA::warmup
-  std::uint32_t corrects_ema_bias;      ///< EMA::bias_correction
-  std::uint32_t rounds_stochastically;  ///< 1: 16-bit parameters without a master round stochastically.
-  std::uint32_t reserved;
+  std::uint64_t seed;               ///< Seed of the random bits for stochastic rounding.
+  double ema_decay;                 ///< Decay of the moving average, for tensors that have one.
+  std::uint32_t warms_up_ema;       ///< EMA::warmup
+  std::uint32_t corrects_ema_bias;  ///< EMA::bias_correction
 };
 
 struct SharedScale;

@@ -1,30 +1,15 @@
 // start.hpp - which streams of a tensor begin as the parameter. All others begin as zeros.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-
-#include "onepass/storage/formats.hpp"
+#include "onepass/storage/bfloat16.hpp"
+#include "onepass/storage/float32.hpp"
 #include "step/table.hpp"
 
 namespace onepass::step {
 
-/// A bit for each format: whether it has a float32 master.
-constexpr std::uint64_t formats_with_master() {
-  std::uint64_t formats = 0;
-  for (std::size_t i = 0; i < storage::kFormatCount; ++i) {
-    if (storage::kFormatNames[i].master == Master::float32) formats |= std::uint64_t{1} << i;
-  }
-  return formats;
-}
-inline constexpr std::uint64_t kFormatsWithMaster = formats_with_master();
-static_assert(storage::kFormatCount <= 64);
-
 /// Returns whether the tensor's remainder is a float32 master. A split or shortened remainder is none: with
 /// zeros in it, the two streams together are the parameter.
-ONEPASS_LANE bool has_master(const TensorEntry& tensor) {
-  return (kFormatsWithMaster >> tensor.format & 1) != 0;
-}
+ONEPASS_LANE bool has_master(const TensorEntry& tensor) { return tensor.master == Master::float32; }
 
 /// Returns whether any stream of the tensor begins as the parameter.
 ONEPASS_LANE bool has_copies(const TensorEntry& tensor) {

@@ -6,6 +6,7 @@
 
 #include "onepass/arithmetic/lane.hpp"
 #include "onepass/schedules/segment.hpp"
+#include "onepass/storage/storage.hpp"
 #include "onepass/tensor.hpp"
 #include "step/control.hpp"
 
@@ -32,12 +33,15 @@ struct TensorEntry {
   std::uint8_t format;  ///< Index into storage::Formats.
   DType ema_type;
   DType copy_type;
-  std::uint16_t rule;  ///< Number of its type of rule among those of the optimizer.
+  std::uint16_t rule;          ///< Number of its type of rule among those of the optimizer.
+  Master master;               ///< Of the format.
+  States state_storage;        ///< Of the format.
+  bool rounds_stochastically;  ///< Storage::rounding
 
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 96);
+static_assert(sizeof(TensorEntry) == 104);
 
 /// Returns the offset of a quantised state's scales, in bytes.
 ONEPASS_LANE std::int64_t scales_at(std::int64_t numel) { return (numel + 63) / 64 * 64; }

@@ -17,6 +17,7 @@ constexpr Storage kAllBFloat16{.states = States::bfloat16};
 constexpr Storage kAllBFloat16Rounded{.states = States::bfloat16, .rounding = Rounding::stochastic};
 constexpr Storage kMaster{.master = Master::float32};
 constexpr Storage kSplit{.master = Master::split};
+constexpr Storage kEightBits{.states = States::quantized8};
 constexpr Storage kCompact{.master = Master::remainder8, .states = States::quantized8};
 
 constexpr std::array kChoices{
@@ -29,7 +30,8 @@ constexpr std::array kChoices{
     FormatChoice{"bf16_master", kBFloat16, kBFloat16, kMaster, "f32"},
     FormatChoice{"bf16_split", kBFloat16, kBFloat16, kSplit, "f32"},
     FormatChoice{"compact", kBFloat16, kBFloat16, kCompact, "f32"},
-    FormatChoice{"f16_master", kFloat16, kFloat16, kMaster, "f32"}};
+    FormatChoice{"f16_master", kFloat16, kFloat16, kMaster, "f32"},
+    FormatChoice{"f32_q8", kFloat32, kFloat32, kEightBits, "f32"}};
 
 template <std::size_t... kFormat>
 std::size_t index_of(const storage::FormatName& name, std::index_sequence<kFormat...>) {
@@ -44,9 +46,9 @@ std::span<const FormatChoice> format_choices() { return kChoices; }
 
 std::size_t format_index(const FormatChoice& format) {
   const storage::FormatName name{format.param, format.storage.master, format.storage.states};
-  const std::size_t index = index_of(name, std::make_index_sequence<storage::kFormatCount>{});
-  if (index == storage::kFormatCount) {
-    throw std::logic_error("onepass_bench: storage::Formats has no format " + std::string(format.name));
+  const std::size_t index = index_of(name, std::make_index_sequence<kMeasuredFormats>{});
+  if (index == kMeasuredFormats) {
+    throw std::logic_error("onepass_bench: does not measure format " + std::string(format.name));
   }
   return index;
 }

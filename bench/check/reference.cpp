@@ -85,7 +85,8 @@ std::size_t block_halves(const ReferenceStep& step) {
   const Storage& how = step.format.storage;
   const std::size_t states =
       how.states == States::float32 ? 0 : static_cast<std::size_t>(by_hand(step).states);
-  const bool rounds = how.master == Master::none || how.master == Master::remainder8;
+  const bool exact = step.format.param == DType::float32;
+  const bool rounds = !exact && (how.master == Master::none || how.master == Master::remainder8);
   const std::size_t streams = states + (rounds ? 1 : 0);
   return streams <= 2 ? streams : 4;
 }

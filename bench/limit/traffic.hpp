@@ -6,6 +6,7 @@
 #include <span>
 
 #include "onepass/cpu.hpp"
+#include "onepass/storage/formats.hpp"
 
 namespace onepass::bench {
 
@@ -29,9 +30,13 @@ struct TensorStreams {
 using Traffic = std::uint32_t (*)(const TensorStreams& streams, std::int64_t begin, std::int64_t end,
                                   std::uint32_t zero);
 
+/// The formats of storage::Formats that are measured, from the first one on: those with fused loops, and
+/// float32 parameters with states in fewer bits.
+inline constexpr std::size_t kMeasuredFormats = storage::kFusedCount + 2;
+
 /// The properties of the streams that select a loop.
 struct TrafficKind {
-  std::size_t format;  ///< Index into storage::Formats.
+  std::size_t format;  ///< Index into storage::Formats, below kMeasuredFormats.
   bool low_grad;       ///< True if gradients have the parameter's 16-bit type, false if they are float32.
   int states;          ///< 0 to TensorStreams::kMaxStates.
 };

@@ -138,7 +138,7 @@ constexpr auto table_of(std::index_sequence<kIndex...>) {
                           static_cast<int>(kIndex % kStateCounts)>...}};
 }
 
-constexpr auto kLoops = table_of(std::make_index_sequence<storage::kFormatCount * 2 * kStateCounts>{});
+constexpr auto kLoops = table_of(std::make_index_sequence<kMeasuredFormats * 2 * kStateCounts>{});
 
 }  // namespace
 }  // namespace onepass::bench

@@ -137,7 +137,8 @@ TEST_F(CudaLimitTest, MovesAsManyBytesAsAStep) {
   for (const RuleChoice& rule : rule_choices()) {
     for (const FormatChoice& format : format_choices()) {
       const Model model(many(3, 3200), format, kGpu);
-      Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage});
+      Optimizer optimizer(rule.rule, model.parameters(),
+                          {.storage = format.low(), .float32_storage = format.wide()});
       const CudaLimit limit(kGpu, element_bytes(format), streams_of(model, format, optimizer));
       EXPECT_EQ(limit.traffic(), total_bytes(optimizer.traffic())) << rule.name << " " << format.name;
     }

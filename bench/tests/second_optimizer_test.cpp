@@ -57,7 +57,8 @@ TEST(SecondOptimizer, AgreesWithTheStepByHand) {
     if (rule.by_hand == nullptr) continue;
     for (const FormatChoice& format : format_choices()) {
       const Model model(flat(1001), format, Device::cpu());
-      Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage, .seed = 7});
+      Optimizer optimizer(rule.rule, model.parameters(),
+                          {.storage = format.low(), .float32_storage = format.wide(), .seed = 7});
       const auto streams = streams_of(model, format, optimizer);
       const Part window{0, 64, 1001};
       for (int t = 1; t <= 3; ++t) {
@@ -86,7 +87,8 @@ TEST(SecondOptimizer, FindsAChangedBitInEveryStream) {
   const RuleChoice rule = without_hand_written_step("AdamW");
   for (const char* const name : {"f32", "bf16_split", "compact"}) {
     const Model model(flat(640), format(name), Device::cpu());
-    Optimizer optimizer(rule.rule, model.parameters(), {.storage = format(name).storage, .seed = 7});
+    Optimizer optimizer(rule.rule, model.parameters(),
+                        {.storage = format(name).low(), .float32_storage = format(name).wide(), .seed = 7});
     const auto streams = streams_of(model, format(name), optimizer);
     const Part window{0, 64, 640};
     optimizer.step();

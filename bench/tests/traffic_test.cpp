@@ -128,7 +128,8 @@ TEST(Traffic, MovesAsManyBytesAsAStep) {
   for (const RuleChoice& rule : rule_choices()) {
     for (const FormatChoice& format : format_choices()) {
       const Model model(layout, format, Device::cpu());
-      const Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage});
+      const Optimizer optimizer(rule.rule, model.parameters(),
+                                {.storage = format.low(), .float32_storage = format.wide()});
       const ElementBytes bytes = element_bytes(format);
       const double scale = bytes.has_scales ? 2.0 / 32 : 0.0;
       const double each = (bytes.reads_param ? 2 : 1) * bytes.param + bytes.grad + 2 * bytes.remainder +

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "onepass/storage/formats.hpp"
 #include "step/lookup.hpp"
 #include "step/start.hpp"
 
@@ -48,7 +47,6 @@ void over_ranges(StreamLayout layout, std::int64_t numel, step::Extent part, con
 
 void zero_streams(const step::Table& table, step::Chunk chunk) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
-  const storage::FormatName& format = storage::kFormatNames[tensor.format];
   const step::Extent part = step::extent(table, chunk);
   const auto zero = [&](void* stream, StreamLayout layout) {
     if (stream == nullptr) return;
@@ -56,8 +54,8 @@ void zero_streams(const step::Table& table, step::Chunk chunk) {
       std::memset(static_cast<std::byte*>(stream) + offset, 0, bytes);
     });
   };
-  for (void* const state : tensor.states) zero(state, layout_of(format.states));
-  if (!step::has_master(tensor)) zero(tensor.remainder, layout_of(format.master));
+  for (void* const state : tensor.states) zero(state, layout_of(tensor.state_storage));
+  if (!step::has_master(tensor)) zero(tensor.remainder, layout_of(tensor.master));
   if (table.incoming != nullptr) zero(table.grads[chunk.tensor], {sizeof(float), false});
 }
 

@@ -80,7 +80,7 @@ std::vector<std::int64_t> Roster::numels() const {
 Optimizer::Impl::Impl(const std::vector<Rule>& rules, std::vector<Parameter> added, const Options& options)
     : groups(rules),
       settings(checked_settings(handling, Device::cpu())),
-      storage(options.storage),
+      storage({options.storage, options.float32_storage}),
       ema(checked(options.ema)),
       accumulates(options.accumulates_gradients),
       device(device_of(context(), added)),
@@ -89,9 +89,7 @@ Optimizer::Impl::Impl(const std::vector<Rule>& rules, std::vector<Parameter> add
   settings.store = {.seed = options.seed,
                     .ema_decay = ema ? ema->decay : 0.0,
                     .warms_up_ema = ema && ema->warmup ? 1u : 0u,
-                    .corrects_ema_bias = ema && ema->bias_correction ? 1u : 0u,
-                    .rounds_stochastically = storage.rounding == Rounding::stochastic ? 1u : 0u,
-                    .reserved = 0};
+                    .corrects_ema_bias = ema && ema->bias_correction ? 1u : 0u};
   enroll(std::move(added));
 }
 
@@ -120,6 +118,10 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
   entry.grad_type = accumulates ? DType::float32 : parameter.grad.dtype;
   entry.format = next.formats[index];
   entry.rule = groups.all[parameter.group].rule_type;
+  const Storage& stored = storage.of(parameter);
+  entry.master = stored.master;
+  entry.state_storage = stored.states;
+  entry.rounds_stochastically = stored.rounding == Rounding::stochastic;
   return entry;
 }
 
@@ -155,7 +157,7 @@ Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
   Enrolled enrolled;
   std::vector<std::vector<StreamSpec>> specs, sums;
   for (const Parameter& parameter : added) {
-    enrolled.formats.push_back(format_of(parameter, storage));
+    enrolled.formats.push_back(format_of(parameter, storage.of(parameter)));
     specs.push_back(specs_of(parameter, enrolled.formats.back()));
     sums.push_back({{"gradient_sum", StreamRole::state, DType::float32, false}});
   }

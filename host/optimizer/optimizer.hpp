@@ -102,7 +102,7 @@ struct Optimizer::Impl {
   Groups groups;
   GradientHandling handling;
   step::Settings settings;  ///< `handling`, `storage`, `ema` and the seed, as the table has them.
-  Storage storage;
+  StorageChoice storage;
   std::optional<EMA> ema;
   bool accumulates;
   Roster roster;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string>
 
 #include "host/check/sentence.hpp"
@@ -28,37 +29,22 @@ std::string to_string(const FormatName& name) {
          " and states " + to_string(name.states);
 }
 
-/// "bfloat16 with master none and states float32; ..."
-std::string formats_there() {
-  std::string there;
-  for (const FormatName& name : kFormatNames) there += (there.empty() ? "" : "; ") + to_string(name);
-  return there;
-}
-
-/// Returns the name of the codec of a 16-bit parameter in storage/; "" if there is no such codec.
-std::string codec_of(DType param, Master master) {
-  const std::string low = param == DType::bfloat16 ? "BFloat16" : "Float16";
-  switch (master) {
-    case Master::none:
-      return "Alone<" + low + ">";
-    case Master::float32:
-      return "WithMaster<" + low + ">";
-    case Master::split:
-      return param == DType::bfloat16 ? "SplitBFloat16" : "";
-    default:
-      return low + "Remainder8";
-  }
-}
-
-/// Returns advice for a format of 16-bit parameters that is not built.
-std::string advice(const FormatName& name) {
-  const std::string codec = codec_of(name.param, name.master);
-  if (codec.empty()) return std::string("Nothing splits a ") + onepass::to_string(name.param);
-  constexpr std::array kCodecs{"Float32", "BFloat16", "Quantized8"};
-  return "This line in onepass/storage/formats.hpp adds it: Format<" + codec + ", " +
-         (name.param == DType::bfloat16 ? "BFloat16, " : "Float16, ") +
-         kCodecs[static_cast<std::size_t>(name.states)] + ", Master::" + to_string(name.master) +
-         ", States::" + to_string(name.states) + ">";
+/// Returns what there is for parameters of a type: "master none, float32 with states float32, bfloat16". Each
+/// master goes with each kind of states.
+std::string formats_there(DType param) {
+  const auto listed = [&](const auto& kinds, auto member) {
+    std::string list;
+    for (const auto kind : kinds) {
+      const auto has = [&](const FormatName& name) { return name.param == param && name.*member == kind; };
+      if (std::ranges::any_of(kFormatNames, has))
+        list += (list.empty() ? "" : ", ") + std::string(to_string(kind));
+    }
+    return list;
+  };
+  constexpr std::array kMasters{Master::none, Master::float32, Master::split, Master::remainder8};
+  constexpr std::array kStates{States::float32, States::bfloat16, States::quantized8};
+  return std::string("for ") + onepass::to_string(param) + " there are master " +
+         listed(kMasters, &FormatName::master) + " with states " + listed(kStates, &FormatName::states);
 }
 
 bool has_16_bits(const Parameter& parameter) { return parameter.value.dtype != DType::float32; }
@@ -88,24 +74,28 @@ double StreamSpec::bytes_each() const {
          (has_scales ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
 }
 
-void check_storage(const Storage& storage, std::span<const Parameter> registered,
+void check_storage(const StorageChoice& storage, std::span<const Parameter> registered,
                    std::span<const Parameter> added) {
-  if (storage.master == Master::none && storage.states == States::float32) return;
-  if (std::ranges::any_of(registered, has_16_bits) || std::ranges::any_of(added, has_16_bits)) return;
-  refuse(std::string("storage asks for master ") + to_string(storage.master) + " and states " +
-         to_string(storage.states) +
-         ", which 16-bit parameters have, but all parameters are of float32: they are their own " +
-         "master and keep float32 states; there are: " + formats_there());
+  const auto check = [&](const char* option, const Storage& asked, DType low, auto is_for) {
+    if (asked.master == Master::none && asked.states == States::float32) return;
+    if (std::ranges::any_of(registered, is_for) || std::ranges::any_of(added, is_for)) return;
+    const bool wide = low == DType::float32;
+    refuse(std::string(option) + " asks for master " + to_string(asked.master) + " and states " +
+           to_string(asked.states) + ", but it is for " + (wide ? "float32" : "16-bit") +
+           " parameters, and all are of " + (wide ? "16 bits: use storage" : "float32: use float32_storage") +
+           " or Parameter::storage; " + formats_there(wide ? DType::bfloat16 : DType::float32));
+  };
+  check("storage", storage.sixteen_bits, DType::bfloat16, has_16_bits);
+  check("float32_storage", storage.float32, DType::float32, std::not_fn(has_16_bits));
 }
 
 std::uint8_t format_of(const Parameter& parameter, const Storage& storage) {
   const DType dtype = parameter.value.dtype;
-  const FormatName wanted = dtype == DType::float32 ? FormatName{dtype, Master::none, States::float32}
-                                                    : FormatName{dtype, storage.master, storage.states};
+  const FormatName wanted{dtype, storage.master, storage.states};
   const auto found = std::ranges::find(kFormatNames, wanted);
   if (found != kFormatNames.end()) return static_cast<std::uint8_t>(found - kFormatNames.begin());
-  refuse(quoted(parameter.name) + " asks for " + to_string(wanted) +
-         ", which is not built; there are: " + formats_there() + ". " + advice(wanted));
+  refuse(quoted(parameter.name) + " asks for " + to_string(wanted) + ", which there is not; " +
+         formats_there(dtype));
 }
 
 const FormatName& format_name(std::uint8_t format) { return kFormatNames[format]; }

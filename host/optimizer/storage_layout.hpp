@@ -34,13 +34,25 @@ struct StreamSpec {
   [[nodiscard]] double bytes_each() const;
 };
 
-/// Throws InvalidArgument if the storage asks for a master or states that only 16-bit parameters can have,
-/// and all parameters are float32.
-void check_storage(const Storage& storage, std::span<const Parameter> registered,
+/// The storage of parameters that name none of their own.
+struct StorageChoice {
+  Storage sixteen_bits;  ///< Options::storage
+  Storage float32;       ///< Options::float32_storage
+
+  /// The storage of a parameter.
+  [[nodiscard]] const Storage& of(const Parameter& parameter) const {
+    if (parameter.storage) return *parameter.storage;
+    return parameter.value.dtype == DType::float32 ? float32 : sixteen_bits;
+  }
+};
+
+/// Throws InvalidArgument if a storage asks for a master, or states other than float32, and no parameter has
+/// the type that it is for.
+void check_storage(const StorageChoice& storage, std::span<const Parameter> registered,
                    std::span<const Parameter> added);
 
-/// Returns the index in storage::Formats of the format that a parameter asks for. If there is no such format,
-/// throws InvalidArgument, which names the formats that are built, and the line that would add it.
+/// Returns the index in storage::Formats of the format that a parameter has in a storage. If there is no such
+/// format, throws InvalidArgument, which names the formats that there are.
 std::uint8_t format_of(const Parameter& parameter, const Storage& storage);
 
 const storage::FormatName& format_name(std::uint8_t format);

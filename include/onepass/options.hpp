@@ -11,13 +11,14 @@
 
 namespace onepass {
 
-/// Options of an optimizer. Only `storage`, `seed` and `ema` change the result.
+/// Options of an optimizer. Only the storages, `seed` and `ema` change the result.
 struct Options {
   std::int64_t chunk_size = 0;  ///< Elements of a chunk, a multiple of 64; 0: chosen for the device.
   int threads = 0;  ///< CPU: largest number of threads, up to 1024; 0: ONEPASS_THREADS, or all processors.
-  Isa isa = Isa::best;     ///< CPU: instruction set; best: ONEPASS_ISA, or the widest available.
-  Storage storage = {};    ///< Master, states and rounding of 16-bit parameters.
-  std::uint64_t seed = 0;  ///< Seed of stochastic rounding.
+  Isa isa = Isa::best;           ///< CPU: instruction set; best: ONEPASS_ISA, or the widest available.
+  Storage storage = {};          ///< Master, states and rounding of 16-bit parameters.
+  Storage float32_storage = {};  ///< States, and their rounding, of float32 parameters: they have no master.
+  std::uint64_t seed = 0;        ///< Seed of stochastic rounding.
   std::optional<EMA> ema = std::nullopt;  ///< If set, keeps a moving average of each parameter.
   bool accumulates_gradients = false;     ///< Keeps a float32 gradient sum per parameter, for accumulate().
   Pool pool = Pool::best;  ///< CPU: whose threads step; best: ONEPASS_POOL, or OpenMP's if it is loaded.

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
+#include "onepass/storage/storage.hpp"
 #include "onepass/tensor.hpp"
 
 namespace onepass {
@@ -22,6 +24,9 @@ struct Parameter {
   /// device of the value. Written (round to nearest even) by every step that changes the value; never read by
   /// the optimizer. Leave null for no copy.
   Tensor copy = {};
+  /// Storage of this parameter, in place of Options::storage or Options::float32_storage: for example states
+  /// of float32 for an embedding beside matrices with states of 8 bits.
+  std::optional<Storage> storage = std::nullopt;
 };
 
 }  // namespace onepass

@@ -23,18 +23,10 @@ inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
 /// Three states of float32 beside a parameter that may round with random bits need two registers more than
 /// two thread blocks leave.
 template <class Format, int kStates>
-inline constexpr int kMinThreadBlocks =
-    Format::kAllFloat32                                                        ? 0
-    : Format::kQuantized                                                       ? 3
-    : kStates > 2 && Format::kRoundsStochastically && !Format::kHasLossyStates ? 1
-                                                                               : 2;
-
-/// The stream of a state. Streams derives from one Numbered per state and finds it by its number; std::tuple
-/// works on the host only.
-template <class Stream, std::size_t kState>
-struct Numbered {
-  Stream state;
-};
+inline constexpr int kMinThreadBlocks = Format::kAllFloat32                                               ? 0
+                                        : Format::kQuantized                                              ? 3
+                                        : kStates > 2 && Format::kRoundsParam && !Format::kHasLossyStates ? 1
+                                                                                                          : 2;
 
 /// The streams of one chunk, starting at its first element.
 template <class Format, class Variant, class Indices>
@@ -158,8 +150,10 @@ __global__ void __launch_bounds__(kThreads<Format>, (kMinThreadBlocks<Format, kS
       if (simple && streams.all_wide()) update_turns<Format, Variant, true>(k, streams, part, turns);
       update_turns<Format, Variant, false>(k, streams, part, turns);
     }
-    if (k.step.active && tensor.has_followers())
-      Followers<Format, kThreads<Format>>{tensor, k.step, part}.follow();
+    if (k.step.active && tensor.has_followers()) {
+      Followers<kTile<Format>, kThreads<Format>>{tensor, k.step, part}.template follow<Format::kIsFloat32>(
+          [&](auto& values, Place place) { streams.param.load(values, place, false); });
+    }
     // Each thread overwrites only elements that it has read itself, so no barrier is needed.
     if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(part.count);
   }

@@ -14,25 +14,25 @@ using namespace step;
 /// The moving average and the copy of a chunk that one thread block has just updated. Each thread reads the
 /// parameters that it has stored itself back from the cache. To keep them in registers until here would lower
 /// the occupancy of the update.
-template <class Format, int kThreadCount>
+template <int kCount, int kThreadCount>
 struct Followers {
-  static constexpr int kCount = kTile<Format>;
   using Values = float[kCount];
 
   TensorEntry tensor;  ///< A copy: the compiler would reload a member of the table after every store.
   const rule::TensorStep& step;
   Extent part;
 
-  __device__ __forceinline__ void follow() const {
-    const ParamStream<Format> param(tensor, part.begin);
+  /// `load(values, place)` loads a tile of parameters. kMayCopy: whether they may have a copy.
+  template <bool kMayCopy, class Load>
+  __device__ __forceinline__ void follow(const Load& load) const {
     for (std::int64_t at = kCount * static_cast<std::int64_t>(threadIdx.x); at < part.count;
          at += kCount * kThreadCount) {
       const std::int64_t left = part.count - at;
       const Place place{at, left < kCount ? static_cast<int>(left) : kCount};
       Values values;
-      param.load(values, place, false);
+      load(values, place);
       if (tensor.ema != nullptr) move_ema(values, place);
-      if constexpr (Format::kAllFloat32) {
+      if constexpr (kMayCopy) {
         if (tensor.copy != nullptr) write_copy(values, place);
       }
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/launch.cuh"
+#include "kernels/update/any_format.cuh"
 #include "kernels/update/cuda_rule.hpp"
 #include "kernels/update/elementwise.cuh"
 #include "kernels/update/prepare.cuh"
@@ -38,11 +39,33 @@ CudaLaunch update_of() {
           }};
 }
 
-/// A variant without states has one update kernel for all formats that differ in their states alone.
+/// The kernel for all formats that have none of their own.
+template <class Rule, class Variant>
+CudaLaunch any_update_of() {
+  constexpr int kThreadCount = AnyStreams<Variant>::kThreadCount;
+  return {.resident_blocks = [] { return resident_blocks(any_format<Rule, Variant>, kThreadCount); },
+          .launch =
+              [](const Table& table, int resident, Stream stream) {
+                launch(any_format<Rule, Variant>,
+                       {blocks_for(table.chunk_count, resident), kThreadCount, stream.handle()}, table);
+              }};
+}
+
+/// The update kernel of a format. A variant without states has one for all formats that differ in their
+/// states alone.
+template <class Rule, class Variant, std::size_t kFormat>
+CudaLaunch update_for() {
+  constexpr int kStates = kStateCount<Variant>;
+  if constexpr (storage::kIsFused<kStates, kFormat>) {
+    return update_of<Rule, Variant, storage::FormatAt<storage::kFormatFor<kStates, kFormat>>>();
+  } else {
+    return any_update_of<Rule, Variant>();
+  }
+}
+
 template <class Rule, std::size_t kVariant, std::size_t... kFormat>
 CudaUpdates updates_of(std::index_sequence<kFormat...>) {
-  using Variant = typename Rule::Variants::template At<kVariant>;
-  return {update_of<Rule, Variant, storage::FormatFor<kStateCount<Variant>, kFormat>>()...};
+  return {update_for<Rule, typename Rule::Variants::template At<kVariant>, kFormat>()...};
 }
 
 template <class Rule, std::size_t... kVariant>

@@ -147,6 +147,13 @@ requires Format::kQuantized struct StateStreamOf<Format, Variant, kState> {
 template <class Format, class Variant, std::size_t kState>
 using StateStream = typename StateStreamOf<Format, Variant, kState>::Type;
 
+/// The stream of a state. The streams of a chunk derive from one Numbered per state and find it by its
+/// number; std::tuple works on the host only.
+template <class Stream, std::size_t kState>
+struct Numbered {
+  Stream state;
+};
+
 /// A parameter and the remainder that completes it to its master.
 template <class Format>
 struct ParamStream {

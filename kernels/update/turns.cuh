@@ -50,25 +50,41 @@ class Turns {
   [[nodiscard]] __device__ __forceinline__ rule::BlockHalves<kHalves> halves(const rule::Draws& draws,
                                                                              std::int64_t begin,
                                                                              random::Purpose purpose) {
-    using Halves = rule::BlockHalves<kHalves>;
-    static_assert(kCount * kLanesOfBlock == storage::kBlock && kStride % storage::kBlock == 0);
-    const unsigned owner = turn_ % kLanesOfBlock;
-    if (owner == 0) {
-      const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfBlock * std::int64_t{kStride};
-      const Halves drawn = draws.halves<kHalves>(element / storage::kBlock, purpose);
-#pragma unroll
-      for (int w = 0; w < Halves::kWords; ++w) drawn_[w] = drawn.word[w];
-    }
-    Halves halves;
-#pragma unroll
-    for (int w = 0; w < Halves::kWords; ++w) {
-      halves.word[w] = __shfl_sync(0xffffffffu, drawn_[w], static_cast<int>(owner), kLanesOfBlock);
-    }
+    rule::BlockHalves<kHalves> halves;
+    share(begin, halves.word, [&](std::int64_t block) { return draws.halves<kHalves>(block, purpose); });
     return halves;
+  }
+  /// Returns the whole draw that has the block's halves, where a block takes `each` halves; otherwise as
+  /// above.
+  [[nodiscard]] __device__ __forceinline__ random::Words draw(const rule::Draws& draws, std::int64_t begin,
+                                                              random::Purpose purpose, int each) {
+    random::Words words;
+    share(begin, words.word,
+          [&](std::int64_t block) { return draws.of(draws.counter(block, purpose, each)); });
+    return words;
   }
 
  private:
   static constexpr int kLanesOfBlock = 4;
+
+  /// Calls drawn(block) in one of four turns, for the block of the tile that this lane has in one of them,
+  /// and hands the words of this turn's block to all of its lanes.
+  template <int kWords, class Drawn>
+  __device__ __forceinline__ void share(std::int64_t begin, std::uint32_t (&words)[kWords],
+                                        const Drawn& drawn) {
+    static_assert(kCount * kLanesOfBlock == storage::kBlock && kStride % storage::kBlock == 0);
+    const unsigned owner = turn_ % kLanesOfBlock;
+    if (owner == 0) {
+      const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfBlock * std::int64_t{kStride};
+      const auto own = drawn(element / storage::kBlock);
+#pragma unroll
+      for (int w = 0; w < kWords; ++w) drawn_[w] = own.word[w];
+    }
+#pragma unroll
+    for (int w = 0; w < kWords; ++w) {
+      words[w] = __shfl_sync(0xffffffffu, drawn_[w], static_cast<int>(owner), kLanesOfBlock);
+    }
+  }
 
   /// Returns the index in the chunk of the warp's first element in this turn.
   [[nodiscard]] __device__ __forceinline__ std::int64_t first() const {

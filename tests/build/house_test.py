@@ -26,8 +26,8 @@ ALLOWED = {
 # first pattern that fits a file decides.
 STOREYS = {
     "include/onepass": [
-        "arithmetic/*", "stream.hpp", "device.hpp", "error.hpp", "cpu.hpp", "threads.hpp", "tensor.hpp", "parameter.hpp",
-        "ema.hpp", "random/*", "storage/*", "rule/*", "optimizers/*", "initializers/*", "regularizers/*", "schedules/*",
+        "arithmetic/*", "stream.hpp", "device.hpp", "error.hpp", "cpu.hpp", "threads.hpp", "tensor.hpp", "ema.hpp",
+        "random/*", "storage/*", "parameter.hpp", "rule/*", "optimizers/*", "initializers/*", "regularizers/*", "schedules/*",
         "gradients.hpp", "shared_loss_scaler.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "onepass.hpp"],
     "step": [
         "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "control.hpp", "table.hpp", "random_jobs.hpp",

@@ -10,11 +10,14 @@ namespace {
 class CudaFirstContents : public CudaTest {};
 
 Options options_of(const FormatCase& format, DType ema, std::int64_t chunk_size) {
-  return {.chunk_size = chunk_size, .storage = format.storage, .ema = EMA{.dtype = ema}};
+  return {.chunk_size = chunk_size,
+          .storage = format.low(),
+          .float32_storage = format.wide(),
+          .ema = EMA{.dtype = ema}};
 }
 
 TEST_F(CudaFirstContents, AreZerosAndTheParameterInEveryFormat) {
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     for (const DType ema : {DType::float32, DType::bfloat16}) {
       SCOPED_TRACE(std::string(format.name) + ", average in " + to_string(ema));
       const FormatModel model = model_of_every_kind(format, kGpu);

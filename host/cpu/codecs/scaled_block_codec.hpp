@@ -67,16 +67,6 @@ inline void clear_beyond(int count, float* staged) {
   std::fill(staged + whole, staged + kStagedElements, 0.0f);
 }
 
-// The following take any codec; scaled_block_vectors.hpp overloads them for some.
-
-/// Decodes `count` parameters.
-template <class Format>
-inline void load_params(const typename Format::Param::Element* param,
-                        const typename Format::Param::Remainder* remainder, float* __restrict values,
-                        int count, Format /*of*/) {
-  for (int i = 0; i < count; ++i) values[place_of(i)] = decode_param<Format>(param, remainder, i);
-}
-
 /// The random halves of consecutive blocks for one stream: one half for each block, `apart` halves apart.
 struct BlockHalvesOf {
   const std::uint16_t* first;
@@ -87,11 +77,20 @@ struct BlockHalvesOf {
   }
 };
 
+#if !defined(__AVX2__)
+
+/// Decodes `count` parameters.
+template <class Format>
+inline void load_params(typename Format::Param::Element* param, typename Format::Param::Remainder* remainder,
+                        float* __restrict values, int count, Format /*of*/) {
+  for (int i = 0; i < count; ++i) values[i] = decode_param<Format>(param, remainder, i);
+}
+
 /// Encodes `count` parameters to nearest.
 template <class Format>
 inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
                          typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
-  for (int i = 0; i < count; ++i) encode_param<Format>(values[place_of(i)], param, remainder, i, Nearest{});
+  for (int i = 0; i < count; ++i) encode_param<Format>(values[i], param, remainder, i, Nearest{});
 }
 
 /// Encodes `count` parameters with random bits.
@@ -100,7 +99,7 @@ inline void store_params_drawing(const float* __restrict values, typename Format
                                  typename Format::Param::Remainder* remainder, int count,
                                  BlockHalvesOf halves, Format /*of*/) {
   for (int i = 0; i < count; ++i) {
-    encode_param<Format>(values[place_of(i)], param, remainder, i, halves.of(i / storage::kBlock));
+    encode_param<Format>(values[i], param, remainder, i, halves.of(i / storage::kBlock));
   }
 }
 
@@ -108,10 +107,8 @@ inline void store_params_drawing(const float* __restrict values, typename Format
 template <class GradCodec>
 inline void load_grads(const typename GradCodec::Element* grad, float* __restrict values, int count,
                        GradCodec /*of*/) {
-  for (int i = 0; i < count; ++i) values[place_of(i)] = GradCodec::decode(grad[i]);
+  for (int i = 0; i < count; ++i) values[i] = GradCodec::decode(grad[i]);
 }
-
-#if !defined(__AVX2__)
 
 /// Decodes a block of a state.
 template <class Codec>

@@ -9,6 +9,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "host/cpu/codecs/scaled_block_codec.hpp"
 #include "host/cpu/codecs/vector8.hpp"
@@ -58,9 +59,8 @@ inline Whole all(storage::Bits x) { return Vector8::all(x); }
 /// storage::BFloat16Remainder8: adds the remainder, a signed byte, to the element's bits.
 template <class Format>
 requires std::same_as<typename Format::Param, storage::BFloat16Remainder8>
-inline void load_params(const typename Format::Param::Element* param,
-                        const typename Format::Param::Remainder* remainder, float* __restrict values,
-                        int count, Format /*of*/) {
+inline void load_params(typename Format::Param::Element* param, typename Format::Param::Remainder* remainder,
+                        float* __restrict values, int count, Format /*of*/) {
   for (int i = 0; i < count; i += kSpan) {
     const Whole element = Vector8::load(param + i), rest = Vector8::load_signed(remainder + i);
     Whole lower = Vector8::shift_left16<8>(rest);
@@ -102,16 +102,115 @@ inline void store_params_drawing(const float* __restrict values, typename Format
   }
 }
 
+/// Brings the numbers of a block from natural order into pairs.
+inline void to_pairs(const float* natural, float* paired) {
+  for (int i = 0; i < storage::kBlock; i += kSpan) {
+    const Numbers x = Numbers::load(natural + i);
+    Numbers{Vector8::evens(x.first, x.last), Vector8::odds(x.first, x.last)}.store(paired + i);
+  }
+}
+
+/// Brings the numbers of a block from pairs into natural order.
+inline void from_pairs(const float* paired, float* natural) {
+  for (int i = 0; i < storage::kBlock; i += kSpan) {
+    const Numbers x = Numbers::load(paired + i);
+    Numbers{Vector8::first_of_pairs(x.first, x.last), Vector8::last_of_pairs(x.first, x.last)}.store(natural +
+                                                                                                     i);
+  }
+}
+
+/// One block of a parameter in any format, in pairs while it is float32.
+template <class Format>
+struct PairedParam {
+  using Param = typename Format::Param;
+  using Remainder = typename Param::Remainder;
+  static constexpr bool kHasMaster = std::is_same_v<Remainder, float>;
+  using InPairs = ParamBlockCodec<Param, kHasPairs<Param> ? Order::pairs : Order::natural>;
+
+  typename Param::Element* element;
+  Remainder* remainder;  ///< Null if the format has no remainder.
+
+  void load(float* values) const {
+    if constexpr (Format::kIsFloat32) {
+      to_pairs(element, values);
+    } else if constexpr (kHasMaster) {
+      to_pairs(remainder, values);
+    } else if constexpr (kHasPairs<Param>) {
+      InPairs::decode(element, remainder, values);
+    } else {
+      alignas(64) float natural[storage::kBlock];
+      InPairs::decode(element, remainder, natural);
+      to_pairs(natural, values);
+    }
+  }
+  /// How: Nearest or storage::Dither.
+  template <class How>
+  void store(const float* values, How how) const {
+    if constexpr (Format::kIsFloat32) {
+      from_pairs(values, element);
+    } else if constexpr (kHasPairs<Param>) {
+      InPairs::encode(values, element, remainder, how, Writes::through_cache);
+    } else {
+      alignas(64) float buffer[storage::kBlock];
+      float* natural = buffer;
+      if constexpr (kHasMaster) natural = remainder;
+      from_pairs(values, natural);
+      InPairs::encode(natural, element, remainder, how, Writes::through_cache);
+    }
+  }
+};
+
+/// The block at element i of a parameter.
+template <class Format>
+inline PairedParam<Format> paired_param(typename Format::Param::Element* param,
+                                        typename Format::Param::Remainder* remainder, int i) {
+  return {param + i, Format::kHasRemainder ? remainder + i : nullptr};
+}
+
+/// Decodes `count` parameters: whole blocks.
+template <class Format>
+inline void load_params(typename Format::Param::Element* param, typename Format::Param::Remainder* remainder,
+                        float* __restrict values, int count, Format /*of*/) {
+  for (int i = 0; i < count; i += storage::kBlock) {
+    paired_param<Format>(param, remainder, i).load(values + i);
+  }
+}
+
+/// Encodes `count` parameters to nearest: whole blocks.
+template <class Format>
+inline void store_params(const float* __restrict values, typename Format::Param::Element* param,
+                         typename Format::Param::Remainder* remainder, int count, Format /*of*/) {
+  for (int i = 0; i < count; i += storage::kBlock) {
+    paired_param<Format>(param, remainder, i).store(values + i, Nearest{});
+  }
+}
+
+/// Encodes `count` parameters with random bits: whole blocks.
+template <class Format>
+inline void store_params_drawing(const float* __restrict values, typename Format::Param::Element* param,
+                                 typename Format::Param::Remainder* remainder, int count,
+                                 BlockHalvesOf halves, Format /*of*/) {
+  for (int i = 0; i < count; i += storage::kBlock) {
+    paired_param<Format>(param, remainder, i).store(values + i, halves.of(i / storage::kBlock));
+  }
+}
+
 inline void load_grads(const std::uint16_t* grad, float* __restrict values, int count,
                        storage::BFloat16 /*of*/) {
   for (int i = 0; i < count; i += kSpan) Numbers::of(Vector8::load(grad + i)).store(values + i);
 }
 
-inline void load_grads(const float* grad, float* __restrict values, int count, storage::Float32 /*of*/) {
-  for (int i = 0; i < count; i += kSpan) {
-    const Numbers x = Numbers::load(grad + i);
-    Numbers{Vector8::evens(x.first, x.last), Vector8::odds(x.first, x.last)}.store(values + i);
+inline void load_grads(const std::uint16_t* grad, float* __restrict values, int count,
+                       storage::Float16 /*of*/) {
+  for (int i = 0; i < count; i += storage::kBlock) {
+    alignas(64) float natural[storage::kBlock];
+    BlockCodec<storage::Float16, Order::natural>::decode(grad + i, natural);
+    to_pairs(natural, values + i);
   }
+}
+
+inline void load_grads(const float* grad, float* __restrict values, int count, storage::Float32 /*of*/) {
+  for (int i = 0; i < count; i += storage::kBlock) to_pairs(grad + i, values + i);
 }
 
 /// Decodes spans of a block that has the given scale.

@@ -97,6 +97,9 @@ struct Vector8 : Vector16 {
   /// From natural order to pairs: the even numbers of a span, and the odd ones.
   static Whole evens(Whole first, Whole last) { return every_other<0>(first, last); }
   static Whole odds(Whole first, Whole last) { return every_other<1>(first, last); }
+  /// From pairs to natural order: the first and the last numbers of a span.
+  static Whole first_of_pairs(Whole evens, Whole odds) { return alternating<0>(evens, odds); }
+  static Whole last_of_pairs(Whole evens, Whole odds) { return alternating<kLanes / 2>(evens, odds); }
 
   /// A vector of the largest lane of each of kLanes vectors, in their order.
   static Whole largest_of_each(const Whole (&of)[kLanes]) {
@@ -123,6 +126,11 @@ struct Vector8 : Vector16 {
   static Whole every_other(Whole first, Whole last) {
     const Whole indices = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return _mm512_permutex2var_epi32(first, add(indices, all(kFirst)), last);
+  }
+  template <int kFirst>
+  static Whole alternating(Whole evens, Whole odds) {
+    const Whole indices = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return _mm512_permutex2var_epi32(evens, add(indices, all(kFirst)), odds);
   }
 };
 
@@ -208,6 +216,15 @@ struct Vector8 : Vector16 {
   /// From natural order to pairs: the even numbers of a span, and the odd ones.
   static Whole evens(Whole first, Whole last) { return every_other<0x88>(first, last); }
   static Whole odds(Whole first, Whole last) { return every_other<0xdd>(first, last); }
+  /// From pairs to natural order: the first and the last numbers of a span.
+  static Whole first_of_pairs(Whole evens, Whole odds) {
+    return _mm256_permute2x128_si256(_mm256_unpacklo_epi32(evens, odds), _mm256_unpackhi_epi32(evens, odds),
+                                     0x20);
+  }
+  static Whole last_of_pairs(Whole evens, Whole odds) {
+    return _mm256_permute2x128_si256(_mm256_unpacklo_epi32(evens, odds), _mm256_unpackhi_epi32(evens, odds),
+                                     0x31);
+  }
 
   /// A vector of the largest lane of each of kLanes vectors, in their order.
   static Whole largest_of_each(const Whole (&of)[kLanes]) {

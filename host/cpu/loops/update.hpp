@@ -85,15 +85,25 @@ void update_chunks(const Table& table, std::int64_t first, std::int64_t last, St
   finish(stores.unread);
 }
 
-/// A fused loop for each format. A variant without states has one loop for all formats that differ in their
-/// states alone.
+/// The fused loop of a format, or null if the format is staged. A variant without states has one loop for all
+/// formats that differ in their states alone.
+template <class Rule, class Variant, std::size_t kFormat>
+constexpr UpdateLoop fused_loop() {
+  if constexpr (storage::kIsFused<kStateCount<Variant>, kFormat>) {
+    return &update_chunks<Rule, Variant,
+                          storage::FormatAt<storage::kFormatFor<kStateCount<Variant>, kFormat>>>;
+  } else {
+    return nullptr;
+  }
+}
+
+/// fused_loop() of each format.
 template <class Rule, class Variant, class Formats = std::make_index_sequence<storage::kFormatCount>>
 struct FusedLoops;
 
 template <class Rule, class Variant, std::size_t... kFormat>
 struct FusedLoops<Rule, Variant, std::index_sequence<kFormat...>> {
-  static constexpr UpdateLoop kAll[] = {
-      &update_chunks<Rule, Variant, storage::FormatFor<kStateCount<Variant>, kFormat>>...};
+  static constexpr UpdateLoop kAll[] = {fused_loop<Rule, Variant, kFormat>()...};
 };
 
 /// The loops of all variants of a rule, fused and staged.

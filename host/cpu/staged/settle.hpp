@@ -87,7 +87,7 @@ void settle_params(const step::TensorEntry& tensor, step::Extent part, const Gra
   if constexpr (Format::kHasRemainder) {
     remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;
   }
-  if constexpr (Format::kAllFloat32) {
+  if constexpr (Format::kIsFloat32) {
     settle_numbers(reinterpret_cast<std::uint32_t*>(param), grad, part.count, below);
   } else if constexpr (std::is_same_v<typename Param::Remainder, float>) {
     settle_numbers(reinterpret_cast<std::uint32_t*>(remainder), grad, part.count, below);

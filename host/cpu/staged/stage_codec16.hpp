@@ -26,6 +26,9 @@ inline constexpr Order kStageOrder = kHasPairs<typename Format::Param>&& kHasPai
 
 template <class Format>
 inline constexpr bool kHasMaster = std::is_same_v<typename Format::Param::Remainder, float>;
+/// True if the rule moves the parameter, or its master, where it lies.
+template <class Format>
+inline constexpr bool kParamInPlace = kHasMaster<Format> || Format::kIsFloat32;
 
 /// The streams of a stage by their types.
 template <class Format, int kStates>
@@ -57,7 +60,7 @@ void unpack16(const StagedStreams& chunk, std::int64_t begin, std::int64_t count
   const TypedStreams<Format, kStates> from(chunk, begin);
   const auto* const grad = reinterpret_cast<const typename GradCodec::Element*>(chunk.grad) + begin;
   for (std::int64_t i = 0; i < count; i += kBlock) {
-    if constexpr (!kHasMaster<Format>) {
+    if constexpr (!kParamInPlace<Format>) {
       ParamBlockCodec<typename Format::Param, kOrder>::decode(from.param + i, from.remainder_from(i),
                                                               room.param() + i);
     }
@@ -83,11 +86,17 @@ ONEPASS_LANE How how_of([[maybe_unused]] const std::uint16_t* halves, [[maybe_un
   }
 }
 
-/// A Pack. How: of the states, and of the parameter unless that is always dithered.
+/// How a format's parameter is rounded where its states are rounded by How: always dithered, by How, or, if a
+/// remainder keeps what it loses, to nearest.
+template <class Format, class How>
+using ParamHow = std::conditional_t<
+    Format::kDithersRemainder, storage::Dither,
+    std::conditional_t<!Format::kRoundsParam && std::is_same_v<How, storage::Dither>, Nearest, How>>;
+
+/// A Pack. How: of the states.
 template <class Format, Order kOrder, int kStates, class How>
 void pack16(float* first, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
             const std::uint16_t* halves) {
-  using ParamHow = std::conditional_t<Format::kDithersRemainder, storage::Dither, How>;
   constexpr int kHalves = rule::block_halves<Format>(kStates);
   constexpr std::int64_t kApart = buffers_apart(kStage);
   const TypedStreams<Format, kStates> to(chunk, begin);
@@ -96,8 +105,11 @@ void pack16(float* first, const StagedStreams& chunk, std::int64_t begin, std::i
   if constexpr (kHasMaster<Format>) param = to.remainder;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     const std::int64_t half = i / kBlock * kHalves;
-    ParamBlockCodec<typename Format::Param, kOrder>::encode(
-        param + i, to.param + i, to.remainder_from(i), how_of<ParamHow>(halves, half + kHalves - 1), writes);
+    if constexpr (!Format::kIsFloat32) {
+      const auto how = how_of<ParamHow<Format, How>>(halves, half + kHalves - 1);
+      ParamBlockCodec<typename Format::Param, kOrder>::encode(param + i, to.param + i, to.remainder_from(i),
+                                                              how, writes);
+    }
     if constexpr (Format::kHasLossyStates) {
 #pragma GCC unroll 4
       for (int s = 0; s < kStates; ++s) {
@@ -120,10 +132,11 @@ StageCodec stage_codec16_of(const StageChoice& choice) {
                    .bytes = {sizeof(typename Param::Element),
                              Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
                              sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
-                   .param_in_place = kHasMaster<Format>,
+                   .param_in_place = kParamInPlace<Format>,
                    .grad_in_place = kGradInPlace,
                    .states_in_place = !Format::kHasLossyStates};
-  if constexpr (kHasMaster<Format> && kGradInPlace && !Format::kHasLossyStates) codec.unpack = nullptr;
+  if constexpr (kParamInPlace<Format> && kGradInPlace && !Format::kHasLossyStates) codec.unpack = nullptr;
+  if constexpr (Format::kAllFloat32) codec.pack = nullptr;
   if constexpr (Format::kRoundsStochastically) {
     if (choice.rounds_stochastically) {
       codec.pack = &pack16<Format, kOrder, kStates, storage::Dither>;

@@ -13,7 +13,7 @@ namespace onepass::rule {
 
 /// Halves that a block takes from a draw of eight: one for each stream that is rounded, first the states and
 /// then the parameter. The number is 1, 2, 4 or 8, so that no block takes halves from two draws.
-constexpr int halves_of(int streams) { return streams <= 2 ? streams : streams <= 4 ? 4 : 8; }
+ONEPASS_LANE constexpr int halves_of(int streams) { return streams <= 2 ? streams : streams <= 4 ? 4 : 8; }
 
 /// Halves that a block takes for the parameter and `states` states in a format.
 template <class Format>

@@ -77,25 +77,27 @@ struct Format {
   static_assert(GradCodec::kDType == ParamCodec::kDType);
   static_assert(std::is_same_v<typename ParamCodec::Remainder, RemainderOf<kMaster>>);
   static_assert(std::is_same_v<StateCodec, StateCodecOf<kStates>>);
-  static_assert(ParamCodec::kDType != DType::float32 ||
-                    (kMaster == Master::none && kStates == States::float32),
-                "float32 parameters are their own master and keep float32 states");
+  static_assert(ParamCodec::kDType != DType::float32 || kMaster == Master::none,
+                "float32 parameters are their own master");
   static constexpr bool kHasRemainder = !std::is_same_v<typename Param::Remainder, NoRemainder>;
   static constexpr bool kQuantized = std::is_same_v<State, Quantized8>;
-  /// True if every number has 4 bytes.
-  static constexpr bool kAllFloat32 = Param::kDType == DType::float32;
   static constexpr bool kHasLossyStates = !std::is_same_v<State, Float32>;
-  /// True if parameters, and states of 16 bits, are rounded with random bits where Rounding asks for it.
-  static constexpr bool kRoundsStochastically = !kHasRemainder && !kAllFloat32;
+  static constexpr bool kIsFloat32 = Param::kDType == DType::float32;  ///< The parameter has 4 bytes.
+  /// True if every number has 4 bytes.
+  static constexpr bool kAllFloat32 = kIsFloat32 && !kHasLossyStates;
+  /// True if parameters are rounded with random bits where Rounding asks for it, and if states are.
+  static constexpr bool kRoundsParam = !kHasRemainder && !kIsFloat32;
+  static constexpr bool kRoundsStates = kStates == States::bfloat16;
+  static constexpr bool kRoundsStochastically = kRoundsParam || kRoundsStates;
   /// True if parameters with their remainders are always rounded with random bits.
   static constexpr bool kDithersRemainder = kMaster == Master::remainder8;
   /// True if the parameter may take random bits, and if each of the states may.
-  static constexpr bool kDrawsForParam = kRoundsStochastically || kDithersRemainder;
-  static constexpr bool kDrawsForStates = kQuantized || (kHasLossyStates && kRoundsStochastically);
+  static constexpr bool kDrawsForParam = kRoundsParam || kDithersRemainder;
+  static constexpr bool kDrawsForStates = kQuantized || kRoundsStates;
 };
 
-/// All formats. To add a format, add a line here.
-using Formats =
+/// The formats with a fused CPU loop and a CUDA kernel for each variant of a rule.
+using FusedFormats =
     std::tuple<Format<Alone<Float32>, Float32, Float32, Master::none, States::float32>,
                Format<Alone<BFloat16>, BFloat16, Float32, Master::none, States::float32>,
                Format<Alone<BFloat16>, BFloat16, BFloat16, Master::none, States::bfloat16>,
@@ -104,6 +106,31 @@ using Formats =
                Format<BFloat16Remainder8, BFloat16, Quantized8, Master::remainder8, States::quantized8>,
                Format<WithMaster<Float16>, Float16, Float32, Master::float32, States::float32>>;
 
+/// The formats that the CPU steps in stages, and CUDA by one kernel for all of them. A rule
+/// pays nothing for a further one. To add a format, add a line here.
+using OtherFormats =
+    std::tuple<Format<Alone<Float32>, Float32, BFloat16, Master::none, States::bfloat16>,
+               Format<Alone<Float32>, Float32, Quantized8, Master::none, States::quantized8>,
+               Format<Alone<BFloat16>, BFloat16, Quantized8, Master::none, States::quantized8>,
+               Format<WithMaster<BFloat16>, BFloat16, BFloat16, Master::float32, States::bfloat16>,
+               Format<WithMaster<BFloat16>, BFloat16, Quantized8, Master::float32, States::quantized8>,
+               Format<SplitBFloat16, BFloat16, BFloat16, Master::split, States::bfloat16>,
+               Format<SplitBFloat16, BFloat16, Quantized8, Master::split, States::quantized8>,
+               Format<BFloat16Remainder8, BFloat16, Float32, Master::remainder8, States::float32>,
+               Format<BFloat16Remainder8, BFloat16, BFloat16, Master::remainder8, States::bfloat16>,
+               Format<Alone<Float16>, Float16, Float32, Master::none, States::float32>,
+               Format<Alone<Float16>, Float16, BFloat16, Master::none, States::bfloat16>,
+               Format<Alone<Float16>, Float16, Quantized8, Master::none, States::quantized8>,
+               Format<WithMaster<Float16>, Float16, BFloat16, Master::float32, States::bfloat16>,
+               Format<WithMaster<Float16>, Float16, Quantized8, Master::float32, States::quantized8>,
+               Format<Float16Remainder8, Float16, Float32, Master::remainder8, States::float32>,
+               Format<Float16Remainder8, Float16, BFloat16, Master::remainder8, States::bfloat16>,
+               Format<Float16Remainder8, Float16, Quantized8, Master::remainder8, States::quantized8>>;
+
+/// All formats.
+using Formats = decltype(std::tuple_cat(FusedFormats{}, OtherFormats{}));
+
+inline constexpr std::size_t kFusedCount = std::tuple_size_v<FusedFormats>;
 inline constexpr std::size_t kFormatCount = std::tuple_size_v<Formats>;
 
 /// The format with this index.
@@ -132,8 +159,12 @@ constexpr std::size_t stateless_format() {
   }
 }
 
-/// The format whose loop or kernel a variant with kStates states uses for format kFormat.
+/// The index of the format whose loop or kernel a variant with kStates states uses for format kFormat.
 template <int kStates, std::size_t kFormat>
-using FormatFor = FormatAt<kStates == 0 ? stateless_format<kFormat>() : kFormat>;
+inline constexpr std::size_t kFormatFor = kStates == 0 ? stateless_format<kFormat>() : kFormat;
+
+/// True if a variant with kStates states has a fused loop and a kernel of its own for format kFormat.
+template <int kStates, std::size_t kFormat>
+inline constexpr bool kIsFused = kFormatFor<kStates, kFormat> < kFusedCount;
 
 }  // namespace onepass::storage

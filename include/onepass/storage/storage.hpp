@@ -1,4 +1,4 @@
-// storage.hpp - options for the masters, states and rounding of 16-bit parameters.
+// storage.hpp - options for the masters, states and rounding of parameters.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,13 @@ enum class Rounding : std::uint8_t {
   stochastic,
 };
 
-/// The storage of 16-bit parameters. Float32 parameters in the same optimizer are their own masters and have
-/// float32 states. An optimizer with float32 parameters only rejects a master, or states other than float32,
-/// with InvalidArgument.
+/// The storage of a parameter. A float32 parameter is its own master: it has Master::none and states of any
+/// kind. A bfloat16 parameter has any master, a float16 parameter any but Master::split, and both have states
+/// of any kind.
 struct Storage {
   Master master = Master::none;
   States states = States::float32;
-  Rounding rounding = Rounding::nearest;  ///< Used only if master is Master::none.
+  Rounding rounding = Rounding::nearest;  ///< Of 16-bit parameters with Master::none, and of bfloat16 states.
 
   bool operator==(const Storage&) const = default;
 };

@@ -66,7 +66,7 @@ std::vector<double> run_in(const FormatCase& format, Data& data, double lr, doub
   const SGD rule{.lr = lr, .weight_decay = decay / lr, .weight_decay_mode = WeightDecay::decoupled};
   Optimizer optimizer(
       rule, std::vector<Parameter>{{.name = "w", .value = value.tensor(), .grad = data.gradient(0)}},
-      {.threads = 1, .storage = format.storage, .seed = 9});
+      {.threads = 1, .storage = format.low(), .float32_storage = format.wide(), .seed = 9});
   for (int t = 0; t < kSteps; ++t) {
     const Tensor gradient = data.gradient(t);
     optimizer.set_gradients(std::span(&gradient, 1));

@@ -59,7 +59,8 @@ std::vector<Descent> descents() {
 /// from the parameters as stored, and rounds them to the gradients' type.
 std::vector<float> descend(const Descent& rule, const FormatCase& format) {
   const FormatModel model(format, Device::cpu(), {kCount});
-  Optimizer optimizer(rule.rule, model.parameters(), {.storage = format.storage, .seed = 3});
+  Optimizer optimizer(rule.rule, model.parameters(),
+                      {.storage = format.low(), .float32_storage = format.wide(), .seed = 3});
   std::vector<float> gradient(kCount);
   for (int step = 0; step < kSteps; ++step) {
     const std::vector<float> x = model.value(0).floats();

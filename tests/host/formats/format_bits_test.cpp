@@ -17,12 +17,15 @@ namespace {
 
 class FormatBits : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatBits, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, FormatBits, testing::ValuesIn(all_format_cases()), by_name);
 
 constexpr int kSteps = 5;
 
 Options options_of(const FormatCase& format) {
-  return {.storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
+  return {.storage = format.low(),
+          .float32_storage = format.wide(),
+          .seed = 11,
+          .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
 }
 
 /// Prunes as a caller may: writes zeros of both signs, and leaves masters and remainders as they are.
@@ -173,7 +176,10 @@ TEST(StochasticRounding, DrawsAreCountedIn48Bits) {
   const std::vector<float> before = model.value(0).floats(), gradient = model.grad(0).floats();
   Parameter parameter = model.parameters()[0];
   parameter.first = kFirst;
-  Optimizer{SGD{.lr = 1e-3}, std::vector{parameter}, {.storage = format.storage, .seed = 5}}.step();
+  Optimizer{SGD{.lr = 1e-3},
+            std::vector{parameter},
+            {.storage = format.low(), .float32_storage = format.wide(), .seed = 5}}
+      .step();
   const std::vector<float> after = model.value(0).floats();
   const reference::Place drawn{5, reference::kRounding, 0, number_of(parameter.name)};
   for (std::size_t i = 0; i < before.size(); ++i) {

@@ -13,7 +13,7 @@ namespace {
 
 class FormatGradients : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatGradients, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, FormatGradients, testing::ValuesIn(all_format_cases()), by_name);
 
 TEST_P(FormatGradients, AreZeroedToTheLastByteAndNoFurther) {
   for (const RuleCase& rule : one_case_per_kernel()) {
@@ -34,7 +34,8 @@ TEST_P(FormatGradients, HaveTheNormOfTheSameNumbersInFloat32) {
         wide(format_case("float32"), Device::cpu(), sizes);
     narrow.draw_finite(1);
     for (std::size_t i = 0; i < sizes.size(); ++i) wide.grad(i).write(narrow.grad(i).floats());
-    Optimizer in_format{SGD{}, narrow.parameters(), {.storage = GetParam().storage}};
+    Optimizer in_format{
+        SGD{}, narrow.parameters(), {.storage = GetParam().low(), .float32_storage = GetParam().wide()}};
     Optimizer in_float32{SGD{}, wide.parameters()};
     in_format.clip_grad_norm({.norm_type = type});
     in_float32.clip_grad_norm({.norm_type = type});

@@ -37,6 +37,20 @@ TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
   }
 }
 
+// Every format stands beside every other, by the storage of each parameter.
+TEST(EveryFormat, InOneOptimizerHasTheBitsItHasAlone) {
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    SCOPED_TRACE(rule.name);
+    const MixedFormats mix(all_format_cases(), Device::cpu());
+    std::vector<Optimizer> each, one;
+    for (const Parameter& parameter : mix.parameters()) each.push_back(rule.make({parameter}, {.seed = 7}));
+    const BytesByName alone = mix.after_steps(each);
+    const MixedFormats twin(all_format_cases(), Device::cpu());
+    one.push_back(rule.make(twin.parameters(), {.chunk_size = 64, .seed = 7}));
+    ASSERT_EQ(alone, twin.after_steps(one));
+  }
+}
+
 std::vector<std::byte> after_two_steps(const RuleCase& rule, const FormatCase& format,
                                        const Options& options) {
   const FormatModel model(format, Device::cpu(), {40001, 20000, 5003});
@@ -54,7 +68,8 @@ TEST_P(FormatMix, ThreadsDoNotChangeABitWhenTheyShareTheWork) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
     Options options{.threads = 1,
-                    .storage = GetParam().storage,
+                    .storage = GetParam().low(),
+                    .float32_storage = GetParam().wide(),
                     .seed = 7,
                     .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
     const std::vector<std::byte> alone = after_two_steps(rule, GetParam(), options);

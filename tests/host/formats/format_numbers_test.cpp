@@ -16,7 +16,7 @@ namespace {
 
 class FormatNumbers : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, FormatNumbers, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, FormatNumbers, testing::ValuesIn(all_format_cases()), by_name);
 
 constexpr std::uint32_t kUppers = 65536;
 
@@ -61,7 +61,9 @@ BytesOfSteps steps_of(const Rule& rule, const FormatCase& format, const std::vec
   const FormatModel model(format, Device::cpu(), {static_cast<std::int64_t>(numbers.size())});
   model.value(0).write(zeros);
   model.grad(0).write(numbers);
-  Optimizer optimizer{rule, model.parameters(), {.isa = isa, .storage = format.storage, .seed = 3}};
+  Optimizer optimizer{rule,
+                      model.parameters(),
+                      {.isa = isa, .storage = format.low(), .float32_storage = format.wide(), .seed = 3}};
   optimizer.set_nonfinite(NonFinite::propagate);
   BytesOfSteps bytes;
   for (std::vector<std::byte>& of_step : bytes) {

@@ -27,12 +27,17 @@ struct StatePlace {
   std::uint32_t halves;
 };
 
+/// Returns true if a parameter may take random bits.
+bool is_rounded(const FormatCase& format) {
+  if (format.param == DType::float32) return false;
+  return format.storage.master == Master::none || format.storage.master == Master::remainder8;
+}
+
 /// Number of halves for each block: one for each state of fewer than 32 bits and one for a parameter that is
 /// not exact, with 3 rounded up to 4.
 std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
   const Storage& how = format.storage;
-  const std::size_t streams = (how.states == States::float32 ? 0 : states) +
-                              (how.master == Master::none || how.master == Master::remainder8 ? 1 : 0);
+  const std::size_t streams = (how.states == States::float32 ? 0 : states) + (is_rounded(format) ? 1 : 0);
   return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
 }
 
@@ -100,6 +105,11 @@ struct EncodedParam {
   std::vector<std::byte> element, remainder;
 };
 
+template <class Codec>
+std::uint16_t encoded(float x, std::uint32_t noise, Rounding rounding) {
+  return rounding == Rounding::stochastic ? Codec::encode_stochastic(x, noise) : Codec::encode(x);
+}
+
 EncodedParam encoded_param(const FormatCase& format, const StatePlace& place,
                            const std::vector<float>& values) {
   EncodedParam narrow{std::vector<std::byte>(values.size() * size_of(format.param)), {}};
@@ -114,18 +124,20 @@ EncodedParam encoded_param(const FormatCase& format, const StatePlace& place,
       if (how.master == Master::float32) encode(DType::float32, values[i], narrow.remainder.data(), i);
       continue;
     }
+    const std::uint32_t noise = rounding_bits(i, place);
     if (how.master == Master::split) {
       std::uint16_t remainder = 0;
       storage::SplitBFloat16::encode(values[i], element, remainder);
       std::memcpy(narrow.remainder.data() + 2 * i, &remainder, 2);
     } else if (how.master == Master::remainder8) {
       std::uint8_t remainder = 0;
-      storage::BFloat16Remainder8::encode_stochastic(values[i], element, remainder, rounding_bits(i, place));
+      format.param == DType::bfloat16
+          ? storage::BFloat16Remainder8::encode_stochastic(values[i], element, remainder, noise)
+          : storage::Float16Remainder8::encode_stochastic(values[i], element, remainder, noise);
       std::memcpy(narrow.remainder.data() + i, &remainder, 1);
-    } else if (how.rounding == Rounding::stochastic) {
-      element = storage::BFloat16::encode_stochastic(values[i], rounding_bits(i, place));
     } else {
-      element = storage::BFloat16::encode(values[i]);
+      element = format.param == DType::bfloat16 ? encoded<storage::BFloat16>(values[i], noise, how.rounding)
+                                                : encoded<storage::Float16>(values[i], noise, how.rounding);
     }
     std::memcpy(narrow.element.data() + 2 * i, &element, 2);
   }
@@ -223,7 +235,8 @@ void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
   constexpr int kSteps = 6;
   const FormatModel model(format, Device::cpu(), kFormatSizes);
   Optimizer narrow =
-      rule.make(model.parameters(), {.chunk_size = 64, .storage = format.storage, .seed = kSeed});
+      rule.make(model.parameters(),
+                {.chunk_size = 64, .storage = format.low(), .float32_storage = format.wide(), .seed = kSeed});
   narrow.set_gradient_handling(handling);
   for (std::int64_t t = 0; t < kSteps; ++t) {
     // A norm of NaN would make every number NaN.
@@ -262,7 +275,7 @@ TEST_P(Formats, StepWithClippingByNormIsTheFloat32StepToo) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(all_format_cases()), by_name);
 
 double total(const std::vector<StreamBytes>& streams) {
   double bytes = 0;
@@ -284,7 +297,8 @@ TEST(Footprint, AdamWTakesTheDocumentedBytesPerParameter) {
                                {"all_bf16", 8, 14}}) {
     const FormatCase& format = format_case(wanted.format);
     const FormatModel model(format, Device::cpu(), {1024, 320});
-    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
+    const Optimizer optimizer{
+        AdamW{}, model.parameters(), {.storage = format.low(), .float32_storage = format.wide()}};
     EXPECT_EQ(total(optimizer.memory()) / 1344, wanted.memory) << wanted.format;
     EXPECT_EQ(total(optimizer.traffic()) / 1344, wanted.traffic) << wanted.format;
   }
@@ -305,7 +319,8 @@ TEST(Footprint, NamesEveryStreamWithItsBytes) {
         std::pair{"bf16_split", "param 2688, grad 2688, exp_avg 5376, exp_avg_sq 5376, remainder 2688"}}) {
     const FormatCase& format = format_case(name);
     const FormatModel model(format, Device::cpu(), {1024, 320});
-    const Optimizer optimizer{AdamW{}, model.parameters(), {.storage = format.storage}};
+    const Optimizer optimizer{
+        AdamW{}, model.parameters(), {.storage = format.low(), .float32_storage = format.wide()}};
     EXPECT_EQ(listed(optimizer.memory()), wanted) << name;
   }
 }
@@ -313,11 +328,12 @@ TEST(Footprint, NamesEveryStreamWithItsBytes) {
 // The sizes are multiples of 64, so a saved state has no gap before its scales. memory() does not count that
 // gap.
 TEST(Footprint, MemoryIsWhatAStateDictHolds) {
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     const FormatModel model(format, Device::cpu(), {1024, 320});
-    const Optimizer optimizer{AdamW{.amsgrad = true},
-                              model.parameters(),
-                              {.storage = format.storage, .ema = EMA{.dtype = DType::bfloat16}}};
+    const Optimizer optimizer{
+        AdamW{.amsgrad = true},
+        model.parameters(),
+        {.storage = format.low(), .float32_storage = format.wide(), .ema = EMA{.dtype = DType::bfloat16}}};
     std::vector<StreamBytes> saved{{"param", 0}, {"grad", 0}};
     for (std::size_t i = 0; i < model.size(); ++i) {
       saved[0].bytes += static_cast<double>(model.value(i).bytes().size());

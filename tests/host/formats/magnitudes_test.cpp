@@ -51,7 +51,8 @@ struct Twins {
   Twins(const Undecayed& rule, const FormatCase& format)
       : narrow(format, Device::cpu(), {kCount}),
         wide(format_case("float32"), Device::cpu(), {kCount}),
-        in_compact(rule.rule, narrow.parameters(), {.storage = format.storage, .seed = 7}),
+        in_compact(rule.rule, narrow.parameters(),
+                   {.storage = format.low(), .float32_storage = format.wide(), .seed = 7}),
         in_float32(rule.rule, wide.parameters()) {}
   void step(const std::vector<float>& gradient) {
     narrow.grad(0).write(gradient);

@@ -35,12 +35,13 @@ std::vector<Rule> quick_rules() {
 }
 
 TEST(SettleFormats, NoStateIsDenormalWhileGradientsAreZero) {
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     for (const Rule& rule : quick_rules()) {
       SCOPED_TRACE(testing::Message() << rule.name() << " in " << format.name);
       const FormatModel model(format, Device::cpu(), {kCount});
-      Optimizer optimizer(rule, model.parameters(),
-                          {.storage = format.storage, .seed = 3, .ema = EMA{.decay = 0.9}});
+      Optimizer optimizer(
+          rule, model.parameters(),
+          {.storage = format.low(), .float32_storage = format.wide(), .seed = 3, .ema = EMA{.decay = 0.9}});
       for (int step = 1; step <= 5; ++step) {
         model.draw_finite(step);
         optimizer.step();

@@ -94,7 +94,8 @@ Way way_in_float64(const Walk& walk, const Rule& rule, const std::vector<float>&
 Way way_in(const FormatCase& format, const Walk& walk, const Rule& rule, const std::vector<float>& start) {
   const FormatModel model(format, Device::cpu(), {static_cast<std::int64_t>(start.size())});
   model.value(0).write(start);
-  Optimizer optimizer(rule, model.parameters(), {.storage = format.storage, .seed = 5});
+  Optimizer optimizer(rule, model.parameters(),
+                      {.storage = format.low(), .float32_storage = format.wide(), .seed = 5});
   std::vector<float> gradients(start.size());
   for (int t = 1; t <= kSteps; ++t) {
     if (t == 1 || walk.random_signs) {

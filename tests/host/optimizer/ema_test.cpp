@@ -28,7 +28,7 @@ double decay_of(const EMA& ema, int t) {
 
 class Average : public testing::TestWithParam<FormatCase> {};
 
-INSTANTIATE_TEST_SUITE_P(All, Average, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, Average, testing::ValuesIn(all_format_cases()), by_name);
 
 /// The weight 1 - decay is rounded to float32 and the interpolation rounds twice. The error stays below four
 /// half units in the last place of the larger operand.
@@ -43,7 +43,8 @@ TEST_P(Average, MatchesTheFloat64AverageOfTheStoredParameter) {
     Optimizer optimizer{Adam{.lr = 0.01},
                         model.parameters(),
                         {.chunk_size = ema.warmup ? 0 : 64,  // averages in ranges of 2,048 elements, or of 64
-                         .storage = GetParam().storage,
+                         .storage = GetParam().low(),
+                         .float32_storage = GetParam().wide(),
                          .seed = 7,
                          .ema = ema}};
     for (int t = 1; t <= kSteps; ++t) {
@@ -72,7 +73,9 @@ TEST_P(Average, InBfloat16IsRoundedWithRandomBitsOfItsOwn) {
   const EMA ema{.decay = 0.75, .dtype = DType::bfloat16};
   const FormatModel model(GetParam(), Device::cpu(), with_a_large_one());
   Optimizer optimizer{
-      SGD{.lr = 0.01}, model.parameters(), {.storage = GetParam().storage, .seed = 7, .ema = ema}};
+      SGD{.lr = 0.01},
+      model.parameters(),
+      {.storage = GetParam().low(), .float32_storage = GetParam().wide(), .seed = 7, .ema = ema}};
   for (int t = 1; t <= kSteps; ++t) {
     const StateDict before = optimizer.state_dict();
     model.draw(t, 30);
@@ -95,7 +98,9 @@ TEST_P(Average, InBfloat16IsRoundedWithRandomBitsOfItsOwn) {
 
 TEST_P(Average, StartsAtTheParameter) {
   const FormatModel model(GetParam(), Device::cpu(), {100});
-  Optimizer optimizer{SGD{}, model.parameters(), {.storage = GetParam().storage, .ema = EMA{}}};
+  Optimizer optimizer{SGD{},
+                      model.parameters(),
+                      {.storage = GetParam().low(), .float32_storage = GetParam().wide(), .ema = EMA{}}};
   const StateDict dict = optimizer.state_dict();
   EXPECT_TRUE(equal_bits(model.value(0).floats(), decoded_state(state_of(dict.parameters[0], "ema"), 100)));
 }
@@ -130,7 +135,10 @@ TEST(BiasCorrection, GivesTheWeightedMeanOfTheValuesAfterTheStart) {
 
 TEST(BiasCorrection, ContinuesFromAStateDictBitForBit) {
   const FormatCase& format = format_case("bf16_master");
-  const Options options{.storage = format.storage, .seed = 3, .ema = EMA{.bias_correction = true}};
+  const Options options{.storage = format.low(),
+                        .float32_storage = format.wide(),
+                        .seed = 3,
+                        .ema = EMA{.bias_correction = true}};
   const FormatModel whole(format, Device::cpu(), {100}), parted(format, Device::cpu(), {100});
   Optimizer steady{Adam{}, whole.parameters(), options}, first{Adam{}, parted.parameters(), options};
   const auto train = [](const FormatModel& model, Optimizer& optimizer, int step, int last) {

@@ -30,13 +30,14 @@ class FirstContents : public testing::TestWithParam<FormatCase> {
   [[nodiscard]] Options options(int threads, DType ema, std::int64_t chunk_size) const {
     return {.chunk_size = chunk_size,
             .threads = threads,
-            .storage = GetParam().storage,
+            .storage = GetParam().low(),
+            .float32_storage = GetParam().wide(),
             .ema = EMA{.dtype = ema},
             .accumulates_gradients = chunk_size != 0};
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, FirstContents, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, FirstContents, testing::ValuesIn(all_format_cases()), by_name);
 
 TEST_P(FirstContents, AreZerosAndTheParameterOnAnyNumberOfThreads) {
   const DirtyMemory dirty;

@@ -27,8 +27,9 @@ struct Cut {
 std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& format, Device device,
                                    const Cut& cut = {}) {
   const FormatModel model(format, device, cut.sizes);
-  Optimizer optimizer =
-      rule.make(model.parameters(), {.chunk_size = cut.chunk_size, .storage = format.storage, .seed = 7});
+  Optimizer optimizer = rule.make(
+      model.parameters(),
+      {.chunk_size = cut.chunk_size, .storage = format.low(), .float32_storage = format.wide(), .seed = 7});
   optimizer.set_gradient_handling(cut.handling);
   for (int step = 1; step <= cut.steps; ++step) {
     cut.handling.clip_norm ? model.draw_finite(step) : model.draw(step, 30);
@@ -41,7 +42,7 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
 TEST_F(CudaFormats, EveryRuleInEveryFormatHasTheBitsOfTheCpu) {
   Sample sample;
   for (const RuleCase& rule : one_case_per_kernel()) {
-    for (const FormatCase& format : format_cases()) {
+    for (const FormatCase& format : all_format_cases()) {
       if (!sample.takes_next()) continue;
       SCOPED_TRACE(rule.name + " in " + format.name);
       ASSERT_EQ(after_steps(rule, format, Device::cpu()), after_steps(rule, format, kGpu));
@@ -84,7 +85,8 @@ std::vector<std::byte> followers(const FormatCase& format, Device device, const 
   Optimizer optimizer{AdamW{},
                       parameters,
                       {.chunk_size = cut.chunk_size,
-                       .storage = format.storage,
+                       .storage = format.low(),
+                       .float32_storage = format.wide(),
                        .seed = 7,
                        .ema = EMA{.decay = 0.9,
                                   .warmup = following.ema == DType::float32,
@@ -104,7 +106,7 @@ std::vector<std::byte> followers(const FormatCase& format, Device device, const 
 }
 
 TEST_F(CudaFormats, AveragesAndCopiesHaveTheBitsOfTheCpu) {
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     for (const auto& [ema, copy] :
          {std::pair{DType::float32, DType::bfloat16}, std::pair{DType::bfloat16, DType::float16}}) {
       // The CPU updates averages and copies in ranges of 2,048 elements; other tests check its values at this
@@ -133,7 +135,7 @@ TEST_F(CudaFormats, CopiesAreTheParametersRoundedToNearest) {
 
 TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
   const RuleCase rule = one_case_per_kernel().front();
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     for (const Zeroing by : kZeroings) {
       SCOPED_TRACE(testing::Message() << format.name << ", by " << static_cast<int>(by));
       const std::int64_t chunk_size = by == Zeroing::step ? 0 : 512;  // a thread's turns, or chunks
@@ -148,7 +150,7 @@ TEST_F(CudaFormats, PenaltiesAndClippedGradientsHaveTheBitsOfTheCpu) {
   const Cut by_norm{{100, 0, 1025, 4097}, 0, 2, {.clip_norm = ClipGradNorm{.max_norm = 0.5}}};
   for (const RuleCase& rule : one_case_with_l1_per_kernel()) {
     if (rule.rule.name() != "SGD" && rule.name != "AdamW_amsgrad_coupled") continue;
-    for (const FormatCase& format : format_cases()) {
+    for (const FormatCase& format : all_format_cases()) {
       SCOPED_TRACE(rule.name + " in " + format.name);
       for (const Cut& cut : {by_value, by_norm}) {
         ASSERT_EQ(after_steps(rule, format, Device::cpu(), cut), after_steps(rule, format, kGpu, cut));
@@ -158,7 +160,7 @@ TEST_F(CudaFormats, PenaltiesAndClippedGradientsHaveTheBitsOfTheCpu) {
 }
 
 TEST_F(CudaFormats, GradientsThatAreNotFiniteSkipTheStepAndAreNamed) {
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     SCOPED_TRACE(format.name);
     expect_skipped(one_case_per_kernel().front(), format, kGpu);
   }
@@ -166,7 +168,7 @@ TEST_F(CudaFormats, GradientsThatAreNotFiniteSkipTheStepAndAreNamed) {
 
 TEST_F(CudaFormats, TrainingContinuesFromAStateDictBitForBit) {
   const RuleCase adamw = one_case_per_kernel().back();
-  for (const FormatCase& format : format_cases()) {
+  for (const FormatCase& format : all_format_cases()) {
     SCOPED_TRACE(format.name);
     expect_resumed(adamw, format, kGpu, 1);
     if (HasFatalFailure()) return;
@@ -180,6 +182,17 @@ TEST_F(CudaFormats, MixedFormatsHaveTheBitsOfTheCpu) {
     const Storage& storage = format_case(name).storage;
     ASSERT_EQ(together(rules.back(), storage, Device::cpu()), together(rules.back(), storage, kGpu));
   }
+}
+
+TEST_F(CudaFormats, AllFormatsInOneOptimizerHaveTheBitsOfTheCpu) {
+  const RuleCase rule = one_case_per_kernel().back();
+  const auto after_steps = [&](Device device) {
+    const MixedFormats mix(all_format_cases(), device);
+    std::vector<Optimizer> one;
+    one.push_back(rule.make(mix.parameters(), {.seed = 7}));
+    return mix.after_steps(one);
+  };
+  ASSERT_EQ(after_steps(Device::cpu()), after_steps(kGpu));
 }
 
 TEST_F(CudaFormats, EachFormatInUseTakesOneLaunch) {

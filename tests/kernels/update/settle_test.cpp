@@ -24,9 +24,11 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
   const std::vector<std::int64_t> sizes{257};
   const FormatModel model(format, device, sizes);
   for (std::size_t t = 0; t < sizes.size(); ++t) model.value(t).write(tiny(sizes[t], 1));
-  Optimizer optimizer =
-      rule.make(model.parameters(),
-                {.chunk_size = 128, .storage = format.storage, .seed = 7, .ema = EMA{.decay = 0.9}});
+  Optimizer optimizer = rule.make(model.parameters(), {.chunk_size = 128,
+                                                       .storage = format.low(),
+                                                       .float32_storage = format.wide(),
+                                                       .seed = 7,
+                                                       .ema = EMA{.decay = 0.9}});
   for (int step = 1; step <= steps; ++step) {
     for (std::size_t t = 0; t < sizes.size(); ++t) model.grad(t).write(tiny(sizes[t], step));
     optimizer.step();

@@ -91,6 +91,19 @@ TEST_F(CudaTraffic, EveryRuleInEveryFormatMovesTheBytesOfItsStreams) {
   }
 }
 
+// The kernel that the other formats share also copies the tensor's entry, once for each thread and chunk.
+TEST_F(CudaTraffic, AdamWInOtherFormatsMovesTheBytesOfItsStreams) {
+  for (const FormatCase& format : other_format_cases()) {
+    SCOPED_TRACE(format.name);
+    const WorkStep step{.rule = adamw(), .format = format};
+    const KernelWork work = work_of(step, "any_format<");
+    EXPECT_EQ(work.bytes(), work.traffic + repeated_scales(step));
+    EXPECT_LE(work.chunk_bytes, most_of_chunk());
+    EXPECT_EQ(work.local_accesses, 0);
+    RecordProperty(format.name, std::to_string(work.instructions));
+  }
+}
+
 // docs/storage.md states these numbers.
 TEST_F(CudaTraffic, AdamWMovesTheDocumentedBytes) {
   EXPECT_EQ(work_of({.rule = adamw(), .format = format_case("float32")}).bytes(), 28);

@@ -26,6 +26,15 @@ class MixedFormats {
     }
   }
 
+  /// Tensors of the given formats, each with its own storage.
+  MixedFormats(const std::vector<FormatCase>& formats, Device device) {
+    for (const FormatCase& format : formats) {
+      names_.push_back(format.name);
+      own_.push_back(format.storage);
+      models_.emplace_back(format, device, std::vector<std::int64_t>{100, 0, 1, 515, 33});
+    }
+  }
+
   /// All parameters, ordered so that neighbours differ in format.
   [[nodiscard]] std::vector<Parameter> parameters() const {
     std::vector<Parameter> all;
@@ -33,6 +42,7 @@ class MixedFormats {
       for (std::size_t m = 0; m < models_.size(); ++m) {
         all.push_back(models_[m].parameters()[i]);
         all.back().name = name(m, i);
+        if (!own_.empty()) all.back().storage = own_[m];
       }
     }
     return all;
@@ -72,6 +82,7 @@ class MixedFormats {
   }
 
   Storage storage_;
+  std::vector<Storage> own_;  ///< Of each format; empty if the optimizer's is used.
   std::vector<std::string> names_;
   std::vector<FormatModel> models_;
 };

@@ -99,8 +99,13 @@ struct FormatCase {
   DType param;
   DType grad;
   Storage storage;
+
+  /// Options::storage and Options::float32_storage for parameters in this format.
+  [[nodiscard]] Storage low() const { return param == DType::float32 ? Storage{} : storage; }
+  [[nodiscard]] Storage wide() const { return param == DType::float32 ? storage : Storage{}; }
 };
 
+/// The formats with fused loops and kernels of their own (storage::FusedFormats).
 inline const std::vector<FormatCase>& format_cases() {
   using enum DType;
   constexpr auto kStochastic = Rounding::stochastic;
@@ -129,8 +134,51 @@ inline const std::vector<FormatCase>& format_cases() {
   return cases;
 }
 
+/// The formats that are staged, and that share a kernel (storage::OtherFormats). Where Rounding says
+/// anything, states of bfloat16 round stochastically beside float32 parameters and masters, and to nearest
+/// beside others.
+inline const std::vector<FormatCase>& other_format_cases() {
+  using enum DType;
+  constexpr auto kStochastic = Rounding::stochastic;
+  constexpr States kLow = States::bfloat16, kCodes = States::quantized8;
+  constexpr Master kMaster = Master::float32, kSplit = Master::split, kShort = Master::remainder8;
+  static const std::vector<FormatCase> cases{
+      {"f32_bf16", float32, float32, {.states = kLow}},
+      {"f32_bf16_stochastic", float32, float32, {.states = kLow, .rounding = kStochastic}},
+      {"f32_q8", float32, float32, {.states = kCodes}},
+      {"bf16_q8", bfloat16, bfloat16, {.states = kCodes}},
+      {"bf16_q8_stochastic_grad32", bfloat16, float32, {.states = kCodes, .rounding = kStochastic}},
+      {"bf16_master_bf16", bfloat16, float32, {.master = kMaster, .states = kLow, .rounding = kStochastic}},
+      {"bf16_master_q8", bfloat16, bfloat16, {.master = kMaster, .states = kCodes}},
+      {"bf16_split_bf16", bfloat16, bfloat16, {.master = kSplit, .states = kLow, .rounding = kStochastic}},
+      {"bf16_split_q8", bfloat16, float32, {.master = kSplit, .states = kCodes}},
+      {"bf16_short_f32", bfloat16, bfloat16, {.master = kShort}},
+      {"bf16_short_bf16", bfloat16, float32, {.master = kShort, .states = kLow}},
+      {"f16", float16, float16, {}},
+      {"f16_stochastic_grad32", float16, float32, {.rounding = kStochastic}},
+      {"f16_bf16", float16, float16, {.states = kLow, .rounding = kStochastic}},
+      {"f16_q8", float16, float16, {.states = kCodes}},
+      {"f16_master_bf16", float16, float16, {.master = kMaster, .states = kLow}},
+      {"f16_master_q8", float16, float32, {.master = kMaster, .states = kCodes}},
+      {"f16_short_f32", float16, float32, {.master = kShort}},
+      {"f16_short_bf16", float16, float16, {.master = kShort, .states = kLow, .rounding = kStochastic}},
+      {"f16_short_q8", float16, float16, {.master = kShort, .states = kCodes}},
+  };
+  return cases;
+}
+
+/// All formats.
+inline const std::vector<FormatCase>& all_format_cases() {
+  static const std::vector<FormatCase> cases = [] {
+    std::vector<FormatCase> all = format_cases();
+    all.insert(all.end(), other_format_cases().begin(), other_format_cases().end());
+    return all;
+  }();
+  return cases;
+}
+
 inline const FormatCase& format_case(std::string_view name) {
-  return *std::ranges::find(format_cases(), name,
+  return *std::ranges::find(all_format_cases(), name,
                             [](const FormatCase& one) { return std::string_view(one.name); });
 }
 

@@ -19,8 +19,10 @@ inline void train(const FormatModel& model, Optimizer& optimizer, int first, int
 /// Expects a training that is resumed from a StateDict after `steps` steps to reach the bits of an
 /// uninterrupted one after 2 * `steps`.
 inline void expect_resumed(const RuleCase& rule, const FormatCase& format, Device device, int steps) {
-  const Options options{
-      .storage = format.storage, .seed = 11, .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
+  const Options options{.storage = format.low(),
+                        .float32_storage = format.wide(),
+                        .seed = 11,
+                        .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16}};
   const FormatModel whole(format, device, kFormatSizes), first(format, device, kFormatSizes),
       second(format, device, kFormatSizes);
   Optimizer steady = rule.make(whole.parameters(), options);

@@ -26,7 +26,8 @@ inline std::string complaint(Optimizer& optimizer) {
 /// Spoils the last element of a tensor of odd size, which a loop that reads two at a time could miss.
 inline void expect_skipped(const RuleCase& rule, const FormatCase& format, Device device) {
   const FormatModel model(format, device, {100, 0, 1025});
-  Optimizer optimizer = rule.make(model.parameters(), {.storage = format.storage, .seed = 7});
+  Optimizer optimizer =
+      rule.make(model.parameters(), {.storage = format.low(), .float32_storage = format.wide(), .seed = 7});
   optimizer.set_gradient_handling({.nonfinite = NonFinite::error});
   model.draw_finite(1);
   optimizer.step();

@@ -69,7 +69,9 @@ inline std::vector<float> decoded_param(const FormatCase& format, const FormatBu
       std::memcpy(&remainder, rest.data() + 2 * i, 2);
       param[i] = storage::SplitBFloat16::decode(element, remainder);
     } else {
-      param[i] = storage::BFloat16Remainder8::decode(element, static_cast<std::uint8_t>(rest[i]));
+      const auto remainder = static_cast<std::uint8_t>(rest[i]);
+      param[i] = format.param == DType::bfloat16 ? storage::BFloat16Remainder8::decode(element, remainder)
+                                                 : storage::Float16Remainder8::decode(element, remainder);
     }
   }
   return param;

@@ -40,7 +40,8 @@ inline void expect_zeroed(const RuleCase& rule, const ZeroingCase& how) {
   constexpr int kSteps = 2;
   const FormatModel model(how.format, how.device, how.sizes), twin(how.format, how.device, how.sizes);
   const Options options{.chunk_size = how.chunk_size,
-                        .storage = how.format.storage,
+                        .storage = how.format.low(),
+                        .float32_storage = how.format.wide(),
                         .seed = 7,
                         .accumulates_gradients = how.by == Zeroing::accumulate};
   Optimizer optimizer = rule.make(model.parameters(), options);

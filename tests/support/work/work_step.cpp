@@ -32,7 +32,8 @@ std::vector<Parameter> with_copy(std::vector<Parameter> parameters, const WorkSt
 
 Options in_format(const WorkStep& step) {
   Options options = step.options;
-  options.storage = step.format.storage;
+  options.storage = step.format.low();
+  options.float32_storage = step.format.wide();
   return options;
 }
 

@@ -1,5 +1,5 @@
-// added_formats_test.cpp - a refusal names the line that adds a format, and the CPU loops of such a line
-// give, with every instruction set, the bits of decode, rule and encode, applied element by element.
+// other_formats_test.cpp - the staged update of the formats without fused loops gives, with every instruction
+// set, the bits of decode, rule and encode, applied element by element.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -7,14 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/rule_ops.hpp"
 #include "host/cpu/codecs/stores.hpp"
+#include "host/cpu/loops/table_loops.hpp"
 #include "onepass/onepass.hpp"
 #include "onepass/rule/element.hpp"
+#include "onepass/storage/formats.hpp"
 #include "step/table.hpp"
-#include "support/formats/added_formats.hpp"
 #include "support/numbers/random_reference.hpp"
 #include "support/numbers/values.hpp"
-#include "support/refusal.hpp"
 
 namespace onepass::test {
 namespace {
@@ -150,12 +151,12 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
   using Format = typename Tensor::Format;
   using Param = typename Format::Param;
   constexpr bool kDithers = Format::kName.master == Master::remainder8;
-  constexpr bool kMayRound = Format::kName.master == Master::none;
-  constexpr bool kDrawsForStates = Format::kHasLossyStates && (kMayRound || Format::kQuantized);
+  constexpr bool kMayRound = Format::kName.master == Master::none && Format::kName.param != DType::float32;
+  constexpr bool kDrawsForStates = Format::kHasLossyStates;
   constexpr std::size_t kStreams = (kDrawsForStates ? Tensor::kStates : 0) + (kMayRound || kDithers ? 1 : 0);
   constexpr int kHalves = kStreams <= 2 ? static_cast<int>(kStreams) : 4;
   constexpr auto kSettles = Format::kQuantized ? rule::Extras::settle : rule::Extras::all;
-  const bool rounds = kMayRound && k.step.rounds_stochastically != 0;
+  const bool rounds = k.step.rounds_stochastically != 0;
   for (std::int64_t block = 0; block * kBlock < tensor.numel; ++block) {
     [[maybe_unused]] float states[sizeof...(kState) + 1][kBlock];
     (..., StateBlock<Tensor, kState>(tensor, block).load(states[kState]));
@@ -181,10 +182,16 @@ void step_elements(const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
   }
 }
 
-/// Takes the same step with a CPU loop, in two calls that store differently, which changes no bit.
+/// The loops of an instruction set.
+struct Level {
+  Isa isa;
+  const cpu::TableLoops& table;
+};
+
+/// Takes the same step in stages, in two calls that store differently, which changes no bit.
 template <class Rule, class Tensor>
-void step_loop(cpu::UpdateLoop loop, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
-               std::int64_t chunk_size) {
+void step_staged(const Level& level, const rule::TensorCoefficients<Rule>& k, Tensor& tensor,
+                 std::size_t format, std::int64_t chunk_size) {
   step::TensorEntry entry{};
   entry.param = tensor.param.data();
   if constexpr (Tensor::Format::kHasRemainder) entry.remainder = tensor.remainder.data();
@@ -192,6 +199,7 @@ void step_loop(cpu::UpdateLoop loop, const rule::TensorCoefficients<Rule>& k, Te
   entry.numel = tensor.numel;
   entry.param_type = Tensor::Param::kDType;
   entry.grad_type = Tensor::GradCodec::kDType;
+  entry.format = static_cast<std::uint8_t>(format);
   void* const grad = tensor.grad.data();
   std::vector<step::Chunk> chunks;
   for (std::uint32_t c = 0; c * chunk_size < tensor.numel; ++c) chunks.push_back({0, c});
@@ -204,8 +212,13 @@ void step_loop(cpu::UpdateLoop loop, const rule::TensorCoefficients<Rule>& k, Te
   table.coefficients = &coefficients;
   table.coefficient_bytes = sizeof coefficients;
   const auto count = static_cast<std::int64_t>(chunks.size());
-  loop(table, 0, count / 2, {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16), true});
-  loop(table, count / 2, count, {cpu::Writes::through_cache, false, false});
+  const auto& variants = rule_ops<Rule>().variants;
+  std::size_t variant = 0;
+  while (std::ssize(variants[variant].states) != std::ssize(tensor.states)) ++variant;
+  const cpu::StagedLoops& staged = variants[variant].cpu_loops[static_cast<std::size_t>(level.isa)]->staged;
+  level.table.update_staged(table, staged, 0, count / 2,
+                            {cpu::Writes::past_cache, isa_available(Isa::avx512_bf16), true});
+  level.table.update_staged(table, staged, count / 2, count, {cpu::Writes::through_cache, false, false});
 }
 
 /// Settings of a step besides the rule.
@@ -220,7 +233,8 @@ constexpr Manner kManners[] = {
     {false, kInfinite, 64, 1}, {false, 0.5, 8192, 1}, {true, kInfinite, 8192, 15}, {true, 0.5, 96, 1}};
 
 template <class Tensor, class Rule>
-void expect_steps(cpu::UpdateLoop loop, const Rule& rule, const Manner& manner, std::int64_t numel) {
+void expect_steps(const Level& level, const Rule& rule, const Manner& manner, std::size_t format,
+                  std::int64_t numel) {
   SCOPED_TRACE(testing::Message() << numel << " elements in chunks of " << manner.chunk_size
                                   << (manner.rounds_stochastically ? ", stochastic" : ", nearest"));
   Tensor expected(numel), actual(numel);
@@ -235,69 +249,48 @@ void expect_steps(cpu::UpdateLoop loop, const Rule& rule, const Manner& manner, 
     k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
     k.step.active = true;
     step_elements(k, expected, std::make_index_sequence<Tensor::kStates>{});
-    step_loop(loop, k, actual, manner.chunk_size);
+    step_staged(level, k, actual, format, manner.chunk_size);
     ASSERT_TRUE(expected == actual) << "step " << step;
   }
 }
 
 constexpr std::int64_t kSizes[] = {1, 7, 31, 32, 33, 63, 64, 65, 100, 515, 1100, 5003};
 
-template <class Variant, std::size_t kAdded, class Rule>
-void expect_format(cpu::UpdateLoop loop, const Rule& rule) {
-  using Format = AddedAt<kAdded>;
-  SCOPED_TRACE(std::get<kAdded>(added::kFormats).line);
+template <class Variant, std::size_t kFormat, class Rule>
+void expect_format(const Level& level, const Rule& rule) {
+  using Format = storage::FormatAt<kFormat>;
+  SCOPED_TRACE(testing::Message() << "format " << kFormat);
   for (const Manner& manner : kManners) {
     for (const std::int64_t numel : kSizes) {
-      expect_steps<FormatTensor<Format, storage::Float32, Variant>>(loop, rule, manner, numel);
-      expect_steps<FormatTensor<Format, typename Format::LowGrad, Variant>>(loop, rule, manner, numel);
+      expect_steps<FormatTensor<Format, storage::Float32, Variant>>(level, rule, manner, kFormat, numel);
+      expect_steps<FormatTensor<Format, typename Format::LowGrad, Variant>>(level, rule, manner, kFormat,
+                                                                            numel);
       if (testing::Test::HasFatalFailure()) return;
     }
   }
 }
 
-template <class Variant, class Rule, std::size_t... kAdded>
-void expect_formats(const AddedLoops& loops, Isa isa, const Rule& rule,
-                    std::index_sequence<kAdded...> /*formats*/) {
-  SCOPED_TRACE(testing::Message() << Rule::kName << " by " << to_string(isa));
-  if (!isa_available(isa)) return;
-  (..., expect_format<Variant, kAdded>(loops.fused[kAdded], rule));
-  SCOPED_TRACE("staged");
-  (..., expect_format<Variant, kAdded>(loops.staged[kAdded], rule));
+template <class Variant, class Rule, std::size_t... kOther>
+void expect_formats(const Level& level, const Rule& rule, std::index_sequence<kOther...> /*formats*/) {
+  SCOPED_TRACE(testing::Message() << Rule::kName << " by " << to_string(level.isa));
+  if (!isa_available(level.isa)) return;
+  (..., expect_format<Variant, storage::kFusedCount + kOther>(level, rule));
 }
 
 template <class Variant, class Rule>
 void expect_all(const Rule& rule) {
-  constexpr auto kFormats = std::make_index_sequence<kAddedCount>{};
-  expect_formats<Variant>(added_loops<Rule, Variant, Isa::baseline>(), Isa::baseline, rule, kFormats);
+  constexpr auto kOthers = std::make_index_sequence<storage::kFormatCount - storage::kFusedCount>{};
+  expect_formats<Variant>({Isa::baseline, cpu::table_loops<Isa::baseline>()}, rule, kOthers);
 #if defined(__x86_64__)
-  expect_formats<Variant>(added_loops<Rule, Variant, Isa::avx2>(), Isa::avx2, rule, kFormats);
-  expect_formats<Variant>(added_loops<Rule, Variant, Isa::avx512>(), Isa::avx512, rule, kFormats);
+  expect_formats<Variant>({Isa::avx2, cpu::table_loops<Isa::avx2>()}, rule, kOthers);
+  expect_formats<Variant>({Isa::avx512, cpu::table_loops<Isa::avx512>()}, rule, kOthers);
 #endif
 }
 
-TEST(AddedFormats, StepIsDecodeRuleEncode) {
+TEST(OtherFormats, StepIsDecodeRuleEncode) {
   expect_all<SGD::Plain>(SGD{.lr = 0.125});
   expect_all<SGD::Momentum>(SGD{.lr = 0.125, .momentum = 0.9, .dampening = 0.5});
-  expect_all<AdamW::Variants::At<0>>(AdamW{.lr = 0.125});
-}
-
-template <class Format>
-void expect_refusal(const char* line) {
-  std::vector<std::uint16_t> value(10), grad(10);
-  const DType dtype = Format::kName.param;
-  const Parameter parameter{
-      .name = "w", .value = {value.data(), dtype, 10}, .grad = {grad.data(), dtype, 10}};
-  const Storage storage{.master = Format::kName.master, .states = Format::kName.states};
-  EXPECT_TRUE(refused([&] { Optimizer(SGD{}, std::vector{parameter}, {.storage = storage}); },
-                      {"This line in onepass/storage/formats.hpp adds it: " + std::string(line)}));
-}
-
-TEST(AddedFormats, RefusalNamesTheLineThatAddsTheFormat) {
-  std::apply(
-      [](const auto&... added) {
-        (..., expect_refusal<typename std::remove_cvref_t<decltype(added)>::Format>(added.line));
-      },
-      added::kFormats);
+  expect_all<Adam::Plain>(Adam{.lr = 0.125, .weight_decay = 0.25});
 }
 
 }  // namespace
