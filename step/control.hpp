@@ -57,6 +57,8 @@ struct LossScale {
 /// Stands in place of an element that was not finite if the loss scale, or its inverse in float32, was not
 /// finite.
 inline constexpr std::uint64_t kLossScale = kNowhere - 1;
+/// Stands in place of an element that was not finite if its parameter was removed since. No place is larger.
+inline constexpr std::uint64_t kRemoved = kLossScale - 1;
 
 /// A loss scale that several optimizers share.
 struct SharedScale {
@@ -78,8 +80,8 @@ struct Progress {
       window_scale;  ///< Shared loss scale of the first micro-batch since the last step; 0 if there is none.
   std::uint32_t reserved;
   double grad_norm;         ///< Norm in the last step that measured it, before clipping.
-  std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kLossScale, or
-                            ///< kNowhere.
+  std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kRemoved,
+                            ///< kLossScale, or kNowhere.
   LossScale loss_scale;
 };
 

@@ -4,38 +4,18 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "host/backend/backend.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "host/check/check_parameters.hpp"
 #include "host/optimizer/groups.hpp"
-#include "host/optimizer/state_memory.hpp"
-#include "host/optimizer/table_memory.hpp"
+#include "host/optimizer/memory/table_memory.hpp"
+#include "host/optimizer/roster.hpp"
 #include "onepass/device.hpp"
 #include "onepass/optimizer.hpp"
 
 namespace onepass {
-
-/// The memory that enroll() allocates for new parameters.
-struct Enrolled {
-  std::vector<std::uint8_t> formats;  ///< Index in storage::Formats of each parameter.
-  StateMemory streams;
-  StateMemory gradient_sums;  ///< Has no streams if the optimizer does not accumulate gradients.
-};
-
-/// The registered parameters, in order, and the format and memory of each.
-struct Roster {
-  std::vector<Parameter> parameters;
-  std::vector<std::uint8_t> formats;    ///< Index in storage::Formats of each parameter.
-  std::vector<StreamPointers> streams;  ///< Of each parameter, in the order of streams_of().
-  std::vector<void*> gradient_sums;     ///< Empty if the optimizer does not accumulate gradients.
-  std::unordered_map<std::string, std::size_t> index_by_name;
-
-  void append(std::vector<Parameter> added, const Enrolled& enrolled);
-  [[nodiscard]] std::vector<std::int64_t> numels() const;
-};
 
 /// Everything that an optimizer owns. A function that rebuilds a member builds the new one aside and swaps it
 /// in at the end, so that an exception changes nothing.
@@ -47,11 +27,18 @@ struct Optimizer::Impl {
 
   /// Registers `added`: checks them, allocates their streams, and builds the table of all parameters anew.
   void enroll(std::vector<Parameter> added);
+  /// Removes parameters, and frees the memory that no other parameter shares.
+  void remove(std::span<const std::string> names);
 
   [[nodiscard]] CheckContext context() const {
     return {groups.count(), roster.parameters, handling.zero_grad};
   }
+  /// Returns whether the first table was built.
+  [[nodiscard]] bool is_built() const { return table_memory.view().control != nullptr; }
   [[nodiscard]] std::size_t find_parameter(std::string_view name) const;
+  /// Returns the numbers of all parameters but those named. Throws InvalidArgument if a name is unknown, or
+  /// occurs twice.
+  [[nodiscard]] std::vector<std::size_t> all_but(std::span<const std::string> names) const;
   [[nodiscard]] std::size_t find_stream(std::size_t parameter, std::string_view name) const;
   /// The variant that updates a parameter.
   [[nodiscard]] const VariantOps& variant_of(const Parameter& parameter) const {
@@ -71,8 +58,9 @@ struct Optimizer::Impl {
   [[nodiscard]] step::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;
   [[nodiscard]] Tensor gradient_sum(std::size_t parameter) const;
 
-  /// The contents of a new table. Counts and progress are taken over from the present table.
-  [[nodiscard]] TableContents contents_of(const Roster& roster) const;
+  /// The contents of a new table. Counts and progress are taken over from the present table. `kept`: the
+  /// present numbers of the parameters with which the roster begins; the others are new.
+  [[nodiscard]] TableContents contents_of(const Roster& roster, std::span<const std::size_t> kept) const;
   [[nodiscard]] step::Control& control() const { return *table_memory.view().control; }
   [[nodiscard]] step::Progress progress(Stream stream) const {
     return table_memory.read(&control().progress, stream);
@@ -98,6 +86,8 @@ struct Optimizer::Impl {
   }
   /// Describes a place in Reduction::first_nonfinite: element 3 of "layer.weight".
   [[nodiscard]] std::string place_of(std::uint64_t place) const;
+  /// Returns Progress::nonfinite as it is after all parameters but the kept ones were removed.
+  [[nodiscard]] std::uint64_t place_among(std::span<const std::size_t> kept, std::uint64_t place) const;
 
   Groups groups;
   GradientHandling handling;
@@ -109,7 +99,6 @@ struct Optimizer::Impl {
   Device device;
   std::unique_ptr<Backend> backend;
   std::int64_t chunk_size = 0;
-  std::vector<StateMemory> state_memory;  ///< One for each registration.
   TableMemory table_memory;
 };
 

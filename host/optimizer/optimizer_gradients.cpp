@@ -98,17 +98,46 @@ const float* Optimizer::loss_scale_pointer() const {
   return shared != nullptr ? shared->scale_pointer() : &impl_->control().progress.loss_scale.value;
 }
 
-std::string Optimizer::Impl::place_of(std::uint64_t place) const {
-  constexpr auto kPiece = static_cast<std::uint64_t>(step::kReduceChunk);
-  std::uint64_t piece = place / kPiece;
-  for (const Parameter& parameter : roster.parameters) {
-    const auto pieces = (static_cast<std::uint64_t>(parameter.value.numel) + kPiece - 1) / kPiece;
-    if (piece < pieces) {
-      return "element " + std::to_string(piece * kPiece + place % kPiece) + " of " + quoted(parameter.name);
-    }
-    piece -= pieces;
+namespace {
+
+constexpr auto kPiece = static_cast<std::uint64_t>(step::kReduceChunk);
+
+/// Number of the pieces that a reduction cuts a parameter into.
+std::uint64_t pieces_of(const Parameter& parameter) {
+  return (static_cast<std::uint64_t>(parameter.value.numel) + kPiece - 1) / kPiece;
+}
+
+/// The place of an element, counted from the first one of its parameter.
+struct PlaceInParameter {
+  std::size_t parameter;
+  std::uint64_t place;
+};
+
+/// Finds the parameter in which a place of Reduction::first_nonfinite lies.
+PlaceInParameter find_place(std::span<const Parameter> parameters, std::uint64_t place) {
+  std::size_t i = 0;
+  for (; i < parameters.size() && place / kPiece >= pieces_of(parameters[i]); ++i) {
+    place -= pieces_of(parameters[i]) * kPiece;
   }
-  return "an element";
+  return {i, place};
+}
+
+}  // namespace
+
+std::string Optimizer::Impl::place_of(std::uint64_t place) const {
+  const PlaceInParameter at = find_place(roster.parameters, place);
+  return "element " + std::to_string(at.place) + " of " + quoted(roster.parameters[at.parameter].name);
+}
+
+std::uint64_t Optimizer::Impl::place_among(std::span<const std::size_t> kept, std::uint64_t place) const {
+  if (place >= step::kRemoved) return place;
+  const PlaceInParameter at = find_place(roster.parameters, place);
+  std::uint64_t before = 0;
+  for (const std::size_t i : kept) {
+    if (i == at.parameter) return before * kPiece + at.place;
+    before += pieces_of(roster.parameters[i]);
+  }
+  return step::kRemoved;
 }
 
 void Optimizer::check(Stream stream) {
@@ -119,6 +148,11 @@ void Optimizer::check(Stream stream) {
     throw NonFiniteGradient(
         "onepass: Optimizer: the loss scale or its inverse was not finite in float32, and the step was "
         "skipped");
+  }
+  if (place == step::kRemoved) {
+    throw NonFiniteGradient(
+        "onepass: Optimizer: the gradient of a parameter that was removed since then was not finite, and the "
+        "step was skipped");
   }
   throw NonFiniteGradient("onepass: Optimizer: the gradient's " + impl_->place_of(place) +
                           " was not finite, and the step was skipped");

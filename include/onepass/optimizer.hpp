@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <ranges>
 #include <span>
@@ -70,8 +71,8 @@ class Optimizer {
   Optimizer& operator=(Optimizer&&) noexcept;
 
   /// Updates every parameter that has a gradient. Asynchronous on `stream`. A step never waits for the device
-  /// and never allocates, so you can capture it in a CUDA graph. Capture again after add_parameters(), and do
-  /// not destroy or move anything that a graph still replays.
+  /// and never allocates, so you can capture it in a CUDA graph. Capture again after add_parameters() and
+  /// remove_parameters(), and do not destroy or move anything that a graph still replays.
   void step(Stream stream = {});
 
   /// Fills every gradient with zeros. Asynchronous on `stream`; one launch on CUDA.
@@ -199,8 +200,8 @@ class Optimizer {
   [[nodiscard]] double penalty(Stream stream = {}) const;
 
   /// Returns a pointer to one float on the parameters' device: the factor by which you multiply the loss. A
-  /// loss scaler's steps change it in place. The pointer is valid until add_parameters(), or that of the
-  /// SharedLossScaler, if one is attached.
+  /// loss scaler's steps change it in place. The pointer is valid until add_parameters() or
+  /// remove_parameters(), or as long as the SharedLossScaler, if one is attached.
   [[nodiscard]] const float* loss_scale_pointer() const;
   /// Returns the current loss scale, of the SharedLossScaler if one is attached. Waits for `stream`.
   [[nodiscard]] float loss_scale(Stream stream = {}) const;
@@ -215,6 +216,20 @@ class Optimizer {
   template <ParameterRange Parameters>
   void add_parameters(Parameters&& parameters) {
     register_parameters(collect(parameters));
+  }
+
+  /// Removes parameters, with their states and step counts. All others keep theirs, and the counts of the
+  /// optimizer go on. Gradients that were accumulated for a removed parameter are dropped. An optimizer
+  /// without parameters counts its steps and steps nothing. A parameter that is added again begins anew, at
+  /// step 1.
+  ///
+  /// Each registration (the constructor's, and each add_parameters()) allocated the states of its parameters
+  /// together: that memory is freed when the last of them is removed. The parameter's own memory is no longer
+  /// used when the call returns. Waits for the device. Capture graphs again after this call. Throws
+  /// InvalidArgument if there is no such parameter, or a name occurs twice.
+  void remove_parameters(std::span<const std::string> names);
+  void remove_parameters(std::initializer_list<std::string> names) {
+    remove_parameters(std::span(names.begin(), names.size()));
   }
 
   /// Returns the bytes that the model and its optimizer take in memory, per stream and summed over all

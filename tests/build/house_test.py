@@ -37,7 +37,7 @@ STOREYS = {
         "check/sentence.hpp", "cuda/device_guard.hpp", "cuda/runtime.*", "check/*", "cpu/threads/*", "cpu/codecs/*",
         "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp",
         "cpu/loops/chunk_streams.hpp", "cpu/staged/*", "cpu/loops/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
-        "regularizers/*", "optimizer/*", "scaler/*"],
+        "regularizers/*", "optimizer/memory/*", "optimizer/*", "scaler/*"],
 }
 MOST_FILES = 15
 # Folders with one file for each rule, schedule, result or golden source.

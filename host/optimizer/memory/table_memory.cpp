@@ -1,4 +1,4 @@
-#include "host/optimizer/table_memory.hpp"
+#include "host/optimizer/memory/table_memory.hpp"
 
 #include <cstring>
 

@@ -48,8 +48,7 @@ struct StorageChoice {
 
 /// Throws InvalidArgument if a storage asks for a master, or states other than float32, and no parameter has
 /// the type that it is for.
-void check_storage(const StorageChoice& storage, std::span<const Parameter> registered,
-                   std::span<const Parameter> added);
+void check_storage(const StorageChoice& storage, std::span<const Parameter> parameters);
 
 /// Returns the index in storage::Formats of the format that a parameter has in a storage. If there is no such
 /// format, throws InvalidArgument, which names the formats that there are.

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "host/optimizer/storage_layout.hpp"
+#include "host/optimizer/memory/storage_layout.hpp"
 #include "onepass/device.hpp"
 #include "onepass/parameter.hpp"
 #include "step/table.hpp"

@@ -1,4 +1,4 @@
-#include "host/optimizer/state_memory.hpp"
+#include "host/optimizer/memory/state_memory.hpp"
 
 namespace onepass {
 namespace {

@@ -1,4 +1,4 @@
-#include "host/optimizer/storage_layout.hpp"
+#include "host/optimizer/memory/storage_layout.hpp"
 
 #include <algorithm>
 #include <array>
@@ -74,11 +74,10 @@ double StreamSpec::bytes_each() const {
          (has_scales ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
 }
 
-void check_storage(const StorageChoice& storage, std::span<const Parameter> registered,
-                   std::span<const Parameter> added) {
+void check_storage(const StorageChoice& storage, std::span<const Parameter> parameters) {
   const auto check = [&](const char* option, const Storage& asked, DType low, auto is_for) {
     if (asked.master == Master::none && asked.states == States::float32) return;
-    if (std::ranges::any_of(registered, is_for) || std::ranges::any_of(added, is_for)) return;
+    if (std::ranges::any_of(parameters, is_for)) return;
     const bool wide = low == DType::float32;
     refuse(std::string(option) + " asks for master " + to_string(asked.master) + " and states " +
            to_string(asked.states) + ", but it is for " + (wide ? "float32" : "16-bit") +

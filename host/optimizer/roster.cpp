@@ -1,0 +1,41 @@
+#include "host/optimizer/roster.hpp"
+
+#include <utility>
+
+namespace onepass {
+
+void Roster::append(std::vector<Parameter> added, Enrolled enrolled) {
+  const auto registration = std::make_shared<const Registration>(
+      Registration{std::move(enrolled.streams.allocation), std::move(enrolled.gradient_sums.allocation)});
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    index_by_name.emplace(added[i].name, parameters.size());
+    formats.push_back(enrolled.formats[i]);
+    streams.push_back(enrolled.streams.streams[i]);
+    if (!enrolled.gradient_sums.streams.empty()) {
+      gradient_sums.push_back(enrolled.gradient_sums.streams[i][0]);
+    }
+    registrations.push_back(registration);
+    parameters.push_back(std::move(added[i]));
+  }
+}
+
+Roster Roster::only(std::span<const std::size_t> kept) const {
+  Roster some;
+  for (const std::size_t i : kept) {
+    some.index_by_name.emplace(parameters[i].name, some.parameters.size());
+    some.parameters.push_back(parameters[i]);
+    some.formats.push_back(formats[i]);
+    some.streams.push_back(streams[i]);
+    if (!gradient_sums.empty()) some.gradient_sums.push_back(gradient_sums[i]);
+    some.registrations.push_back(registrations[i]);
+  }
+  return some;
+}
+
+std::vector<std::int64_t> Roster::numels() const {
+  std::vector<std::int64_t> numels;
+  for (const Parameter& parameter : parameters) numels.push_back(parameter.value.numel);
+  return numels;
+}
+
+}  // namespace onepass
