@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -116,11 +117,14 @@ void sort_apart(std::vector<Span>& spans, const std::string& reason = "") {
   }
 }
 
+/// Several lists of parameters.
+using Lists = std::initializer_list<std::span<const Parameter>>;
+
 /// Returns the memory of all values and copies, which a step writes, sorted by address. Refuses two that
 /// overlap.
-std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Parameter> added) {
+std::vector<Span> sorted_outputs(const Lists& lists) {
   std::vector<Span> spans;
-  for (const std::span<const Parameter> parameters : {context.registered, added}) {
+  for (const std::span<const Parameter> parameters : lists) {
     for (const Parameter& parameter : parameters) {
       if (parameter.value.numel == 0) continue;
       spans.push_back(span_of(parameter.value, {"value", &parameter}));
@@ -168,6 +172,25 @@ void check_names(const CheckContext& context, std::span<const Parameter> added) 
   }
 }
 
+void check_tensors(const Parameter& parameter, Device device) {
+  check_value(parameter, device);
+  check_gradient(parameter, parameter.grad, device);
+  check_copy(parameter, device);
+}
+
+/// Refuses outputs that overlap each other or a gradient, and gradients that overlap each other if steps zero
+/// them.
+void check_apart(const Lists& lists, bool zeroes_gradients) {
+  const std::vector<Span> outputs = sorted_outputs(lists);
+  for (const std::span<const Parameter> parameters : lists) {
+    for (const Parameter& parameter : parameters) check_overlap(outputs, parameter, parameter.grad);
+  }
+  if (!zeroes_gradients) return;
+  ZeroedGradients zeroed;
+  for (const std::span<const Parameter> parameters : lists) zeroed.add(parameters);
+  std::move(zeroed).check();
+}
+
 }  // namespace
 
 Device device_of(const CheckContext& context, std::span<const Parameter> added) {
@@ -184,19 +207,14 @@ void check_parameters(const CheckContext& context, std::span<const Parameter> ad
              ", but there are rules for " + std::to_string(context.group_count) +
              (context.group_count == 1 ? " group" : " groups"));
     }
-    check_value(parameter, device);
-    check_gradient(parameter, parameter.grad, device);
-    check_copy(parameter, device);
+    check_tensors(parameter, device);
   }
-  const std::vector<Span> outputs = sorted_outputs(context, added);
-  for (const std::span<const Parameter> parameters : {context.registered, added}) {
-    for (const Parameter& parameter : parameters) check_overlap(outputs, parameter, parameter.grad);
-  }
-  if (!context.zeroes_gradients) return;
-  ZeroedGradients zeroed;
-  zeroed.add(context.registered);
-  zeroed.add(added);
-  std::move(zeroed).check();
+  check_apart({context.registered, added}, context.zeroes_gradients);
+}
+
+void check_moved(const CheckContext& context, std::span<const Parameter> moved, Device device) {
+  for (const Parameter& parameter : moved) check_tensors(parameter, device);
+  check_apart({context.registered}, context.zeroes_gradients);
 }
 
 void check_gradients_apart(const CheckContext& context) {
@@ -210,7 +228,7 @@ void check_gradients(const CheckContext& context, std::span<const Tensor> gradie
     refuse("set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
            std::to_string(context.registered.size()) + " parameters");
   }
-  const std::vector<Span> outputs = sorted_outputs(context, {});
+  const std::vector<Span> outputs = sorted_outputs({context.registered});
   ZeroedGradients zeroed;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Parameter& parameter = context.registered[i];

@@ -28,6 +28,10 @@ Device device_of(const CheckContext& context, std::span<const Parameter> added);
 /// `registered`.
 void check_parameters(const CheckContext& context, std::span<const Parameter> added, Device device);
 
+/// Checks sizes, pointers, devices and overlaps of parameters whose memory has moved. `context` has all
+/// parameters, with their new memory.
+void check_moved(const CheckContext& context, std::span<const Parameter> moved, Device device);
+
 /// Checks that the gradients of the registered parameters share no memory. A step that zeroes one would clear
 /// the other before it is read.
 void check_gradients_apart(const CheckContext& context);

@@ -107,11 +107,6 @@ void Optimizer::set_gradients(std::span<const Tensor> gradients, Stream stream) 
   }
 }
 
-void Optimizer::Impl::patch_entry(std::size_t parameter, Stream stream) {
-  auto* const entries = const_cast<step::TensorEntry*>(table_memory.view().tensors);
-  patch(entries + parameter, entry_of(roster, parameter), stream);
-}
-
 Device Optimizer::device() const { return impl_->device; }
 
 std::size_t Optimizer::parameter_count() const { return impl_->roster.parameters.size(); }

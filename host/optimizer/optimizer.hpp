@@ -29,6 +29,8 @@ struct Optimizer::Impl {
   void enroll(std::vector<Parameter> added);
   /// Removes parameters, and frees the memory that no other parameter shares.
   void remove(std::span<const std::string> names);
+  /// Replaces the memory of parameters, in the order of the CUDA stream.
+  void move(const std::vector<Parameter>& moved, Stream stream);
 
   [[nodiscard]] CheckContext context() const {
     return {groups.count(), roster.parameters, handling.zero_grad};
@@ -56,6 +58,8 @@ struct Optimizer::Impl {
   [[nodiscard]] Tensor stream(std::size_t parameter, std::size_t stream) const;
   [[nodiscard]] Enrolled allocate(std::span<const Parameter> added) const;
   [[nodiscard]] step::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;
+  /// The rows of parameters in the table.
+  [[nodiscard]] TableRows rows_of(const Roster& roster, RowRange range) const;
   [[nodiscard]] Tensor gradient_sum(std::size_t parameter) const;
 
   /// The contents of a new table. Counts and progress are taken over from the present table. `kept`: the

@@ -14,14 +14,6 @@
 namespace onepass {
 namespace {
 
-/// Returns the number that tells a tensor's random bits from another's: a hash of its name (FNV-1a), so that
-/// neither the order of the tensors nor their packing matters.
-std::uint32_t number_of(std::string_view name) {
-  std::uint32_t hash = 0x811c9dc5u;
-  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x01000193u;
-  return hash;
-}
-
 /// Returns the counts of the kept tensors.
 std::vector<std::int64_t> counts_of(std::span<const std::size_t> kept,
                                     const std::vector<std::int64_t>& counts) {
@@ -31,36 +23,6 @@ std::vector<std::int64_t> counts_of(std::span<const std::size_t> kept,
 }
 
 }  // namespace
-
-step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t index) const {
-  const Parameter& parameter = next.parameters[index];
-  step::TensorEntry entry{};
-  entry.param = parameter.value.data;
-  const std::vector<StreamSpec> specs = specs_of(parameter, next.formats[index]);
-  for (std::size_t s = 0; s < specs.size(); ++s) {
-    void*& to = specs[s].role == StreamRole::state       ? entry.states[s]
-                : specs[s].role == StreamRole::remainder ? entry.remainder
-                                                         : entry.ema;
-    to = next.streams[index][s];
-  }
-  if (ema) entry.ema_type = ema->dtype;
-  entry.copy = parameter.copy.data;
-  entry.copy_type = parameter.copy.dtype;
-  entry.numel = parameter.value.numel;
-  entry.first = parameter.first;
-  entry.number = number_of(parameter.name);
-  entry.group = static_cast<std::uint32_t>(parameter.group);
-  entry.param_type = parameter.value.dtype;
-  entry.incoming_type = parameter.grad.dtype;
-  entry.grad_type = accumulates ? DType::float32 : parameter.grad.dtype;
-  entry.format = next.formats[index];
-  entry.rule = groups.all[parameter.group].rule_type;
-  const Storage& stored = storage.of(parameter);
-  entry.master = stored.master;
-  entry.state_storage = stored.states;
-  entry.rounds_stochastically = stored.rounding == Rounding::stochastic;
-  return entry;
-}
 
 TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const std::size_t> kept) const {
   TableContents contents;
@@ -74,11 +36,7 @@ TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const s
   contents.steps.resize(next.parameters.size(), 0);
   contents.accumulated.resize(next.parameters.size(), 0);
   contents.group_norms.resize(groups.count(), 0.0);
-  for (std::size_t i = 0; i < next.parameters.size(); ++i) {
-    contents.tensors.push_back(entry_of(next, i));
-    (accumulates ? contents.incoming : contents.grads).push_back(next.parameters[i].grad.data);
-  }
-  if (accumulates) contents.grads = next.gradient_sums;
+  contents.rows = rows_of(next, {0, next.parameters.size()});
   contents.chunks = make_chunks(next.numels(), chunk_size);
   contents.pieces = make_chunks(next.numels(), step::kReduceChunk);
   contents.chunk_size = chunk_size;
@@ -114,7 +72,7 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) c
   }
   for (std::uint32_t type = 0; type < groups.rule_types.size(); ++type) {
     const auto has_type = [&](const step::TensorEntry& tensor) { return tensor.rule == type; };
-    if (std::ranges::any_of(contents.tensors, has_type))
+    if (std::ranges::any_of(contents.rows.tensors, has_type))
       plan.rules.push_back({groups.rule_types[type], type});
   }
   // A step without parameters counts too, and prepare counts it.
@@ -124,7 +82,7 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) c
   plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
   plan.pieces = element_offsets(contents.pieces, next.numels(), step::kReduceChunk);
   plan.groups = groups.count();
-  plan.has_followers = std::ranges::any_of(contents.tensors, &step::TensorEntry::has_followers);
+  plan.has_followers = std::ranges::any_of(contents.rows.tensors, &step::TensorEntry::has_followers);
   plan.bytes = 0.0;
   for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;
   return plan;
@@ -145,7 +103,7 @@ void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   const WorkPlan plan = plan_of(next, contents);
   TableMemory built(device, contents);
   const auto first = static_cast<std::uint32_t>(kept.size());
-  const bool copies = std::any_of(contents.tensors.begin() + first, contents.tensors.end(),
+  const bool copies = std::any_of(contents.rows.tensors.begin() + first, contents.rows.tensors.end(),
                                   [](const step::TensorEntry& tensor) { return step::has_copies(tensor); });
   backend->start(built.view(), plan, {first, allocations, copies});
   backend->plan(plan);

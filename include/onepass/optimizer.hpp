@@ -128,6 +128,18 @@ class Optimizer {
   /// zero the gradients and two of them share memory.
   void set_gradients(std::span<const Tensor> gradients, Stream stream = {});
 
+  /// Replaces the memory of parameters: their values, gradients and copies. Each is found by its name, and
+  /// the others stay as they are. You have moved the contents; nothing is copied. Asynchronous: it takes
+  /// effect for steps queued on `stream` after this call, including replays of a captured graph. It patches
+  /// only the stretch of the table that changed, and the optimizer is not built anew. Throws InvalidArgument
+  /// as the constructor does, and if there is no such parameter, a name occurs twice, or a parameter comes
+  /// with another numel, dtype, group or `first`, or with a copy of another type or where it had none. A
+  /// gradient may change as in set_gradients().
+  template <ParameterRange Parameters>
+  void set_memory(Parameters&& parameters, Stream stream = {}) {
+    move_parameters(collect(parameters), stream);
+  }
+
   /// Sets what steps do with the gradients before the rule: clipping, unscaling, the policy for Inf and NaN,
   /// zeroing. Asynchronous: it takes effect for steps queued on `stream` after this call, including replays
   /// of a captured graph.
@@ -290,6 +302,7 @@ class Optimizer {
   }
 
   void register_parameters(std::vector<Parameter> parameters);
+  void move_parameters(const std::vector<Parameter>& moved, Stream stream);
 
   template <class Change>
   void change_handling(Change change, Stream stream) {

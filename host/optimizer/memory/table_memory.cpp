@@ -37,9 +37,9 @@ class Layout {
 
 TableMemory::TableMemory(Device device, const TableContents& contents) {
   Layout layout;
-  const std::size_t tensors = layout.add(contents.tensors);
-  const std::size_t grads = layout.add(contents.grads);
-  const std::size_t incoming = layout.add(contents.incoming);
+  const std::size_t tensors = layout.add(contents.rows.tensors);
+  const std::size_t grads = layout.add(contents.rows.grads);
+  const std::size_t incoming = layout.add(contents.rows.incoming);
   const std::size_t steps = layout.add(contents.steps);
   const std::size_t accumulated = layout.add(contents.accumulated);
   const std::size_t rules = layout.add(contents.rules);
@@ -49,7 +49,7 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t group_gradients = layout.add(unmeasured);
   const std::size_t group_norms = layout.add(contents.group_norms);
   const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
-  const std::size_t coefficients = layout.reserve(contents.tensors.size() * contents.coefficient_bytes);
+  const std::size_t coefficients = layout.reserve(contents.rows.tensors.size() * contents.coefficient_bytes);
   const std::size_t chunks = layout.add(contents.chunks);
   const std::size_t pieces = layout.add(contents.pieces);
 
@@ -57,13 +57,13 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   copy({device, memory_.data()}, {Device::cpu(), layout.bytes().data()}, layout.bytes().size());
 
   std::byte* const base = memory_.as<std::byte>();
-  const bool accumulates = !contents.incoming.empty();
+  const bool accumulates = !contents.rows.incoming.empty();
   view_ = {.tensors = reinterpret_cast<const step::TensorEntry*>(base + tensors),
            .grads = reinterpret_cast<void* const*>(base + grads),
            .incoming = accumulates ? reinterpret_cast<void* const*>(base + incoming) : nullptr,
            .chunks = reinterpret_cast<const step::Chunk*>(base + chunks),
            .pieces = reinterpret_cast<const step::Chunk*>(base + pieces),
-           .tensor_count = static_cast<std::int64_t>(contents.tensors.size()),
+           .tensor_count = static_cast<std::int64_t>(contents.rows.tensors.size()),
            .chunk_count = static_cast<std::int64_t>(contents.chunks.size()),
            .chunk_size = contents.chunk_size,
            .piece_count = static_cast<std::int64_t>(contents.pieces.size()),

@@ -11,11 +11,22 @@
 
 namespace onepass {
 
-/// The contents of a new table.
-struct TableContents {
+/// Rows of the table that have addresses, one for each tensor.
+struct TableRows {
   std::vector<step::TensorEntry> tensors;
   std::vector<void*> grads;
-  std::vector<void*> incoming;            ///< Empty if the optimizer does not accumulate gradients.
+  std::vector<void*> incoming;  ///< Empty if the optimizer does not accumulate gradients.
+};
+
+/// The rows [first, last).
+struct RowRange {
+  std::size_t first;
+  std::size_t last;
+};
+
+/// The contents of a new table.
+struct TableContents {
+  TableRows rows;
   std::vector<std::int64_t> steps;        ///< One for each tensor.
   std::vector<std::int64_t> accumulated;  ///< One for each tensor.
   std::vector<step::Chunk> chunks;
