@@ -79,9 +79,11 @@ struct Progress {
   float
       window_scale;  ///< Shared loss scale of the first micro-batch since the last step; 0 if there is none.
   std::uint32_t reserved;
-  double grad_norm;         ///< Norm in the last step that measured it, before clipping.
-  std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kRemoved,
-                            ///< kLossScale, or kNowhere.
+  double grad_norm;          ///< Norm in the last step that measured it, before clipping.
+  std::uint64_t nonfinite;   ///< First element that was not finite since the last check(), kRemoved,
+                             ///< kLossScale, or kNowhere.
+  std::uint64_t miscounted;  ///< First tensor that a step since the last check() left out because of what the
+                             ///< caller's counter held, or kNowhere.
   LossScale loss_scale;
 };
 

@@ -236,6 +236,51 @@ ONEPASS_LANE bool takes_part(const Table& table, const StepPlan& plan, std::int6
   return has_gradient && !plan.skipped && !plan.no_gradients_yet;
 }
 
+/// Returns the count that a counter in the caller's memory holds, or -1 if it holds none that a step can add
+/// 1 to.
+ONEPASS_LANE std::int64_t count_in(const Counter& counter) {
+  if (counter.is_int64 != 0) {
+    const std::int64_t count = *declared_global(static_cast<const std::int64_t*>(counter.at));
+    return count >= 0 && count < schedule::kMostSteps ? count : -1;
+  }
+  const float count = *declared_global(static_cast<const float*>(counter.at));
+  if (!(count >= 0.0f && count < static_cast<float>(kMostFloat32Steps))) return -1;
+  const auto whole = static_cast<std::int64_t>(count);
+  return static_cast<float>(whole) == count ? whole : -1;
+}
+
+/// Lowers a number that several threads may lower at the same time.
+ONEPASS_LANE void lower(std::uint64_t& number, std::uint64_t to) {
+#ifdef __CUDA_ARCH__
+  atomicMin(reinterpret_cast<unsigned long long*>(&number), static_cast<unsigned long long>(to));
+#else
+  if (to < number) number = to;
+#endif
+}
+
+/// Counts a step of a tensor. Returns false, having counted nothing, if the caller's counter holds no count:
+/// the step must then leave the tensor out.
+ONEPASS_LANE bool count_step(const Table& table, std::int64_t tensor) {
+  std::int64_t& steps = table.steps[tensor];
+  if (table.counters == nullptr || table.counters[tensor].at == nullptr) {
+    ++steps;
+    return true;
+  }
+  const Counter counter = table.counters[tensor];
+  const std::int64_t count = count_in(counter);
+  if (count < 0) {
+    lower(table.control->progress.miscounted, static_cast<std::uint64_t>(tensor));
+    return false;
+  }
+  steps = count + 1;
+  if (counter.is_int64 != 0) {
+    *declared_global(static_cast<std::int64_t*>(counter.at)) = steps;
+  } else {
+    *declared_global(static_cast<float*>(counter.at)) = static_cast<float>(steps);
+  }
+  return true;
+}
+
 /// Returns whether the update overwrites the tensor's gradient with zeros.
 ONEPASS_LANE bool zeroes_gradient(const Table& table, std::int64_t tensor) {
   return table.control->settings.zeroes_gradients != 0 && table.incoming == nullptr &&

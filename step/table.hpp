@@ -15,14 +15,15 @@ namespace onepass::step {
 inline constexpr std::size_t kMaxStates = 4;
 
 /// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
-/// the element types. A quantised state consists of numel codes and, from byte scales_at(numel) on, one scale
-/// per block of 32 elements.
+/// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements.
+/// While a backend starts the streams of new tensors, those that are null have their contents already.
 struct TensorEntry {
   void* param;
   void* remainder;  ///< The rest of the parameter's master; null in formats without one.
   void* states[kMaxStates];
-  void* ema;   ///< Moving average of the parameter; null if there is none.
-  void* copy;  ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
+  void* scales[kMaxStates];  ///< Scales of quantised states, bfloat16; null in other formats.
+  void* ema;                 ///< Moving average of the parameter; null if there is none.
+  void* copy;                ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
   std::int64_t numel;
   std::int64_t first;    ///< Offset of the first element in the logical tensor, for random bits.
   std::uint32_t number;  ///< Number of the logical tensor, for random bits.
@@ -37,14 +38,25 @@ struct TensorEntry {
   Master master;               ///< Of the format.
   States state_storage;        ///< Of the format.
   bool rounds_stochastically;  ///< Storage::rounding
+  std::uint8_t reserved[5];    ///< 0: rows are compared by their bytes.
 
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 104);
+static_assert(sizeof(TensorEntry) == 136);
 
-/// Returns the offset of a quantised state's scales, in bytes.
-ONEPASS_LANE std::int64_t scales_at(std::int64_t numel) { return (numel + 63) / 64 * 64; }
+/// Returns the offset of a quantised state's scales, in bytes, where codes and scales lie in one stretch of
+/// memory: in state dicts, and in the optimizer's own memory.
+constexpr std::int64_t scales_at(std::int64_t numel) { return (numel + 63) / 64 * 64; }
+
+/// A step counter in the caller's memory: a float32, or an int64.
+struct Counter {
+  void* at;  ///< Null for a tensor that Table::steps alone counts.
+  std::uint64_t is_int64;
+};
+
+/// A float32 counter holds no larger count: 2^24 + 1 is no float32.
+inline constexpr std::int64_t kMostFloat32Steps = std::int64_t{1} << 24;
 
 /// One unit of work: elements [index * chunk_size, (index + 1) * chunk_size) of a tensor, cut off at its end.
 /// Chunks are counted from the tensor's first element, whatever its address.
@@ -72,10 +84,12 @@ struct Table {
   std::int64_t rule_bytes;          ///< Room for the largest rule.
   const Penalty* penalties;         ///< One per group.
   const schedule::View* schedules;  ///< One per group; empty for a group without a schedule.
-  std::int64_t* steps;              ///< Number of steps taken, one per tensor.
-  std::int64_t* accumulated;        ///< Number of micro-batches summed in `grads`, one per tensor.
-  void* coefficients;               ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
-  std::int64_t coefficient_bytes;   ///< Room for the largest of them.
+  std::int64_t* steps;  ///< Number of steps taken, one per tensor. Where the caller has a counter, prepare
+                        ///< takes the number from there.
+  const Counter* counters;         ///< One per tensor; null if the caller has none.
+  std::int64_t* accumulated;       ///< Number of micro-batches summed in `grads`, one per tensor.
+  void* coefficients;              ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
+  std::int64_t coefficient_bytes;  ///< Room for the largest of them.
   std::int64_t group_count;
   Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
   double* group_norms;         ///< Norm of each group in the last step that clipped by group.

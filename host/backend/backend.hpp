@@ -1,7 +1,6 @@
 // backend.hpp - the interface of the CPU and the CUDA backend: how a table is stepped on a device.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,24 +46,20 @@ struct WorkPlan {
   double bytes;                      ///< Total size of all streams of all tensors.
 };
 
-/// How the numbers of a stream lie in memory.
-struct StreamLayout {
-  std::size_t element;  ///< Bytes of one element.
-  bool has_scales;      ///< Quantised: step/table.hpp says where the scales lie.
-};
-
-/// The tensors that a new table has and the one before it had not. Their streams have no contents.
+/// The tensors that a new table has and the one before it had not. Their streams have no contents, and those
+/// that have some are null in the table.
 struct NewTensors {
-  std::uint32_t first;                              ///< All tensors from this one on.
-  std::array<std::span<std::byte>, 2> allocations;  ///< They hold the streams; on the backend's device.
-  bool copies_parameters;                           ///< Whether any stream begins as the parameter.
+  std::uint32_t first;                        ///< All tensors from this one on.
+  std::vector<std::span<std::byte>> to_zero;  ///< Hold all streams that begin as zeros; on the device.
+  bool copies_parameters;                     ///< Whether any stream begins as the parameter.
 };
 
 /// The bytes of a stream, which were saved in the host's memory.
 struct SavedStream {
   std::byte* to;  ///< The stream, on the backend's device.
   std::span<const std::byte> from;
-  StreamLayout layout;
+  std::size_t element;  ///< Bytes of one element, or of one scale.
+  std::int64_t block;   ///< Elements of the tensor for each element of the stream: 1, or those of a scale.
 };
 
 /// Steps one optimizer's table on one device.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -19,46 +18,37 @@ namespace {
 /// Names a tensor of a parameter in an error: value of "decoder.weight".
 struct Subject {
   const char* role;
-  const Parameter* parameter;
+  const Parameter* parameter;  ///< Null for memory that all parameters share.
 
-  [[nodiscard]] std::string text() const { return std::string(role) + " of " + quoted(parameter->name); }
+  [[nodiscard]] std::string text() const {
+    return parameter == nullptr ? role : std::string(role) + " of " + quoted(parameter->name);
+  }
 };
 
-/// Checks the device and the alignment of a tensor.
 void check_memory(const Subject& subject, const Tensor& tensor, Device device) {
-  if (tensor.device != device) {
-    refuse(subject.text() + " is on " + to_string(tensor.device) + ", but the optimizer is on " +
-           to_string(device));
-  }
-  if (tensor.numel == 0) return;
-  if (!cuda::reachable_from(tensor.data, device)) {
-    refuse(subject.text() + " is said to be on " + to_string(device) + ", but its memory is on " +
-           to_string(cuda::home_of(tensor.data)));
-  }
-  if (reinterpret_cast<std::uintptr_t>(tensor.data) % size_of(tensor.dtype) != 0) {
-    refuse(subject.text() + " is not aligned to its elements of " + std::to_string(size_of(tensor.dtype)) +
-           " bytes");
-  }
+  onepass::check_memory(subject.role, subject.parameter->name, tensor, device);
 }
 
-void check_value(const Parameter& parameter, Device device) {
+/// Checks size and type of a value.
+void check_kind(const Parameter& parameter) {
   const Tensor& value = parameter.value;
   if (value.numel < 0 || value.numel > kMostElements) {
     refuse("value of " + quoted(parameter.name) + " has " + elements(value.numel) +
            ", but must have from 0 to 2^53");
   }
-  if (value.data == nullptr && value.numel > 0) {
-    refuse("value of " + quoted(parameter.name) + " is null, but has " + elements(value.numel));
-  }
-  if (value.dtype == DType::uint16 || value.dtype == DType::uint8) {
+  if (value.dtype != DType::float32 && value.dtype != DType::bfloat16 && value.dtype != DType::float16) {
     refuse("value of " + quoted(parameter.name) + " is of " + to_string(value.dtype) +
            ", but must be of float32, bfloat16 or float16");
   }
+}
+
+void check_value(const Parameter& parameter, Device device) {
+  check_kind(parameter);
   if (parameter.first < 0 || parameter.first % storage::kBlock != 0) {
     refuse(quoted(parameter.name) + " has first = " + std::to_string(parameter.first) +
            ", but it must be a multiple of " + std::to_string(storage::kBlock));
   }
-  check_memory({"value", &parameter}, value, device);
+  check_memory({"value", &parameter}, parameter.value, device);
 }
 
 void check_gradient(const Parameter& parameter, const Tensor& grad, Device device) {
@@ -117,19 +107,23 @@ void sort_apart(std::vector<Span>& spans, const std::string& reason = "") {
   }
 }
 
-/// Several lists of parameters.
-using Lists = std::initializer_list<std::span<const Parameter>>;
-
-/// Returns the memory of all values and copies, which a step writes, sorted by address. Refuses two that
-/// overlap.
-std::vector<Span> sorted_outputs(const Lists& lists) {
+/// Returns the memory that a step writes, sorted by address: values, copies, given streams, and the
+/// optimizer's own memory. Refuses two that overlap.
+std::vector<Span> sorted_outputs(const CheckContext& context, std::span<const Parameter> added) {
   std::vector<Span> spans;
-  for (const std::span<const Parameter> parameters : lists) {
+  const auto add = [&](const Tensor& tensor, const Subject& subject) {
+    if (tensor.data != nullptr && tensor.numel > 0) spans.push_back(span_of(tensor, subject));
+  };
+  for (const std::span<const Parameter> parameters : {context.registered, added}) {
     for (const Parameter& parameter : parameters) {
-      if (parameter.value.numel == 0) continue;
-      spans.push_back(span_of(parameter.value, {"value", &parameter}));
-      if (parameter.copy.data != nullptr) spans.push_back(span_of(parameter.copy, {"copy", &parameter}));
+      add(parameter.value, {"value", &parameter});
+      add(parameter.copy, {"copy", &parameter});
+      for (const GivenStream& given : parameter.streams) add(given.tensor, {given.name.c_str(), &parameter});
     }
+  }
+  for (const std::span<const std::byte> bytes : context.own) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+    spans.push_back({begin, begin + bytes.size(), {"the optimizer's own memory", nullptr}});
   }
   sort_apart(spans);
   return spans;
@@ -172,26 +166,35 @@ void check_names(const CheckContext& context, std::span<const Parameter> added) 
   }
 }
 
-void check_tensors(const Parameter& parameter, Device device) {
-  check_value(parameter, device);
-  check_gradient(parameter, parameter.grad, device);
-  check_copy(parameter, device);
-}
-
-/// Refuses outputs that overlap each other or a gradient, and gradients that overlap each other if steps zero
-/// them.
-void check_apart(const Lists& lists, bool zeroes_gradients) {
-  const std::vector<Span> outputs = sorted_outputs(lists);
-  for (const std::span<const Parameter> parameters : lists) {
-    for (const Parameter& parameter : parameters) check_overlap(outputs, parameter, parameter.grad);
-  }
-  if (!zeroes_gradients) return;
-  ZeroedGradients zeroed;
-  for (const std::span<const Parameter> parameters : lists) zeroed.add(parameters);
-  std::move(zeroed).check();
-}
-
 }  // namespace
+
+void check_memory(std::string_view role, std::string_view parameter, const Tensor& tensor, Device device) {
+  const std::string subject = std::string(role) + " of " + quoted(parameter);
+  if (tensor.data == nullptr && tensor.numel > 0) {
+    refuse(subject + " is null, but has " + elements(tensor.numel));
+  }
+  if (tensor.device != device) {
+    refuse(subject + " is on " + to_string(tensor.device) + ", but the optimizer is on " + to_string(device));
+  }
+  if (tensor.numel == 0) return;
+  if (!cuda::reachable_from(tensor.data, device)) {
+    refuse(subject + " is said to be on " + to_string(device) + ", but its memory is on " +
+           to_string(cuda::home_of(tensor.data)));
+  }
+  if (reinterpret_cast<std::uintptr_t>(tensor.data) % size_of(tensor.dtype) != 0) {
+    refuse(subject + " is not aligned to its elements of " + std::to_string(size_of(tensor.dtype)) +
+           " bytes");
+  }
+}
+
+void check_kind(std::size_t group_count, const Parameter& parameter) {
+  if (parameter.group >= group_count) {
+    refuse(quoted(parameter.name) + " is in group " + std::to_string(parameter.group) +
+           ", but there are rules for " + std::to_string(group_count) +
+           (group_count == 1 ? " group" : " groups"));
+  }
+  check_kind(parameter);
+}
 
 Device device_of(const CheckContext& context, std::span<const Parameter> added) {
   if (!context.registered.empty()) return context.registered.front().value.device;
@@ -202,19 +205,27 @@ Device device_of(const CheckContext& context, std::span<const Parameter> added) 
 void check_parameters(const CheckContext& context, std::span<const Parameter> added, Device device) {
   check_names(context, added);
   for (const Parameter& parameter : added) {
-    if (parameter.group >= context.group_count) {
-      refuse(quoted(parameter.name) + " is in group " + std::to_string(parameter.group) +
-             ", but there are rules for " + std::to_string(context.group_count) +
-             (context.group_count == 1 ? " group" : " groups"));
-    }
+    check_kind(context.group_count, parameter);
     check_tensors(parameter, device);
   }
-  check_apart({context.registered, added}, context.zeroes_gradients);
 }
 
-void check_moved(const CheckContext& context, std::span<const Parameter> moved, Device device) {
-  for (const Parameter& parameter : moved) check_tensors(parameter, device);
-  check_apart({context.registered}, context.zeroes_gradients);
+void check_tensors(const Parameter& parameter, Device device) {
+  check_value(parameter, device);
+  check_gradient(parameter, parameter.grad, device);
+  check_copy(parameter, device);
+}
+
+void check_apart(const CheckContext& context, std::span<const Parameter> added) {
+  const std::vector<Span> outputs = sorted_outputs(context, added);
+  for (const std::span<const Parameter> parameters : {context.registered, added}) {
+    for (const Parameter& parameter : parameters) check_overlap(outputs, parameter, parameter.grad);
+  }
+  if (!context.zeroes_gradients) return;
+  ZeroedGradients zeroed;
+  zeroed.add(context.registered);
+  zeroed.add(added);
+  std::move(zeroed).check();
 }
 
 void check_gradients_apart(const CheckContext& context) {
@@ -228,7 +239,7 @@ void check_gradients(const CheckContext& context, std::span<const Tensor> gradie
     refuse("set_gradients was given " + std::to_string(gradients.size()) + " gradients for " +
            std::to_string(context.registered.size()) + " parameters");
   }
-  const std::vector<Span> outputs = sorted_outputs({context.registered});
+  const std::vector<Span> outputs = sorted_outputs(context, {});
   ZeroedGradients zeroed;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Parameter& parameter = context.registered[i];

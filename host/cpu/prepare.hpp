@@ -20,11 +20,10 @@ void prepare(const step::Table& table) {
   std::int64_t last = -1;
   for (std::int64_t t = 0; t < table.tensor_count; ++t) {
     if (!step::prepares(table, t)) continue;
-    if (!step::takes_part(table, plan, t)) {
+    if (!step::takes_part(table, plan, t) || !step::count_step(table, t)) {
       step::leave_out(table, t);
       continue;
     }
-    ++table.steps[t];
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
         table.steps[t] == table.steps[last]) {
       coefficients[t] = coefficients[last];

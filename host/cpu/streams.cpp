@@ -9,38 +9,33 @@
 namespace onepass::cpu {
 namespace {
 
-StreamLayout layout_of(States states) {
+/// Bytes of an element of a state.
+std::size_t element_of(States states) {
   switch (states) {
     case States::bfloat16:
-      return {sizeof(std::uint16_t), false};
+      return sizeof(std::uint16_t);
     case States::quantized8:
-      return {sizeof(std::uint8_t), true};
+      return sizeof(std::uint8_t);
     default:
-      return {sizeof(float), false};
+      return sizeof(float);
   }
 }
 
-/// Layout of a remainder that begins as zeros.
-StreamLayout layout_of(Master master) {
-  return {master == Master::split ? sizeof(std::uint16_t) : sizeof(std::uint8_t), false};
+/// Bytes of an element of a remainder that begins as zeros.
+std::size_t element_of(Master master) {
+  return master == Master::split ? sizeof(std::uint16_t) : sizeof(std::uint8_t);
 }
 
-/// Calls work(offset, bytes) for the ranges of a stream that a chunk has: its elements, and their scales. The
-/// last chunk of a tensor also has the gap before the scales.
-template <class Work>
-void over_ranges(StreamLayout layout, std::int64_t numel, step::Extent part, const Work& work) {
-  const auto element = static_cast<std::int64_t>(layout.element);
-  const std::int64_t end = part.begin + part.count;
-  const std::int64_t scales = step::scales_at(numel);
-  const bool has_gap = layout.has_scales && end == numel;
-  const auto call = [&](std::int64_t first, std::int64_t last) {
-    work(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first));
-  };
-  call(part.begin * element, has_gap ? scales : end * element);
-  if (!layout.has_scales) return;
-  constexpr std::int64_t kScale = sizeof(std::uint16_t);
-  call(scales + part.begin / storage::kBlock * kScale,
-       scales + (end + storage::kBlock - 1) / storage::kBlock * kScale);
+/// The bytes of a stream that a chunk has.
+struct Bytes {
+  std::size_t first;
+  std::size_t count;
+};
+
+/// Returns them for a stream with one element for each `block` elements of the tensor.
+Bytes bytes_of(step::Extent part, std::size_t element, std::int64_t block) {
+  const std::int64_t first = part.begin / block, last = (part.begin + part.count + block - 1) / block;
+  return {static_cast<std::size_t>(first) * element, static_cast<std::size_t>(last - first) * element};
 }
 
 }  // namespace
@@ -48,24 +43,22 @@ void over_ranges(StreamLayout layout, std::int64_t numel, step::Extent part, con
 void zero_streams(const step::Table& table, step::Chunk chunk) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
   const step::Extent part = step::extent(table, chunk);
-  const auto zero = [&](void* stream, StreamLayout layout) {
+  const auto zero = [&](void* stream, std::size_t element, std::int64_t block) {
     if (stream == nullptr) return;
-    over_ranges(layout, tensor.numel, part, [&](std::size_t offset, std::size_t bytes) {
-      std::memset(static_cast<std::byte*>(stream) + offset, 0, bytes);
-    });
+    const Bytes bytes = bytes_of(part, element, block);
+    std::memset(static_cast<std::byte*>(stream) + bytes.first, 0, bytes.count);
   };
-  for (void* const state : tensor.states) zero(state, layout_of(tensor.state_storage));
-  if (!step::has_master(tensor)) zero(tensor.remainder, layout_of(tensor.master));
-  if (table.incoming != nullptr) zero(table.grads[chunk.tensor], {sizeof(float), false});
+  for (void* const state : tensor.states) zero(state, element_of(tensor.state_storage), 1);
+  for (void* const scales : tensor.scales) zero(scales, sizeof(std::uint16_t), storage::kBlock);
+  if (!step::has_master(tensor)) zero(tensor.remainder, element_of(tensor.master), 1);
+  if (table.incoming != nullptr) zero(table.grads[chunk.tensor], sizeof(float), 1);
 }
 
 void load_streams(const step::Table& table, step::Chunk chunk, std::span<const SavedStream> saved) {
   const step::Extent part = step::extent(table, chunk);
   for (const SavedStream& stream : saved) {
-    over_ranges(stream.layout, table.tensors[chunk.tensor].numel, part,
-                [&](std::size_t offset, std::size_t bytes) {
-                  std::memcpy(stream.to + offset, stream.from.data() + offset, bytes);
-                });
+    const Bytes bytes = bytes_of(part, stream.element, stream.block);
+    std::memcpy(stream.to + bytes.first, stream.from.data() + bytes.first, bytes.count);
   }
 }
 

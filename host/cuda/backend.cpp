@@ -56,8 +56,8 @@ class CudaBackend final : public Backend {
   void start(const step::Table& table, const WorkPlan& /*plan*/, const NewTensors& added) override {
     const DeviceGuard guard(index_);
     const Device device = Device::cuda(index_);
-    for (const std::span<std::byte>& allocation : added.allocations) {
-      onepass::fill_zero({device, allocation.data()}, allocation.size());
+    for (const std::span<std::byte>& bytes : added.to_zero) {
+      onepass::fill_zero({device, bytes.data()}, bytes.size());
     }
     if (added.copies_parameters) kernels::start_streams(table, added.first, start_blocks_, {});
     onepass::synchronize(device);

@@ -8,6 +8,7 @@
 
 #include "host/check/check_parameters.hpp"
 #include "host/check/sentence.hpp"
+#include "host/optimizer/memory/given_streams.hpp"
 #include "host/optimizer/optimizer.hpp"
 #include "step/lookup.hpp"
 
@@ -33,6 +34,7 @@ void check_same_kind(const Parameter& present, const Parameter& moved) {
   require(moved.value.dtype == present.value.dtype, "another dtype");
   require(moved.group == present.group, "another group");
   require(moved.first == present.first, "another first element");
+  require(moved.storage == present.storage, "another storage");
   require((moved.copy.data == nullptr) == (present.copy.data == nullptr) &&
               (moved.copy.data == nullptr || moved.copy.dtype == present.copy.dtype),
           "another kind of copy");
@@ -68,10 +70,12 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
   entry.param = parameter.value.data;
   const std::vector<StreamSpec> specs = specs_of(parameter, next.formats[index]);
   for (std::size_t s = 0; s < specs.size(); ++s) {
+    const StreamPlace& place = next.streams[index][s];
     void*& to = specs[s].role == StreamRole::state       ? entry.states[s]
                 : specs[s].role == StreamRole::remainder ? entry.remainder
                                                          : entry.ema;
-    to = next.streams[index][s];
+    to = place.data;
+    if (specs[s].has_scales) entry.scales[s] = place.scales;
   }
   if (ema) entry.ema_type = ema->dtype;
   entry.copy = parameter.copy.data;
@@ -98,6 +102,11 @@ TableRows Optimizer::Impl::rows_of(const Roster& of, RowRange range) const {
     rows.tensors.push_back(entry_of(of, i));
     (accumulates ? rows.incoming : rows.grads).push_back(of.parameters[i].grad.data);
     if (accumulates) rows.grads.push_back(of.gradient_sums[i]);
+    const GivenStream* const counter = given_stream(of.parameters[i], kCounter);
+    rows.counters.push_back(
+        counter == nullptr
+            ? step::Counter{nullptr, 0}
+            : step::Counter{counter->tensor.data, counter->tensor.dtype == DType::int64 ? 1u : 0u});
   }
   return rows;
 }
@@ -116,11 +125,17 @@ void Optimizer::Impl::move(const std::vector<Parameter>& moved, Stream stream) {
     if (seen[i]) refuse("set_memory was given " + quoted(one.name) + " twice");
     seen[i] = true;
     check_same_kind(next.parameters[i], one);
+    check_given_alike(next.parameters[i], one);
+    check_tensors(one, device);
     next.parameters[i] = one;
+    place_given(one, specs_of(i), next.streams[i]);
+    const GivenStream* const sum = given_stream(one, kGradientSum.name);
+    if (sum != nullptr) next.gradient_sums[i] = sum->tensor.data;
     range = {std::min(range.first, i), std::max(range.last, i + 1)};
   }
   if (moved.empty()) return;
-  check_moved({groups.count(), next.parameters, handling.zero_grad}, moved, device);
+  check_streams(moved);
+  check_apart(context(next), {});
 
   const step::Table& table = table_memory.view();
   const TableRows present = rows_of(roster, range), changed = rows_of(next, range);
@@ -128,6 +143,9 @@ void Optimizer::Impl::move(const std::vector<Parameter>& moved, Stream stream) {
   write_changes(*backend, table.grads + range.first, present.grads, changed.grads, stream);
   if (accumulates) {
     write_changes(*backend, table.incoming + range.first, present.incoming, changed.incoming, stream);
+  }
+  if (table.counters != nullptr) {
+    write_changes(*backend, table.counters + range.first, present.counters, changed.counters, stream);
   }
   roster = std::move(next);
 }

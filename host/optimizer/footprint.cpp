@@ -1,7 +1,9 @@
 // footprint.cpp - how much memory an optimizer takes, and how many bytes a step moves.
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "host/optimizer/memory/given_streams.hpp"
 #include "host/optimizer/optimizer.hpp"
 
 namespace onepass {
@@ -48,6 +50,28 @@ std::vector<StreamBytes> Optimizer::Impl::memory_of(const Roster& of) const {
     if (accumulates) ledger.add("gradient_sum", count * sizeof(float));
   }
   return ledger.take();
+}
+
+std::vector<RequiredMemory> Optimizer::required_memory(const std::vector<Rule>& rules,
+                                                       const std::vector<Parameter>& parameters,
+                                                       const Options& options, Collected /*tag*/) {
+  const Groups groups(rules);
+  const std::optional<EMA>& ema = checked_ema(options.ema);
+  const StorageChoice storage{options.storage, options.float32_storage};
+  std::vector<RequiredMemory> required;
+  for (const Parameter& parameter : parameters) {
+    check_kind(groups.count(), parameter);
+    std::vector<StreamSpec> specs = streams_of(format_of(parameter, storage.of(parameter)),
+                                               groups.all[parameter.group].variant_ops().states, ema);
+    if (options.accumulates_gradients) specs.push_back(kGradientSum);
+    std::vector<StreamPart> parts = parts_of(specs, parameter.value.numel);
+    parts.push_back({std::string(kCounter), DType::int64, 1, false});
+    RequiredMemory& of = required.emplace_back(RequiredMemory{parameter.name, {}});
+    for (const StreamPart& part : parts) {
+      of.streams.push_back({part.name, part.dtype, part.numel, part.bytes(), size_of(part.dtype)});
+    }
+  }
+  return required;
 }
 
 std::vector<StreamBytes> Optimizer::memory() const { return impl_->memory_of(impl_->roster); }

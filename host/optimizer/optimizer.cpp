@@ -33,27 +33,13 @@ std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
   return request.device.is_cuda() ? make_cuda_backend(request) : make_cpu_backend(request);
 }
 
-/// Returns `ema`. Throws InvalidArgument if a value is out of range.
-const std::optional<EMA>& checked(const std::optional<EMA>& ema) {
-  if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
-    refuse("EMA.decay must lie in [0, 1], but is " + number(ema->decay));
-  }
-  if (ema && ema->warmup && ema->bias_correction) {
-    refuse("EMA.warmup and EMA.bias_correction both change the weights of the first steps; set one of them");
-  }
-  if (ema && ema->dtype != DType::float32 && ema->dtype != DType::bfloat16) {
-    refuse("EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
-  }
-  return ema;
-}
-
 }  // namespace
 
 Optimizer::Impl::Impl(const std::vector<Rule>& rules, std::vector<Parameter> added, const Options& options)
     : groups(rules),
       settings(checked_settings(handling, Device::cpu())),
       storage({options.storage, options.float32_storage}),
-      ema(checked(options.ema)),
+      ema(checked_ema(options.ema)),
       accumulates(options.accumulates_gradients),
       device(device_of(context(), added)),
       backend(make_backend({groups.rule_types, device, options})),

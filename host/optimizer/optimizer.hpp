@@ -32,8 +32,9 @@ struct Optimizer::Impl {
   /// Replaces the memory of parameters, in the order of the CUDA stream.
   void move(const std::vector<Parameter>& moved, Stream stream);
 
-  [[nodiscard]] CheckContext context() const {
-    return {groups.count(), roster.parameters, handling.zero_grad};
+  [[nodiscard]] CheckContext context() const { return context(roster); }
+  [[nodiscard]] CheckContext context(const Roster& of) const {
+    return {groups.count(), of.parameters, handling.zero_grad, of.own_memory()};
   }
   /// Returns whether the first table was built.
   [[nodiscard]] bool is_built() const { return table_memory.view().control != nullptr; }
@@ -41,7 +42,8 @@ struct Optimizer::Impl {
   /// Returns the numbers of all parameters but those named. Throws InvalidArgument if a name is unknown, or
   /// occurs twice.
   [[nodiscard]] std::vector<std::size_t> all_but(std::span<const std::string> names) const;
-  [[nodiscard]] std::size_t find_stream(std::size_t parameter, std::string_view name) const;
+  /// Returns the memory of a state, of its scales, or of another stream that specs_of() lists.
+  [[nodiscard]] Tensor find_stream(std::size_t parameter, std::string_view name) const;
   /// The variant that updates a parameter.
   [[nodiscard]] const VariantOps& variant_of(const Parameter& parameter) const {
     return groups.all[parameter.group].variant_ops();
@@ -55,7 +57,6 @@ struct Optimizer::Impl {
   }
   /// The bytes of each stream, by name, summed over the parameters of a roster.
   [[nodiscard]] std::vector<StreamBytes> memory_of(const Roster& roster) const;
-  [[nodiscard]] Tensor stream(std::size_t parameter, std::size_t stream) const;
   [[nodiscard]] Enrolled allocate(std::span<const Parameter> added) const;
   [[nodiscard]] step::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;
   /// The rows of parameters in the table.
@@ -73,6 +74,28 @@ struct Optimizer::Impl {
   [[nodiscard]] WorkPlan plan_of(const Roster& roster, TableContents& contents) const;
   /// Writes the table's entry of a parameter anew, in the order of the CUDA stream.
   void patch_entry(std::size_t parameter, Stream stream);
+
+  /// Checks the memory that the caller gives for streams of parameters.
+  void check_streams(std::span<const Parameter> parameters) const;
+  /// Gives the streams of the parameters from number `first` on their first contents, and waits until that is
+  /// done. `built` is the table of `contents`.
+  void start(const Roster& next, std::size_t first, const TableContents& contents, const WorkPlan& plan,
+             const TableMemory& built) const;
+
+  /// Throws InvalidArgument if a counter of the caller's, of new parameters, holds no count.
+  void check_counters(std::span<const Parameter> added) const;
+  /// Writes 0 into the counters of the caller's that have no contents.
+  void start_counters(std::span<const Parameter> added) const;
+  /// Returns the number of steps that each parameter has taken. Throws InvalidArgument if a counter of the
+  /// caller's holds no count.
+  [[nodiscard]] std::vector<std::int64_t> step_counts(Stream stream) const;
+  /// Writes the number of steps into the caller's counter, if there is one.
+  void write_counter(std::size_t parameter, std::int64_t steps, Stream stream) const;
+  /// Throws InvalidArgument, which names the parameter, if a step has left one out because of its counter.
+  void report_miscounted(std::uint64_t parameter, Stream stream);
+
+  /// Copies what a state dict has of a parameter to the host.
+  [[nodiscard]] SavedParameter saved(std::size_t parameter, Stream stream) const;
 
   /// Writes the states, counts and gradient sums of a dict that was checked.
   void load_parameters(const StateDict& dict, Stream stream);

@@ -141,7 +141,9 @@ std::uint64_t Optimizer::Impl::place_among(std::span<const std::size_t> kept, st
 }
 
 void Optimizer::check(Stream stream) {
-  const std::uint64_t place = impl_->progress(stream).nonfinite;
+  const step::Progress progress = impl_->progress(stream);
+  impl_->report_miscounted(progress.miscounted, stream);
+  const std::uint64_t place = progress.nonfinite;
   if (place == step::kNowhere) return;
   impl_->patch(&impl_->control().progress.nonfinite, step::kNowhere, stream);
   if (place == step::kLossScale) {

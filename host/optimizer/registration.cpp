@@ -1,6 +1,5 @@
 // registration.cpp - how parameters join and leave an Optimizer, and the table that is built of them.
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -8,6 +7,7 @@
 #include "host/backend/plan.hpp"
 #include "host/check/sentence.hpp"
 #include "host/optimizer/gradient_settings.hpp"
+#include "host/optimizer/memory/given_streams.hpp"
 #include "host/optimizer/optimizer.hpp"
 #include "step/start.hpp"
 
@@ -54,7 +54,7 @@ Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
   for (const Parameter& parameter : added) {
     enrolled.formats.push_back(format_of(parameter, storage.of(parameter)));
     specs.push_back(specs_of(parameter, enrolled.formats.back()));
-    sums.push_back({{"gradient_sum", StreamRole::state, DType::float32, false}});
+    sums.push_back({kGradientSum});
   }
   enrolled.streams = StateMemory::allocate(device, added, specs);
   if (accumulates) enrolled.gradient_sums = StateMemory::allocate(device, added, sums);
@@ -88,12 +88,59 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) c
   return plan;
 }
 
+void Optimizer::Impl::check_streams(std::span<const Parameter> parameters) const {
+  for (const Parameter& parameter : parameters) {
+    std::vector<StreamSpec> specs = specs_of(parameter, format_of(parameter, storage.of(parameter)));
+    if (accumulates) specs.push_back(kGradientSum);
+    check_given(parameter, specs, device);
+  }
+}
+
+void Optimizer::Impl::start(const Roster& next, std::size_t first, const TableContents& contents,
+                            const WorkPlan& plan, const TableMemory& built) const {
+  Roster starting = next;
+  std::vector<std::span<std::byte>> to_zero;
+  bool goes_on = false;  // whether any stream has its contents
+  for (std::size_t i = first; i < next.parameters.size(); ++i) {
+    const Parameter& parameter = next.parameters[i];
+    const auto begin = [&](const StreamSpec& spec, const StreamPart& part, void*& place) {
+      const GivenStream* const given = given_stream(parameter, part.name);
+      if (given == nullptr) return;
+      if (given->contents == Contents::present) {
+        goes_on = true;
+        place = nullptr;
+      } else if (spec.begins_as_zeros()) {
+        to_zero.emplace_back(static_cast<std::byte*>(place), part.bytes());
+      }
+    };
+    const std::vector<StreamSpec> specs = specs_of(parameter, next.formats[i]);
+    for (std::size_t s = 0; s < specs.size(); ++s) {
+      for (const StreamPart& part : specs[s].parts(parameter.value.numel)) {
+        begin(specs[s], part, starting.streams[i][s].part(part.are_scales));
+      }
+    }
+    if (!accumulates) continue;
+    begin(kGradientSum, kGradientSum.parts(parameter.value.numel)[0], starting.gradient_sums[i]);
+  }
+  if (first < next.parameters.size()) next.registrations.back()->append_to(to_zero);
+  const TableRows rows = goes_on ? rows_of(starting, {0, next.parameters.size()}) : contents.rows;
+  if (goes_on) built.write(rows);
+  const bool copies =
+      std::any_of(rows.tensors.begin() + static_cast<std::ptrdiff_t>(first), rows.tensors.end(),
+                  [](const step::TensorEntry& tensor) { return step::has_copies(tensor); });
+  start_counters(std::span(next.parameters).subspan(first));
+  backend->start(built.view(), plan, {static_cast<std::uint32_t>(first), std::move(to_zero), copies});
+  if (goes_on) built.write(contents.rows);
+}
+
 void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   check_parameters(context(), added, device);
   if (!is_built()) check_storage(storage, added);
+  check_streams(added);
+  check_apart(context(), added);
+  check_counters(added);
   backend->wait();
   Enrolled enrolled = allocate(added);
-  const std::array allocations{enrolled.streams.bytes(), enrolled.gradient_sums.bytes()};
   std::vector<std::size_t> kept(roster.parameters.size());
   std::iota(kept.begin(), kept.end(), std::size_t{0});
   Roster next = roster;
@@ -102,10 +149,7 @@ void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   TableContents contents = contents_of(next, kept);
   const WorkPlan plan = plan_of(next, contents);
   TableMemory built(device, contents);
-  const auto first = static_cast<std::uint32_t>(kept.size());
-  const bool copies = std::any_of(contents.rows.tensors.begin() + first, contents.rows.tensors.end(),
-                                  [](const step::TensorEntry& tensor) { return step::has_copies(tensor); });
-  backend->start(built.view(), plan, {first, allocations, copies});
+  start(next, kept.size(), contents, plan, built);
   backend->plan(plan);
 
   roster = std::move(next);
@@ -131,7 +175,11 @@ void Optimizer::Impl::remove(std::span<const std::string> names) {
   backend->wait();
   Roster next = roster.only(kept);
   TableContents contents = contents_of(next, kept);
-  contents.control.progress.nonfinite = place_among(kept, contents.control.progress.nonfinite);
+  step::Progress& going_on = contents.control.progress;
+  going_on.nonfinite = place_among(kept, going_on.nonfinite);
+  const auto miscounted = std::ranges::find(kept, going_on.miscounted);
+  going_on.miscounted =
+      miscounted == kept.end() ? step::kNowhere : static_cast<std::uint64_t>(miscounted - kept.begin());
   const WorkPlan plan = plan_of(next, contents);
   TableMemory built(device, contents);
   backend->plan(plan);

@@ -12,7 +12,7 @@ void Roster::append(std::vector<Parameter> added, Enrolled enrolled) {
     formats.push_back(enrolled.formats[i]);
     streams.push_back(enrolled.streams.streams[i]);
     if (!enrolled.gradient_sums.streams.empty()) {
-      gradient_sums.push_back(enrolled.gradient_sums.streams[i][0]);
+      gradient_sums.push_back(enrolled.gradient_sums.streams[i][0].data);
     }
     registrations.push_back(registration);
     parameters.push_back(std::move(added[i]));
@@ -36,6 +36,17 @@ std::vector<std::int64_t> Roster::numels() const {
   std::vector<std::int64_t> numels;
   for (const Parameter& parameter : parameters) numels.push_back(parameter.value.numel);
   return numels;
+}
+
+std::vector<std::span<const std::byte>> Roster::own_memory() const {
+  std::vector<std::span<const std::byte>> memory;
+  const Registration* last = nullptr;
+  for (const std::shared_ptr<const Registration>& one : registrations) {
+    if (one.get() == last) continue;
+    last = one.get();
+    one->append_to(memory);
+  }
+  return memory;
 }
 
 }  // namespace onepass

@@ -25,14 +25,22 @@ struct Enrolled {
 struct Registration {
   DeviceBuffer streams;
   DeviceBuffer gradient_sums;
+
+  /// Appends all of its memory to a list.
+  template <class Bytes>
+  void append_to(std::vector<Bytes>& list) const {
+    for (const DeviceBuffer* const buffer : {&streams, &gradient_sums}) {
+      if (buffer->bytes() > 0) list.emplace_back(buffer->as<std::byte>(), buffer->bytes());
+    }
+  }
 };
 
 /// The registered parameters, in order, and the format and memory of each.
 struct Roster {
   std::vector<Parameter> parameters;
-  std::vector<std::uint8_t> formats;    ///< Index in storage::Formats of each parameter.
-  std::vector<StreamPointers> streams;  ///< Of each parameter, in the order of streams_of().
-  std::vector<void*> gradient_sums;     ///< Empty if the optimizer does not accumulate gradients.
+  std::vector<std::uint8_t> formats;  ///< Index in storage::Formats of each parameter.
+  std::vector<StreamPlaces> streams;  ///< Of each parameter, in the order of streams_of().
+  std::vector<void*> gradient_sums;   ///< Empty if the optimizer does not accumulate gradients.
   std::vector<std::shared_ptr<const Registration>> registrations;  ///< Keep the memory of each parameter.
   std::unordered_map<std::string, std::size_t> index_by_name;
 
@@ -40,6 +48,8 @@ struct Roster {
   /// Returns the roster of some of the parameters, which are numbers in rising order.
   [[nodiscard]] Roster only(std::span<const std::size_t> kept) const;
   [[nodiscard]] std::vector<std::int64_t> numels() const;
+  /// All memory that registrations have allocated and parameters still use.
+  [[nodiscard]] std::vector<std::span<const std::byte>> own_memory() const;
 };
 
 }  // namespace onepass

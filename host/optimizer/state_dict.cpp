@@ -9,6 +9,7 @@
 
 #include "host/check/sentence.hpp"
 #include "host/optimizer/gradient_settings.hpp"
+#include "host/optimizer/memory/given_streams.hpp"
 #include "host/optimizer/optimizer.hpp"
 
 namespace onepass {
@@ -184,6 +185,12 @@ class DictCheck {
     const std::vector<const SavedState*> states =
         kept_states(dict, saved, core_.groups.all[parameter.group], specs);
     require_count(saved.step, "steps of " + quoted(saved.name));
+    const GivenStream* const counter = given_stream(parameter, kCounter);
+    if (counter != nullptr && counter->tensor.dtype == DType::float32 &&
+        saved.step >= step::kMostFloat32Steps) {
+      refuse("the state dict counts " + std::to_string(saved.step) + " steps of " + quoted(saved.name) +
+             ", but its float32 counter can count no further than 2^24; give an int64");
+    }
     if (saved.accumulated > dict.micro_batches) {
       refuse("the state dict counts " + std::to_string(saved.accumulated) + " micro-batches of " +
              quoted(saved.name) + ", but " + std::to_string(dict.micro_batches) + " in all");
@@ -214,52 +221,7 @@ class DictCheck {
 
 }  // namespace
 
-std::size_t Optimizer::Impl::find_parameter(std::string_view name) const {
-  const auto found = roster.index_by_name.find(std::string(name));
-  if (found == roster.index_by_name.end()) refuse("there is no parameter " + quoted(name));
-  return found->second;
-}
-
-std::size_t Optimizer::Impl::find_stream(std::size_t parameter, std::string_view name) const {
-  const std::vector<StreamSpec> specs = specs_of(parameter);
-  const auto found =
-      std::ranges::find(specs, name, [](const StreamSpec& spec) { return std::string_view(spec.name); });
-  if (found == specs.end())
-    refuse("there is no state " + quoted(name) + "; the states are: " + listed(names_of(specs)));
-  return static_cast<std::size_t>(found - specs.begin());
-}
-
-Tensor Optimizer::Impl::stream(std::size_t parameter, std::size_t stream) const {
-  return {roster.streams[parameter][stream], specs_of(parameter)[stream].dtype,
-          roster.parameters[parameter].value.numel, device};
-}
-
-Tensor Optimizer::state(std::string_view parameter, std::string_view state) {
-  const std::size_t index = impl_->find_parameter(parameter);
-  return impl_->stream(index, impl_->find_stream(index, state));
-}
-
-Tensor Optimizer::Impl::gradient_sum(std::size_t parameter) const {
-  return {static_cast<float*>(roster.gradient_sums[parameter]), roster.parameters[parameter].value.numel,
-          device};
-}
-
-std::int64_t Optimizer::step_count(std::string_view parameter, Stream stream) const {
-  const std::int64_t* const steps = impl_->table_memory.view().steps;
-  return impl_->table_memory.read(steps + impl_->find_parameter(parameter), stream);
-}
-
-std::int64_t Optimizer::steps(Stream stream) const { return impl_->progress(stream).steps; }
-
-std::int64_t Optimizer::skipped_steps(Stream stream) const { return impl_->progress(stream).skipped; }
-
 namespace {
-
-std::vector<std::byte> read_bytes(Device device, const void* from, std::size_t size, Stream stream) {
-  std::vector<std::byte> bytes(size);
-  copy({Device::cpu(), bytes.data()}, {device, from}, size, stream);
-  return bytes;
-}
 
 SavedGroup saved_group(const Rule& rule) {
   SavedGroup saved{.rule = std::string(rule.name()), .hyperparameters = {}};
@@ -289,26 +251,15 @@ StateDict Optimizer::state_dict(Stream stream) const {
     dict.groups.push_back(saved_group(group.rule));
     dict.schedules.push_back(group.schedule);
   }
-  const std::vector<std::int64_t> steps = impl_->table_memory.read_counts(table.steps, stream);
+  const std::vector<std::int64_t> steps = impl_->step_counts(stream);
   const std::vector<std::int64_t> accumulated = impl_->table_memory.read_counts(table.accumulated, stream);
   for (std::size_t p = 0; p < steps.size(); ++p) {
-    const Parameter& parameter = impl_->roster.parameters[p];
-    SavedParameter saved{.name = parameter.name,
-                         .step = steps[p],
-                         .states = {},
-                         .accumulated = accumulated[p],
-                         .gradient_sum = {}};
-    const std::vector<StreamSpec> specs = impl_->specs_of(p);
-    for (std::size_t s = 0; s < specs.size(); ++s) {
-      saved.states.push_back({specs[s].name, specs[s].dtype,
-                              read_bytes(impl_->device, impl_->roster.streams[p][s],
-                                         specs[s].bytes(parameter.value.numel), stream)});
-    }
-    if (accumulated[p] != 0) {
-      const Tensor sum = impl_->gradient_sum(p);
-      saved.gradient_sum = read_bytes(impl_->device, sum.data, sum.bytes(), stream);
-    }
-    dict.parameters.push_back(std::move(saved));
+    SavedParameter& saved = dict.parameters.emplace_back(impl_->saved(p, stream));
+    saved.step = steps[p];
+    if ((saved.accumulated = accumulated[p]) == 0) continue;
+    const Tensor sum = impl_->gradient_sum(p);
+    saved.gradient_sum.resize(sum.bytes());
+    copy({Device::cpu(), saved.gradient_sum.data()}, {impl_->device, sum.data}, sum.bytes(), stream);
   }
   return dict;
 }
@@ -324,18 +275,23 @@ void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
     const std::size_t index = known->second;
     steps[index] = saved.step;
     accumulated[index] = saved.accumulated;
-    const auto load = [&](void* to, const std::vector<std::byte>& from, StreamLayout layout) {
-      saved_streams[index].push_back({static_cast<std::byte*>(to), from, layout});
+    write_counter(index, saved.step, stream);
+    const std::int64_t numel = roster.parameters[index].value.numel;
+    const auto load = [&](const StreamSpec& spec, const StreamPlace& to, std::span<const std::byte> from) {
+      for (const StreamPart& part : spec.parts(numel)) {
+        const std::size_t offset = part.are_scales ? static_cast<std::size_t>(step::scales_at(numel)) : 0;
+        saved_streams[index].push_back({static_cast<std::byte*>(to.part(part.are_scales)),
+                                        from.subspan(offset, part.bytes()), size_of(part.dtype),
+                                        part.are_scales ? storage::kBlock : 1});
+      }
     };
     const std::vector<StreamSpec> specs = specs_of(index);
     const Group& group = groups.all[roster.parameters[index].group];
     const std::vector<const SavedState*> states = kept_states(dict, saved, group, specs);
     for (std::size_t s = 0; s < states.size(); ++s) {
-      load(roster.streams[index][s], states[s]->bytes, {size_of(specs[s].dtype), specs[s].has_scales});
+      load(specs[s], roster.streams[index][s], states[s]->bytes);
     }
-    if (saved.accumulated != 0) {
-      load(gradient_sum(index).data, saved.gradient_sum, {sizeof(float), false});
-    }
+    if (saved.accumulated != 0) load(kGradientSum, {gradient_sum(index).data, nullptr}, saved.gradient_sum);
   }
   backend->load(table, saved_streams, stream);
   table_memory.write_counts(table.steps, steps, stream);

@@ -32,12 +32,28 @@ struct StreamBytes {
   double bytes;
 };
 
+/// One stream of numbers that an optimizer keeps for a parameter, and the memory that it takes.
+struct RequiredStream {
+  std::string name;  ///< As in GivenStream.
+  DType dtype;
+  std::int64_t numel;
+  std::size_t bytes;      ///< numel times the size of an element.
+  std::size_t alignment;  ///< In bytes: that of an element. Steps are faster on streams aligned to 64.
+};
+
+/// All streams of one parameter.
+struct RequiredMemory {
+  std::string parameter;
+  std::vector<RequiredStream> streams;
+};
+
 /// Updates every parameter of a model in one pass over memory. Each parameter group has a rule of its own
 /// (SGD, RMSProp, Adam, AdamW, or your own): rules of different types may stand side by side, and one clip,
 /// one loss scaler and one decision to skip span all of them.
 ///
 /// The caller owns the memory of the parameters, which must all be on one device. The optimizer owns the
-/// states and step counts, on the same device. On CUDA a step is one launch for each type of rule, one for
+/// states and step counts, on the same device, unless the caller gives memory for them (Parameter::streams).
+/// On CUDA a step is one launch for each type of rule, one for
 /// each program (a rule with its optional states, in one storage format), and one if it measures the
 /// gradients (clipping by norm, a loss scaler, or a test for Inf and NaN), whatever the number of tensors and
 /// groups. With one rule and one format that makes two launches, or three.
@@ -60,7 +76,9 @@ class Optimizer {
   /// - a value is null, or a gradient or copy has another numel than its value or a dtype that does not fit;
   /// - memory is on another device than the first parameter's or than its Tensor says, or is not aligned to
   ///   its elements;
-  /// - a value or a copy overlaps another value, copy or gradient.
+  /// - a value, a copy or a given stream overlaps another one, a gradient, or the optimizer's own memory;
+  /// - a given stream has a name that the optimizer keeps no stream of, occurs twice, has another dtype or
+  ///   numel than the stream, or is a counter that holds no count, or one that it cannot count further from.
   ///
   /// Gradients may share memory with each other, unless steps zero them (GradientHandling::zero_grad).
   template <ParameterRange Parameters>
@@ -69,6 +87,17 @@ class Optimizer {
   ~Optimizer();
   Optimizer(Optimizer&&) noexcept;
   Optimizer& operator=(Optimizer&&) noexcept;
+
+  /// Returns, for each parameter, every stream that an optimizer with these arguments would keep, in the
+  /// order of the rule's states, master or remainder, "ema", "gradient_sum" and "step". Name, group, and the
+  /// value's numel and dtype matter; the memory need not exist. "step" is said to be an int64, and may be a
+  /// float32. Throws InvalidArgument as the constructor does. Does not wait.
+  template <ParameterRange Parameters>
+  [[nodiscard]] static std::vector<RequiredMemory> required_memory(const Rules& rules,
+                                                                   Parameters&& parameters,
+                                                                   const Options& options = {}) {
+    return required_memory(rules.all(), collect(parameters), options, Collected{});
+  }
 
   /// Updates every parameter that has a gradient. Asynchronous on `stream`. A step never waits for the device
   /// and never allocates, so you can capture it in a CUDA graph. Capture again after add_parameters() and
@@ -128,13 +157,14 @@ class Optimizer {
   /// zero the gradients and two of them share memory.
   void set_gradients(std::span<const Tensor> gradients, Stream stream = {});
 
-  /// Replaces the memory of parameters: their values, gradients and copies. Each is found by its name, and
-  /// the others stay as they are. You have moved the contents; nothing is copied. Asynchronous: it takes
-  /// effect for steps queued on `stream` after this call, including replays of a captured graph. It patches
-  /// only the stretch of the table that changed, and the optimizer is not built anew. Throws InvalidArgument
-  /// as the constructor does, and if there is no such parameter, a name occurs twice, or a parameter comes
-  /// with another numel, dtype, group or `first`, or with a copy of another type or where it had none. A
-  /// gradient may change as in set_gradients().
+  /// Replaces the memory of parameters: their values, gradients, copies and given streams. Each is found by
+  /// its name, and the others stay as they are. You have moved the contents; nothing is copied. Asynchronous:
+  /// it takes effect for steps queued on `stream` after this call, including replays of a captured graph. It
+  /// patches only the stretch of the table that changed, and the optimizer is not built anew. Throws
+  /// InvalidArgument as the constructor does, and if there is no such parameter, a name occurs twice, or a
+  /// parameter comes with another numel, dtype, group or `first`, or with a copy of another type or where it
+  /// had none, or with other given streams than it was registered with. A gradient may change as in
+  /// set_gradients().
   template <ParameterRange Parameters>
   void set_memory(Parameters&& parameters, Stream stream = {}) {
     move_parameters(collect(parameters), stream);
@@ -220,7 +250,8 @@ class Optimizer {
 
   /// Throws NonFiniteGradient if the policy is NonFinite::error and a step since the last call found a
   /// gradient that is not finite, or a loss scale that it could not divide by; the message names the first
-  /// one. Waits for `stream`.
+  /// one. Throws InvalidArgument if a step since the last call left out a parameter because of what the
+  /// caller's counter held (GivenStream); the message names the first one. Waits for `stream`.
   void check(Stream stream = {});
 
   /// Adds parameters, whose first step is step 1. Waits for the device. Throws InvalidArgument as the
@@ -245,7 +276,8 @@ class Optimizer {
   }
 
   /// Returns the bytes that the model and its optimizer take in memory, per stream and summed over all
-  /// parameters. Tables and schedules, which take a few bytes per tensor, are not included.
+  /// parameters, whoever owns the memory. Tables, counters and schedules, which take a few bytes per tensor,
+  /// are not included.
   [[nodiscard]] std::vector<StreamBytes> memory() const;
   /// Returns the bytes that a step reads and writes, per stream and summed over all parameters.
   [[nodiscard]] std::vector<StreamBytes> traffic() const;
@@ -258,11 +290,14 @@ class Optimizer {
   [[nodiscard]] std::span<const char* const> state_names() const;
   /// Returns the names of the states of one parameter. Throws InvalidArgument if there is no such parameter.
   [[nodiscard]] std::span<const char* const> state_names(std::string_view parameter) const;
-  /// Returns a view of a state's memory on the optimizer's device. You may read and write it, ordered with
-  /// the steps on their CUDA stream. Throws InvalidArgument if there is no such parameter or state.
+  /// Returns a view of a state's memory on the optimizer's device: of its own, or of what the caller gave.
+  /// The master or remainder, the average "ema", and the scales of a state of 8 bits ("exp_avg.scales") are
+  /// states too. You may read and write it, ordered with the steps on their CUDA stream. Throws
+  /// InvalidArgument if there is no such parameter or state.
   [[nodiscard]] Tensor state(std::string_view parameter, std::string_view state);
-  /// Returns the number of steps that a parameter has taken. Waits for `stream`. Throws InvalidArgument if
-  /// there is no such parameter.
+  /// Returns the number of steps that a parameter has taken, as the caller's counter has it if there is one.
+  /// Waits for `stream`. Throws InvalidArgument if there is no such parameter, or its counter holds no whole
+  /// number from 0 to 2^24 (float32) or 2^53 (int64).
   [[nodiscard]] std::int64_t step_count(std::string_view parameter, Stream stream = {}) const;
   /// Returns the number of steps that the optimizer has taken, skipped steps excluded. Waits for `stream`.
   [[nodiscard]] std::int64_t steps(Stream stream = {}) const;
@@ -301,6 +336,9 @@ class Optimizer {
     return collected;
   }
 
+  static std::vector<RequiredMemory> required_memory(const std::vector<Rule>& rules,
+                                                     const std::vector<Parameter>& parameters,
+                                                     const Options& options, Collected tag);
   void register_parameters(std::vector<Parameter> parameters);
   void move_parameters(const std::vector<Parameter>& moved, Stream stream);
 

@@ -2,13 +2,41 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "onepass/storage/storage.hpp"
 #include "onepass/tensor.hpp"
 
 namespace onepass {
+
+/// What given memory holds when its parameter is registered.
+enum class Contents : std::uint8_t {
+  first,    ///< Nothing: the optimizer writes what its own memory would begin with.
+  present,  ///< Numbers to go on with. The optimizer changes nothing until the first step.
+};
+
+/// Memory of the caller's for one stream of numbers that the optimizer keeps for a parameter, in place of its
+/// own. Optimizer::required_memory() tells the names, types and sizes. Steps read and write this memory, and
+/// the caller may do so between steps, ordered with them on their CUDA stream.
+struct GivenStream {
+  /// - "exp_avg" or another state of the rule, in the type that Options::storage says (States);
+  /// - "exp_avg.scales": the scales of a state of 8 bits, in bfloat16, one for each 32 elements;
+  /// - "master" or "remainder": what Options::storage keeps beside a 16-bit value (Master);
+  /// - "ema": the moving average, if Options::ema is set;
+  /// - "gradient_sum": the sum of accumulate(), if Options::accumulates_gradients is set. The first
+  /// micro-batch
+  ///   overwrites it, whatever `contents` says;
+  /// - "step": the number of steps that the parameter has taken, one float32 or int64. Every step that the
+  ///   parameter takes part in reads it and adds 1, so an edit counts from the next step on. A float32 holds
+  ///   counts up to 2^24, an int64 up to 2^53. A step leaves out a parameter whose counter is full, negative,
+  ///   fractional or NaN, and Optimizer::check() reports it. Two parameters cannot share a counter.
+  std::string name;
+  Tensor tensor;  ///< On the device of the value, aligned to its elements.
+  Contents contents = Contents::first;
+};
 
 /// One tensor to train. The caller owns the memory and must keep it alive as long as the optimizer steps.
 struct Parameter {
@@ -27,6 +55,9 @@ struct Parameter {
   /// Storage of this parameter, in place of Options::storage or Options::float32_storage: for example states
   /// of float32 for an embedding beside matrices with states of 8 bits.
   std::optional<Storage> storage = std::nullopt;
+  /// Memory of the caller's for what the optimizer keeps for this parameter. What is not listed is the
+  /// optimizer's own.
+  std::vector<GivenStream> streams = {};
 };
 
 }  // namespace onepass

@@ -17,12 +17,14 @@ enum class DType : std::uint8_t {
   float16,   ///< IEEE binary16: 5 bits of exponent, 10 of mantissa.
   uint16,    ///< Bits of a remainder; only in states.
   uint8,     ///< Bits of a remainder, or codes of a quantised state; only in states.
+  int64,     ///< Counts of steps; only in counters.
 };
 
 /// Returns the bytes of one element.
 constexpr std::size_t size_of(DType dtype) {
   return dtype == DType::float32 ? sizeof(float)
          : dtype == DType::uint8 ? sizeof(std::uint8_t)
+         : dtype == DType::int64 ? sizeof(std::int64_t)
                                  : sizeof(std::uint16_t);
 }
 
@@ -37,6 +39,8 @@ constexpr const char* to_string(DType dtype) {
       return "uint16";
     case DType::uint8:
       return "uint8";
+    case DType::int64:
+      return "int64";
     default:
       return "float32";
   }

@@ -96,7 +96,7 @@ struct AnyParam {
   using Raw8 = Raw<std::uint8_t, kAnyTile>;
 
   [[nodiscard]] __device__ __forceinline__ ElementStream<storage::Float32> exact_stream() const {
-    return {type == DType::float32 ? element : remainder, begin, 0};
+    return {type == DType::float32 ? element : remainder, begin};
   }
   template <class RawOf>
   [[nodiscard]] __device__ __forceinline__ auto* at(void* stream, Place place) const {
@@ -155,41 +155,39 @@ struct AnyHalves {
   }
 };
 
-/// One state, in float32, bfloat16 or 8 bits.
-template <class Codec8>
+/// State number kState of a tensor, in float32, bfloat16 or 8 bits.
+template <class Codec8, std::size_t kState>
 struct AnyState {
-  void* stream;
+  const TensorEntry& tensor;
   std::int64_t begin;
-  std::int64_t numel;
-  States storage;
 
-  template <class Codec>
-  [[nodiscard]] __device__ __forceinline__ ElementStream<Codec> as() const {
-    return {stream, begin, numel};
+  template <class Stream>
+  [[nodiscard]] __device__ __forceinline__ Stream as() const {
+    return {tensor, kState, begin};
   }
   __device__ __forceinline__ void load(AnyValues& values, Place place) const {
-    if (storage == States::float32) {
-      const auto exact = as<storage::Float32>();
+    if (tensor.state_storage == States::float32) {
+      const auto exact = as<ElementStream<storage::Float32>>();
       exact.load(values, place, exact.access());
-    } else if (storage == States::bfloat16) {
-      const auto low = as<storage::BFloat16>();
+    } else if (tensor.state_storage == States::bfloat16) {
+      const auto low = as<ElementStream<storage::BFloat16>>();
       low.load(values, place, low.access());
     } else {
-      const ScaledStream<Codec8> scaled(stream, begin, numel);
+      const auto scaled = as<ScaledStream<Codec8>>();
       scaled.load(values, place, scaled.access());
     }
   }
   __device__ __forceinline__ void store(const AnyValues& values, Place place, bool rounds,
                                         storage::Dither dither) const {
-    if (storage == States::float32) {
-      const auto exact = as<storage::Float32>();
+    if (tensor.state_storage == States::float32) {
+      const auto exact = as<ElementStream<storage::Float32>>();
       exact.store(values, place, exact.access());
-    } else if (storage == States::bfloat16) {
-      const auto low = as<storage::BFloat16>();
+    } else if (tensor.state_storage == States::bfloat16) {
+      const auto low = as<ElementStream<storage::BFloat16>>();
       if (rounds) return low.store_rounded(values, place, low.access(), dither);
       low.store(values, place, low.access());
     } else {
-      const ScaledStream<Codec8> scaled(stream, begin, numel);
+      const auto scaled = as<ScaledStream<Codec8>>();
       scaled.store(values, place, scaled.access(), dither);
     }
   }
@@ -205,8 +203,7 @@ template <class Variant, class Indices = std::make_index_sequence<kStateCount<Va
 struct AnyStreams;
 
 template <class Variant, std::size_t... kState>
-struct AnyStreams<Variant, std::index_sequence<kState...>>
-    : Numbered<AnyState<Codec8Of<Variant, kState>>, kState>... {
+struct AnyStreams<Variant, std::index_sequence<kState...>> {
   static constexpr int kStates = sizeof...(kState);
   static constexpr int kThreadCount = 128;
   /// Thread blocks that must fit on a multiprocessor: with one more, ptxas would spill registers.
@@ -218,19 +215,18 @@ struct AnyStreams<Variant, std::index_sequence<kState...>>
     AnyValues grad;
     AnyValues state[kStates > 0 ? kStates : 1];
   };
-  template <std::size_t kIndex>
-  using Base = Numbered<AnyState<Codec8Of<Variant, kIndex>>, kIndex>;
 
   TensorEntry tensor;  ///< A copy: the compiler would reload a member of the table after every store.
   void* gradient;
   std::int64_t begin;
 
   __device__ __forceinline__ AnyStreams(const TensorEntry& of, void* grad, std::int64_t first)
-      : Base<kState>{{of.states[kState], first, of.numel, of.state_storage}}...,
-        tensor(of),
-        gradient(grad),
-        begin(first) {}
+      : tensor(of), gradient(grad), begin(first) {}
 
+  template <std::size_t kIndex>
+  [[nodiscard]] __device__ __forceinline__ AnyState<Codec8Of<Variant, kIndex>, kIndex> state() const {
+    return {tensor, begin};
+  }
   [[nodiscard]] __device__ __forceinline__ AnyParam param() const { return {tensor, begin}; }
   /// Returns whether the format's states are rounded with random bits in a step, and whether the parameter
   /// is.
@@ -251,7 +247,7 @@ struct AnyStreams<Variant, std::index_sequence<kState...>>
     with_gradient(tensor, [&](auto format) {
       GradStream<decltype(format)>(gradient, begin, tensor.grad_type).load(tile.grad, place, false);
     });
-    (..., Base<kState>::state.load(tile.state[kState], place));
+    (..., state<kState>().load(tile.state[kState], place));
   }
 
   /// Stores all streams but the gradient. Call it in every turn, by all lanes of the warp.
@@ -265,7 +261,7 @@ struct AnyStreams<Variant, std::index_sequence<kState...>>
       halves.first = step.draws.place((begin + place.at) / storage::kBlock, each);
     }
     param().store(tile.param, place, rounds, halves.dither(each - 1));
-    (..., Base<kState>::state.store(tile.state[kState], place, rounds, halves.dither(int{kState})));
+    (..., state<kState>().store(tile.state[kState], place, rounds, halves.dither(int{kState})));
   }
 
   template <class Rule>

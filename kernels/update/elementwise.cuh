@@ -46,7 +46,7 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
   GradStream<Format> grad;
 
   __device__ __forceinline__ Streams(const TensorEntry& tensor, void* gradient, std::int64_t begin)
-      : Base<kState>{{tensor.states[kState], begin, tensor.numel}}...,
+      : Base<kState>{{tensor, kState, begin}}...,
         param(tensor, begin),
         grad(gradient, begin, tensor.grad_type) {}
 

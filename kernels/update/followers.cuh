@@ -49,14 +49,14 @@ struct Followers {
   __device__ __forceinline__ void move_ema(const Values& values, Place place) const {
     Values average;
     if (tensor.ema_type == DType::float32) {
-      const ElementStream<storage::Float32> stream(tensor.ema, part.begin, tensor.numel);
+      const ElementStream<storage::Float32> stream(tensor.ema, part.begin);
       stream.load(average, place, stream.access());
       follow(average, values);
       stream.store(average, place, stream.access());
       return;
     }
     using Low = storage::BFloat16;
-    const ElementStream<Low> stream(tensor.ema, part.begin, tensor.numel);
+    const ElementStream<Low> stream(tensor.ema, part.begin);
     stream.load(average, place, stream.access());
     follow(average, values);
     const auto halves =
@@ -75,7 +75,7 @@ struct Followers {
   }
   template <class Codec>
   __device__ __forceinline__ void write_copy_as(const Values& values, Place place) const {
-    const ElementStream<Codec> stream(tensor.copy, part.begin, tensor.numel);
+    const ElementStream<Codec> stream(tensor.copy, part.begin);
     stream.store(values, place, stream.access());
   }
 };

@@ -27,11 +27,10 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
   for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
     if (!prepares(table, t)) continue;
-    if (!takes_part(table, plan, t)) {
+    if (!takes_part(table, plan, t) || !count_step(table, t)) {
       leave_out(table, t);
       continue;
     }
-    ++table.steps[t];
     form_coefficients<Rule>(table, plan, t);
   }
   if (table.concludes != 0 && is_last_block(table.control->blocks_done)) {

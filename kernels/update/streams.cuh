@@ -56,8 +56,11 @@ template <class Codec>
 struct ElementStream {
   typename Codec::Element* from;
 
-  __device__ __forceinline__ ElementStream(void* stream, std::int64_t begin, std::int64_t /*numel*/)
+  __device__ __forceinline__ ElementStream(void* stream, std::int64_t begin)
       : from(global<typename Codec::Element>(stream) + begin) {}
+  /// The state with number `state` of a tensor.
+  __device__ __forceinline__ ElementStream(const TensorEntry& tensor, std::size_t state, std::int64_t begin)
+      : ElementStream(tensor.states[state], begin) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(from); }
   template <int kCount>
   __device__ __forceinline__ void load(float (&values)[kCount], Place place, Access access) const {
@@ -87,10 +90,10 @@ struct ScaledStream {
   Code* codes;
   std::uint16_t* scales;
 
-  __device__ __forceinline__ ScaledStream(void* stream, std::int64_t begin, std::int64_t numel)
-      : codes(global<Code>(stream) + begin),
-        scales(global<std::uint16_t>(static_cast<char*>(stream) + scales_at(numel)) +
-               begin / storage::kBlock) {}
+  /// The state with number `state` of a tensor.
+  __device__ __forceinline__ ScaledStream(const TensorEntry& tensor, std::size_t state, std::int64_t begin)
+      : codes(global<Code>(tensor.states[state]) + begin),
+        scales(global<std::uint16_t>(tensor.scales[state]) + begin / storage::kBlock) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
   /// Returns the index of the tile's block. Unsigned, so that the division is a shift.
   static __device__ __forceinline__ std::uint64_t block_of(Place place) {

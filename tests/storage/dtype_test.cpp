@@ -17,6 +17,8 @@ TEST(DType, SizeOfIsTheElementSizeOfTheCodec) {
   EXPECT_EQ(size_of(DType::float32), sizeof(storage::Float32::Element));
   EXPECT_EQ(size_of(DType::bfloat16), sizeof(storage::BFloat16::Element));
   EXPECT_EQ(size_of(DType::float16), sizeof(storage::Float16::Element));
+  EXPECT_EQ(size_of(DType::int64), sizeof(std::int64_t));
+  EXPECT_STREQ(to_string(DType::int64), "int64");
 }
 
 TEST(DType, A16BitTensorHasTwoBytesPerElement) {
@@ -45,6 +47,10 @@ TEST(DType, FunctionsThatNeedFloat32RefuseOtherTypes) {
   EXPECT_TRUE(refused([&] { optimize(floats, half); }, {"gradient of \"weight\"", "float32", "float16"}));
   const Tensor codes(memory.data(), DType::uint16, 8);
   EXPECT_TRUE(refused([&] { optimize(codes, floats); }, {"value of \"weight\"", "uint16", "bfloat16"}));
+  std::vector<std::int64_t> counts(8, 1);
+  const Tensor whole(counts.data(), DType::int64, 8);
+  EXPECT_TRUE(refused([&] { optimize(whole, floats); }, {"value of \"weight\"", "int64", "bfloat16"}));
+  EXPECT_TRUE(refused([&] { optimize(floats, whole); }, {"gradient of \"weight\"", "int64", "float32"}));
   EXPECT_EQ(memory, std::vector<std::uint16_t>(8, 0x3f80));
   EXPECT_EQ(floats, std::vector<float>(8, 1.0f));
 }

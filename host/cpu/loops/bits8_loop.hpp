@@ -38,12 +38,11 @@ struct ScaledStatesOf<Variant, std::index_sequence<kState...>> {
 template <class Variant>
 using ScaledStates = typename ScaledStatesOf<Variant, std::make_index_sequence<kStateCount<Variant>>>::Type;
 
-/// A state of a tensor of `numel` elements, from element `begin` on.
+/// A state of a tensor, from element `begin` on.
 template <class Codec>
-ScaledState<Codec> scaled_state_at(void* state, std::int64_t begin, std::int64_t numel) {
-  auto* const scales =
-      reinterpret_cast<std::uint16_t*>(static_cast<std::byte*>(state) + step::scales_at(numel));
-  return {static_cast<typename Codec::Code*>(state) + begin, scales + begin / storage::kBlock};
+ScaledState<Codec> scaled_state_at(void* codes, void* scales, std::int64_t begin) {
+  return {static_cast<typename Codec::Code*>(codes) + begin,
+          static_cast<std::uint16_t*>(scales) + begin / storage::kBlock};
 }
 
 /// Applies the rule to `count` elements in float32, and stages the new states (Codec::stage()). Both in one
@@ -154,8 +153,8 @@ void update_cut_block8(const rule::TensorCoefficients<Rule>& k, const Streams& a
 template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 void update_chunk_bits8(const rule::TensorCoefficients<Rule>& k, const Streams& chunk,
                         std::index_sequence<kState...> indices) {
-  const ScaledStates<Variant> states{
-      scaled_state_at<StateCodec<Variant, kState>>(chunk.states[kState], chunk.begin, chunk.numel)...};
+  const ScaledStates<Variant> states{scaled_state_at<StateCodec<Variant, kState>>(
+      chunk.states[kState], chunk.scales[kState], chunk.begin)...};
   constexpr int kPerBlock = rule::kBlockHalves<typename Streams::Format, Variant>;
   using Drawn = DrawnHalves<kPerBlock == 0 ? 4 : kPerBlock>;
   [[maybe_unused]] Drawn drawn;

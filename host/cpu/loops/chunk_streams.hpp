@@ -15,8 +15,8 @@
 namespace onepass::cpu {
 namespace {
 
-/// The streams of one chunk. `param`, `remainder` and `grad` point at its first element; `states` point at
-/// the tensor's first element, as an 8-bit state also has scales.
+/// The streams of one chunk. `param`, `remainder` and `grad` point at its first element; `states` and
+/// `scales` point at those of the tensor's first element.
 template <class FormatOf, class GradCodecOf>
 struct ChunkStreams {
   using Format = FormatOf;
@@ -27,9 +27,9 @@ struct ChunkStreams {
   typename Param::Remainder* remainder;  ///< Null if the format has no remainder.
   const typename GradCodec::Element* grad;
   void* const* states;
-  std::int64_t begin;  ///< Number of the chunk's first element in the tensor.
-  std::int64_t count;  ///< Elements of the chunk.
-  std::int64_t numel;  ///< Elements of the tensor.
+  void* const* scales;  ///< Of states of 8 bits.
+  std::int64_t begin;   ///< Number of the chunk's first element in the tensor.
+  std::int64_t count;   ///< Elements of the chunk.
   Stores stores;
 
   static ChunkStreams of(const step::TensorEntry& tensor, void* grad, step::Extent part, Stores stores) {
@@ -37,9 +37,9 @@ struct ChunkStreams {
                          nullptr,
                          static_cast<const typename GradCodec::Element*>(grad) + part.begin,
                          tensor.states,
+                         tensor.scales,
                          part.begin,
                          part.count,
-                         tensor.numel,
                          stores};
     if constexpr (Format::kHasRemainder) {
       streams.remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;

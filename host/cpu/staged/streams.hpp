@@ -47,10 +47,9 @@ struct StagedStreams {
     streams.state_count = rule.states;
     streams.nonnegative = rule.nonnegative;
     for (int s = 0; s < rule.states; ++s) {
-      auto* const state = static_cast<std::byte*>(tensor.states[s]);
-      streams.states[s] = state + begin * bytes.state;
-      streams.scales[s] =
-          reinterpret_cast<std::uint16_t*>(state + step::scales_at(tensor.numel)) + begin / storage::kBlock;
+      streams.states[s] = static_cast<std::byte*>(tensor.states[s]) + begin * bytes.state;
+      if (tensor.scales[s] == nullptr) continue;
+      streams.scales[s] = static_cast<std::uint16_t*>(tensor.scales[s]) + begin / storage::kBlock;
     }
     streams.writes = writes_to(streams.param, stores.unread);
     streams.fetches_ahead = stores.fetches_ahead;
@@ -63,7 +62,8 @@ struct StagedStreams {
     rest.param += begin * bytes.param, rest.grad += begin * bytes.grad;
     if (bytes.remainder != 0) rest.remainder += begin * bytes.remainder;
     for (int s = 0; s < state_count; ++s) {
-      rest.states[s] += begin * bytes.state, rest.scales[s] += begin / storage::kBlock;
+      rest.states[s] += begin * bytes.state;
+      if (scales[s] != nullptr) rest.scales[s] += begin / storage::kBlock;
     }
     return rest;
   }

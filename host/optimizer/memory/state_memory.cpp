@@ -1,5 +1,7 @@
 #include "host/optimizer/memory/state_memory.hpp"
 
+#include "host/optimizer/memory/given_streams.hpp"
+
 namespace onepass {
 namespace {
 
@@ -16,24 +18,62 @@ constexpr std::size_t stride(std::size_t bytes) {
   return bytes >= kLarge ? whole + kSkew : whole;
 }
 
+/// Room in the optimizer's own memory. Without memory it only counts the bytes.
+struct Room {
+  std::byte* memory;
+  std::size_t taken = 0;
+
+  [[nodiscard]] void* at(std::size_t offset) const {
+    return memory == nullptr ? nullptr : memory + taken + offset;
+  }
+};
+
+/// Takes room for the parts of a stream that have no place yet. Scales lie at step::scales_at() if codes lie
+/// before them.
+void place_own(const StreamSpec& spec, std::int64_t numel, Room& room, StreamPlace& place) {
+  std::size_t bytes = 0;
+  for (const StreamPart& part : spec.parts(numel)) {
+    void*& to = place.part(part.are_scales);
+    if (to != nullptr) continue;
+    if (bytes != 0) bytes = static_cast<std::size_t>(step::scales_at(numel));
+    to = room.at(bytes);
+    bytes += part.bytes();
+  }
+  room.taken += stride(bytes);
+}
+
+/// Places all streams of parameters: those without memory of the caller's in the room.
+std::vector<StreamPlaces> place_all(std::span<const Parameter> parameters,
+                                    std::span<const std::vector<StreamSpec>> specs, Room& room) {
+  std::vector<StreamPlaces> all;
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    StreamPlaces& places = all.emplace_back();
+    place_given(parameters[p], specs[p], places);
+    for (std::size_t s = 0; s < specs[p].size(); ++s) {
+      place_own(specs[p][s], parameters[p].value.numel, room, places[s]);
+    }
+  }
+  return all;
+}
+
 }  // namespace
+
+void place_given(const Parameter& parameter, std::span<const StreamSpec> specs, StreamPlaces& places) {
+  for (std::size_t s = 0; s < specs.size(); ++s) {
+    for (const StreamPart& part : specs[s].parts(parameter.value.numel)) {
+      const GivenStream* const given = given_stream(parameter, part.name);
+      if (given != nullptr) places[s].part(part.are_scales) = given->tensor.data;
+    }
+  }
+}
 
 StateMemory StateMemory::allocate(Device device, std::span<const Parameter> parameters,
                                   std::span<const std::vector<StreamSpec>> specs) {
-  std::size_t total = 0;
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
-    for (const StreamSpec& spec : specs[p]) total += stride(spec.bytes(parameters[p].value.numel));
-  }
-  StateMemory memory{DeviceBuffer(device, total), {}};
-  std::byte* next = memory.allocation.as<std::byte>();
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
-    StreamPointers pointers{};
-    for (std::size_t s = 0; s < specs[p].size(); ++s) {
-      pointers[s] = next;
-      next += stride(specs[p][s].bytes(parameters[p].value.numel));
-    }
-    memory.streams.push_back(pointers);
-  }
+  Room counted{nullptr};
+  (void)place_all(parameters, specs, counted);
+  StateMemory memory{DeviceBuffer(device, counted.taken), {}};
+  Room room{memory.allocation.as<std::byte>()};
+  memory.streams = place_all(parameters, specs, room);
   return memory;
 }
 

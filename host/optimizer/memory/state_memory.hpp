@@ -13,13 +13,26 @@
 
 namespace onepass {
 
-/// The streams of one parameter, in the order of its StreamSpecs.
-using StreamPointers = std::array<void*, step::kMaxStates + 2>;
+/// Where a stream lies.
+struct StreamPlace {
+  void* data;
+  void* scales;  ///< Null if the stream has none.
 
-/// The streams of parameters that were registered together, in one allocation.
+  [[nodiscard]] void*& part(bool are_scales) { return are_scales ? scales : data; }
+  [[nodiscard]] void* part(bool are_scales) const { return are_scales ? scales : data; }
+};
+
+/// The streams of one parameter, in the order of its StreamSpecs.
+using StreamPlaces = std::array<StreamPlace, step::kMaxStates + 2>;
+
+/// Sets the places of the streams that the caller gives memory for (Parameter::streams).
+void place_given(const Parameter& parameter, std::span<const StreamSpec> specs, StreamPlaces& places);
+
+/// The streams of parameters that were registered together. Those without memory of the caller's lie in one
+/// allocation.
 struct StateMemory {
   DeviceBuffer allocation;
-  std::vector<StreamPointers> streams;  ///< Of each parameter.
+  std::vector<StreamPlaces> streams;  ///< Of each parameter.
 
   [[nodiscard]] std::span<std::byte> bytes() const {
     return {allocation.as<std::byte>(), allocation.bytes()};

@@ -62,16 +62,37 @@ DType dtype_of(States states) {
 
 }  // namespace
 
+std::vector<StreamPart> StreamSpec::parts(std::int64_t numel) const {
+  std::vector<StreamPart> parts{{name, dtype, numel, false}};
+  if (has_scales) {
+    const std::int64_t blocks = numel / storage::kBlock + (numel % storage::kBlock != 0 ? 1 : 0);
+    parts.push_back({std::string(name) + ".scales", DType::bfloat16, blocks, true});
+  }
+  return parts;
+}
+
 std::size_t StreamSpec::bytes(std::int64_t numel) const {
-  const auto count = static_cast<std::size_t>(numel);
-  if (!has_scales) return count * size_of(dtype);
-  const std::size_t blocks = (count + storage::kBlock - 1) / storage::kBlock;
-  return static_cast<std::size_t>(step::scales_at(numel)) + blocks * sizeof(std::uint16_t);
+  const std::vector<StreamPart> all = parts(numel);
+  if (!has_scales) return all[0].bytes();
+  return static_cast<std::size_t>(step::scales_at(numel)) + all[1].bytes();
 }
 
 double StreamSpec::bytes_each() const {
   return static_cast<double>(size_of(dtype)) +
          (has_scales ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
+}
+
+const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema) {
+  if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
+    refuse("EMA.decay must lie in [0, 1], but is " + number(ema->decay));
+  }
+  if (ema && ema->warmup && ema->bias_correction) {
+    refuse("EMA.warmup and EMA.bias_correction both change the weights of the first steps; set one of them");
+  }
+  if (ema && ema->dtype != DType::float32 && ema->dtype != DType::bfloat16) {
+    refuse("EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
+  }
+  return ema;
 }
 
 void check_storage(const StorageChoice& storage, std::span<const Parameter> parameters) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "onepass/ema.hpp"
@@ -19,6 +20,17 @@ enum class StreamRole : std::uint8_t {
   state,      ///< A state of the rule.
   remainder,  ///< The master, or the bits that the parameter lacks of its master.
   ema,        ///< The parameter's moving average.
+  sum,        ///< The sum of its gradients.
+};
+
+/// A stream of scales, or of numbers other than these.
+struct StreamPart {
+  std::string name;  ///< "exp_avg", "exp_avg.scales".
+  DType dtype;
+  std::int64_t numel;
+  bool are_scales;
+
+  [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(numel) * size_of(dtype); }
 };
 
 /// One stream of numbers.
@@ -26,13 +38,25 @@ struct StreamSpec {
   const char* name;  ///< "exp_avg", "master" or "remainder", "ema".
   StreamRole role;
   DType dtype;
-  bool has_scales;  ///< Quantised: numel codes, and a scale for each block (step/table.hpp says where).
+  bool has_scales;  ///< Quantised: numel codes, and a scale for each block.
 
-  /// Bytes in memory, including the gap before the scales.
+  /// The numbers of the stream, and its scales if it has any.
+  [[nodiscard]] std::vector<StreamPart> parts(std::int64_t numel) const;
+  /// Bytes in one stretch of memory, where the scales lie at byte step::scales_at(numel).
   [[nodiscard]] std::size_t bytes(std::int64_t numel) const;
+  /// Returns whether the stream begins as zeros, and not as the parameter (step/start.hpp).
+  [[nodiscard]] bool begins_as_zeros() const {
+    return role != StreamRole::ema && !(role == StreamRole::remainder && dtype == DType::float32);
+  }
   /// Bytes that a step reads, or writes, for one element on average.
   [[nodiscard]] double bytes_each() const;
 };
+
+/// The sum of gradients, which an optimizer that accumulates them keeps beside these.
+inline constexpr StreamSpec kGradientSum{"gradient_sum", StreamRole::sum, DType::float32, false};
+
+/// Returns `ema`. Throws InvalidArgument if a value is out of range.
+const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema);
 
 /// The storage of parameters that name none of their own.
 struct StorageChoice {

@@ -1,5 +1,6 @@
 #include "host/optimizer/memory/table_memory.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace onepass {
@@ -42,6 +43,7 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t incoming = layout.add(contents.rows.incoming);
   const std::size_t steps = layout.add(contents.steps);
   const std::size_t accumulated = layout.add(contents.accumulated);
+  const std::size_t counters = layout.add(contents.rows.counters);
   const std::size_t rules = layout.add(contents.rules);
   const std::size_t penalties = layout.add(contents.penalties);
   const std::size_t schedules = layout.add(contents.schedules);
@@ -72,6 +74,8 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .penalties = reinterpret_cast<const step::Penalty*>(base + penalties),
            .schedules = reinterpret_cast<const schedule::View*>(base + schedules),
            .steps = reinterpret_cast<std::int64_t*>(base + steps),
+           .counters = contents.rows.has_counters() ? reinterpret_cast<const step::Counter*>(base + counters)
+                                                    : nullptr,
            .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
            .coefficients = base + coefficients,
            .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
@@ -81,6 +85,20 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .control = reinterpret_cast<step::Control*>(base + control),
            .prepares = 0,
            .concludes = 1};
+}
+
+bool TableRows::has_counters() const {
+  return std::ranges::any_of(counters, [](const step::Counter& one) { return one.at != nullptr; });
+}
+
+void TableMemory::write(const TableRows& rows) const {
+  const auto write = [&](const auto* to, const auto& from) {
+    const auto bytes = std::as_bytes(std::span(from));
+    copy({memory_.device(), const_cast<void*>(static_cast<const void*>(to))}, {Device::cpu(), bytes.data()},
+         bytes.size());
+  };
+  write(view_.tensors, rows.tensors);
+  write(view_.grads, rows.grads);
 }
 
 std::vector<std::int64_t> TableMemory::read_counts(const std::int64_t* from, Stream stream) const {

@@ -16,6 +16,10 @@ struct TableRows {
   std::vector<step::TensorEntry> tensors;
   std::vector<void*> grads;
   std::vector<void*> incoming;  ///< Empty if the optimizer does not accumulate gradients.
+  std::vector<step::Counter> counters;
+
+  /// Returns whether the caller has any counter.
+  [[nodiscard]] bool has_counters() const;
 };
 
 /// The rows [first, last).
@@ -50,6 +54,8 @@ class TableMemory {
 
   /// The table: pointers into the allocation.
   [[nodiscard]] const step::Table& view() const { return view_; }
+  /// Replaces the rows of all tensors, and waits until they are written.
+  void write(const TableRows& rows) const;
 
   // Each of these waits for the CUDA stream.
   template <class T>

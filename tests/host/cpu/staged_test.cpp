@@ -111,7 +111,10 @@ class Streams {
       if (format.remainder == 4) std::memcpy(remainder_.data() + i * 4, &x, 4);
     }
     entry_.param = param_.data(), entry_.remainder = remainder_.data();
-    for (std::size_t s = 0; s < states_.size(); ++s) entry_.states[s] = states_[s].data();
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      entry_.states[s] = states_[s].data();
+      if (format.state == 1) entry_.scales[s] = states_[s].data() + codes;
+    }
     entry_.numel = numel;
     entry_.param_type = format.name.param, entry_.grad_type = grad;
     entry_.format = static_cast<std::uint8_t>(format.index);

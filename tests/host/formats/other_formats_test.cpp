@@ -195,7 +195,10 @@ void step_staged(const Level& level, const rule::TensorCoefficients<Rule>& k, Te
   step::TensorEntry entry{};
   entry.param = tensor.param.data();
   if constexpr (Tensor::Format::kHasRemainder) entry.remainder = tensor.remainder.data();
-  for (std::size_t s = 0; s < Tensor::kStates; ++s) entry.states[s] = tensor.states[s].data();
+  for (std::size_t s = 0; s < Tensor::kStates; ++s) {
+    entry.states[s] = tensor.states[s].data();
+    entry.scales[s] = tensor.states[s].data() + step::scales_at(tensor.numel);
+  }
   entry.numel = tensor.numel;
   entry.param_type = Tensor::Param::kDType;
   entry.grad_type = Tensor::GradCodec::kDType;

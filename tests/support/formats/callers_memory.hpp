@@ -32,10 +32,26 @@ class CallersMemory {
     parameter.value = move(parameter.value);
     parameter.grad = move(parameter.grad);
     parameter.copy = move(parameter.copy);
+    for (GivenStream& stream : parameter.streams) stream.tensor = move(stream.tensor);
     return parameter;
   }
   std::vector<Parameter> move(std::vector<Parameter> parameters) {
     for (Parameter& parameter : parameters) parameter = move(std::move(parameter));
+    return parameters;
+  }
+  /// Gives memory for the streams that an optimizer keeps, as `required` says, if `chosen(name)`. The memory
+  /// holds no zeros. Counters are of float32 and int64 in turn.
+  template <class Chosen>
+  std::vector<Parameter> give(std::vector<Parameter> parameters, const std::vector<RequiredMemory>& required,
+                              Contents contents, Chosen chosen) {
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      for (const RequiredStream& stream : required[i].streams) {
+        if (!chosen(stream.name)) continue;
+        const bool is_float = stream.name == "step" && i % 2 == 0;
+        const Tensor tensor = give(is_float ? DType::float32 : stream.dtype, stream.numel);
+        parameters[i].streams.push_back({stream.name, tensor, contents});
+      }
+    }
     return parameters;
   }
   /// Returns true if no byte around the buffers was overwritten.

@@ -90,14 +90,18 @@ TEST(Remove, LeavesTheBitsOfMixedRules) {
 }
 
 class RemoveFrom : public testing::TestWithParam<FormatCase> {};
-INSTANTIATE_TEST_SUITE_P(Formats, RemoveFrom, testing::ValuesIn(format_cases()),
+INSTANTIATE_TEST_SUITE_P(Formats, RemoveFrom, testing::ValuesIn(all_format_cases()),
                          [](const auto& one) { return std::string(one.param.name); });
 
 /// An optimizer with everything that keeps memory for each parameter.
 Optimizer with_everything(const FormatCase& format, const std::vector<Parameter>& parameters) {
   return {AdamW{.amsgrad = true},
           parameters,
-          {.storage = format.storage, .seed = 5, .ema = EMA{}, .accumulates_gradients = true}};
+          {.storage = format.low(),
+           .float32_storage = format.wide(),
+           .seed = 5,
+           .ema = EMA{},
+           .accumulates_gradients = true}};
 }
 
 TEST_P(RemoveFrom, KeepsStatesAveragesSumsAndCountsOfTheOthers) {

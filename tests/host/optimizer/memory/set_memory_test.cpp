@@ -14,14 +14,18 @@ namespace onepass::test {
 namespace {
 
 class SetMemory : public testing::TestWithParam<FormatCase> {};
-INSTANTIATE_TEST_SUITE_P(Formats, SetMemory, testing::ValuesIn(format_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Formats, SetMemory, testing::ValuesIn(all_format_cases()), by_name);
 
 const std::vector<std::int64_t> kSizes{100, 0, 33, 1100, 5003};
 
 Optimizer optimizer_of(const FormatCase& format, const std::vector<Parameter>& parameters, bool accumulates) {
   return {AdamW{},
           parameters,
-          {.storage = format.storage, .seed = 3, .ema = EMA{}, .accumulates_gradients = accumulates}};
+          {.storage = format.low(),
+           .float32_storage = format.wide(),
+           .seed = 3,
+           .ema = EMA{},
+           .accumulates_gradients = accumulates}};
 }
 
 /// The parameters of a model; those of float32 also have copies.
