@@ -15,9 +15,15 @@ namespace onepass {
 
 /// One variant of a rule: its states, and its update on each backend.
 struct VariantOps {
+  /// Replaces the states of `count` elements; has an array for each state.
+  using MapStates = void (*)(float* const* states, std::size_t count);
+
   std::span<const char* const> states;
-  bool
-      compresses;  ///< Formats with less than 32 bits store other numbers than the states (rule/concept.hpp).
+  unsigned nonnegative;  ///< Bit i is set if state i is never negative.
+  /// Formats with less than 32 bits store other numbers than the states (rule/concept.hpp): compress() makes
+  /// them of the states, and expand() the states of them. Both are null if such formats store the states.
+  MapStates compress = nullptr;
+  MapStates expand = nullptr;
   std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null if this build has none.
   kernels::CudaUpdates cuda{};                          ///< Null functions if this build has no CUDA.
 

@@ -96,7 +96,10 @@ struct Optimizer::Impl {
 
   /// Copies what a state dict has of a parameter to the host.
   [[nodiscard]] SavedParameter saved(std::size_t parameter, Stream stream) const;
-
+  /// Throws InvalidArgument unless load_checked() may load the dict. Returns what load_state_dict() does.
+  [[nodiscard]] LoadedDict check_dict(const StateDict& dict, const LoadOptions& options, Stream stream) const;
+  /// Loads a dict that was checked.
+  void load_checked(const StateDict& dict, Stream stream);
   /// Writes the states, counts and gradient sums of a dict that was checked.
   void load_parameters(const StateDict& dict, Stream stream);
   /// Replaces the rules of all groups, which were checked, in the order of the CUDA stream.

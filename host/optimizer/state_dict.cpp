@@ -48,7 +48,7 @@ bool takes_fewer(const StateDict& dict, const SavedParameter& saved, const Group
   const bool is_lossy = std::ranges::any_of(specs, [](const StreamSpec& spec) {
     return spec.role == StreamRole::state && spec.dtype != DType::float32;
   });
-  return !is_lossy || variant->compresses == group.variant_ops().compresses;
+  return !is_lossy || (variant->compress == nullptr) == (group.variant_ops().compress == nullptr);
 }
 
 /// Returns the saved states of a parameter of `group`, without those that it does not keep if takes_fewer().
@@ -303,19 +303,32 @@ void Optimizer::load_state_dict(const StateDict& dict, Stream stream) {
 }
 
 LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& options, Stream stream) {
-  step::Progress progress = impl_->progress(stream);
-  LoadedDict loaded = DictCheck(*impl_, options).check(dict, progress.micro_batches);
-  const std::vector<Rule> rules = restored_rules(dict, impl_->groups);
+  LoadedDict loaded = impl_->check_dict(dict, options, stream);
+  impl_->load_checked(dict, stream);
+  return loaded;
+}
+
+LoadedDict Optimizer::Impl::check_dict(const StateDict& dict, const LoadOptions& options,
+                                       Stream stream) const {
+  LoadedDict loaded = DictCheck(*this, options).check(dict, progress(stream).micro_batches);
+  const std::vector<Rule> rules = restored_rules(dict, groups);
   for (std::size_t group = 0; group < rules.size(); ++group) {
-    check_schedule(dict.schedules.empty() ? schedule(group) : dict.schedules[group], rules[group],
-                   impl_->groups.all[group].variant, group);
+    const Group& present = groups.all[group];
+    check_schedule(dict.schedules.empty() ? present.schedule : dict.schedules[group], rules[group],
+                   present.variant, group);
   }
+  return loaded;
+}
+
+void Optimizer::Impl::load_checked(const StateDict& dict, Stream stream) {
+  const std::vector<Rule> rules = restored_rules(dict, groups);
   for (std::size_t group = 0; group < dict.schedules.size(); ++group) {
-    if (dict.schedules[group] != schedule(group)) impl_->set_schedule(dict.schedules[group], group);
+    if (dict.schedules[group] != groups.all[group].schedule) set_schedule(dict.schedules[group], group);
   }
-  impl_->load_parameters(dict, stream);
-  impl_->settings.store.seed = dict.seed;
-  impl_->patch(&impl_->control().settings, impl_->settings, stream);
+  step::Progress progress = this->progress(stream);
+  load_parameters(dict, stream);
+  settings.store.seed = dict.seed;
+  patch(&control().settings, settings, stream);
   progress.steps = dict.steps;
   progress.skipped = dict.skipped_steps;
   progress.micro_batches = dict.micro_batches;
@@ -324,12 +337,11 @@ LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& 
   progress.window_scale = dict.window_scale;
   progress.dropped = dict.dropped_micro_batches;
   progress.dropped_since_step = dict.dropped_since_step;
-  if (impl_->handling.loss_scaler && dict.loss_scale != 0) {
+  if (handling.loss_scaler && dict.loss_scale != 0) {
     progress.loss_scale = {dict.growth_tracker, dict.loss_scale, 0};
   }
-  impl_->patch(&impl_->control().progress, progress, stream);
-  impl_->write_rules(rules, stream);
-  return loaded;
+  patch(&control().progress, progress, stream);
+  write_rules(rules, stream);
 }
 
 }  // namespace onepass

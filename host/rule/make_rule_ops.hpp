@@ -110,12 +110,27 @@ bool has_finite_coefficients(Rule rule, const Rates& rates) {
                              [&](std::int64_t step) { return all_finite(rule.prepare(step)); });
 }
 
+/// Calls compress() or expand() of a variant on each of `count` elements.
+template <class Map, std::size_t... kState>
+void map_states(Map map, float* const* states, std::size_t count, std::index_sequence<kState...>) {
+  for (std::size_t i = 0; i < count; ++i) map(states[kState][i]...);
+}
+
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
   using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
-  VariantOps ops{.states = Variant::kStates, .compresses = Compressible<Variant>};
+  VariantOps ops{.states = Variant::kStates, .nonnegative = kNonnegativeStates<Variant>};
+  if constexpr (Compressible<Variant>) {
+    using States = std::make_index_sequence<Variant::kStates.size()>;
+    ops.compress = [](float* const* states, std::size_t count) {
+      map_states([](auto&... state) { Variant::compress(state...); }, states, count, States{});
+    };
+    ops.expand = [](float* const* states, std::size_t count) {
+      map_states([](auto&... state) { Variant::expand(state...); }, states, count, States{});
+    };
+  }
   const auto set = [&ops](Isa isa, const cpu::VariantLoops* loops) {
     ops.cpu_loops[static_cast<std::size_t>(isa)] = loops + kVariant;
   };

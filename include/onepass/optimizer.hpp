@@ -321,7 +321,9 @@ class Optimizer {
   /// another number of micro-batches than the optimizer, because the mean divides all sums by one number.
   LoadedDict load_state_dict(const StateDict& dict, const LoadOptions& options, Stream stream = {});
 
-  struct Impl;  ///< Private to the library's sources.
+  struct Impl;                                               ///< Private to the library's sources.
+  [[nodiscard]] Impl& core() { return *impl_; }              ///< Likewise.
+  [[nodiscard]] const Impl& core() const { return *impl_; }  ///< Likewise.
 
  private:
   struct Collected {};

@@ -14,21 +14,6 @@ namespace {
 using storage::FormatName;
 using storage::kFormatNames;
 
-const char* to_string(Master master) {
-  constexpr std::array kText{"none", "float32", "split", "remainder8"};
-  return kText[static_cast<std::size_t>(master)];
-}
-
-const char* to_string(States states) {
-  constexpr std::array kText{"float32", "bfloat16", "quantized8"};
-  return kText[static_cast<std::size_t>(states)];
-}
-
-std::string to_string(const FormatName& name) {
-  return std::string(onepass::to_string(name.param)) + " with master " + to_string(name.master) +
-         " and states " + to_string(name.states);
-}
-
 /// Returns what there is for parameters of a type: "master none, float32 with states float32, bfloat16". Each
 /// master goes with each kind of states.
 std::string formats_there(DType param) {
@@ -61,6 +46,21 @@ DType dtype_of(States states) {
 }
 
 }  // namespace
+
+const char* to_string(Master master) {
+  constexpr std::array kText{"none", "float32", "split", "remainder8"};
+  return kText[static_cast<std::size_t>(master)];
+}
+
+const char* to_string(States states) {
+  constexpr std::array kText{"float32", "bfloat16", "quantized8"};
+  return kText[static_cast<std::size_t>(states)];
+}
+
+std::string to_string(const storage::FormatName& name) {
+  return std::string(onepass::to_string(name.param)) + " with master " + to_string(name.master) +
+         " and states " + to_string(name.states);
+}
 
 std::vector<StreamPart> StreamSpec::parts(std::int64_t numel) const {
   std::vector<StreamPart> parts{{name, dtype, numel, false}};

@@ -15,6 +15,12 @@
 
 namespace onepass {
 
+/// Returns the name of the enumerator: "split", "quantized8".
+const char* to_string(Master master);
+const char* to_string(States states);
+/// "bfloat16 with master none and states float32"
+std::string to_string(const storage::FormatName& name);
+
 /// The purpose of a stream.
 enum class StreamRole : std::uint8_t {
   state,      ///< A state of the rule.
