@@ -13,7 +13,7 @@ install(EXPORT onepass-targets NAMESPACE onepass:: DESTINATION "${package_dir}")
 # The files from which onepass_add_rule() compiles a user's own rule, in the same layout as here.
 install(FILES cmake/OnepassRule.cmake DESTINATION "${rule_dir}/cmake")
 install(DIRECTORY step kernels host DESTINATION "${rule_dir}"
-  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")
+  FILES_MATCHING PATTERN checkpoint EXCLUDE PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.in")
 
 configure_package_config_file(cmake/onepass-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/onepass-config.cmake"
   INSTALL_DESTINATION "${package_dir}" PATH_VARS rule_dir)

@@ -23,6 +23,11 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 
 find_package(Threads REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_path(ONEPASS_XXHASH_INCLUDE_DIR xxhash.h REQUIRED DOC "Folder of xxhash.h")
+mark_as_advanced(ONEPASS_XXHASH_INCLUDE_DIR)
+add_library(onepass_xxhash INTERFACE)
+target_include_directories(onepass_xxhash SYSTEM INTERFACE "${ONEPASS_XXHASH_INCLUDE_DIR}")
 
 if(ONEPASS_CUDA)
   # CMake 3.25.1 does not know that nvcc supports C++20.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "onepass/all_optimizers.hpp"
+#include "onepass/checkpoint.hpp"
 #include "onepass/device.hpp"
 #include "onepass/ema.hpp"
 #include "onepass/error.hpp"

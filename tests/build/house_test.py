@@ -28,7 +28,8 @@ STOREYS = {
     "include/onepass": [
         "arithmetic/*", "stream.hpp", "device.hpp", "error.hpp", "cpu.hpp", "threads.hpp", "tensor.hpp", "ema.hpp",
         "random/*", "storage/*", "parameter.hpp", "rule/*", "optimizers/*", "initializers/*", "regularizers/*", "schedules/*",
-        "gradients.hpp", "shared_loss_scaler.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "onepass.hpp"],
+        "gradients.hpp", "shared_loss_scaler.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "checkpoint.hpp",
+        "onepass.hpp"],
     "step": [
         "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "control.hpp", "table.hpp", "random_jobs.hpp",
         "lookup.hpp", "start.hpp", "decide_step.hpp", "coefficients.hpp"],
@@ -37,7 +38,7 @@ STOREYS = {
         "check/sentence.hpp", "cuda/device_guard.hpp", "cuda/runtime.*", "check/*", "cpu/threads/*", "cpu/codecs/*",
         "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp",
         "cpu/loops/chunk_streams.hpp", "cpu/staged/*", "cpu/loops/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
-        "regularizers/*", "optimizer/memory/*", "optimizer/*", "scaler/*"],
+        "regularizers/*", "optimizer/memory/*", "optimizer/*", "scaler/*", "checkpoint/*"],
 }
 MOST_FILES = 15
 # Folders with one file for each rule, schedule, result or golden source.
