@@ -199,8 +199,48 @@ void check_schedule(const Schedule& schedule, const Rule& rule, unsigned variant
   }
 }
 
+namespace {
+
+/// Largest decay of an average in 8 bits. A code's noise adds up over 1 / sqrt(1 - decay^2) steps: at these
+/// decays to a tenth of a signed number of its block's mean size, and to a thirtieth of a square.
+/// docs/storage.md has the measurements.
+constexpr double kMostDecay = 0.99, kMostDecayOfSquares = 0.999;
+
+/// Returns the number of the first state of a variant that would be too long an average in 8 bits.
+std::optional<std::size_t> too_long(const Rule& rule, const VariantOps& variant) {
+  for (std::size_t s = 0; s < variant.decays.size(); ++s) {
+    const bool is_nonnegative = (variant.nonnegative >> s & 1u) != 0;
+    const double most = is_nonnegative ? kMostDecayOfSquares : kMostDecay;
+    if (variant.decays[s] != nullptr && rule.get(variant.decays[s]) > most) return s;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Optimizer::Impl::check_averages(const std::vector<Rule>& rules,
+                                     std::span<const Parameter> parameters) const {
+  for (std::size_t group = 0; group < rules.size(); ++group) {
+    const VariantOps& variant = groups.all[group].variant_ops();
+    const std::optional<std::size_t> state = too_long(rules[group], variant);
+    if (!state) continue;
+    const auto takes_8_bits = [&](const Parameter& parameter) {
+      return parameter.group == group && storage.of(parameter).states == States::quantized8;
+    };
+    const auto found = std::ranges::find_if(parameters, takes_8_bits);
+    if (found == parameters.end()) continue;
+    const std::string decay = variant.decays[*state];
+    const bool is_nonnegative = (variant.nonnegative >> *state & 1u) != 0;
+    refuse(quoted(found->name) + " asks for states in 8 bits, which hold " + variant.states[*state] +
+           " up to " + decay + " = " + number(is_nonnegative ? kMostDecayOfSquares : kMostDecay) + ", but " +
+           std::string(rules[group].name()) + " has " + decay + " = " + number(rules[group].get(decay)) +
+           "; states in bfloat16 with Rounding::stochastic, or in float32, hold longer averages");
+  }
+}
+
 void Optimizer::Impl::check_rules(const std::vector<Rule>& changed) const {
   groups.check_change(changed);
+  check_averages(changed, roster.parameters);
   for (std::size_t group = 0; group < changed.size(); ++group) {
     const Group& present = groups.all[group];
     check_schedule(present.schedule, changed[group], present.variant, group);

@@ -108,6 +108,8 @@ struct Optimizer::Impl {
   /// Throws InvalidArgument unless the rules, one for each group, may replace the present ones and follow the
   /// present schedules.
   void check_rules(const std::vector<Rule>& changed) const;
+  /// Throws InvalidArgument if a state of a parameter would be too long an average for 8 bits.
+  void check_averages(const std::vector<Rule>& rules, std::span<const Parameter> parameters) const;
 
   /// Writes one value into the table, in the order of the CUDA stream, without waiting.
   template <class T>

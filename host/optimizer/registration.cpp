@@ -136,6 +136,7 @@ void Optimizer::Impl::start(const Roster& next, std::size_t first, const TableCo
 void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   check_parameters(context(), added, device);
   if (!is_built()) check_storage(storage, added);
+  check_averages(groups.rules(), added);
   check_streams(added);
   check_apart(context(), added);
   check_counters(added);

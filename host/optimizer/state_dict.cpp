@@ -312,6 +312,7 @@ LoadedDict Optimizer::Impl::check_dict(const StateDict& dict, const LoadOptions&
                                        Stream stream) const {
   LoadedDict loaded = DictCheck(*this, options).check(dict, progress(stream).micro_batches);
   const std::vector<Rule> rules = restored_rules(dict, groups);
+  check_averages(rules, roster.parameters);
   for (std::size_t group = 0; group < rules.size(); ++group) {
     const Group& present = groups.all[group];
     check_schedule(dict.schedules.empty() ? present.schedule : dict.schedules[group], rules[group],

@@ -121,7 +121,9 @@ VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
   using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
-  VariantOps ops{.states = Variant::kStates, .nonnegative = kNonnegativeStates<Variant>};
+  VariantOps ops{.states = Variant::kStates,
+                 .nonnegative = kNonnegativeStates<Variant>,
+                 .decays = kStateDecays<Variant>};
   if constexpr (Compressible<Variant>) {
     using States = std::make_index_sequence<Variant::kStates.size()>;
     ops.compress = [](float* const* states, std::size_t count) {

@@ -73,6 +73,7 @@ struct Adam {
   /// The variant without AMSGrad.
   struct Plain {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq"};
+    static constexpr std::array kDecays{"beta1", "beta2"};
     static constexpr unsigned kNonnegative = 0b10;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
@@ -85,6 +86,7 @@ struct Adam {
   /// The variant with AMSGrad.
   struct AmsGrad {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+    static constexpr std::array<const char*, 3> kDecays{"beta1", "beta2", nullptr};
     static constexpr unsigned kNonnegative = 0b110;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq, float& max_exp_avg_sq) {

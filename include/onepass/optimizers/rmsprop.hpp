@@ -104,6 +104,7 @@ struct RMSProp {
   /// The variant with neither centering nor momentum.
   struct Plain {
     static constexpr std::array kStates{"square_avg"};
+    static constexpr std::array kDecays{"alpha"};
     static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg) {
       square_avg = lane::lerp(square_avg, g * g, k.one_minus_alpha);
@@ -114,6 +115,7 @@ struct RMSProp {
   /// The centered variant.
   struct Centered : KeepsVariance {
     static constexpr std::array kStates{"square_avg", "grad_avg"};
+    static constexpr std::array kDecays{"alpha", "alpha"};
     static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg,
                                      float& grad_avg) {
@@ -125,6 +127,7 @@ struct RMSProp {
   /// The variant with momentum.
   struct Momentum {
     static constexpr std::array kStates{"square_avg", "momentum_buffer"};
+    static constexpr std::array kDecays{"alpha", "momentum"};
     static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg,
                                      float& buf) {
@@ -142,6 +145,7 @@ struct RMSProp {
       KeepsVariance::expand(square_avg, grad_avg);
     }
     static constexpr std::array kStates{"square_avg", "grad_avg", "momentum_buffer"};
+    static constexpr std::array kDecays{"alpha", "alpha", "momentum"};
     static constexpr unsigned kNonnegative = 0b1;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& square_avg,
                                      float& grad_avg, float& buf) {

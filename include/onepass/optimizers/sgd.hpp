@@ -66,6 +66,7 @@ struct SGD {
   /// The variant with momentum.
   struct Momentum {
     static constexpr std::array<const char*, 1> kStates{"momentum_buffer"};
+    static constexpr std::array<const char*, 1> kDecays{"momentum"};
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& buf) {
       buf = lane::select(k.starts, g, lane::fma(k.momentum, buf, k.one_minus_dampening * g));
       return k.lr * lane::select(k.nesterov, lane::fma(k.momentum, buf, g), buf);

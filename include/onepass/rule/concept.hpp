@@ -1,6 +1,7 @@
 // concept.hpp - the requirements on a rule that Optimizer can use.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -37,6 +38,16 @@ inline constexpr unsigned kNonnegativeStates = 0;
 template <class Variant>
 requires requires { Variant::kNonnegative; }
 inline constexpr unsigned kNonnegativeStates<Variant> = Variant::kNonnegative;
+
+/// For each state of a variant, the name of the hyperparameter by which a step multiplies it ("beta1"), or
+/// null if the state is no average. A variant declares them as `static constexpr std::array<const char*, N>
+/// kDecays`; without that, none is an average. An optimizer refuses averages that are too long for their
+/// storage.
+template <class Variant>
+inline constexpr std::array<const char*, Variant::kStates.size()> kStateDecays{};
+template <class Variant>
+requires requires { Variant::kDecays; }
+inline constexpr std::array<const char*, Variant::kStates.size()> kStateDecays<Variant> = Variant::kDecays;
 
 /// A variant that stores other numbers than its states in formats with less than 32 bits. It has
 /// `static void compress(float&... states)`, applied before the states are stored, and the inverse `expand`,
