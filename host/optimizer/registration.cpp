@@ -22,6 +22,28 @@ std::vector<std::int64_t> counts_of(std::span<const std::size_t> kept,
   return some;
 }
 
+/// New parameters whose streams get their first contents.
+struct Starting {
+  Roster roster;                              ///< Streams that have their contents are null.
+  std::vector<std::span<std::byte>> to_zero;  ///< Memory of the caller's that begins as zeros.
+  bool goes_on;                               ///< Whether any stream has its contents.
+
+  /// Adds a stream of a parameter, which lies at a place of the roster.
+  void add(const Parameter& parameter, const StreamSpec& spec, StreamPlace& place) {
+    for (const StreamPart& part : spec.parts(parameter.value.numel)) {
+      const GivenStream* const given = given_stream(parameter, part.name);
+      if (given == nullptr) continue;
+      void*& to = place.part(part.are_scales);
+      if (given->contents == Contents::present) {
+        goes_on = true;
+        to = nullptr;
+      } else if (spec.begins_as_zeros()) {
+        to_zero.emplace_back(static_cast<std::byte*>(to), part.bytes());
+      }
+    }
+  }
+};
+
 }  // namespace
 
 TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const std::size_t> kept) const {
@@ -98,39 +120,29 @@ void Optimizer::Impl::check_streams(std::span<const Parameter> parameters) const
 
 void Optimizer::Impl::start(const Roster& next, std::size_t first, const TableContents& contents,
                             const WorkPlan& plan, const TableMemory& built) const {
-  Roster starting = next;
-  std::vector<std::span<std::byte>> to_zero;
-  bool goes_on = false;  // whether any stream has its contents
+  Starting starting{.roster = next, .to_zero = {}, .goes_on = false};
   for (std::size_t i = first; i < next.parameters.size(); ++i) {
-    const Parameter& parameter = next.parameters[i];
-    const auto begin = [&](const StreamSpec& spec, const StreamPart& part, void*& place) {
-      const GivenStream* const given = given_stream(parameter, part.name);
-      if (given == nullptr) return;
-      if (given->contents == Contents::present) {
-        goes_on = true;
-        place = nullptr;
-      } else if (spec.begins_as_zeros()) {
-        to_zero.emplace_back(static_cast<std::byte*>(place), part.bytes());
-      }
-    };
-    const std::vector<StreamSpec> specs = specs_of(parameter, next.formats[i]);
+    const std::vector<StreamSpec> specs = specs_of(next.parameters[i], next.formats[i]);
     for (std::size_t s = 0; s < specs.size(); ++s) {
-      for (const StreamPart& part : specs[s].parts(parameter.value.numel)) {
-        begin(specs[s], part, starting.streams[i][s].part(part.are_scales));
-      }
+      starting.add(next.parameters[i], specs[s], starting.roster.streams[i][s]);
     }
     if (!accumulates) continue;
-    begin(kGradientSum, kGradientSum.parts(parameter.value.numel)[0], starting.gradient_sums[i]);
+    StreamPlace sum{next.gradient_sums[i], nullptr};
+    starting.add(next.parameters[i], kGradientSum, sum);
+    starting.roster.gradient_sums[i] = sum.data;
   }
-  if (first < next.parameters.size()) next.registrations.back()->append_to(to_zero);
-  const TableRows rows = goes_on ? rows_of(starting, {0, next.parameters.size()}) : contents.rows;
-  if (goes_on) built.write(rows);
+  if (first < next.parameters.size()) next.registrations.back()->append_to(starting.to_zero);
+
+  const RowRange all{0, next.parameters.size()};
+  const TableRows rows = starting.goes_on ? rows_of(starting.roster, all) : contents.rows;
+  if (starting.goes_on) built.write(rows);
   const bool copies =
       std::any_of(rows.tensors.begin() + static_cast<std::ptrdiff_t>(first), rows.tensors.end(),
                   [](const step::TensorEntry& tensor) { return step::has_copies(tensor); });
   start_counters(std::span(next.parameters).subspan(first));
-  backend->start(built.view(), plan, {static_cast<std::uint32_t>(first), std::move(to_zero), copies});
-  if (goes_on) built.write(contents.rows);
+  backend->start(built.view(), plan,
+                 {static_cast<std::uint32_t>(first), std::move(starting.to_zero), copies});
+  if (starting.goes_on) built.write(contents.rows);
 }
 
 void Optimizer::Impl::enroll(std::vector<Parameter> added) {

@@ -38,7 +38,7 @@ struct GivenTrial {
   const FormatCase& format;
   Device device;
   Options options;
-  bool moves = false;  ///< Whether everything moves after the second step.
+  bool moves = false;  ///< Whether everything moves before the third step.
 };
 
 /// The trained parameters, streams and counts as bytes.
@@ -60,9 +60,9 @@ inline Trained train_given(const GivenTrial& trial, const Given* given) {
   }
   Optimizer optimizer = trial.rule.make(parameters, trial.options);
   for (int step = 1; step <= 4; ++step) {
-    if (step == 3 && trial.moves) optimizer.set_memory(parameters = memory.move(parameters));
     draw_gradients_of(parameters, step);
     if (trial.options.accumulates_gradients) optimizer.accumulate();
+    if (step == 3 && trial.moves) optimizer.set_memory(parameters = memory.move(parameters));
     optimizer.step();
   }
   synchronize(trial.device);

@@ -81,6 +81,8 @@ TEST(Counters, EditsCountFromTheNextStepOn) {
     train_finite(counted.model, optimizer, 1, 1);
     counted.real = 1000.0f;
     counted.whole = 5'000'000'000;
+    EXPECT_EQ(optimizer.state_dict().parameters[0].step, 1000);
+    EXPECT_EQ(optimizer.step_count("t1"), 5'000'000'000);
     train_finite(counted.model, optimizer, 1, 2);
     EXPECT_EQ(counted.real, 1001.0f);
     EXPECT_EQ(counted.whole, 5'000'000'001);
