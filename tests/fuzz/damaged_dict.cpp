@@ -132,21 +132,6 @@ void damage_dict(Draw& draw, Trace& trace, StateDict& dict) {
   }
 }
 
-void take_steps(Draw& draw, Side& side, int steps) {
-  for (int step = 0; step < steps; ++step) {
-    for (auto& tensor : side.memory) {
-      std::vector<float> numbers(static_cast<std::size_t>(tensor->plan.numel));
-      for (float& number : numbers) number = static_cast<float>(draw.between(-1.0, 1.0));
-      tensor->write_gradient(numbers);
-    }
-    if (side.setup.options.accumulates_gradients) side.optimizer->accumulate({.weight = 2.0});
-    if (draw.chance(0.7)) side.optimizer->step();
-  }
-  for (std::size_t group = 0; group < side.setup.rules.size(); ++group) (void)side.optimizer->lr(group);
-  (void)side.optimizer->penalty();
-  side.require_intact();
-}
-
 }  // namespace
 
 void damaged_dicts(std::uint64_t seed, Trace& trace) {

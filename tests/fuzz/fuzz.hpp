@@ -20,4 +20,8 @@ void damaged_dicts(std::uint64_t seed, Trace& trace);
 /// sentence, or it goes on from them.
 void damaged_runs(std::uint64_t seed, Trace& trace);
 
+/// Checkpoints with damaged headers and a right checksum: either they are refused and nothing changes, or
+/// steps go on.
+void damaged_checkpoints(std::uint64_t seed, Trace& trace);
+
 }  // namespace onepass::fuzz

@@ -69,6 +69,10 @@ struct Side {
   void make(Draw& draw);
 };
 
+/// Takes some of these steps, with other gradients each, and calls what reads schedules and penalties. Throws
+/// Mismatch if a byte beside a tensor was written.
+void take_steps(Draw& draw, Side& side, int steps);
+
 /// Names the first difference of two dicts; "" if all their bits are equal.
 std::string difference(const StateDict& a, const StateDict& b);
 std::string difference(const Shot& a, const Shot& b);
