@@ -1,8 +1,6 @@
 #include "host/checkpoint/json.hpp"
 
-#include <functional>
 #include <limits>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -11,7 +9,7 @@
 namespace onepass::checkpoint {
 namespace {
 
-constexpr int kDeepest = 16;
+constexpr std::size_t kDeepest = 16;
 
 /// A long text of a file does not fill a sentence.
 std::string shortened(const std::string& text) {
@@ -19,31 +17,65 @@ std::string shortened(const std::string& text) {
   return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
 }
 
-/// Refuses what a parser of JSON would take: deep nesting, and keys that an object has twice.
-class Strict {
+/// Takes down what a parser reads, and refuses deep nesting and keys that an object has twice. Json::parse()
+/// with a callback would do too, but after each object it searches the one around it: a header of many
+/// tensors would take quadratic time.
+class Builder : public nlohmann::json_sax<Json> {
  public:
-  explicit Strict(const std::string& what) : what_(what) {}
+  explicit Builder(const std::string& what) : what_(what) {}
 
-  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
-    using enum Json::parse_event_t;
-    if (event == object_start || event == array_start) {
-      if (depth >= kDeepest) {
-        refuse_content(what_ + " is nested deeper than " + std::to_string(kDeepest) + " times");
-      }
-      if (event == object_start) keys_.emplace_back();
-    } else if (event == object_end) {
-      keys_.pop_back();
-    } else if (event == key) {
-      const std::string& name = parsed.get_ref<const std::string&>();
-      if (!keys_.back().insert(name).second)
-        refuse_content(what_ + " has the key " + onepass::quoted(shortened(name)) + " twice");
-    }
+  [[nodiscard]] Json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t& /*text*/) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t& /*value*/) override { return false; }
+  bool start_object(std::size_t /*members*/) override { return open(Json::object()); }
+  bool start_array(std::size_t /*elements*/) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    const auto [member, is_new] = open_.back()->emplace(name, nullptr);
+    if (!is_new) refuse_content(what_ + " has the key " + onepass::quoted(shortened(name)) + " twice");
+    member_ = &*member;
     return true;
+  }
+  bool parse_error(std::size_t /*place*/, const std::string& /*token*/,
+                   const Json::exception& error) override {
+    refuse_content(what_ + " is no JSON: " + shortened(error.what()));
   }
 
  private:
+  bool add(Json value) {
+    (void)place(std::move(value));
+    return true;
+  }
+  /// Puts a value where the text has it. Its address is valid until the list around it gets another element.
+  Json* place(Json value) {
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (open_.back()->is_object()) return &(*member_ = std::move(value));
+    open_.back()->push_back(std::move(value));
+    return &open_.back()->back();
+  }
+  bool open(Json container) {
+    if (open_.size() >= kDeepest) {
+      refuse_content(what_ + " is nested deeper than " + std::to_string(kDeepest) + " times");
+    }
+    open_.push_back(place(std::move(container)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
   const std::string& what_;
-  std::vector<std::unordered_set<std::string>> keys_;  ///< Of the objects around the present place.
+  Json root_;
+  std::vector<Json*> open_;  ///< The objects and lists around the present place.
+  Json* member_ = nullptr;   ///< The member of the innermost object whose value comes next.
 };
 
 }  // namespace
@@ -51,12 +83,9 @@ class Strict {
 void refuse_content(const std::string& sentence) { throw InvalidArgument("onepass: " + sentence); }
 
 Json parse(std::string_view text, const std::string& what) {
-  try {
-    Strict strict(what);
-    return Json::parse(text.begin(), text.end(), std::ref(strict));
-  } catch (const nlohmann::json::exception& error) {
-    refuse_content(what + " is no JSON: " + shortened(error.what()));
-  }
+  Builder builder(what);
+  (void)Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
 }
 
 std::string json_string(const std::string& text) {
