@@ -22,13 +22,12 @@ enum class Contents : std::uint8_t {
 /// own. Optimizer::required_memory() tells the names, types and sizes. Steps read and write this memory, and
 /// the caller may do so between steps, ordered with them on their CUDA stream.
 struct GivenStream {
-  /// - "exp_avg" or another state of the rule, in the type that Options::storage says (States);
+  /// - "exp_avg" or another state of the rule, in the type that the parameter's storage says (States);
   /// - "exp_avg.scales": the scales of a state of 8 bits, in bfloat16, one for each 32 elements;
-  /// - "master" or "remainder": what Options::storage keeps beside a 16-bit value (Master);
+  /// - "master" or "remainder": what its storage keeps beside a 16-bit value (Master);
   /// - "ema": the moving average, if Options::ema is set;
-  /// - "gradient_sum": the sum of accumulate(), if Options::accumulates_gradients is set. The first
-  /// micro-batch
-  ///   overwrites it, whatever `contents` says;
+  /// - "gradient_sum": the sum of accumulate(), if Options::accumulates_gradients is set; the first of a
+  ///   step's micro-batches overwrites it, whatever `contents` says;
   /// - "step": the number of steps that the parameter has taken, one float32 or int64. Every step that the
   ///   parameter takes part in reads it and adds 1, so an edit counts from the next step on. A float32 holds
   ///   counts up to 2^24, an int64 up to 2^53. A step leaves out a parameter whose counter is full, negative,
