@@ -12,7 +12,8 @@ namespace {
 class CudaGivenMemory : public CudaTest {};
 
 Options options_of(const FormatCase& format, bool accumulates) {
-  return {.storage = format.low(),
+  return {.chunk_size = 576,
+          .storage = format.low(),
           .float32_storage = format.wide(),
           .seed = 5,
           .ema = EMA{.decay = 0.9, .dtype = DType::bfloat16},
