@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "bench/limit/traffic.hpp"
 #include "onepass/storage/formats.hpp"
 
 namespace onepass::bench {
