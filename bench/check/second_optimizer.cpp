@@ -59,9 +59,12 @@ Bytes moved_by_second_optimizer(const ReferenceStep& step, const Part& window, c
   Bytes bytes = before;
   const Parameter parameter = parameter_of(step, window, bytes);
   const std::int64_t numel = parameter.value.numel;
-  Optimizer optimizer(
-      step.rule.rule, std::vector{parameter},
-      {.threads = 1, .isa = Isa::baseline, .storage = step.format.storage, .seed = step.seed});
+  Optimizer optimizer(step.rule.rule, std::vector{parameter},
+                      {.threads = 1,
+                       .isa = Isa::baseline,
+                       .storage = step.format.low(),
+                       .float32_storage = step.format.wide(),
+                       .seed = step.seed});
   StateDict dict = optimizer.state_dict();
   dict.steps = dict.parameters.front().step = step.t - 1;
   for_each_state(step, dict.parameters.front(), numel, bytes,

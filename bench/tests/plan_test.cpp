@@ -48,14 +48,14 @@ TEST(Plan, ReportsEachCaseOnceWithItsPartnerBesideIt) {
     }
     expect_partners(batch);
   }
-  EXPECT_EQ(reported.size(), rule_choices().size() * 10 * 3 * 2);
+  EXPECT_EQ(reported.size(), rule_choices().size() * format_choices().size() * 3 * 2);
   for (const auto& [text, times] : reported) EXPECT_EQ(times, 1) << text;
   EXPECT_TRUE(plan.left_out.empty());
 }
 
 TEST(Plan, LeavesOutCasesThatDoNotFit) {
   const Plan plan = make_plan(all_of(5e8));
-  EXPECT_EQ(plan.left_out.size(), rule_choices().size() * 10 * 2);
+  EXPECT_EQ(plan.left_out.size(), rule_choices().size() * format_choices().size() * 2);
   EXPECT_NE(plan.left_out.front().find("GiB"), std::string::npos);
 }
 
@@ -90,7 +90,7 @@ TEST(Plan, LeavesOutABillionParametersIfTheyDoNotFit) {
     EXPECT_LE(memory_of(batch), options.memory);
     for (const Batch::Entry& entry : batch.entries) cases += entry.reported ? 1 : 0;
   }
-  EXPECT_EQ(cases + plan.left_out.size(), rule_choices().size() * 10 * 2);
+  EXPECT_EQ(cases + plan.left_out.size(), rule_choices().size() * format_choices().size() * 2);
   EXPECT_GT(cases, 0u);
   EXPECT_NE(plan.left_out.front().find("f32 flat of 1000000000"), std::string::npos) << plan.left_out.front();
   options.memory = 12e12;

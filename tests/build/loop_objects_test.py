@@ -33,13 +33,16 @@ STAGED_LOOPS = {"sgd": 8, "rmsprop": 20, "adam": 8}
 # are rounded two at a time in a lane of 32 bits (block_codec.hpp). Blocks of 8-bit states have loads and stores of
 # their own, of whole vectors (scaled_block_vectors.hpp).
 ROUNDED = {"avx2": [r"vpcmpgtw", r"vpsubw"], "avx512": [r"vpcmp\w*uw", r"vpaddw"]}
+# The numbers of a block with 8-bit states are in pairs: they are joined without a permutation.
+IN_PAIRS = {"avx2": [r"vpmovsxbw", r"vpblendw"], "avx512": [r"vpmovsxbw", r"(vpblendmw|vmovdqu16)"]}
+FORMAT, BF16 = r"onepass::storage::Format<onepass::storage::", r"onepass::storage::BFloat16"
 CODECS = {
     r"update_blocks16<.*?Format<onepass::storage::(Alone|WithMaster)<onepass::storage::BFloat16>": ROUNDED,
     r"update_blocks16<.*?Format<onepass::storage::SplitBFloat16": ROUNDED,
     r"update_blocks16<.*?Format<onepass::storage::WithMaster<onepass::storage::Float16>": {
         "avx2": [r"vcvtps2ph"], "avx512": [r"vcvtps2ph"]},
     r"update_blocks8<": {
-        "avx2": [r"vpmovsxbw", r"vpblendw", r"vpackuswb"], "avx512": [r"vpmovsxbw", r"vpermt2w", r"vpmovwb"]},
+        "avx2": [*IN_PAIRS["avx2"], r"vpackuswb"], "avx512": [*IN_PAIRS["avx512"], r"vpmovwb"]},
 }
 # The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
 # enough: with AVX-512, in the loops without clamp and L1.
@@ -59,19 +62,27 @@ TABLE_LOOPS = {
 # The codecs of staged updates, by the beginning of their name, with instructions that each must contain at full width.
 ENCODED8 = {"avx2": [r"vpackuswb"], "avx512": [r"vpmovwb"]}
 STAGE_CODECS = {
-    # A vector of float32 is stored into a buffer.
-    r"void .*::unpack(16|_state8)<": dict.fromkeys(WIDTH, [r"vmov\w+\s+(?=%[yz]mm\d+,.*\()"]),
+    # A vector of float32 is stored into a buffer. A remainder of 8 bits beside wider states goes element by element.
+    rf"void .*::unpack(16<(?!{FORMAT}\w+Remainder8)|_state8<)": dict.fromkeys(WIDTH, [r"vmov\w+\s+(?=%[yz]mm\d+,.*\()"]),
     r"void .*::pack16<.*WithMaster<onepass::storage::Float16>": dict.fromkeys(WIDTH, [r"vcvtps2ph"]),
-    r"void .*::pack16<(?!.*Float16>, onepass)": ROUNDED,
-    r"void .*::unpack8<": {"avx2": [r"vpmovsxbw", r"vpblendw"], "avx512": [r"vpmovsxbw", r"vpermt2w"]},
-    r"void .*::pack8<": ENCODED8,
+    rf"void .*::pack16<{FORMAT}(Alone<{BF16}>|WithMaster<{BF16}>|SplitBFloat16)": ROUNDED,
+    rf"void .*::unpack8<{FORMAT}BFloat16Remainder8": IN_PAIRS,
+    rf"void .*::unpack8<{FORMAT}Alone<onepass::storage::Float32>": {
+        "avx2": [r"vshufps", r"vpermq"], "avx512": [r"vpermt2d"]},
+    rf"void .*::pack8<{FORMAT}BFloat16Remainder8": ENCODED8,
     r"void .*::store_state_blocks<": {isa: [*codes, r"vdivps"] for isa, codes in ENCODED8.items()},
 }
 # Their numbers. Nothing is decoded of a master and float32 gradients. One codec serves any number of states of float32,
 # another, in the order of pairs, none; states of bfloat16 have a codec for each number from 1 to 4.
-UNPACKED16 = {"bf16": 3, "all_bf16": 2 * 4, "bf16_split": 3, "bf16_master": 1, "f16_master": 1}
-PACKED16 = {"bf16": 2 * 2, "all_bf16": 2 * 2 * 4, "bf16_split": 2, "bf16_master": 1, "f16_master": 1}
-PACKED16_BY_INSTRUCTION = 2 + 2 * 4 + 1
+# Only bf16 and split are in pairs. Parameters are packed by a function for each way of rounding that they or the states
+# have. "8" is the remainder of 8 bits.
+UNPACKED16 = {"bf16": 3, "f16": 2, "split": 3, "bf16_master": 1, "f16_master": 1, "bf16_8": 2, "f16_8": 2}
+UNPACKED16_BF16_STATES = {"f32": 4, **dict.fromkeys(UNPACKED16, 2 * 4)}
+PACKED16 = {"bf16": 2 * 2, "f16": 2, "split": 2, "bf16_master": 1, "f16_master": 1, "bf16_8": 1, "f16_8": 1}
+PACKED16_BF16_STATES = {"f32": 2 * 4, **dict.fromkeys(PACKED16, 2 * 4), "bf16": 2 * 2 * 4, "split": 2 * 2 * 4}
+PACKED16_BY_INSTRUCTION = 2 + 1 + sum(PACKED16_BF16_STATES.values()) // 2
+STAGED16 = sum(sum(made.values())
+               for made in (UNPACKED16, UNPACKED16_BF16_STATES, PACKED16, PACKED16_BF16_STATES))
 # A reduction is compiled for each type of gradients.
 GRADIENT_TYPES = 3
 
@@ -150,7 +161,7 @@ class LoopObjects(unittest.TestCase):
             parts = functions(loop_object("staged", isa))
             codecs = [part for part in parts if re.match(r"\S+ <void .*::(un)?pack16<", part)]
             by_instruction = PACKED16_BY_INSTRUCTION if isa == "avx512" else 0
-            self.assertEqual(len(codecs), sum(UNPACKED16.values()) + sum(PACKED16.values()) + by_instruction, isa)
+            self.assertEqual(len(codecs), STAGED16 + by_instruction, isa)
             self.assertEqual(sum(bool(re.search(BY_PROCESSOR, codec)) for codec in codecs), by_instruction, isa)
             for name, needed in STAGE_CODECS.items():
                 codecs = [part for part in parts if re.match(rf"\S+ <{name}", part)]

@@ -55,7 +55,7 @@ constexpr int place_of(int element) {
 
 /// Zeroes the staged values [first, last) of a block. A function of its own, because compilers unroll it
 /// wherever it stands, and only the last block of a tensor calls it.
-__attribute__((noinline, cold)) inline void clear_elements(int first, int last, float* staged) {
+__attribute__((noinline)) inline void clear_elements(int first, int last, float* staged) {
   for (int i = first; i < last; ++i) staged[place_of(i)] = 0.0f;
 }
 

@@ -94,12 +94,14 @@ ONEPASS_LANE void fetch_blocks_ahead(const Streams& at, [[maybe_unused]] const S
 
 /// Updates `count` elements from the start of a block on, at most kStagedElements. If the last block is cut
 /// short, the streams must have room for the whole block; the numbers beyond `count` belong to no element. A
-/// function of its own (noinline), so that tests/build/loop_objects_test.py finds its machine code.
+/// function of its own (noinline), so that tests/build/loop_objects_test.py finds its machine code; noclone,
+/// so that a block that is cut short is updated by the same code.
 template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
-__attribute__((noinline)) void update_blocks8(const rule::TensorCoefficients<Rule> k, const Streams at,
-                                              [[maybe_unused]] const ScaledStates<Variant> states,
-                                              const std::uint16_t* halves, int count,
-                                              std::index_sequence<kState...> indices) {
+__attribute__((noinline, noclone)) void update_blocks8(const rule::TensorCoefficients<Rule> k,
+                                                       const Streams at,
+                                                       [[maybe_unused]] const ScaledStates<Variant> states,
+                                                       const std::uint16_t* halves, int count,
+                                                       std::index_sequence<kState...> indices) {
   using Format = typename Streams::Format;
   constexpr int kPerBlock = rule::kBlockHalves<Format, Variant>;
   [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStagedElements];
