@@ -182,7 +182,7 @@ void check_same_settings(const ReadFile& file, const ReadFile& first) {
   }
 }
 
-/// What is loaded into an optimizer, in the formats of its parameters.
+/// The dict and the values that load() writes into an optimizer, in the formats of its parameters.
 struct LoadedOptimizer {
   StateDict dict;
   std::vector<std::pair<std::size_t, std::vector<std::byte>>> values;  ///< By index of the parameter.

@@ -27,13 +27,13 @@ struct Target {
   std::vector<StreamSpec> specs;
 };
 
-/// What is loaded into a parameter.
+/// The states and the value that load() writes into a parameter.
 struct Loaded {
   SavedParameter saved;
   std::vector<std::byte> value;  ///< Empty if values are left out.
 };
 
-/// What to read besides states.
+/// The choices of the caller about what load() reads besides states.
 struct Wanted {
   bool values;  ///< The files have the values, and they are loaded.
   bool shards;  ///< The parameter may have fewer elements than the files.

@@ -21,7 +21,7 @@ struct Enrolled {
   StateMemory gradient_sums;  ///< Has no streams if the optimizer does not accumulate gradients.
 };
 
-/// What one registration allocated. The parameters that it registered share it.
+/// The memory that one registration allocated. The parameters that it registered share it.
 struct Registration {
   DeviceBuffer streams;
   DeviceBuffer gradient_sums;

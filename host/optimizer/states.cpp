@@ -16,7 +16,7 @@ std::int64_t most_in(const Tensor& counter) {
   return counter.dtype == DType::float32 ? step::kMostFloat32Steps : schedule::kMostSteps;
 }
 
-/// What a counter of the caller's holds.
+/// The contents of a counter of the caller's.
 struct Held {
   bool is_count;       ///< Whether it is a whole number from 0 to most_in().
   std::int64_t count;  ///< If it is.

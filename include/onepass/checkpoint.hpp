@@ -52,7 +52,7 @@ class CheckpointFiles {
 /// Text of the caller's own, by name: "epoch" and "12".
 using CheckpointMetadata = std::map<std::string, std::string>;
 
-/// What save() writes besides states, counts, hyperparameters and schedules.
+/// The choices of the caller about what save() writes besides states, counts, hyperparameters and schedules.
 struct SaveOptions {
   bool parameters = true;            ///< Whether the parameters' values are written.
   CheckpointMetadata metadata = {};  ///< Not under the names "onepass" and "xxh3", which save() uses.

@@ -13,7 +13,7 @@
 
 namespace onepass {
 
-/// Where a stream lies.
+/// The place of a stream in memory.
 struct StreamPlace {
   void* data;
   void* scales;  ///< Null if the stream has none.
