@@ -200,7 +200,7 @@ class CpuBackend final : public Backend {
   }
 
   void write(void* to, std::span<const std::byte> bytes, Stream /*stream*/) override {
-    std::memcpy(to, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());  // memcpy takes no null pointer
   }
 
   void fetch(const double* number, Stream /*stream*/) override { fetched_ = *number; }
