@@ -1,8 +1,8 @@
-"""onepass_c.py - a ctypes wrapper of onepass_c.h: optimizers over memory that the caller owns. The header documents
+"""onepass_c.py - a ctypes wrapper of onepass.h: optimizers over memory that the caller owns. The header documents
 units, ranges, memory and threads.
 
     library = Library("libonepass_c.so")
-    with Optimizer(library, "AdamW", tensors, lr=3e-4, weight_decay_mode="decoupled") as optimizer:
+    with Optimizer(library, "AdamW", parameters, lr=3e-4, weight_decay_mode="decoupled") as optimizer:
         optimizer.step()
         optimizer.set(lr=1e-4)
 """
@@ -17,27 +17,40 @@ MASTERS = {"none": 0, "float32": 1, "split": 2, "remainder8": 3}
 STATES = {"float32": 0, "bfloat16": 1, "quantized8": 2}
 ROUNDINGS = {"nearest": 0, "stochastic": 1}
 POOLS = {"best": 0, "own": 1, "openmp": 2}
+ABI = 1
 KINDS = ("number", "flag", "choice")
 
 INT, LONG, DOUBLE, TEXT, HANDLE = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_char_p, ctypes.c_void_p
+SIZE = ctypes.c_uint32
 Hyperparameter = collections.namedtuple("Hyperparameter", "name kind default interval meaning choices")
 
 
 class Struct(ctypes.Structure):
-    """A struct of the header, with the same members in the same order. Raises TypeError for an unknown member."""
+    """A struct of the header, with the same members in the same order and its size set. Raises TypeError for an unknown
+    member. Its members keep alive what they point to."""
 
-    def __init__(self, *values, **members):
+    def __init__(self, **members):
         unknown = set(members) - {name for name, _ in self._fields_}
         if unknown:
             raise TypeError(f"{type(self).__name__} has no member {', '.join(sorted(unknown))}")
-        super().__init__(*values, **members)
+        self.size = ctypes.sizeof(self)
+        for name, value in members.items():
+            setattr(self, name, ctypes.pointer(value) if isinstance(value, Struct) else value)
 
 
-class Tensor(Struct):
-    """onepass_tensor: two addresses, the number of elements, two values of DTYPES, and the index of a group."""
+class Storage(Struct):
+    """onepass_storage: values of MASTERS, STATES and ROUNDINGS."""
 
-    _fields_ = [("value", HANDLE), ("grad", HANDLE), ("numel", LONG), ("dtype", INT), ("grad_dtype", INT),
-                ("group", INT)]
+    _fields_ = [("size", SIZE)] + [(name, INT) for name in ("master", "states", "rounding")]
+
+
+class Parameter(Struct):
+    """onepass_parameter. `value` and `grad` are addresses, `dtype` and `grad_dtype` values of DTYPES."""
+
+    _fields_ = [("size", SIZE), ("dtype", INT), ("grad_dtype", INT), ("copy_dtype", INT), ("name", TEXT), ("value", HANDLE),
+                ("grad", HANDLE), ("copy", HANDLE), ("numel", LONG), ("group", INT), ("reserved", INT), ("first", LONG),
+                ("run", LONG), ("pitch", LONG), ("storage", POINTER(Storage)), ("streams", HANDLE), ("stream_count", LONG),
+                ("shape", POINTER(LONG)), ("dim_count", LONG), ("blocks", LONG)]
 
 
 # onepass_parallel_for: called with a context, the number of parts, a function and its first argument.
@@ -45,15 +58,14 @@ ParallelFor = ctypes.CFUNCTYPE(None, HANDLE, INT, ctypes.CFUNCTYPE(None, HANDLE,
 
 
 class Options(Struct):
-    """onepass_options: a seed, values of MASTERS, STATES and ROUNDINGS, the most CPU threads, a value of POOLS, and a
-    ParallelFor, which must outlive the optimizer. All default to 0."""
+    """onepass_options. `storage` and `float32_storage` are Storage, `pool` is a value of POOLS."""
 
-    _fields_ = [("seed", ctypes.c_uint64)]
-    _fields_ += [(name, INT) for name in ("master", "states", "rounding", "threads", "pool")]
-    _fields_ += [("parallel_for", ParallelFor), ("parallel_for_context", HANDLE)]
+    _fields_ = [("size", SIZE), ("accumulates_gradients", INT), ("seed", ctypes.c_uint64), ("storage", POINTER(Storage)),
+                ("float32_storage", POINTER(Storage)), ("ema", HANDLE), ("chunk_size", LONG), ("threads", INT), ("isa", INT),
+                ("pool", INT), ("reserved", INT), ("parallel_for", ParallelFor), ("parallel_for_context", HANDLE)]
 
 
-class Setting(Struct):
+class Setting(ctypes.Structure):
     """onepass_setting. `text` is None if `value` counts."""
 
     _fields_ = [("name", TEXT), ("value", DOUBLE), ("text", TEXT)]
@@ -62,21 +74,21 @@ class Setting(Struct):
 class Group(Struct):
     """onepass_group."""
 
-    _fields_ = [("rule", TEXT), ("settings", POINTER(Setting)), ("setting_count", LONG)]
+    _fields_ = [("size", SIZE), ("reserved", INT), ("rule", TEXT), ("settings", POINTER(Setting)), ("setting_count", LONG)]
 
 
 class HyperparameterInfo(Struct):
     """onepass_hyperparameter_info."""
 
-    _fields_ = [(name, TEXT) for name in ("name", "meaning", "interval")]
-    _fields_ += [("choices", POINTER(TEXT)), ("default_value", DOUBLE), ("choice_count", INT), ("kind", INT)]
+    _fields_ = [("size", SIZE), ("kind", INT), ("name", TEXT), ("meaning", TEXT), ("interval", TEXT),
+                ("choices", POINTER(TEXT)), ("choice_count", LONG), ("default_value", DOUBLE)]
 
 
 # The functions that return a status, and their arguments.
 ARGUMENTS = {
     "onepass_hyperparameter_count": [TEXT, POINTER(INT)],
     "onepass_hyperparameter": [TEXT, INT, POINTER(HyperparameterInfo)],
-    "onepass_create": [POINTER(Group), LONG, POINTER(Tensor), LONG, INT, POINTER(Options), POINTER(HANDLE)],
+    "onepass_create": [POINTER(Group), LONG, POINTER(Parameter), LONG, INT, POINTER(Options), POINTER(HANDLE)],
     "onepass_step": [HANDLE, HANDLE],
     "onepass_set": [HANDLE, INT, TEXT, DOUBLE, HANDLE],
     "onepass_set_several": [HANDLE, INT, POINTER(Setting), LONG, HANDLE],
@@ -93,6 +105,8 @@ class Library:
 
     def __init__(self, path):
         self.calls = ctypes.CDLL(str(path))
+        if self.calls.onepass_abi() != ABI:
+            raise Error(f"onepass: {path} has the binary interface {self.calls.onepass_abi()}, but this file needs {ABI}")
         for name, arguments in ARGUMENTS.items():
             getattr(self.calls, name).argtypes = arguments
         self.calls.onepass_rule_name.argtypes = [INT]
@@ -131,21 +145,22 @@ def settings_of(hyperparameters):
 
 
 class Optimizer:
-    """An optimizer over a list of Tensor, whose memory must outlive it. Call close() or use it in a `with` statement.
+    """An optimizer over a list of Parameter, whose memory must outlive it. Call close() or use it in a `with` statement.
 
-    `rule` is the name of the rule of all tensors, whose hyperparameters are keyword arguments; or a list of groups,
-    each a rule's name and a dict of hyperparameters, of which Tensor.group selects one. `device` is CPU or the number
+    `rule` is the name of the rule of all parameters, whose hyperparameters are keyword arguments; or a list of groups,
+    each a rule's name and a dict of hyperparameters, of which Parameter.group selects one. `device` is CPU or the number
     of a CUDA device. Raises Error for invalid arguments."""
 
-    def __init__(self, library, rule, tensors, device=CPU, options=None, /, **hyperparameters):
+    def __init__(self, library, rule, parameters, device=CPU, options=None, /, **hyperparameters):
         self.library = library
         self.handle = HANDLE()
         groups = [(rule, hyperparameters)] if isinstance(rule, str) else rule
         if groups is rule and hyperparameters:
             raise Error(f"onepass: {', '.join(hyperparameters)} must be in the dict of a group")
         listed = [(name, settings_of(values)) for name, values in groups]
-        made = (Group * len(listed))(*(Group(name.encode(), settings, len(settings)) for name, settings in listed))
-        array = (Tensor * len(tensors))(*tensors)
+        made = (Group * len(listed))(*(Group(rule=name.encode(), settings=settings, setting_count=len(settings))
+                                       for name, settings in listed))
+        array = (Parameter * len(parameters))(*parameters)
         library.check(library.calls.onepass_create(made, len(made), array, len(array), device,
                                                    options, ctypes.byref(self.handle)))
 

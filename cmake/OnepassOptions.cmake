@@ -11,6 +11,7 @@ endif()
 option(ONEPASS_CUDA "Build the CUDA backend (default: if nvcc is found)" ${cuda_found})
 option(ONEPASS_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ONEPASS_BUILD_EXAMPLES "Build the examples and the trainer" ${PROJECT_IS_TOP_LEVEL})
+option(ONEPASS_BUILD_C "Build the C interface, a shared library" ${PROJECT_IS_TOP_LEVEL})
 option(ONEPASS_BUILD_BENCH "Build the benchmark" ${PROJECT_IS_TOP_LEVEL})
 cmake_dependent_option(ONEPASS_EMULATOR "Build the CUDA emulator (default: with the tests)" ${ONEPASS_BUILD_TESTS}
   "ONEPASS_CUDA" OFF)

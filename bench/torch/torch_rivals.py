@@ -72,7 +72,7 @@ class Model:
 
     def tensors(self):
         code = onepass_c.DTYPES[self.dtype]
-        return [onepass_c.Tensor(one.data_ptr(), one.grad.data_ptr(), one.numel(), code, code)
+        return [onepass_c.Parameter(value=one.data_ptr(), grad=one.grad.data_ptr(), numel=one.numel(), dtype=code, grad_dtype=code)
                 for one in self.parameters]
 
     def scale_gradients(self, factor):
@@ -91,9 +91,9 @@ def onepass_contestant(library, rule, model, threads, pool="best", **changes):
     """Returns onepass over the model's memory. Its states have the type of the parameters, like PyTorch's. `pool` says
     whose threads step on the CPU."""
     numbers = rule.onepass_numbers() | changes
-    has_small_states = model.dtype == "bfloat16" and rule.states > 0
+    states = "bfloat16" if model.dtype == "bfloat16" and rule.states > 0 else "float32"
     options = onepass_c.Options(threads=threads, pool=onepass_c.POOLS[pool],
-                                states=onepass_c.STATES["bfloat16" if has_small_states else "float32"])
+                                storage=onepass_c.Storage(states=onepass_c.STATES[states]))
     is_cpu = model.device.type == "cpu"
     device = onepass_c.CPU if is_cpu else model.device.index
     optimizer = onepass_c.Optimizer(library, rule.library, model.tensors(), device, options, **numbers)

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "c/onepass_c.h"
+#include "c/onepass.h"
 #include "c/tests/model.hpp"
 #include "onepass/onepass.hpp"
 
@@ -12,16 +12,6 @@ namespace onepass::test {
 namespace {
 
 constexpr int kSteps = 3;
-
-/// Makes an optimizer; fails the test if that is refused.
-Handle create(const std::vector<onepass_group>& groups, const std::vector<onepass_tensor>& tensors,
-              const onepass_options* options = nullptr) {
-  onepass_optimizer* made = nullptr;
-  const int status = onepass_create(groups.data(), static_cast<std::int64_t>(groups.size()), tensors.data(),
-                                    static_cast<std::int64_t>(tensors.size()), ONEPASS_CPU, options, &made);
-  EXPECT_EQ(status, ONEPASS_OK) << onepass_last_error();
-  return Handle(made);
-}
 
 void step(const Handle& optimizer) {
   EXPECT_EQ(onepass_step(optimizer.get(), nullptr), ONEPASS_OK) << onepass_last_error();
@@ -69,7 +59,7 @@ TEST_P(EveryRule, IsListedWithItsHyperparameters) {
   ASSERT_EQ(static_cast<std::size_t>(count), rule.hyperparameters().size());
   for (std::int32_t i = 0; i < count; ++i) {
     const Hyperparameter& expected = rule.hyperparameters()[static_cast<std::size_t>(i)];
-    onepass_hyperparameter_info info;
+    onepass_hyperparameter_info info{.size = sizeof info};
     ASSERT_EQ(onepass_hyperparameter(name.c_str(), i, &info), ONEPASS_OK);
     EXPECT_STREQ(info.name, expected.name);
     EXPECT_STREQ(info.meaning, expected.meaning);

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "c/onepass_c.h"
+#include "c/onepass.h"
 #include "onepass/onepass.hpp"
 
 namespace onepass::test {
@@ -25,6 +25,38 @@ using Handle = std::unique_ptr<onepass_optimizer, Destroy>;
 inline std::string refusal(int status) {
   EXPECT_TRUE(status == ONEPASS_OK || status == ONEPASS_INVALID_ARGUMENT);
   return status == ONEPASS_OK ? "" : onepass_last_error();
+}
+
+/// Fails the test unless a call succeeded.
+inline void expect_ok(int status) { EXPECT_EQ(status, ONEPASS_OK) << onepass_last_error(); }
+
+/// Owns a handle of the interface.
+template <class T, void (*kDestroy)(T*)>
+struct Owner {
+  T* handle = nullptr;
+
+  Owner() = default;
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+  ~Owner() { kDestroy(handle); }
+  T** operator&() { return &handle; }     // NOLINT: an argument that a function writes
+  operator T*() const { return handle; }  // NOLINT: implicit
+};
+using ScheduleHandle = Owner<onepass_schedule, onepass_schedule_destroy>;
+using StreamsHandle = Owner<onepass_streams, onepass_streams_destroy>;
+using TextsHandle = Owner<onepass_texts, onepass_texts_destroy>;
+using DictHandle = Owner<onepass_dict, onepass_dict_destroy>;
+
+inline std::vector<std::string> texts_of(const onepass_texts* texts) {
+  std::int64_t count = -1;
+  expect_ok(onepass_texts_count(texts, &count));
+  std::vector<std::string> all;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const char* text = nullptr;
+    expect_ok(onepass_texts_at(texts, i, &text));
+    all.emplace_back(text);
+  }
+  return all;
 }
 
 /// Float32 tensors with fixed numbers. Tensor i is in group i % groups.
@@ -52,11 +84,14 @@ struct Model {
     }
   }
 
-  std::vector<onepass_tensor> tensors(int groups = 1) {
-    std::vector<onepass_tensor> made;
+  std::vector<onepass_parameter> tensors(int groups = 1) {
+    std::vector<onepass_parameter> made;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      made.push_back({values[i].data(), grads[i].data(), static_cast<std::int64_t>(values[i].size()),
-                      ONEPASS_FLOAT32, ONEPASS_FLOAT32, static_cast<std::int32_t>(i) % groups});
+      made.push_back({.size = sizeof(onepass_parameter),
+                      .value = values[i].data(),
+                      .grad = grads[i].data(),
+                      .numel = static_cast<std::int64_t>(values[i].size()),
+                      .group = static_cast<std::int32_t>(i) % groups});
     }
     return made;
   }
@@ -103,8 +138,23 @@ class Settings {
   std::vector<onepass_setting> settings_;
 };
 
+/// Makes an optimizer on the CPU; fails the test if that is refused.
+inline Handle create(const std::vector<onepass_group>& groups,
+                     const std::vector<onepass_parameter>& parameters,
+                     const onepass_options* options = nullptr) {
+  onepass_optimizer* made = nullptr;
+  const int status =
+      onepass_create(groups.data(), static_cast<std::int64_t>(groups.size()), parameters.data(),
+                     static_cast<std::int64_t>(parameters.size()), ONEPASS_CPU, options, &made);
+  EXPECT_EQ(status, ONEPASS_OK) << onepass_last_error();
+  return Handle(made);
+}
+
 inline onepass_group group_of(const char* rule, const std::vector<onepass_setting>& settings = {}) {
-  return {rule, settings.data(), static_cast<std::int64_t>(settings.size())};
+  return {.size = sizeof(onepass_group),
+          .rule = rule,
+          .settings = settings.data(),
+          .setting_count = static_cast<std::int64_t>(settings.size())};
 }
 
 /// Returns another value than a rule's for its hyperparameter number `index`, in its range. Numbers of

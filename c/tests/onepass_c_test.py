@@ -21,6 +21,10 @@ START = [0.5, -1.25, 3.0, -0.01, 0.0]
 GRADIENTS = [[0.1, -0.2, 0.3, 0.4, -0.5], [0.2, 0.1, -0.6, 0.4, 0.25], [-0.3, 0.5, 0.15, 0.1, 0.05]]
 
 
+def parameter(value, grad, numel, dtype=0, grad_dtype=0, group=0):
+    return onepass_c.Parameter(value=value, grad=grad, numel=numel, dtype=dtype, grad_dtype=grad_dtype, group=group)
+
+
 def sgd(p, gradients, k):
     buf = None
     for g in gradients:
@@ -91,7 +95,7 @@ class Model:
 
     def tensors(self, groups=1):
         """Returns the tensors, the first in group 0, the second in group 1 if there are two."""
-        return [onepass_c.Tensor(value.buffer_info()[0], grad.buffer_info()[0], len(value), 0, 0, index % groups)
+        return [parameter(value.buffer_info()[0], grad.buffer_info()[0], len(value), 0, 0, index % groups)
                 for index, (value, grad) in enumerate(zip(self.values, self.grads))]
 
     def set_gradients(self, gradients):
@@ -183,8 +187,8 @@ class CInterface(unittest.TestCase):
         bits = array.array("H", [0x3F80, 0xC000])  # 1 and -2 in bfloat16
         grad = array.array("f", [1.0, 1.0])
         still = array.array("f", [7.0])
-        tensors = [onepass_c.Tensor(bits.buffer_info()[0], grad.buffer_info()[0], 2, onepass_c.DTYPES["bfloat16"]),
-                   onepass_c.Tensor(still.buffer_info()[0], None, 1)]
+        tensors = [parameter(bits.buffer_info()[0], grad.buffer_info()[0], 2, onepass_c.DTYPES["bfloat16"]),
+                   parameter(still.buffer_info()[0], None, 1)]
         with onepass_c.Optimizer(LIBRARY, "SGD", tensors, lr=0.5) as optimizer:
             optimizer.step()
         values = [struct.unpack("<f", struct.pack("<I", bit << 16))[0] for bit in bits]
@@ -193,7 +197,7 @@ class CInterface(unittest.TestCase):
 
     def test_threads_are_limited_by_the_option(self):
         values, grads = (array.array("f", bytes(4 * 2000000)) for _ in range(2))
-        tensors = [onepass_c.Tensor(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
+        tensors = [parameter(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
         tasks, added = pathlib.Path("/proc/self/task"), []
         before = len(list(tasks.iterdir()))
         # The workers of a step stay in the process.
@@ -216,7 +220,7 @@ class CInterface(unittest.TestCase):
         for options in (onepass_c.Options(threads=1),
                         onepass_c.Options(threads=3, parallel_for=loop, parallel_for_context=7)):
             values, grads = array.array("f", [0.5] * 200000), array.array("f", [0.25] * 200000)
-            tensors = [onepass_c.Tensor(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
+            tensors = [parameter(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
             with onepass_c.Optimizer(LIBRARY, "AdamW", tensors, onepass_c.CPU, options) as optimizer:
                 for _ in range(2):
                     optimizer.step()
@@ -233,14 +237,15 @@ class CInterface(unittest.TestCase):
         self.refused(r"Adam.lr must be .*\(group 1\)", [("SGD", {}), ("Adam", dict(lr=-1))], tensors)
         self.refused("lr must be in the dict of a group", [("SGD", {})], tensors, lr=0.1)
         self.refused("no rule was given", [], tensors)
-        self.refused("states is 7; it must be", "Adam", tensors, cpu, options(states=7))
+        self.refused("states is 7; it must be", "Adam", tensors, cpu, options(storage=onepass_c.Storage(states=7)))
         self.refused("threads is -1", "Adam", tensors, cpu, options(threads=-1))
         self.refused("pool is 3; it must be", "Adam", tensors, cpu, options(pool=onepass_c.POOLS["openmp"] + 1))
         self.refused("device is -2", "Adam", tensors, -2)
         self.refused("cuda:99", "Adam", tensors, 99)
-        self.refused("a dtype is 5", "SGD", [onepass_c.Tensor(1, 1, 1, 5)])
-        self.refused("is in group 2", "SGD", [onepass_c.Tensor(None, None, 0, group=2)])
-        self.refused("null", "SGD", [onepass_c.Tensor(None, None, 3)])
+        self.refused("a dtype is 6", "SGD", [parameter(1, 1, 1, 6)])
+        self.refused("is of int64, but must be of float32", "SGD", [parameter(8, 8, 1, 5)])
+        self.refused("is in group 2", "SGD", [parameter(None, None, 0, group=2)])
+        self.refused("null", "SGD", [parameter(None, None, 3)])
         self.refused("overlap", "SGD", [tensors[0], tensors[0]])
         with self.assertRaisesRegex(TypeError, "Options has no member thread"):
             options(thread=1)
@@ -248,8 +253,8 @@ class CInterface(unittest.TestCase):
         self.assertEqual(LIBRARY.calls.onepass_last_error(), b"onepass: optimizer is null")
         LIBRARY.calls.onepass_destroy(None)
 
-    def test_the_program_in_the_header_compiles_as_c99_and_runs(self):
-        header = (ROOT / "c/onepass_c.h").read_text()
+    def test_the_program_in_the_header_compiles_as_c11_and_runs(self):
+        header = (ROOT / "c/onepass.h").read_text()
         program = "".join(line + "\n" for line in re.findall(r"^ \*     (.*)", header, re.M))
         self.assertIn("int main(void)", program)
         with tempfile.TemporaryDirectory() as folder:
@@ -258,7 +263,7 @@ class CInterface(unittest.TestCase):
             for text, status, said in ((program, 0, ""), (program.replace("3e-4", "-3e-4"), 1, "AdamW.lr must be")):
                 source.write_text(text)
                 compiled = subprocess.run(
-                    [COMPILER, "-x", "c", "-std=c99", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}",
+                    [COMPILER, "-x", "c", "-std=c11", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'c'}",
                      source, "-o", made, "-x", "none", PATH, f"-Wl,-rpath,{pathlib.Path(PATH).parent}"],
                     capture_output=True, text=True)
                 self.assertEqual(compiled.returncode, 0, compiled.stderr)
@@ -277,7 +282,9 @@ class CInterface(unittest.TestCase):
     def test_library_exports_only_its_functions(self):
         listed = subprocess.run(["nm", "-D", "--defined-only", PATH], capture_output=True, text=True, check=True).stdout
         names = {line.split()[-1] for line in listed.splitlines() if " A " not in line}
-        declared = re.findall(r"^\w[\w *]*[ *](onepass_\w+)\(", (ROOT / "c/onepass_c.h").read_text(), re.M)
+        declared = [
+            name for header in sorted((ROOT / "c/onepass_c").glob("*.h"))
+            for name in re.findall(r"^\w[\w *]*[ *](onepass_\w+)\(", header.read_text(), re.M)]
         self.assertIn("onepass_last_error", declared)
         self.assertEqual(names, set(declared))
 

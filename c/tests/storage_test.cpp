@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "c/onepass_c.h"
+#include "c/onepass.h"
 #include "c/tests/model.hpp"
 #include "onepass/onepass.hpp"
 
@@ -18,7 +18,8 @@ namespace {
 struct Stored {
   const char* name;
   std::int32_t dtype;
-  onepass_options options;
+  onepass_storage storage;
+  std::uint64_t seed;
   DType library_dtype;
   Options library_options;
 
@@ -27,30 +28,35 @@ struct Stored {
 
 const std::vector<Stored>& storages() {
   static const std::vector<Stored> all{
-      {"Plain", ONEPASS_BFLOAT16, {}, DType::bfloat16, {}},
+      {"Plain", ONEPASS_BFLOAT16, {}, 0, DType::bfloat16, {}},
       {"StatesBFloat16",
        ONEPASS_BFLOAT16,
        {.states = ONEPASS_STATES_BFLOAT16},
+       0,
        DType::bfloat16,
        {.storage = {.states = States::bfloat16}}},
       {"Stochastic",
        ONEPASS_BFLOAT16,
-       {.seed = 0x123456789abcdef0, .rounding = ONEPASS_STOCHASTIC},
+       {.rounding = ONEPASS_STOCHASTIC},
+       0x123456789abcdef0,
        DType::bfloat16,
        {.storage = {.rounding = Rounding::stochastic}, .seed = 0x123456789abcdef0}},
       {"MasterFloat32",
        ONEPASS_FLOAT16,
        {.master = ONEPASS_MASTER_FLOAT32},
+       0,
        DType::float16,
        {.storage = {.master = Master::float32}}},
       {"Split",
        ONEPASS_BFLOAT16,
-       {.master = ONEPASS_SPLIT},
+       {.master = ONEPASS_MASTER_SPLIT},
+       0,
        DType::bfloat16,
        {.storage = {.master = Master::split}}},
       {"Remainder8",
        ONEPASS_BFLOAT16,
-       {.seed = 5, .master = ONEPASS_REMAINDER8, .states = ONEPASS_STATES_QUANTIZED8},
+       {.master = ONEPASS_MASTER_REMAINDER8, .states = ONEPASS_STATES_QUANTIZED8},
+       5,
        DType::bfloat16,
        {.storage = {.master = Master::remainder8, .states = States::quantized8}, .seed = 5}}};
   return all;
@@ -81,12 +87,18 @@ constexpr std::size_t kSteps = 20;
 std::vector<std::uint16_t> steps_of_interface(const Stored& stored) {
   std::vector<std::uint16_t> values = halves(stored.dtype);
   std::vector<float> grad(values.size());
-  const onepass_tensor tensor{values.data(), grad.data(),     static_cast<std::int64_t>(values.size()),
-                              stored.dtype,  ONEPASS_FLOAT32, 0};
+  onepass_storage storage = stored.storage;
+  storage.size = sizeof storage;
+  const onepass_options options{.size = sizeof options, .seed = stored.seed, .storage = &storage};
+  const onepass_parameter tensor{.size = sizeof tensor,
+                                 .dtype = stored.dtype,
+                                 .value = values.data(),
+                                 .grad = grad.data(),
+                                 .numel = static_cast<std::int64_t>(values.size())};
   const std::vector<onepass_setting> settings{{"lr", 0.02, nullptr}};
   const onepass_group group = group_of("AdamW", settings);
   onepass_optimizer* made = nullptr;
-  EXPECT_EQ(refusal(onepass_create(&group, 1, &tensor, 1, ONEPASS_CPU, &stored.options, &made)), "");
+  EXPECT_EQ(refusal(onepass_create(&group, 1, &tensor, 1, ONEPASS_CPU, &options, &made)), "");
   const Handle owner(made);
   for (std::size_t step = 0; step < kSteps; ++step) {
     set_gradients(grad, step);
@@ -123,7 +135,7 @@ TEST(CStorage, TensorsWithoutAGradientStay) {
   Model model;
   model.set_gradients(1);
   const Model before = model;
-  std::vector<onepass_tensor> tensors = model.tensors();
+  std::vector<onepass_parameter> tensors = model.tensors();
   tensors[1].grad = nullptr;
   const onepass_group group = group_of("SGD");
   onepass_optimizer* made = nullptr;
@@ -144,12 +156,10 @@ TEST(CCuda, StepsAndSettingsHaveTheBitsOfTheCpu) {
 
   std::vector<float> results[2];
   for (const bool is_cpu : {true, false}) {
-    const onepass_tensor tensor{is_cpu ? value.data() : value_there.data(),
-                                is_cpu ? grad.data() : grad_there.data(),
-                                100,
-                                ONEPASS_FLOAT32,
-                                ONEPASS_FLOAT32,
-                                0};
+    const onepass_parameter tensor{.size = sizeof tensor,
+                                   .value = is_cpu ? value.data() : value_there.data(),
+                                   .grad = is_cpu ? grad.data() : grad_there.data(),
+                                   .numel = 100};
     const onepass_group group = group_of("AdamW");
     onepass_optimizer* made = nullptr;
     ASSERT_EQ(onepass_create(&group, 1, &tensor, 1, is_cpu ? ONEPASS_CPU : 0, nullptr, &made), ONEPASS_OK)

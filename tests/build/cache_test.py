@@ -42,7 +42,7 @@ class Cache(unittest.TestCase):
         self.run_command("ccache", "-z")
         self.run_command("cmake", "-GNinja", "-S", clone, "-B", clone / "build", "-DCMAKE_BUILD_TYPE=Release",
                          f"-DONEPASS_CUDA={'ON' if CUDA else 'OFF'}", "-DONEPASS_BUILD_EXAMPLES=OFF",
-                         "-DONEPASS_BUILD_BENCH=OFF")
+                         "-DONEPASS_BUILD_BENCH=OFF", "-DONEPASS_BUILD_C=OFF")
         self.run_command("ninja", "-C", clone / "build", *TARGETS, *(CUDA_TARGETS if CUDA else []))
         counts = dict(line.split("\t") for line in self.run_command("ccache", "--print-stats").splitlines())
         hits = int(counts["direct_cache_hit"]) + int(counts["preprocessed_cache_hit"])
@@ -59,7 +59,7 @@ class Cache(unittest.TestCase):
     def test_the_cache_is_not_required(self):
         with tempfile.TemporaryDirectory() as folder:
             said = self.run_command("cmake", "-GNinja", "-S", ROOT, "-B", folder, "-DONEPASS_CUDA=OFF",
-                                    "-DONEPASS_CCACHE=OFF", "-DONEPASS_BUILD_EXAMPLES=OFF", "-DONEPASS_BUILD_BENCH=OFF")
+                                    "-DONEPASS_CCACHE=OFF", "-DONEPASS_BUILD_EXAMPLES=OFF", "-DONEPASS_BUILD_BENCH=OFF", "-DONEPASS_BUILD_C=OFF")
             self.assertIn("Generating done", said)
             self.assertIsNone(re.search("ccache", (pathlib.Path(folder) / "build.ninja").read_text()))
 

@@ -45,6 +45,15 @@ class Install(unittest.TestCase):
         self.build_and_run()
         self.assertTrue((self.folder / "build" / "rules" / "sign_sgd.cu").exists())
 
+    def test_a_program_in_c_uses_the_installed_library(self):
+        prefix, made = self.folder / "prefix", self.folder / "training"
+        run("cmake", "--install", BUILD, "--prefix", prefix)
+        libraries = sorted(path.parent for path in prefix.rglob("libonepass_c.so"))
+        self.assertEqual(len(libraries), 1)
+        run("cc", "-std=c11", f"-I{prefix / 'include'}", ROOT / "examples/training.c", "-o", made, f"-L{libraries[0]}",
+            "-lonepass_c", "-lm", f"-Wl,-rpath,{libraries[0]}")
+        self.assertIn("step 1000", run(made))
+
     def test_a_project_without_cuda_can_add_the_source_tree_as_a_subdirectory(self):
         self.configure(f"-DONEPASS_SOURCE={ROOT}")
 

@@ -127,7 +127,7 @@ class NewRule(unittest.TestCase):
 
         lr, beta, nu = 0.25, 0.9, 0.6
         value, grad = array.array("f", [1.5]), array.array("f", [0.0])
-        tensor = onepass_c.Tensor(value.buffer_info()[0], grad.buffer_info()[0], 1)
+        tensor = onepass_c.Parameter(value=value.buffer_info()[0], grad=grad.buffer_info()[0], numel=1)
         p, buffer = 1.5, 0.0
         with onepass_c.Optimizer(library, "QHM", [tensor], lr=lr, beta=beta, nu=nu) as optimizer:
             self.assertEqual(optimizer.get("nu"), nu)

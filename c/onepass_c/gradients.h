@@ -1,0 +1,127 @@
+/* gradients.h - clipping, loss scaling, micro-batches and norms. A part of onepass.h. */
+#ifndef ONEPASS_C_GRADIENTS_H
+#define ONEPASS_C_GRADIENTS_H
+
+#include "optimizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Values of onepass_clip_grad_norm.norm_type and .formula. */
+enum { ONEPASS_NORM_L1 = 0, ONEPASS_NORM_L2 = 1, ONEPASS_NORM_INFINITY = 2 };
+enum {
+  ONEPASS_CLIP_PYTORCH = 0, /* min(1, max_norm / (norm + 1e-6)) */
+  ONEPASS_CLIP_EXACT = 1    /* min(1, max_norm / norm); 1 if the norm is 0 */
+};
+
+/* Clipping by norm. All gradients are multiplied by one coefficient, or those of each group by the group's.
+ */
+typedef struct {
+  uint32_t size;
+  int32_t norm_type; /* ONEPASS_NORM_L2, ...; 0 is the L1 norm. */
+  double max_norm;   /* At least 0; here 0 is 0. Infinity only measures. */
+  int32_t formula;   /* ONEPASS_CLIP_PYTORCH, ... */
+  int32_t per_group; /* 1: each group is clipped by its own norm. */
+} onepass_clip_grad_norm;
+
+/* Dynamic loss scaling as torch.amp.GradScaler. 0 is the default of every member. */
+typedef struct {
+  uint32_t size;
+  int32_t reserved;        /* 0 */
+  double init_scale;       /* 65536 */
+  double growth_factor;    /* 2 */
+  double backoff_factor;   /* 0.5 */
+  int64_t growth_interval; /* 2000 steps */
+  double min_scale;        /* 2^-126 */
+  double max_scale;        /* float32's largest number */
+} onepass_loss_scaler;
+
+/* A loss scale that several optimizers share; onepass_gradient_handling attaches it. */
+typedef struct onepass_shared_loss_scaler onepass_shared_loss_scaler;
+/* Puts the scale on a device and waits for that. `settings` may be null for the defaults. */
+int onepass_shared_loss_scaler_create(int32_t device, const onepass_loss_scaler* settings,
+                                      onepass_shared_loss_scaler** scaler);
+/* It must outlive the optimizers that it is attached to. */
+void onepass_shared_loss_scaler_destroy(onepass_shared_loss_scaler* scaler);
+/* Ends a round: changes the scale by what the optimizers' steps since the last call found. */
+int onepass_shared_loss_scaler_update(onepass_shared_loss_scaler* scaler, void* stream);
+/* Returns a pointer to one float on the device, the factor of the losses; null if `scaler` is null. */
+const float* onepass_shared_loss_scaler_pointer(const onepass_shared_loss_scaler* scaler);
+/* Writes the scale and the rounds since it last changed, to save them. Waits for `stream`. */
+int onepass_shared_loss_scaler_state(const onepass_shared_loss_scaler* scaler, void* stream, float* scale,
+                                     int64_t* growth_tracker);
+/* Continues from a saved state. Waits for `stream`. */
+int onepass_shared_loss_scaler_load(onepass_shared_loss_scaler* scaler, float scale, int64_t growth_tracker,
+                                    void* stream);
+
+/* Values of onepass_gradient_handling.nonfinite. */
+enum {
+  ONEPASS_NONFINITE_PROPAGATE = 0, /* Steps do not test for Inf and NaN. */
+  ONEPASS_NONFINITE_SKIP = 1,      /* A step that finds one changes nothing and counts as skipped. */
+  ONEPASS_NONFINITE_ERROR = 2      /* Like skip, and the next onepass_check() fails with a sentence. */
+};
+
+/* What steps do with the gradients before the rule: they divide by the loss scale and by the weight of the
+ * micro-batches, clip by norm, and then clip by value. */
+typedef struct {
+  uint32_t size;
+  int32_t nonfinite;                               /* ONEPASS_NONFINITE_PROPAGATE, ... */
+  const onepass_clip_grad_norm* clip_norm;         /* Null: no clipping by norm. */
+  const onepass_loss_scaler* loss_scaler;          /* Null: none. Implies ONEPASS_NONFINITE_SKIP. */
+  const onepass_shared_loss_scaler* shared_scaler; /* Null: none. Implies ONEPASS_NONFINITE_SKIP. */
+  int32_t clips_value;                             /* 1: clamps gradients to [-clip_value, clip_value]. */
+  int32_t zero_grad;                               /* 1: steps overwrite the gradients with zeros. */
+  double clip_value;                               /* At least 0. Counts if clips_value is 1. */
+  double loss_scale;                               /* Factor of the loss; 0 is 1. Not with a scaler. */
+  const float* found_inf;                          /* Null, or a flag on the device: not 0 skips the step. */
+  const float* grad_scale;                         /* Null, or the loss scale on the device. */
+} onepass_gradient_handling;
+
+/* Sets the handling. Null members are turned off. It takes effect for steps queued on `stream` after this
+ * call, replays included; a graph that was captured while no norm was needed must be captured again. */
+int onepass_set_gradient_handling(onepass_optimizer* optimizer, const onepass_gradient_handling* handling,
+                                  void* stream);
+/* Writes the handling, as last set. The structs that it points to are valid until the next call of this
+ * function with this optimizer. */
+int onepass_get_gradient_handling(onepass_optimizer* optimizer, onepass_gradient_handling* handling);
+
+/* How onepass_accumulate() adds a micro-batch. */
+typedef struct {
+  uint32_t size;
+  int32_t drop_nonfinite;      /* 1: drops the micro-batch if one of its gradients is not finite. */
+  double weight;               /* Counts if weight_pointer is null. Here 0 is 0: it adds nothing. */
+  const float* weight_pointer; /* Null, or the weight in the device's memory. */
+} onepass_micro_batch;
+/* Adds the gradients of a micro-batch to the sums, of which the next step takes the mean. Null `micro_batch`:
+ * of weight 1. Needs onepass_options.accumulates_gradients. */
+int onepass_accumulate(onepass_optimizer* optimizer, const onepass_micro_batch* micro_batch, void* stream);
+/* Drops all micro-batches since the last step. */
+int onepass_drop_accumulated(onepass_optimizer* optimizer, void* stream);
+/* Writes the number of micro-batches that drop_nonfinite has dropped. Waits for `stream`. */
+int onepass_dropped_micro_batches(const onepass_optimizer* optimizer, void* stream, int64_t* count);
+
+/* Writes the norm of all gradients, or of a group's, at the last step that measured it. `group` is -1 for
+ * all. Waits for `stream`. */
+int onepass_grad_norm(const onepass_optimizer* optimizer, int32_t group, void* stream, double* norm);
+/* Queues a copy of the norm of all gradients to the host. */
+int onepass_fetch_grad_norm(onepass_optimizer* optimizer, void* stream);
+/* Writes the norm that the last completed onepass_fetch_grad_norm() brought, without waiting; NaN before the
+ * first. */
+int onepass_fetched_grad_norm(const onepass_optimizer* optimizer, double* norm);
+/* Writes what weight decay (coupled) and L1 penalties add to the loss. Waits for `stream`. */
+int onepass_penalty(const onepass_optimizer* optimizer, void* stream, double* penalty);
+/* Writes the current loss scale. Waits for `stream`. */
+int onepass_loss_scale(const onepass_optimizer* optimizer, void* stream, float* scale);
+/* Writes a pointer to it on the device. It is valid until parameters are added or removed. */
+int onepass_loss_scale_pointer(const onepass_optimizer* optimizer, const float** pointer);
+/* Returns ONEPASS_NONFINITE_GRADIENT if the policy is ONEPASS_NONFINITE_ERROR and a step since the last call
+ * found a gradient that is not finite; the sentence names the first one. Returns ONEPASS_INVALID_ARGUMENT if
+ * a step left out a parameter whose counter in the caller's memory held no count. Waits for `stream`. */
+int onepass_check(onepass_optimizer* optimizer, void* stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ONEPASS_C_GRADIENTS_H */
