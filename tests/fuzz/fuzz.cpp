@@ -64,6 +64,7 @@ void run(void (*part)(std::uint64_t, Trace&), std::uint64_t usual) {
 }
 
 TEST(Fuzz, RandomCallsFollowTheModel) { run(random_calls, 300); }
+TEST(Fuzz, RandomCallsOfTheCInterfaceAreTakenOrRefused) { run(random_c_calls, 2000); }
 TEST(Fuzz, DamagedStateDictsAreRefusedOrTaken) { run(damaged_dicts, 600); }
 TEST(Fuzz, DamagedCheckpointsAreRefusedOrTaken) { run(damaged_checkpoints, 150); }
 TEST(Fuzz, DamagedRunsAreRefusedOrTaken) { run(damaged_runs, 200); }

@@ -13,6 +13,10 @@ namespace onepass::fuzz {
 /// what the model does. A call that is refused must change nothing.
 void random_calls(std::uint64_t seed, Trace& trace);
 
+/// Random calls of the C interface, with null pointers, bad sizes and wrong names. Each succeeds, or fails
+/// with a status and a sentence and changes nothing.
+void random_c_calls(std::uint64_t seed, Trace& trace);
+
 /// State dicts with damaged fields: either they are refused and nothing changes, or steps go on.
 void damaged_dicts(std::uint64_t seed, Trace& trace);
 
