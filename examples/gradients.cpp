@@ -1,5 +1,6 @@
 // gradients.cpp - handling of gradients: clipping, loss scaling, accumulation.
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -89,6 +90,34 @@ bool accumulating() {
   return is_mean && point[0] == 3.0f;
 }
 
+/// Two shards of the point (0, 0), one coordinate each, in one process. `all_reduce` adds up what both have.
+bool sharding() {
+  Floats x{0}, y{0}, x_grad{-3}, y_grad{-4};
+  const onepass::Parameter first{.name = "point", .value = x, .grad = x_grad};
+  const onepass::Parameter second{.name = "point", .value = y, .grad = y_grad};
+  onepass::Optimizer one{onepass::SGD{.lr = 1.0}, std::vector{first}};
+  onepass::Optimizer other{onepass::SGD{.lr = 1.0}, std::vector{second}};
+  other.clip_grad_norm(1.0);
+  std::vector<std::int64_t> others(static_cast<std::size_t>(other.measure_numel()));
+  other.measure({others.data(), onepass::DType::int64, other.measure_numel()});
+  const auto all_reduce = [&](std::vector<std::int64_t>& words) {
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] += others[i];
+  };
+  onepass::Optimizer& optimizer = one;
+  // [shards]
+  optimizer.clip_grad_norm(1.0);  // on every rank, over its own shard of the model
+  std::vector<std::int64_t> words(static_cast<std::size_t>(optimizer.measure_numel()));  // on its device
+  const onepass::Tensor measure{words.data(), onepass::DType::int64, optimizer.measure_numel()};
+  optimizer.measure(measure);        // of the gradients of this shard
+  all_reduce(words);                 // ncclInt64 and ncclSum, for example, on the same CUDA stream
+  optimizer.step_measured(measure);  // clips by the norm of all shards, or is skipped on every rank
+  // [/shards]
+  return optimizer.grad_norm() == 5.0 && std::abs(x[0] - 0.6f) < 1e-5f;
+}
+
 }  // namespace
 
-int main() { return clipping() && scaling() && sharing() && accumulating() ? EXIT_SUCCESS : EXIT_FAILURE; }
+int main() {
+  const bool works = clipping() && scaling() && sharing() && accumulating() && sharding();
+  return works ? EXIT_SUCCESS : EXIT_FAILURE;
+}

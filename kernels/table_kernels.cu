@@ -77,6 +77,16 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) to[i] = patch.words[i];
 }
 
+/// One thread block of kThreads threads, which stride over the groups.
+__global__ void __launch_bounds__(kThreads) give_measure_kernel(const Table table, const ShardMeasure to) {
+  step::give_measure(table, to, threadIdx.x, kThreads);
+}
+
+/// One thread block of kThreads threads, which stride over the groups.
+__global__ void __launch_bounds__(kThreads) take_measure_kernel(const Table table, const ShardMeasure from) {
+  step::take_measure(table, from, threadIdx.x, kThreads);
+}
+
 /// One thread.
 __global__ void update_scale_kernel(SharedScale* const shared) { update_shared_scale(*shared); }
 
@@ -85,6 +95,8 @@ __global__ void update_scale_kernel(SharedScale* const shared) { update_shared_s
 int zero_grad_blocks() {
   (void)resident_blocks(write_words_kernel, kThreads);
   (void)resident_blocks(update_scale_kernel, 1);
+  (void)resident_blocks(give_measure_kernel, kThreads);
+  (void)resident_blocks(take_measure_kernel, kThreads);
   return resident_blocks(zero_grad_kernel, kThreads);
 }
 
@@ -108,6 +120,14 @@ void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream) {
            reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(to) + done), patch,
            static_cast<int>(size / 8));
   }
+}
+
+void give_measure(const Table& table, const ShardMeasure& to, Stream stream) {
+  launch(give_measure_kernel, {1, kThreads, stream.handle()}, table, to);
+}
+
+void take_measure(const Table& table, const ShardMeasure& from, Stream stream) {
+  launch(take_measure_kernel, {1, kThreads, stream.handle()}, table, from);
 }
 
 void update_scale(SharedScale* shared, Stream stream) {

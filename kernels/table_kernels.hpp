@@ -6,6 +6,7 @@
 #include <span>
 
 #include "onepass/stream.hpp"
+#include "step/shard_measure.hpp"
 #include "step/table.hpp"
 
 namespace onepass::kernels {
@@ -30,6 +31,11 @@ void start_streams(const Table& table, std::uint32_t first, int resident_blocks,
 /// the call does not wait, the caller may reuse its memory at once, and a captured graph keeps them. One
 /// launch for every 4,000 bytes. Throws CudaError.
 void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream);
+
+/// Calls give_measure() or take_measure() on the device. One launch, asynchronous on the stream. Throws
+/// CudaError.
+void give_measure(const Table& table, const ShardMeasure& to, Stream stream);
+void take_measure(const Table& table, const ShardMeasure& from, Stream stream);
 
 /// Calls update_shared_scale() on the device. One launch, asynchronous on the stream. Throws CudaError.
 void update_scale(SharedScale* shared, Stream stream);

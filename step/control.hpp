@@ -57,8 +57,10 @@ struct LossScale {
 /// Stands in place of an element that was not finite if the loss scale, or its inverse in float32, was not
 /// finite.
 inline constexpr std::uint64_t kLossScale = kNowhere - 1;
-/// Stands in place of an element that was not finite if its parameter was removed since. No place is larger.
+/// Stands in place of an element that was not finite if its parameter was removed since.
 inline constexpr std::uint64_t kRemoved = kLossScale - 1;
+/// Stands in place of an element that was not finite if another shard had it. No place is larger.
+inline constexpr std::uint64_t kElsewhere = kRemoved - 1;
 
 /// A loss scale that several optimizers share.
 struct SharedScale {
@@ -79,9 +81,10 @@ struct Progress {
   float
       window_scale;  ///< Shared loss scale of the first micro-batch since the last step; 0 if there is none.
   std::uint32_t reserved;
-  double grad_norm;          ///< Norm in the last step that measured it, before clipping.
-  std::uint64_t nonfinite;   ///< First element that was not finite since the last check(), kRemoved,
-                             ///< kLossScale, or kNowhere.
+  double grad_norm;         ///< Norm in the last step that measured it, before clipping.
+  std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kElsewhere,
+                            ///< kRemoved, kLossScale, or kNowhere.
+  std::uint64_t measured_nonfinite;  ///< The same of the last measure(), until a step takes it.
   std::uint64_t miscounted;  ///< First tensor that a step since the last check() left out because of what the
                              ///< caller's counter held, or kNowhere.
   LossScale loss_scale;

@@ -44,19 +44,26 @@ ONEPASS_LANE LimbParts split(double x) {
   return {position / 32, {low & 0xffffffffu, (low >> 32) + (high & 0xffffffffu), high >> 32}};
 }
 
+/// Returns the same sum with the carries passed on: every limb but the last is below 2^32.
+ONEPASS_LANE ExactSum carried(ExactSum sum) {
+  for (int i = 0; i + 1 < ExactSum::kLimbs; ++i) {
+    sum.limbs[i + 1] += sum.limbs[i] >> 32;
+    sum.limbs[i] &= 0xffffffffu;
+  }
+  return sum;
+}
+
 /// Returns the sum as a double, with a relative error of at most 2^-51: it is rounded a few times, in a fixed
 /// order. The four highest nonzero digits of 32 bits are enough for that.
 ONEPASS_LANE double rounded(const ExactSum& sum) {
-  std::uint64_t carry = 0;
+  const ExactSum whole = carried(sum);
   double high[4] = {};
   double digits[4] = {};
   double weight = 0x1p-298;
   double unit = weight;
   for (int i = 0; i < ExactSum::kLimbs; ++i, unit *= 0x1p32) {
-    const std::uint64_t limb = sum.limbs[i] + carry;
-    carry = limb >> 32;
     for (int d = 3; d > 0; --d) digits[d] = digits[d - 1];
-    digits[0] = static_cast<double>(limb & 0xffffffffu);
+    digits[0] = static_cast<double>(whole.limbs[i]);
     if (digits[0] == 0.0) continue;
     weight = unit;
     for (int d = 0; d < 4; ++d) high[d] = digits[d];

@@ -13,6 +13,7 @@
 #include "onepass/device.hpp"
 #include "onepass/options.hpp"
 #include "onepass/stream.hpp"
+#include "step/shard_measure.hpp"
 #include "step/table.hpp"
 
 namespace onepass {
@@ -86,6 +87,11 @@ class Backend {
 
   /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;
+  /// Measures the gradients and gives the measure to the caller.
+  virtual void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
+                       Stream stream) = 0;
+  /// Takes the caller's measure for the next step, which then needs no norm.
+  virtual void take_measure(const step::Table& table, const step::ShardMeasure& from, Stream stream) = 0;
   virtual void zero_grad(const step::Table& table, Stream stream) = 0;
   virtual void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream stream) = 0;
   /// Adds the penalty of all parameters (Measure::penalty) to the table's control.

@@ -15,9 +15,9 @@ namespace {
 
 }  // namespace
 
-void check_tensor(const TensorRole& role, const Tensor& tensor) {
-  if (tensor.dtype != DType::float32) {
-    fail(role, "must be of float32, but is of " + std::string(to_string(tensor.dtype)));
+void check_tensor(const TensorRole& role, const Tensor& tensor, DType dtype) {
+  if (tensor.dtype != dtype) {
+    fail(role, "must be of " + std::string(to_string(dtype)) + ", but is of " + to_string(tensor.dtype));
   }
   if (tensor.numel < 0 || tensor.numel > kMostElements) {
     fail(role, "has " + elements(tensor.numel) + ", but must have from 0 to 2^53");

@@ -16,9 +16,9 @@ struct TensorRole {
   const char* name;
 };
 
-/// Checks that a tensor is of float32 and has from 0 to kMostElements elements; and if it has any, that its
+/// Checks that a tensor is of `dtype` and has from 0 to kMostElements elements; and if it has any, that its
 /// memory is on its device and aligned to an element. Throws InvalidArgument if not. Changes nothing.
-void check_tensor(const TensorRole& role, const Tensor& tensor);
+void check_tensor(const TensorRole& role, const Tensor& tensor, DType dtype = DType::float32);
 
 /// Checks that two tensors begin at the same address or share no byte. Throws InvalidArgument if not.
 void check_same_or_apart(const TensorRole& role, const Tensor& tensor, const char* other_name,

@@ -163,6 +163,17 @@ class CpuBackend final : public Backend {
     team_.rethrow();
   }
 
+  void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
+               Stream /*stream*/) override {
+    measure_gradients(table, norm);
+    step::give_measure(table, to, 0, 1);
+    team_.rethrow();
+  }
+
+  void take_measure(const step::Table& table, const step::ShardMeasure& from, Stream /*stream*/) override {
+    step::take_measure(table, from, 0, 1);
+  }
+
   void zero_grad(const step::Table& table, Stream /*stream*/) override {
     const auto zero = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {

@@ -108,6 +108,20 @@ class CudaBackend final : public Backend {
     remember(stream);
   }
 
+  void measure(const step::Table& table, step::Measure /*norm*/, const step::ShardMeasure& to,
+               Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::reduce_gradients(table, reduce_blocks_, stream);
+    kernels::give_measure(table, to, stream);
+    remember(stream);
+  }
+
+  void take_measure(const step::Table& table, const step::ShardMeasure& from, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::take_measure(table, from, stream);
+    remember(stream);
+  }
+
   void zero_grad(const step::Table& table, Stream stream) override {
     const DeviceGuard guard(index_);
     kernels::zero_grad(table, zero_blocks_, stream);

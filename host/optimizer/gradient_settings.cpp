@@ -164,6 +164,7 @@ step::Control fresh_control(const step::Settings& settings) {
   control.settings = settings;
   control.progress.loss_scale.value = 1.0f;
   control.progress.nonfinite = step::kNowhere;
+  control.progress.measured_nonfinite = step::kNowhere;
   control.progress.miscounted = step::kNowhere;
   control.gradients = step::Reduction::none();
   control.penalty = step::Reduction::none();

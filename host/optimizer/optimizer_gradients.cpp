@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/check/check_tensor.hpp"
 #include "host/check/sentence.hpp"
 #include "host/cpu/threads/float_environment.hpp"
 #include "host/optimizer/gradient_settings.hpp"
@@ -64,6 +65,57 @@ void Optimizer::drop_accumulated(Stream stream) {
 }
 
 std::int64_t Optimizer::dropped_micro_batches(Stream stream) const { return impl_->progress(stream).dropped; }
+
+namespace {
+
+/// The shape of the numbers that measure() writes.
+step::ShardMeasure measure_shape(const Optimizer::Impl& core) {
+  const step::Settings& settings = core.settings;
+  const bool by_group = settings.clips_by_group != 0;
+  return {.words = nullptr,
+          .records = by_group ? static_cast<std::int64_t>(core.groups.count()) : 1,
+          .apart = settings.norm == step::Measure::largest ? 1 : step::kSumWords};
+}
+
+/// Throws InvalidArgument unless steps measure gradients, and `measure` can hold what they measure.
+step::ShardMeasure checked_measure(const Optimizer::Impl& core, const char* function, const Tensor& measure) {
+  if (core.settings.measures_gradients == 0) {
+    refuse(std::string(function) +
+           "() needs clip_norm, a loss scaler, NonFinite::skip or NonFinite::error; without them steps do "
+           "not measure the gradients");
+  }
+  step::ShardMeasure checked = measure_shape(core);
+  const std::int64_t numel = checked.records * checked.apart;
+  if (measure.numel != numel) {
+    refuse("the measure given to " + std::string(function) + "() has " + elements(measure.numel) +
+           ", but must have " + std::to_string(numel) + " (measure_numel())");
+  }
+  if (measure.device != core.device) {
+    refuse("the measure given to " + std::string(function) + "() is on " + to_string(measure.device) +
+           ", but the optimizer is on " + to_string(core.device));
+  }
+  check_tensor({"Optimizer", "the measure"}, measure, DType::int64);
+  checked.words = static_cast<std::int64_t*>(measure.data);
+  return checked;
+}
+
+}  // namespace
+
+std::int64_t Optimizer::measure_numel() const {
+  const step::ShardMeasure shape = measure_shape(*impl_);
+  return shape.records * shape.apart;
+}
+
+void Optimizer::measure(const Tensor& into, Stream stream) {
+  const step::ShardMeasure checked = checked_measure(*impl_, "measure", into);
+  impl_->backend->measure(impl_->table_memory.view(), impl_->settings.norm, checked, stream);
+}
+
+void Optimizer::step_measured(const Tensor& measure, Stream stream) {
+  const step::ShardMeasure checked = checked_measure(*impl_, "step_measured", measure);
+  impl_->backend->take_measure(impl_->table_memory.view(), checked, stream);
+  impl_->backend->step(impl_->table_memory.view(), std::nullopt, stream);
+}
 
 void Optimizer::fetch_grad_norm(Stream stream) {
   impl_->backend->fetch(&impl_->control().progress.grad_norm, stream);
@@ -130,7 +182,7 @@ std::string Optimizer::Impl::place_of(std::uint64_t place) const {
 }
 
 std::uint64_t Optimizer::Impl::place_among(std::span<const std::size_t> kept, std::uint64_t place) const {
-  if (place >= step::kRemoved) return place;
+  if (place >= step::kElsewhere) return place;
   const PlaceInParameter at = find_place(roster.parameters, place);
   std::uint64_t before = 0;
   for (const std::size_t i : kept) {
@@ -155,6 +207,10 @@ void Optimizer::check(Stream stream) {
     throw NonFiniteGradient(
         "onepass: Optimizer: the gradient of a parameter that was removed since then was not finite, and the "
         "step was skipped");
+  }
+  if (place == step::kElsewhere) {
+    throw NonFiniteGradient(
+        "onepass: Optimizer: a gradient of another shard was not finite, and the step was skipped");
   }
   throw NonFiniteGradient("onepass: Optimizer: the gradient's " + impl_->place_of(place) +
                           " was not finite, and the step was skipped");

@@ -190,6 +190,7 @@ void Optimizer::Impl::remove(std::span<const std::string> names) {
   TableContents contents = contents_of(next, kept);
   step::Progress& going_on = contents.control.progress;
   going_on.nonfinite = place_among(kept, going_on.nonfinite);
+  going_on.measured_nonfinite = place_among(kept, going_on.measured_nonfinite);
   const auto miscounted = std::ranges::find(kept, going_on.miscounted);
   going_on.miscounted =
       miscounted == kept.end() ? step::kNowhere : static_cast<std::uint64_t>(miscounted - kept.begin());

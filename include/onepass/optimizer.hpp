@@ -222,6 +222,32 @@ class Optimizer {
   /// Returns the number of micro-batches that MicroBatch::drop_nonfinite has dropped. Waits for `stream`.
   [[nodiscard]] std::int64_t dropped_micro_batches(Stream stream = {}) const;
 
+  /// Measures the gradients and writes the result as integers, which shards of a model combine by one
+  /// all-reduce before step_measured(). Then every shard sees the norm of all gradients and takes the same
+  /// decision to skip, and changes nothing else here.
+  ///
+  /// `into`: measure_numel() elements of int64 on the optimizer's device. The L1 and L2 norms take 22 of
+  /// them: 20 digits of 32 bits of a fixed-point number whose lowest bit weighs 2^-298, then 1 if a gradient
+  /// is infinite, and 1 if one is NaN. Add up those of all shards (at most 2^31): no sum overflows. The
+  /// infinity norm takes one element, the bits of a double: take the maximum. With ClipGradNorm::per_group
+  /// each group has its own, in their order.
+  ///
+  /// With accumulation the sums of the micro-batches are measured. Loss scale and weights are not applied, so
+  /// they must be the same for all shards. Asynchronous on `stream`; two launches on CUDA, which a graph can
+  /// capture: capture again after a change of norm_type or per_group. Throws InvalidArgument if steps measure
+  /// nothing (no clip_norm, no loss scaler, NonFinite::propagate), or `into` has another numel, dtype or
+  /// device, or is not aligned to 8 bytes.
+  void measure(const Tensor& into, Stream stream = {});
+  /// Returns the number of elements that measure() writes: 22, or 1 for the infinity norm; with
+  /// ClipGradNorm::per_group as many for each group.
+  [[nodiscard]] std::int64_t measure_numel() const;
+  /// The same as step(), with a measure of the gradients that was taken before: that of measure(), combined
+  /// over all shards. It is read when the step runs, in one small launch in place of the one that measures.
+  /// Norm, clipping, skipping, loss scalers and grad_norm() follow it. check() names the element that was not
+  /// finite on the shard that has it, and says on the others that another shard had it. Throws
+  /// InvalidArgument as measure() does.
+  void step_measured(const Tensor& measure, Stream stream = {});
+
   /// Returns the norm of all gradients at the last step that measured it (a step with clip_norm, whether or
   /// not it clipped), unscaled and before clipping. It is 0 before the first such step. Waits for `stream`.
   [[nodiscard]] double grad_norm(Stream stream = {}) const;
