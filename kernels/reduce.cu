@@ -8,6 +8,7 @@
 #include "kernels/launch.cuh"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
+#include "step/exact_leaf.hpp"
 #include "step/lookup.hpp"
 
 namespace onepass::kernels {
@@ -69,6 +70,88 @@ __device__ double reduce_leaf(const Term<kMeasure>& term, const Leaf<Codec>& lea
   return sum;
 }
 
+__device__ __forceinline__ std::int64_t sum_of_lanes(std::int64_t count) {
+#pragma unroll
+  for (int width = kWarp / 2; width > 0; width /= 2) count += __shfl_xor_sync(kAllLanes, count, width);
+  return count;
+}
+
+/// Returns the bits of the leaf to every lane.
+__device__ __forceinline__ LeafBits bits_of_lanes(LeafBits bits) {
+#pragma unroll
+  for (int width = kWarp / 2; width > 0; width /= 2) {
+    const std::uint32_t largest = __shfl_xor_sync(kAllLanes, bits.largest, width);
+    const std::uint32_t smallest = __shfl_xor_sync(kAllLanes, bits.smallest, width);
+    bits.largest = largest > bits.largest ? largest : bits.largest;
+    bits.smallest = smallest < bits.smallest ? smallest : bits.smallest;
+    bits.any |= __shfl_xor_sync(kAllLanes, bits.any, width);
+  }
+  return bits;
+}
+
+/// Adds a leaf of any number of bins, bin by bin from the lowest. Reads it anew for each, and repeats for
+/// each element what the bins above have taken of it. Such leaves are rare. Takes copies, which travel in
+/// registers.
+template <Measure kMeasure, class Codec>
+__device__ __noinline__ void add_many_bins(const Leaf<Codec> leaf, const Bins bins, int lane,
+                                           ExactSum& into) {
+  std::int64_t carry = 0;
+  for (int b = 0; b < bins.count; ++b) {
+    std::int64_t count = 0;
+    for (std::int64_t i = lane; i < leaf.count; i += kWarp) {
+      double rest = exact_term<kMeasure>(Codec::decode(leaf.from[i]));
+      for (int above = bins.count - 1; above >= b; --above) {
+        double slot = bins.anchor(above);
+        rest = fill(slot, rest);
+        if (above == b) count += units(slot, bins.anchor(b));
+      }
+    }
+    count = sum_of_lanes(count);
+    if (lane == 0) add_bin<AtomicWords>(into, bins, b, count, carry);
+  }
+}
+
+/// Adds a leaf with one warp and rounds nothing. Returns 0 to every lane, or infinity or NaN if an element
+/// is.
+template <Measure kMeasure, class Codec>
+__device__ double add_exact_leaf(const Leaf<Codec>& leaf, int lane, ExactSum& into) {
+  constexpr int kRows = kLeaf / kSlots;
+  const Access access = widest(leaf.from);
+  float values[kRows][kLanes];
+  LeafBits own;
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    leaf.read(values[row], row * kSlots + kLanes * lane, access);
+#pragma unroll
+    for (int slot = 0; slot < kLanes; ++slot) own.include(values[row][slot]);
+  }
+  const LeafBits bits = bits_of_lanes(own);
+  if (!bits.is_finite()) return bits.special();
+  if (bits.is_zero()) return 0.0;
+  const Bins bins = bins_of<kMeasure>(bits);
+  if (bins.count > 2) {
+    add_many_bins<kMeasure>(leaf, bins, lane, into);
+    return 0.0;
+  }
+  const double anchors[2] = {bins.anchor(0), bins.anchor(bins.count - 1)};
+  std::int64_t counts[2] = {0, 0};
+#pragma unroll
+  for (int slot = 0; slot < kLanes; ++slot) {
+    double low = anchors[0];
+    double high = anchors[1];
+#pragma unroll
+    for (int row = 0; row < kRows; ++row) low += fill(high, exact_term<kMeasure>(values[row][slot]));
+    counts[0] += units(low, anchors[0]);
+    counts[1] += units(high, anchors[1]);
+  }
+  std::int64_t carry = 0;
+  for (int b = 0; b < 2; ++b) counts[b] = sum_of_lanes(counts[b]);
+  if (lane != 0) return 0.0;
+  if (bins.count == 2) add_bin<AtomicWords>(into, bins, 0, counts[0], carry);
+  add_bin<AtomicWords>(into, bins, bins.count - 1, counts[1], carry);
+  return 0.0;
+}
+
 /// Records the first element of the leaf that is not finite. Reads the leaf a second time, which is rare.
 template <class Codec>
 __device__ void find_nonfinite(const Leaf<Codec>& leaf, std::uint64_t piece, int lane, Reduction& into) {
@@ -118,7 +201,12 @@ __device__ void reduce_as(const Table& table, void* stream, const Work& work, Re
   Term<kMeasure> term{};
   if constexpr (kMeasure == Measure::penalty)
     term.penalty = table.penalties[table.tensors[chunk.tensor].group];
-  const double sum = reduce_leaf<Codec>(term, leaf, work.lane);
+  double sum;
+  if constexpr (is_exact(kMeasure)) {
+    sum = add_exact_leaf<kMeasure>(leaf, work.lane, into.sum);
+  } else {
+    sum = reduce_leaf<Codec>(term, leaf, work.lane);
+  }
   if (work.lane == 0) add_leaf<kMeasure, AtomicWords>(into, sum);
   if (!is_finite_leaf(sum))
     find_nonfinite(leaf, static_cast<std::uint64_t>(work.leaf.piece), work.lane, into);
@@ -163,22 +251,25 @@ __device__ __forceinline__ void reduce_all(const Table& table, const Results& in
   }
 }
 
+template <bool kExact>
 __device__ __forceinline__ void reduce_gradients_of(const Table& table, const Results& into) {
   const Measure measure = table.control->settings.norm;
-  if (measure == Measure::sum_of_squares) {
-    reduce_all<Measure::sum_of_squares>(table, into);
-  } else if (measure == Measure::sum_of_magnitudes) {
-    reduce_all<Measure::sum_of_magnitudes>(table, into);
-  } else {
+  if (measure == Measure::largest) {
     reduce_all<Measure::largest>(table, into);
+  } else if (is_of_squares(measure)) {
+    reduce_all<kExact ? Measure::exact_squares : Measure::sum_of_squares>(table, into);
+  } else {
+    reduce_all<kExact ? Measure::exact_magnitudes : Measure::sum_of_magnitudes>(table, into);
   }
 }
 
 /// Thread blocks of kThreads threads; any grid size works. The kernel reads from the table what to measure,
 /// so that a captured graph follows changed settings. Clipping by group takes one pass over the leaves for
 /// every kGroupsAtOnce groups. Each pass reads the gradients of its groups alone. The bound of 4 thread
-/// blocks keeps ptxas from aiming at five and spilling registers for sm_80.
-__global__ void __launch_bounds__(kThreads, 4) reduce_gradients_kernel(const Table table) {
+/// blocks keeps ptxas from aiming at five and spilling registers for sm_80. Leaves that are added exactly lie
+/// in registers as a whole, so their kernel is another one, and has room for twice as many.
+template <bool kExact>
+__global__ void __launch_bounds__(kThreads, kExact ? 2 : 4) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
   if (settings.measures_gradients == 0) return;
   __shared__ Reduction block[kGroupsAtOnce];
@@ -188,7 +279,7 @@ __global__ void __launch_bounds__(kThreads, 4) reduce_gradients_kernel(const Tab
     const int count = groups - first < kGroupsAtOnce ? static_cast<int>(groups - first) : kGroupsAtOnce;
     __syncthreads();  // the pass before has merged
     for (int i = 0; i < count; ++i) clear(block[i]);
-    reduce_gradients_of(table, {block, by_group ? first : -1});
+    reduce_gradients_of<kExact>(table, {block, by_group ? first : -1});
     for (int i = 0; i < count; ++i) {
       merge(table.control->gradients, block[i]);
       if (by_group) merge(table.group_gradients[first + i], block[i]);
@@ -214,24 +305,28 @@ __global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table
 
 }  // namespace
 
-int reduce_blocks() {
-  return std::min({resident_blocks(reduce_gradients_kernel, kThreads),
-                   resident_blocks(find_nonfinite_kernel, kThreads),
-                   resident_blocks(reduce_penalty_kernel, kThreads)});
+ReduceBlocks reduce_blocks() {
+  return {.usual = std::min({resident_blocks(reduce_gradients_kernel<false>, kThreads),
+                             resident_blocks(find_nonfinite_kernel, kThreads),
+                             resident_blocks(reduce_penalty_kernel, kThreads)}),
+          .exact = resident_blocks(reduce_gradients_kernel<true>, kThreads)};
 }
 
-void reduce_gradients(const Table& table, int resident, Stream stream) {
-  launch(reduce_gradients_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()},
-         table);
+void reduce_gradients(const Table& table, Measure norm, const ReduceBlocks& resident, Stream stream) {
+  const bool exact = is_exact(norm);
+  const int blocks = exact ? resident.exact : resident.usual;
+  launch(exact ? reduce_gradients_kernel<true> : reduce_gradients_kernel<false>,
+         {blocks_for(table.piece_count, blocks), kThreads, stream.handle()}, table);
 }
 
-void find_nonfinite(const Table& table, int resident, Stream stream) {
-  launch(find_nonfinite_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()},
+void find_nonfinite(const Table& table, const ReduceBlocks& resident, Stream stream) {
+  launch(find_nonfinite_kernel, {blocks_for(table.piece_count, resident.usual), kThreads, stream.handle()},
          with_incoming_measured(table));
 }
 
-void reduce_penalty(const Table& table, int resident, Stream stream) {
-  launch(reduce_penalty_kernel, {blocks_for(table.piece_count, resident), kThreads, stream.handle()}, table);
+void reduce_penalty(const Table& table, const ReduceBlocks& resident, Stream stream) {
+  launch(reduce_penalty_kernel, {blocks_for(table.piece_count, resident.usual), kThreads, stream.handle()},
+         table);
 }
 
 }  // namespace onepass::kernels

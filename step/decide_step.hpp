@@ -49,7 +49,7 @@ ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
 /// Returns the norm that a reduction measured, of the gradients times `unscale`.
 ONEPASS_LANE double norm_of(const Reduction& gradients, Measure measure, double unscale) {
   const double measured = value_of(gradients, measure);
-  return unscale * (measure == Measure::sum_of_squares ? lane::sqrt(measured) : measured);
+  return unscale * (is_of_squares(measure) ? lane::sqrt(measured) : measured);
 }
 
 /// Returns the scale of the gradients that the step reads. Micro-batches with a shared one have all been

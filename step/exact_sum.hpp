@@ -11,7 +11,7 @@ namespace onepass::step {
 /// Bit 0 weighs 2^-298, the square of the smallest denormal. Integer addition gives the same sum in every
 /// order, so the number of threads, the grid, the packing and the chunk size cannot change a bit of it. Each
 /// limb weighs 2^32 times the one before it and keeps 31 bits for carries, so 2^31 additions fit; that is
-/// 2^41 elements.
+/// 2^41 elements, or 2^40 where leaves are added as integers: no limb has parts of more than two bins.
 struct ExactSum {
   static constexpr int kLimbs = 20;
   static constexpr int kLowest = -298;
@@ -20,11 +20,19 @@ struct ExactSum {
   std::uint64_t limbs[kLimbs];
 };
 
-/// The parts that one double adds to three neighbouring limbs.
+/// The parts that one number adds to three neighbouring limbs.
 struct LimbParts {
   int first;
   std::uint64_t part[3];
 };
+
+/// Splits `count`, whose lowest bit is bit `position` of the sum, into limbs. Each part is below 2^33.
+ONEPASS_LANE LimbParts limb_parts(std::uint64_t count, int position) {
+  const int shift = position % 32;
+  const std::uint64_t low = (count & 0xffffffffu) << shift;
+  const std::uint64_t high = (count >> 32) << shift;
+  return {position / 32, {low & 0xffffffffu, (low >> 32) + (high & 0xffffffffu), high >> 32}};
+}
 
 /// Splits `x`, which lies in [0, kLimit), into limbs. Bits below 2^-298 are cut off; squares of float32 have
 /// none there.
@@ -38,10 +46,7 @@ ONEPASS_LANE LimbParts split(double x) {
     mantissa = position > -64 ? mantissa >> -position : 0;
     position = 0;
   }
-  const int shift = position % 32;
-  const std::uint64_t low = (mantissa & 0xffffffffu) << shift;
-  const std::uint64_t high = (mantissa >> 32) << shift;
-  return {position / 32, {low & 0xffffffffu, (low >> 32) + (high & 0xffffffffu), high >> 32}};
+  return limb_parts(mantissa, position);
 }
 
 /// Returns the same sum with the carries passed on: every limb but the last is below 2^32.

@@ -13,7 +13,9 @@ enum class Measure : std::uint32_t {
   sum_of_magnitudes,  ///< L1 norm.
   sum_of_squares,     ///< L2 norm, before the root.
   largest,            ///< Infinity norm.
-  penalty,            ///< Sum of 0.5 * l2 * p^2 + l1 * |p| over the parameters.
+  exact_magnitudes,   ///< The same sums, but leaves are not rounded (exact_leaf.hpp).
+  exact_squares,
+  penalty,  ///< Sum of 0.5 * l2 * p^2 + l1 * |p| over the parameters.
 };
 
 /// A leaf is kLeaf consecutive elements, starting at a multiple of kLeaf from the tensor's first element. It
@@ -93,6 +95,16 @@ ONEPASS_LANE void add(Reduction& whole, const Reduction& part) {
   if (part.first_nonfinite < whole.first_nonfinite) whole.first_nonfinite = part.first_nonfinite;
   whole.infinite |= part.infinite;
   whole.nan |= part.nan;
+}
+
+/// Returns whether a measure rounds no leaf.
+ONEPASS_LANE constexpr bool is_exact(Measure measure) {
+  return measure == Measure::exact_squares || measure == Measure::exact_magnitudes;
+}
+
+/// Returns whether a measure is a sum of squares, whose root is the norm.
+ONEPASS_LANE bool is_of_squares(Measure measure) {
+  return measure == Measure::sum_of_squares || measure == Measure::exact_squares;
 }
 
 /// Returns the measured sum or largest magnitude: NaN if an element was NaN, else infinity if one was

@@ -93,7 +93,7 @@ class CudaBackend final : public Backend {
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) override {
     const DeviceGuard guard(index_);
-    if (norm) kernels::reduce_gradients(table, reduce_blocks_, stream);
+    if (norm) kernels::reduce_gradients(table, *norm, reduce_blocks_, stream);
     step::Table part = table;
     for (const PlannedPrepare& prepare : prepares_) {
       part.prepares = prepare.rule;
@@ -108,10 +108,10 @@ class CudaBackend final : public Backend {
     remember(stream);
   }
 
-  void measure(const step::Table& table, step::Measure /*norm*/, const step::ShardMeasure& to,
+  void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
                Stream stream) override {
     const DeviceGuard guard(index_);
-    kernels::reduce_gradients(table, reduce_blocks_, stream);
+    kernels::reduce_gradients(table, norm, reduce_blocks_, stream);
     kernels::give_measure(table, to, stream);
     remember(stream);
   }
@@ -190,7 +190,7 @@ class CudaBackend final : public Backend {
   std::vector<PlannedRun> runs_;
   int zero_blocks_ = 0;
   int start_blocks_ = 0;
-  int reduce_blocks_ = 0;
+  kernels::ReduceBlocks reduce_blocks_{};
   int accumulate_blocks_ = 0;
   double* fetched_ = nullptr;  ///< Pinned host memory, so that a copy to it need not wait.
   cudaEvent_t last_step_ = nullptr;

@@ -109,9 +109,9 @@ class HandlingCheck {
 Measure measure_of(const ClipGradNorm& clip) {
   switch (clip.norm_type) {
     case NormType::l1:
-      return Measure::sum_of_magnitudes;
+      return clip.exact ? Measure::exact_magnitudes : Measure::sum_of_magnitudes;
     case NormType::l2:
-      return Measure::sum_of_squares;
+      return clip.exact ? Measure::exact_squares : Measure::sum_of_squares;
     case NormType::infinity:
       return Measure::largest;
   }

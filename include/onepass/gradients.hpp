@@ -36,6 +36,11 @@ struct ClipGradNorm {
   /// If set, each parameter group is clipped by the norm of its own gradients, as by one clip_grad_norm_ for
   /// each group. Optimizer::grad_norm(group) returns these norms, and grad_norm() that of all gradients.
   bool per_group = false;
+  /// If set, every square or magnitude is added as an integer, and a leaf is not rounded: the norm has the
+  /// same bits wherever a model is cut into shards, in the whole as in its parts. Without it that holds for
+  /// cuts at multiples of 1,024 elements of a tensor, and other cuts change the norm by less than 2^-45 of
+  /// it.
+  bool exact = false;
 
   bool operator==(const ClipGradNorm&) const = default;
 };

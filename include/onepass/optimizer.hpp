@@ -223,8 +223,8 @@ class Optimizer {
   [[nodiscard]] std::int64_t dropped_micro_batches(Stream stream = {}) const;
 
   /// Measures the gradients and writes the result as integers, which shards of a model combine by one
-  /// all-reduce before step_measured(). Then every shard sees the norm of all gradients and takes the same
-  /// decision to skip, and changes nothing else here.
+  /// all-reduce before step_measured(). Every shard then sees the norm of all gradients and takes the same
+  /// decision to skip. Changes nothing else.
   ///
   /// `into`: measure_numel() elements of int64 on the optimizer's device. The L1 and L2 norms take 22 of
   /// them: 20 digits of 32 bits of a fixed-point number whose lowest bit weighs 2^-298, then 1 if a gradient

@@ -31,7 +31,7 @@ STOREYS = {
         "gradients.hpp", "shared_loss_scaler.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "checkpoint.hpp",
         "onepass.hpp"],
     "step": [
-        "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "control.hpp", "table.hpp",
+        "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "exact_leaf.hpp", "control.hpp", "table.hpp",
         "shard_measure.hpp", "random_jobs.hpp", "lookup.hpp", "start.hpp", "decide_step.hpp", "coefficients.hpp"],
     "kernels": ["cuda_check.hpp", "*.cuh", "*", "update/*", "random/*"],
     "host": [

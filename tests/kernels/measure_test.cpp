@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "kernels/gradient_pair.hpp"
+#include "support/numbers/values.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {
@@ -39,7 +40,9 @@ std::vector<ClipGradNorm> clips() {
   std::vector<ClipGradNorm> all;
   for (const NormType type : {NormType::l1, NormType::l2, NormType::infinity}) {
     for (const bool per_group : {false, true}) {
-      all.push_back({.max_norm = 0.05, .norm_type = type, .per_group = per_group});
+      for (const bool exact : {false, true}) {
+        all.push_back({.max_norm = 0.05, .norm_type = type, .per_group = per_group, .exact = exact});
+      }
     }
   }
   return all;
@@ -97,6 +100,43 @@ TEST_F(CudaMeasure, ReplaysFollowTheWordsInMemory) {
     pair.wanted.step_measured(cpu.tensor());
     step.replay(stream);
     stream.wait();
+    pair.expect_same();
+  }
+}
+
+// Leaves of one bin, of two, of many; the ends of float32; cut short or whole.
+TEST_F(CudaMeasure, ExactSumsOfAnyMagnitudesHaveTheBitsOfTheCpu) {
+  for (const auto& [low, high] :
+       {std::pair{0, 0}, {-1, 0}, {-12, 0}, {-25, 1}, {-40, 3}, {-149, -126}, {-149, 127}, {126, 127}}) {
+    for (const NormType type : {NormType::l1, NormType::l2}) {
+      Pair pair({{.numel = 5000, .grad_misalignment = 1}, {.numel = 2048}, {.numel = 3}},
+                {.clip_norm = ClipGradNorm{.norm_type = type, .exact = true}});
+      pair.both([&](Model& model, Optimizer&) {
+        for (std::size_t t = 0; t < model.size(); ++t) {
+          model.grad(t).write(between(static_cast<std::size_t>(model.shape(t).numel), low, high, t));
+        }
+      });
+      const Words cpu(Device::cpu(), 22), gpu(kGpu, 22);
+      pair.wanted.measure(cpu.tensor());
+      pair.actual.measure(gpu.tensor());
+      EXPECT_EQ(cpu.read(), gpu.read()) << low << " to " << high;
+    }
+  }
+}
+
+// A captured launch keeps whether it is exact.
+TEST_F(CudaMeasure, ReplaysKeepWhetherTheNormIsExact) {
+  for (const bool exact : {false, true}) {
+    Pair pair(border_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.05, .exact = exact}});
+    pair.both([](Model& model, Optimizer&) { model.draw_finite_gradients(1); });
+    synchronize(kGpu);
+    const CudaStream stream;
+    const CapturedGraph step(stream, [&] { pair.actual.step(stream); });
+    EXPECT_EQ(step.kernel_nodes(), 3);
+    pair.actual.clip_grad_norm({.max_norm = 0.05, .exact = !exact}, stream);
+    step.replay(stream);
+    stream.wait();
+    pair.wanted.step();
     pair.expect_same();
   }
 }

@@ -4,9 +4,12 @@
 
 #include <cfloat>
 #include <cstdint>
+#include <type_traits>
 
+#include "host/cpu/codecs/stores.hpp"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
+#include "step/exact_leaf.hpp"
 #include "step/lookup.hpp"
 #include "step/reduction.hpp"
 #include "step/table.hpp"
@@ -26,6 +29,7 @@ using step::Term;
 
 constexpr int kWarp = 32;
 constexpr int kSlotsOfLane = kSlots / kWarp;
+constexpr int kRows = kLeaf / kSlots;
 
 /// Operations for step::add_leaf() on a reduction that belongs to one thread.
 struct OwnWords {
@@ -60,7 +64,7 @@ double reduce_whole_leaf(const Term<kMeasure> term, const typename Codec::Elemen
   double slots[kSlots];
   for (int slot = 0; slot < kSlots; ++slot) {
     double sum = 0.0;
-    for (int row = 0; row < kLeaf / kSlots; ++row) {
+    for (int row = 0; row < kRows; ++row) {
       sum = term.join(sum, Codec::decode(from[row * kSlots + slot]));
     }
     slots[slot] = sum;
@@ -92,6 +96,114 @@ std::int64_t first_nonfinite(const typename Codec::Element* from, std::int64_t c
   return i;
 }
 
+/// Decodes a leaf into `room`, with zeros behind its end. A whole leaf of float32 stays where it is.
+template <class Codec>
+const float* decoded(const typename Codec::Element* from, std::int64_t count, float* room) {
+  if constexpr (std::is_same_v<Codec, storage::Float32>) {
+    if (count == kLeaf) return from;
+  }
+  for (std::int64_t i = 0; i < count; ++i) room[i] = Codec::decode(from[i]);
+  for (std::int64_t i = count; i < kLeaf; ++i) room[i] = 0.0f;
+  return room;
+}
+
+step::LeafBits bits_of(const float* leaf) {
+  step::LeafBits bits;
+  for (int i = 0; i < kLeaf; ++i) bits.include(leaf[i]);
+  return bits;
+}
+
+/// Adds a leaf of one bin.
+template <Measure kMeasure>
+void add_one_bin(const float* leaf, const step::Bins& bins, ExactSum& into) {
+  const double anchor = bins.anchor(0);
+  std::int64_t count = 0;
+  for (int slot = 0; slot < kSlots; ++slot) {
+    double sum = anchor;
+    for (int row = 0; row < kRows; ++row) {
+      sum += step::exact_term<kMeasure>(leaf[row * kSlots + slot]);
+    }
+    count += step::units(sum, anchor);
+  }
+  std::int64_t carry = 0;
+  step::add_bin<OwnWords>(into, bins, 0, count, carry);
+}
+
+/// Adds a leaf of two bins, as most leaves of float32 are.
+template <Measure kMeasure>
+void add_two_bins(const float* leaf, const step::Bins& bins, ExactSum& into) {
+  const double anchors[2] = {bins.anchor(0), bins.anchor(1)};
+  std::int64_t counts[2] = {0, 0};
+  for (int slot = 0; slot < kSlots; ++slot) {
+    double low = anchors[0];
+    double high = anchors[1];
+    for (int row = 0; row < kRows; ++row) {
+      low += step::fill(high, step::exact_term<kMeasure>(leaf[row * kSlots + slot]));
+    }
+    counts[0] += step::units(low, anchors[0]);
+    counts[1] += step::units(high, anchors[1]);
+  }
+  std::int64_t carry = 0;
+  for (int b = 0; b < 2; ++b) step::add_bin<OwnWords>(into, bins, b, counts[b], carry);
+}
+
+/// Adds a leaf of any number of bins, bin by bin from the highest. Keeps what is left of each term.
+template <Measure kMeasure>
+void add_many_bins(const float* leaf, const step::Bins& bins, ExactSum& into) {
+  double rests[kLeaf];
+  for (int i = 0; i < kLeaf; ++i) rests[i] = step::exact_term<kMeasure>(leaf[i]);
+  std::int64_t counts[step::kMostBins];
+  for (int b = bins.count - 1; b >= 0; --b) {
+    const double anchor = bins.anchor(b);
+    std::int64_t count = 0;
+    for (int slot = 0; slot < kSlots; ++slot) {
+      double sum = anchor;
+      for (int row = 0; row < kRows; ++row) {
+        double& rest = rests[row * kSlots + slot];
+        rest = step::fill(sum, rest);
+      }
+      count += step::units(sum, anchor);
+    }
+    counts[b] = count;
+  }
+  std::int64_t carry = 0;
+  for (int b = 0; b < bins.count; ++b) step::add_bin<OwnWords>(into, bins, b, counts[b], carry);
+}
+
+/// Adds a leaf of kLeaf elements without a rounding. Returns 0, or infinity or NaN if an element is.
+template <Measure kMeasure>
+double add_exact_leaf(const float* leaf, ExactSum& into) {
+  const step::LeafBits bits = bits_of(leaf);
+  if (!bits.is_finite()) return bits.special();
+  if (bits.is_zero()) return 0.0;
+  const step::Bins bins = step::bins_of<kMeasure>(bits);
+  if (bins.count == 1) {
+    add_one_bin<kMeasure>(leaf, bins, into);
+  } else if (bins.count == 2) {
+    add_two_bins<kMeasure>(leaf, bins, into);
+  } else {
+    add_many_bins<kMeasure>(leaf, bins, into);
+  }
+  return 0.0;
+}
+
+/// Adds a leaf. Returns its sum, or 0 or what is not finite if it was added exactly.
+template <class Codec, Measure kMeasure>
+double add_leaf_of(const Term<kMeasure> term, const typename Codec::Element* from, std::int64_t count,
+                   Reduction& into) {
+  double sum;
+  if constexpr (step::is_exact(kMeasure)) {
+    float room[kLeaf];
+    // A leaf is read twice here, so that the processor would wait for memory between leaves.
+    fetch_ahead<kLeaf>(from, kLeaf * static_cast<std::int64_t>(sizeof *from));
+    sum = add_exact_leaf<kMeasure>(decoded<Codec>(from, count, room), into.sum);
+  } else {
+    sum = reduce_leaf<Codec>(term, from, count);
+  }
+  step::add_leaf<kMeasure, OwnWords>(into, sum);
+  return sum;
+}
+
 template <class Codec, Measure kMeasure>
 void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduction& into) {
   const step::Chunk chunk = table.pieces[piece];
@@ -102,9 +214,7 @@ void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduc
   const auto* const from = static_cast<const typename Codec::Element*>(stream) + part.begin;
   for (std::int64_t begin = 0; begin < part.count; begin += kLeaf) {
     const std::int64_t count = part.count - begin < kLeaf ? part.count - begin : kLeaf;
-    const double sum = reduce_leaf<Codec>(term, from + begin, count);
-    step::add_leaf<kMeasure, OwnWords>(into, sum);
-    if (step::is_finite_leaf(sum)) continue;
+    if (step::is_finite_leaf(add_leaf_of<Codec>(term, from + begin, count, into))) continue;
     const std::int64_t found = first_nonfinite<Codec>(from + begin, count);
     const auto place = static_cast<std::uint64_t>(piece * kReduceChunk + begin + found);
     if (found < count && place < into.first_nonfinite) into.first_nonfinite = place;
@@ -158,6 +268,10 @@ void reduce(const Table& table, Measure measure, bool by_group, std::int64_t fir
       return reduce_pieces<Measure::sum_of_squares>(table, first, last, into);
     case Measure::largest:
       return reduce_pieces<Measure::largest>(table, first, last, into);
+    case Measure::exact_magnitudes:
+      return reduce_pieces<Measure::exact_magnitudes>(table, first, last, into);
+    case Measure::exact_squares:
+      return reduce_pieces<Measure::exact_squares>(table, first, last, into);
     case Measure::penalty:
       return reduce_pieces<Measure::penalty>(table, first, last, into);
   }

@@ -9,7 +9,7 @@
 
 #include "support/numbers/compare.hpp"
 #include "support/refusal.hpp"
-#include "support/shards.hpp"
+#include "support/shards/sharded_model.hpp"
 
 namespace onepass::test {
 namespace {

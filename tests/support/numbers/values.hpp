@@ -47,6 +47,18 @@ inline const std::vector<float>& heavy_tailed_pool() {
   return pool;
 }
 
+/// Elements whose magnitudes lie between 2^low and 2^high, one in eight a zero.
+inline std::vector<float> between(std::size_t numel, int low, int high, std::uint64_t seed) {
+  std::vector<float> drawn(numel);
+  for (std::size_t i = 0; i < numel; ++i) {
+    const std::uint64_t key = mix(1000 * seed + i);
+    if (key % 8 == 0) continue;
+    const double exponent = low + (high - low) * uniform(key + 1);
+    drawn[i] = static_cast<float>((key & 16) != 0 ? -std::exp2(exponent) : std::exp2(exponent));
+  }
+  return drawn;
+}
+
 /// The step (counted from 1) at which element `i` of tensor `tensor` gets a gradient that is not finite, or 0
 /// if it never does. One element in 13 does, so that most of a tensor stays finite as long as a test runs.
 inline std::int64_t poisoned_at(std::uint64_t tensor, std::uint64_t i, std::int64_t steps) {

@@ -1,4 +1,4 @@
-// shards.hpp - a model on the CPU that is cut into shards, each with an optimizer of its own.
+// sharded_model.hpp - a model on the CPU that is cut into shards, each with an optimizer of its own.
 #pragma once
 
 #include <algorithm>
