@@ -23,6 +23,8 @@ typedef struct {
   double max_norm;   /* At least 0; here 0 is 0. Infinity only measures. */
   int32_t formula;   /* ONEPASS_CLIP_PYTORCH, ... */
   int32_t per_group; /* 1: each group is clipped by its own norm. */
+  int32_t exact;     /* 1: rounds no leaf, so that the norm has the same bits for every cut into shards. */
+  int32_t reserved;  /* 0 */
 } onepass_clip_grad_norm;
 
 /* Dynamic loss scaling as torch.amp.GradScaler. 0 is the default of every member. */
@@ -104,6 +106,14 @@ int onepass_dropped_micro_batches(const onepass_optimizer* optimizer, void* stre
 /* Writes the norm of all gradients, or of a group's, at the last step that measured it. `group` is -1 for
  * all. Waits for `stream`. */
 int onepass_grad_norm(const onepass_optimizer* optimizer, int32_t group, void* stream, double* norm);
+/* Writes the number of integers that onepass_measure() writes: 22, or 1 for the infinity norm; with per_group
+ * as many for each group. */
+int onepass_measure_numel(const onepass_optimizer* optimizer, int64_t* numel);
+/* Measures the gradients of a shard of a model and writes `numel` integers to `measure`, on the optimizer's
+ * device. Shards combine them by one all-reduce: by the sum, or for the infinity norm by the maximum. */
+int onepass_measure(onepass_optimizer* optimizer, int64_t* measure, int64_t numel, void* stream);
+/* Steps by a measure that was combined over all shards, in place of one of its own. */
+int onepass_step_measured(onepass_optimizer* optimizer, const int64_t* measure, int64_t numel, void* stream);
 /* Queues a copy of the norm of all gradients to the host. */
 int onepass_fetch_grad_norm(onepass_optimizer* optimizer, void* stream);
 /* Writes the norm that the last completed onepass_fetch_grad_norm() brought, without waiting; NaN before the

@@ -1,7 +1,13 @@
 // gradients.cpp - gradient handling, micro-batches, norms and loss scales.
+#include <cstddef>
+
 #include "c/source/convert.hpp"
 
 namespace onepass::c {
+
+template <>
+inline constexpr std::size_t kFirstSize<onepass_clip_grad_norm> = offsetof(onepass_clip_grad_norm, exact);
+
 namespace {
 
 ClipGradNorm clip_of(const onepass_clip_grad_norm* given) {
@@ -10,7 +16,8 @@ ClipGradNorm clip_of(const onepass_clip_grad_norm* given) {
       .max_norm = c.max_norm,
       .norm_type = enumerator("norm_type", c.norm_type, NormType::infinity, "0 (l1), 1 (l2) or 2 (infinity)"),
       .formula = enumerator("formula", c.formula, ClipFormula::exact, "0 (pytorch) or 1 (exact)"),
-      .per_group = flag("per_group", c.per_group)};
+      .per_group = flag("per_group", c.per_group),
+      .exact = flag("exact", c.exact)};
 }
 
 onepass_clip_grad_norm clip_of(const ClipGradNorm& own) {
@@ -18,7 +25,14 @@ onepass_clip_grad_norm clip_of(const ClipGradNorm& own) {
           .norm_type = static_cast<std::int32_t>(own.norm_type),
           .max_norm = own.max_norm,
           .formula = static_cast<std::int32_t>(own.formula),
-          .per_group = own.per_group ? 1 : 0};
+          .per_group = own.per_group ? 1 : 0,
+          .exact = own.exact ? 1 : 0,
+          .reserved = 0};
+}
+
+/// A measure on the optimizer's device. The library does not write to one that it only reads.
+Tensor measure_of(const Optimizer& optimizer, const std::int64_t* words, std::int64_t numel) {
+  return {const_cast<std::int64_t*>(words), DType::int64, numel, optimizer.device()};
 }
 
 LossScaler scaler_of(const onepass_loss_scaler* given) {
@@ -166,6 +180,24 @@ int onepass_grad_norm(const onepass_optimizer* optimizer, int32_t group, void* s
     require(norm, "norm");
     *norm =
         group == -1 ? one.grad_norm(stream_of(stream)) : one.grad_norm(group_of(group), stream_of(stream));
+  });
+}
+
+int onepass_measure_numel(const onepass_optimizer* optimizer, int64_t* numel) {
+  return guarded([&] { write(numel, "numel", optimizer_of(optimizer).measure_numel()); });
+}
+
+int onepass_measure(onepass_optimizer* optimizer, int64_t* measure, int64_t numel, void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    one.measure(measure_of(one, measure, numel), stream_of(stream));
+  });
+}
+
+int onepass_step_measured(onepass_optimizer* optimizer, const int64_t* measure, int64_t numel, void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    one.step_measured(measure_of(one, measure, numel), stream_of(stream));
   });
 }
 

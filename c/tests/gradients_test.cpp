@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <string>
 #include <vector>
@@ -57,7 +58,8 @@ TEST(CGradients, ClippingByNormAndValueHasTheBitsOfTheLibrary) {
     for (const std::int32_t formula : {ONEPASS_CLIP_PYTORCH, ONEPASS_CLIP_EXACT}) {
       for (const bool per_group : {false, true}) {
         Both both;
-        const onepass_clip_grad_norm clip{sizeof clip, type, 0.05, formula, per_group ? 1 : 0};
+        const int exact = type == ONEPASS_NORM_L1 ? 1 : 0;
+        const onepass_clip_grad_norm clip{sizeof clip, type, 0.05, formula, per_group ? 1 : 0, exact, 0};
         both.handle({.size = sizeof(onepass_gradient_handling),
                      .clip_norm = &clip,
                      .clips_value = 1,
@@ -65,7 +67,8 @@ TEST(CGradients, ClippingByNormAndValueHasTheBitsOfTheLibrary) {
                     {.clip_norm = ClipGradNorm{.max_norm = 0.05,
                                                .norm_type = static_cast<NormType>(type),
                                                .formula = static_cast<ClipFormula>(formula),
-                                               .per_group = per_group},
+                                               .per_group = per_group,
+                                               .exact = exact != 0},
                      .clip_value = 0.01});
         both.set_gradients(1);
         both.step();
@@ -85,6 +88,45 @@ TEST(CGradients, ClippingByNormAndValueHasTheBitsOfTheLibrary) {
       }
     }
   }
+}
+
+TEST(CGradients, MeasuresAreTakenAndStepAsInTheLibrary) {
+  for (const std::int32_t type : {ONEPASS_NORM_L2, ONEPASS_NORM_INFINITY}) {
+    Both both;
+    const onepass_clip_grad_norm clip{sizeof clip, type, 0.05, ONEPASS_CLIP_PYTORCH, 1, 0, 0};
+    both.handle({.size = sizeof(onepass_gradient_handling), .clip_norm = &clip},
+                {.clip_norm = ClipGradNorm{
+                     .max_norm = 0.05, .norm_type = static_cast<NormType>(type), .per_group = true}});
+    both.set_gradients(1);
+    std::int64_t numel = -1;
+    expect_ok(onepass_measure_numel(both.optimizer.get(), &numel));
+    ASSERT_EQ(numel, both.library.measure_numel());
+    std::vector<std::int64_t> words(static_cast<std::size_t>(numel), -1), expected(words);
+    expect_ok(onepass_measure(both.optimizer.get(), words.data(), numel, nullptr));
+    const Tensor measure{expected.data(), DType::int64, numel};
+    both.library.measure(measure);
+    EXPECT_EQ(expected, words);
+    for (std::int64_t& word : words) word *= 2;
+    for (std::int64_t& word : expected) word *= 2;
+    expect_ok(onepass_step_measured(both.optimizer.get(), words.data(), numel, nullptr));
+    both.library.step_measured(measure);
+    double norm = -1.0;
+    expect_ok(onepass_grad_norm(both.optimizer.get(), -1, nullptr, &norm));
+    EXPECT_EQ(norm, both.library.grad_norm());
+    EXPECT_EQ(both.model.bits(), both.expected.bits());
+    EXPECT_NE(refusal(onepass_measure(both.optimizer.get(), words.data(), numel - 1, nullptr)), "");
+    EXPECT_NE(refusal(onepass_step_measured(both.optimizer.get(), nullptr, numel, nullptr)), "");
+  }
+}
+
+TEST(CGradients, AClipOfAnOlderProgramIsNotExact) {
+  Both both;
+  onepass_clip_grad_norm clip{.max_norm = 0.5, .exact = 7};
+  clip.size = offsetof(onepass_clip_grad_norm, exact);
+  both.handle({.size = sizeof(onepass_gradient_handling), .clip_norm = &clip},
+              {.clip_norm = ClipGradNorm{.max_norm = 0.5, .norm_type = NormType::l1}});
+  both.set_gradients(1);
+  both.step();
 }
 
 TEST(CGradients, ALossScalerBacksOffAndGrowsAsInTheLibrary) {

@@ -142,7 +142,7 @@ int set_schedule(Call& c, onepass_optimizer* one) {
 }
 
 int handling(Call& c, onepass_optimizer* one) {
-  onepass_clip_grad_norm clip{0, c.a.code(2), c.a.number(), c.a.code(1), c.a.flag()};
+  onepass_clip_grad_norm clip{0, c.a.code(2), c.a.number(), c.a.code(1), c.a.flag(), c.a.flag(), 0};
   onepass_loss_scaler scaler{0, 0, 8, 0, 0, 2, 0, 0};
   onepass_gradient_handling h{};
   h.nonfinite = c.a.code(2);
