@@ -115,9 +115,29 @@ bool sharding() {
   return optimizer.grad_norm() == 5.0 && std::abs(x[0] - 0.6f) < 1e-5f;
 }
 
+bool releasing() {
+  Floats point{0, 0}, other{0, 0}, buffer{0, 0};
+  const std::vector<onepass::Parameter> parameters{{.name = "first", .value = point},
+                                                   {.name = "second", .value = other}};
+  // [release]
+  onepass::Optimizer optimizer{onepass::SGD{.lr = 0.5}, parameters};
+  for (int round = 0; round < 50; ++round) {
+    for (const std::size_t layer : {1, 0}) {  // the backward pass goes from the last layer to the first
+      backward(layer == 0 ? point : other, buffer);  // one buffer serves the gradients of all layers
+      std::vector<onepass::Tensor> gradients(2);
+      gradients[layer] = buffer;
+      optimizer.set_gradients(gradients);
+      optimizer.step_some(std::vector{layer});  // by names, too
+    }
+    optimizer.end_round();  // counts a step, keeps the norm, moves the loss scale
+  }
+  // [/release]
+  return std::abs(point[0] - 3.0f) < 1e-5f && std::abs(other[1] - 4.0f) < 1e-5f && optimizer.steps() == 50;
+}
+
 }  // namespace
 
 int main() {
-  const bool works = clipping() && scaling() && sharing() && accumulating() && sharding();
+  const bool works = clipping() && scaling() && sharing() && accumulating() && sharding() && releasing();
   return works ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -87,6 +87,13 @@ __global__ void __launch_bounds__(kThreads) take_measure_kernel(const Table tabl
   step::take_measure(table, from, threadIdx.x, kThreads);
 }
 
+/// One thread block of kThreads threads, which stride over the groups and tensors.
+__global__ void __launch_bounds__(kThreads) end_round_kernel(const Table table) {
+  end_round_of_groups(table, threadIdx.x, kThreads);
+  __syncthreads();
+  if (threadIdx.x == 0) step::end_round(table);
+}
+
 /// One thread.
 __global__ void update_scale_kernel(SharedScale* const shared) { update_shared_scale(*shared); }
 
@@ -97,6 +104,7 @@ int zero_grad_blocks() {
   (void)resident_blocks(update_scale_kernel, 1);
   (void)resident_blocks(give_measure_kernel, kThreads);
   (void)resident_blocks(take_measure_kernel, kThreads);
+  (void)resident_blocks(end_round_kernel, kThreads);
   return resident_blocks(zero_grad_kernel, kThreads);
 }
 
@@ -128,6 +136,10 @@ void give_measure(const Table& table, const ShardMeasure& to, Stream stream) {
 
 void take_measure(const Table& table, const ShardMeasure& from, Stream stream) {
   launch(take_measure_kernel, {1, kThreads, stream.handle()}, table, from);
+}
+
+void end_round(const Table& table, Stream stream) {
+  launch(end_round_kernel, {1, kThreads, stream.handle()}, table);
 }
 
 void update_scale(SharedScale* shared, Stream stream) {

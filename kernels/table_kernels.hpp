@@ -37,6 +37,10 @@ void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream);
 void give_measure(const Table& table, const ShardMeasure& to, Stream stream);
 void take_measure(const Table& table, const ShardMeasure& from, Stream stream);
 
+/// Ends a round: calls end_round_of_groups() and end_round() on the device. One launch, asynchronous on the
+/// stream. Throws CudaError.
+void end_round(const Table& table, Stream stream);
+
 /// Calls update_shared_scale() on the device. One launch, asynchronous on the stream. Throws CudaError.
 void update_scale(SharedScale* shared, Stream stream);
 

@@ -31,7 +31,8 @@ ONEPASS_LANE bool drive_momentum(Rule& rule, double momentum) {
 }
 
 /// Returns the tensor's rule with the learning rate and momentum that its group's schedule sets for this
-/// step.
+/// step. It follows the steps of the optimizer, or in a part of a round those of the tensor, whose count must
+/// already include this step.
 template <class Rule>
 ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   Rule rule = rule_of<Rule>(table, tensor);
@@ -39,7 +40,8 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   if (stored.segment_count == 0) return rule;
   const schedule::View view{declared_global(stored.segments), stored.segment_count,
                             declared_global(stored.numbers)};
-  const Rates rates = schedule::evaluate(view, rule.lr, table.control->progress.steps);
+  const std::int64_t taken = is_part(table) ? table.steps[tensor] - 1 : table.control->progress.steps;
+  const Rates rates = schedule::evaluate(view, rule.lr, taken);
   rule.lr = rates.lr;
   if (rates.drives_momentum) drive_momentum(rule, rates.momentum);
   return rule;

@@ -85,6 +85,8 @@ struct Progress {
   std::uint64_t nonfinite;  ///< First element that was not finite since the last check(), kElsewhere,
                             ///< kRemoved, kLossScale, or kNowhere.
   std::uint64_t measured_nonfinite;  ///< The same of the last measure(), until a step takes it.
+  std::int64_t round_parts;    ///< Parts of this round so far; those without micro-batches do not count.
+  std::int64_t round_skipped;  ///< Those that were skipped.
   std::uint64_t miscounted;  ///< First tensor that a step since the last check() left out because of what the
                              ///< caller's counter held, or kNowhere.
   LossScale loss_scale;
@@ -95,6 +97,7 @@ struct Control {
   Settings settings;
   Progress progress;
   Reduction gradients;  ///< Launches that measure gradients add to it; prepare and accumulate empty it.
+  Reduction round;      ///< Sum of the measures of the parts of a round that were not skipped.
   Reduction penalty;
   std::uint32_t blocks_done;  ///< Thread blocks of prepare or accumulate that are done; the last concludes.
   std::uint32_t reserved;

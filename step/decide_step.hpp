@@ -63,6 +63,18 @@ ONEPASS_LANE double loss_scale_of(const Table& table) {
   return declared_global(settings.shared_scale)->scale.value;
 }
 
+/// Returns the factor that takes the loss scale and the weights of micro-batches out of the gradients.
+ONEPASS_LANE double unscale_of(const Table& table) {
+  const bool accumulates = table.incoming != nullptr;
+  return 1.0 / (loss_scale_of(table) * (accumulates ? table.control->progress.accumulated_weight : 1.0));
+}
+
+/// Returns what a part of a round multiplies its gradients by, to clip them by the norm of the round before.
+/// If that is not finite, or there was none and it is 0, they are not clipped.
+ONEPASS_LANE double part_coefficient(const Settings& settings, double norm) {
+  return norm > 0.0 && norm <= __DBL_MAX__ ? clip_coefficient(settings, norm) : 1.0;
+}
+
 /// Decides from the contents of memory when the step runs. Changes nothing, because every thread block of
 /// prepare calls it.
 ONEPASS_LANE StepPlan plan_step(const Table& table) {
@@ -71,7 +83,7 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   const Reduction& gradients = table.control->gradients;
 
   const bool accumulates = table.incoming != nullptr;
-  const double unscale = 1.0 / (loss_scale_of(table) * (accumulates ? progress.accumulated_weight : 1.0));
+  const double unscale = unscale_of(table);
 
   StepPlan plan{.skipped = false,
                 .no_gradients_yet = accumulates && progress.micro_batches == 0,
@@ -80,8 +92,9 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
                 .unscale = unscale,
                 .scale = {unscale, settings.max_value}};
   if (settings.measures_gradients != 0) {
-    plan.norm = norm_of(gradients, settings.norm, unscale);
-    plan.scale.factor = unscale * clip_coefficient(settings, plan.norm);
+    plan.norm = is_part(table) ? progress.grad_norm : norm_of(gradients, settings.norm, unscale);
+    plan.scale.factor = unscale * (is_part(table) ? part_coefficient(settings, plan.norm)
+                                                  : clip_coefficient(settings, plan.norm));
     // A scale in the caller's memory may be 0, not finite, or so small that its inverse overflows float32. No
     // unscaled gradient is right then.
     const bool unscales = lane::abs(unscale) > 0.0 && lane::abs(unscale) <= double{__FLT_MAX__};
@@ -97,8 +110,11 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
 ONEPASS_LANE rule::GradientScale scale_of(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Settings& settings = table.control->settings;
   if (settings.clips_by_group == 0) return plan.scale;
-  const Reduction& gradients = table.group_gradients[table.tensors[tensor].group];
-  const double norm = norm_of(gradients, settings.norm, plan.unscale);
+  const std::uint32_t group = table.tensors[tensor].group;
+  if (is_part(table)) {
+    return {plan.unscale * part_coefficient(settings, table.group_norms[group]), settings.max_value};
+  }
+  const double norm = norm_of(table.group_gradients[group], settings.norm, plan.unscale);
   return {plan.unscale * clip_coefficient(settings, norm), settings.max_value};
 }
 
@@ -154,27 +170,102 @@ ONEPASS_LANE void conclude_groups(const Table& table, const StepPlan& plan, std:
   if (settings.clips_by_group == 0) return;
   for (std::int64_t group = thread; group < table.group_count; group += threads) {
     Reduction& gradients = table.group_gradients[group];
-    if (!plan.no_gradients_yet) table.group_norms[group] = norm_of(gradients, settings.norm, plan.unscale);
+    if (is_part(table)) {
+      if (!plan.skipped) add(table.group_rounds[group], gradients);
+    } else if (!plan.no_gradients_yet) {
+      table.group_norms[group] = norm_of(gradients, settings.norm, plan.unscale);
+    }
     gradients = Reduction::none();
   }
 }
 
-/// Counts the step. Exactly one thread calls this, after every tensor is prepared.
-ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
+/// Returns the place of an element of a part among all pieces of the model, from its place among those of
+/// the part.
+ONEPASS_LANE std::uint64_t place_in_model(const Table& table, std::uint64_t place) {
+  if (!is_part(table) || place >= kElsewhere) return place;
+  const auto piece = table.pieces[place / kReduceChunk];
+  std::int64_t before = piece.index;
+  for (std::uint32_t t = 0; t < piece.tensor; ++t) {
+    before += (table.tensors[t].numel + kReduceChunk - 1) / kReduceChunk;
+  }
+  return static_cast<std::uint64_t>(before) * kReduceChunk + place % kReduceChunk;
+}
+
+/// Remembers for check() where a gradient was not finite.
+ONEPASS_LANE void remember_nonfinite(const Table& table, std::uint64_t place) {
   Control& control = *table.control;
+  if (control.settings.remembers_nonfinite == 0 || control.progress.nonfinite != kNowhere) return;
+  control.progress.nonfinite = place_in_model(table, place);
+}
+
+/// Tells the loss scaler how a step or a round has ended, and counts it. `is_empty`: it had no gradients.
+ONEPASS_LANE void count(Control& control, bool overflowed, bool skipped, bool is_empty) {
   Progress& progress = control.progress;
-  if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
-  const bool overflowed = plan.skipped || progress.dropped_since_step != 0;
-  if (overflowed || !plan.no_gradients_yet) report(control, overflowed);
+  overflowed = overflowed || progress.dropped_since_step != 0;
+  if (overflowed || !is_empty) report(control, overflowed);
   progress.dropped_since_step = 0;
-  if (plan.no_gradients_yet) return;
-  if (control.settings.measures_gradients != 0) progress.grad_norm = plan.norm;
-  ++(plan.skipped ? progress.skipped : progress.steps);
-  if (control.settings.remembers_nonfinite != 0 && progress.nonfinite == kNowhere)
-    progress.nonfinite = plan.nonfinite;
+  if (is_empty) return;
+  ++(skipped ? progress.skipped : progress.steps);
   progress.micro_batches = 0;
   progress.accumulated_weight = 0.0;
   progress.window_scale = 0.0f;
+}
+
+/// Counts a part of a round. end_round() tells the loss scaler.
+ONEPASS_LANE void conclude_part(const Table& table, const StepPlan& plan) {
+  Control& control = *table.control;
+  if (control.settings.measures_gradients != 0) {
+    if (!plan.skipped) add(control.round, control.gradients);
+    control.gradients = Reduction::none();
+  }
+  if (plan.no_gradients_yet) return;
+  ++control.progress.round_parts;
+  if (plan.skipped) ++control.progress.round_skipped;
+  remember_nonfinite(table, plan.nonfinite);
+}
+
+/// Counts the step. Exactly one thread calls this, after every tensor is prepared.
+ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
+  if (is_part(table)) return conclude_part(table, plan);
+  Control& control = *table.control;
+  if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
+  if (!plan.no_gradients_yet) {
+    if (control.settings.measures_gradients != 0) control.progress.grad_norm = plan.norm;
+    remember_nonfinite(table, plan.nonfinite);
+  }
+  count(control, plan.skipped, plan.skipped, plan.no_gradients_yet);
+}
+
+/// Keeps the norm that the round has of each group, and drops the sums of tensors that it left out. Each of
+/// `threads` threads calls this once; all of them are done before end_round().
+ONEPASS_LANE void end_round_of_groups(const Table& table, std::int64_t thread, std::int64_t threads) {
+  const Settings& settings = table.control->settings;
+  if (table.control->progress.round_parts == 0) return;
+  const double unscale = unscale_of(table);
+  for (std::int64_t group = thread; group < table.group_count; group += threads) {
+    if (settings.clips_by_group != 0) {
+      table.group_norms[group] = norm_of(table.group_rounds[group], settings.norm, unscale);
+    }
+    table.group_rounds[group] = Reduction::none();
+  }
+  for (std::int64_t t = thread; table.incoming != nullptr && t < table.tensor_count; t += threads) {
+    table.accumulated[t] = 0;
+  }
+}
+
+/// Ends a round: keeps its norm, tells the loss scaler, and counts it as a step, or as a skipped one if all
+/// its parts were skipped. One thread calls this.
+ONEPASS_LANE void end_round(const Table& table) {
+  Control& control = *table.control;
+  Progress& progress = control.progress;
+  const bool is_empty = progress.round_parts == 0;
+  if (!is_empty && control.settings.measures_gradients != 0) {
+    progress.grad_norm = norm_of(control.round, control.settings.norm, unscale_of(table));
+  }
+  count(control, progress.round_skipped != 0, progress.round_skipped == progress.round_parts, is_empty);
+  control.round = Reduction::none();
+  progress.round_parts = 0;
+  progress.round_skipped = 0;
 }
 
 /// Returns the weight that a micro-batch comes with.

@@ -49,6 +49,17 @@ ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) 
                                               tensor * table.coefficient_bytes);
 }
 
+/// Returns whether a step is for a part of a round, and not for all tensors.
+ONEPASS_LANE bool is_part(const Table& table) { return table.chosen != nullptr; }
+
+/// The number of tensors that a step is for, and which they are.
+ONEPASS_LANE std::int64_t stepped_count(const Table& table) {
+  return is_part(table) ? table.chosen_count : table.tensor_count;
+}
+ONEPASS_LANE std::int64_t stepped_tensor(const Table& table, std::int64_t i) {
+  return is_part(table) ? table.chosen[i] : i;
+}
+
 /// Returns whether this launch of prepare is for the tensor.
 ONEPASS_LANE bool prepares(const Table& table, std::int64_t tensor) {
   return table.prepares == kEveryRule || table.tensors[tensor].rule == table.prepares;

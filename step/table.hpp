@@ -93,10 +93,14 @@ struct Table {
   std::int64_t group_count;
   Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
   double* group_norms;         ///< Norm of each group in the last step that clipped by group.
+  Reduction* group_rounds;     ///< Sums of the measures of the parts of a round, one for each group.
   Control* control;
   std::uint32_t
       prepares;  ///< Type of rule (TensorEntry::rule) that a launch of prepare is for, or kEveryRule.
-  std::uint32_t concludes;  ///< 1: this launch of prepare is the step's last one, and counts the step.
+  std::uint32_t concludes;      ///< 1: this launch of prepare is the step's last one, and counts the step.
+  const std::uint32_t* chosen;  ///< The tensors that a part of a round steps; null for a step of all tensors.
+                                ///< `chunks` and `pieces` are then theirs alone.
+  std::int64_t chosen_count;
 };
 
 /// The part of a tensor that a chunk covers.

@@ -47,6 +47,15 @@ struct WorkPlan {
   double bytes;                      ///< Total size of all streams of all tensors.
 };
 
+/// What a backend has made of a WorkPlan.
+class PlannedWork {
+ public:
+  PlannedWork() = default;
+  virtual ~PlannedWork() = default;
+  PlannedWork(const PlannedWork&) = delete;
+  PlannedWork& operator=(const PlannedWork&) = delete;
+};
+
 /// The tensors that a new table has and the one before it had not. Their streams have no contents, and those
 /// that have some are null in the table.
 struct NewTensors {
@@ -87,6 +96,15 @@ class Backend {
 
   /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;
+  /// Makes the work of a part of the planned table's tensors.
+  [[nodiscard]] virtual std::unique_ptr<PlannedWork> plan_part(const WorkPlan& plan) = 0;
+  /// Steps a part of a round: the tensors that the table has chosen. `work` is that of plan_part().
+  virtual void step_part(const step::Table& table, std::optional<step::Measure> norm, PlannedWork& work,
+                         Stream stream) = 0;
+  virtual void end_round(const step::Table& table, Stream stream) = 0;
+  /// Returns whether a CUDA graph is being captured on the stream.
+  [[nodiscard]] virtual bool is_capturing(Stream stream) const = 0;
+
   /// Measures the gradients and gives the measure to the caller.
   virtual void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
                        Stream stream) = 0;

@@ -101,6 +101,14 @@ struct Learners {
   cpu::Learner update, zero, accumulate, norm, penalty;
 };
 
+/// The work of a step over all tensors, or over a part of them.
+struct CpuWork final : PlannedWork {
+  std::vector<PreparedRule> rules;
+  std::vector<PlannedRun> runs;
+  SharedWork chunks, pieces;
+  Learners learners;
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const CpuLoops& loops, int threads, const Options& options)
@@ -133,18 +141,12 @@ class CpuBackend final : public Backend {
         cpu::load_streams(table, table.chunks[c], saved[table.chunks[c].tensor]);
       }
     };
-    on_threads(chunks_, copy, nullptr);
+    on_threads(work_->chunks, copy, nullptr);
     team_.rethrow();
   }
 
   void plan(const WorkPlan& plan) override {
-    SharedWork chunks = SharedWork::of(plan.chunks, threads_), pieces = SharedWork::of(plan.pieces, threads_);
-    rules_ = plan.rules;
-    runs_.clear();
-    for (const ProgramRun& run : plan.runs) runs_.push_back(planned(plan.programs[run.program], run));
-    chunks_ = std::move(chunks);
-    pieces_ = std::move(pieces);
-    learners_ = {};
+    work_ = work_of(plan);
     has_followers_ = plan.has_followers;
     partials_.resize(plan.groups);
     const bool past_cache = plan.bytes > kTimesCache * static_cast<double>(cache_bytes_);
@@ -153,19 +155,24 @@ class CpuBackend final : public Backend {
   }
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream /*stream*/) override {
-    if (norm) measure_gradients(table, *norm);
-    {
-      const cpu::DefaultFloatEnvironment environment;
-      prepare(table);
-    }
-    on_threads(
-        chunks_, [&](ChunkRange share, int /*thread*/) { update(table, share); }, &learners_.update);
-    team_.rethrow();
+    step_work(table, norm, *work_);
   }
+
+  std::unique_ptr<PlannedWork> plan_part(const WorkPlan& plan) override { return work_of(plan); }
+  void step_part(const step::Table& table, std::optional<step::Measure> norm, PlannedWork& work,
+                 Stream /*stream*/) override {
+    step_work(table, norm, static_cast<CpuWork&>(work));
+  }
+  void end_round(const step::Table& table, Stream /*stream*/) override {
+    const cpu::DefaultFloatEnvironment environment;
+    step::end_round_of_groups(table, 0, 1);
+    step::end_round(table);
+  }
+  bool is_capturing(Stream /*stream*/) const override { return false; }
 
   void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
                Stream /*stream*/) override {
-    measure_gradients(table, norm);
+    measure_gradients(table, norm, *work_);
     step::give_measure(table, to, 0, 1);
     team_.rethrow();
   }
@@ -186,27 +193,27 @@ class CpuBackend final : public Backend {
                     static_cast<std::size_t>(part.count * size));
       }
     };
-    on_threads(chunks_, zero, &learners_.zero);
+    on_threads(work_->chunks, zero, &work_->learners.zero);
     team_.rethrow();
   }
 
   void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream /*stream*/) override {
     const cpu::DefaultFloatEnvironment environment;
     if (batch.drops_nonfinite != 0) {
-      reduce(step::with_incoming_measured(table), step::Measure::largest, learners_.norm,
+      reduce(step::with_incoming_measured(table), step::Measure::largest, *work_, work_->learners.norm,
              table.control->gradients);
     }
     const float factor = step::factor_of(table, batch);
     const auto add = [&](ChunkRange share, int /*thread*/) {
       loops_.table.accumulate(table, factor, share.first, share.last, stores_);
     };
-    on_threads(chunks_, add, &learners_.accumulate);
+    on_threads(work_->chunks, add, &work_->learners.accumulate);
     step::count_micro_batch(table, batch, factor, 0, 1);
     team_.rethrow();
   }
 
   void penalty(const step::Table& table, Stream /*stream*/) override {
-    reduce(table, step::Measure::penalty, learners_.penalty, table.control->penalty);
+    reduce(table, step::Measure::penalty, *work_, work_->learners.penalty, table.control->penalty);
     team_.rethrow();
   }
 
@@ -220,24 +227,45 @@ class CpuBackend final : public Backend {
   void wait() noexcept override {}
 
  private:
+  [[nodiscard]] std::unique_ptr<CpuWork> work_of(const WorkPlan& plan) const {
+    auto work = std::make_unique<CpuWork>();
+    work->rules = plan.rules;
+    for (const ProgramRun& run : plan.runs) work->runs.push_back(planned(plan.programs[run.program], run));
+    work->chunks = SharedWork::of(plan.chunks, threads_);
+    work->pieces = SharedWork::of(plan.pieces, threads_);
+    return work;
+  }
+
+  void step_work(const step::Table& table, std::optional<step::Measure> norm, CpuWork& work) {
+    if (norm) measure_gradients(table, *norm, work);
+    {
+      const cpu::DefaultFloatEnvironment environment;
+      prepare(table, work.rules);
+    }
+    on_threads(
+        work.chunks, [&](ChunkRange share, int /*thread*/) { update(table, work.runs, share); },
+        &work.learners.update);
+    team_.rethrow();
+  }
+
   [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
     const cpu::VariantLoops& loops = *program.variant->cpu_loops[static_cast<std::size_t>(loops_.compiled)];
     return {loops.fused_for(program.format), &loops.staged, {run.first, run.first + run.count}};
   }
 
   /// Prepares the tensors of each type of rule. The last type's call counts the step.
-  void prepare(const step::Table& table) const {
+  static void prepare(const step::Table& table, const std::vector<PreparedRule>& rules) {
     step::Table part = table;
-    for (const PreparedRule& rule : rules_) {
+    for (const PreparedRule& rule : rules) {
       part.prepares = rule.number;
-      part.concludes = &rule == &rules_.back() ? 1 : 0;
+      part.concludes = &rule == &rules.back() ? 1 : 0;
       rule.ops->cpu_prepare(part);
     }
   }
 
   /// Updates the chunks of one share, run by run.
-  void update(const step::Table& table, ChunkRange share) const {
-    for (const PlannedRun& run : runs_) {
+  void update(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
+    for (const PlannedRun& run : runs) {
       const std::int64_t first = std::max(share.first, run.chunks.first);
       const std::int64_t last = std::min(share.last, run.chunks.last);
       if (first < last) update(table, run, {first, last});
@@ -267,30 +295,31 @@ class CpuBackend final : public Backend {
   }
 
   /// Measures the gradients together, and those of each group if the settings clip by group.
-  void measure_gradients(const step::Table& table, step::Measure measure) {
+  void measure_gradients(const step::Table& table, step::Measure measure, CpuWork& work) {
     if (table.control->settings.clips_by_group == 0) {
-      return reduce(table, measure, learners_.norm, table.control->gradients);
+      return reduce(table, measure, work, work.learners.norm, table.control->gradients);
     }
-    reduce_parts(table, measure, learners_.norm, true);
+    reduce_parts(table, measure, work, work.learners.norm, true);
     for (std::size_t group = 0; group < partials_.groups(); ++group) {
       partials_.add_to(table.group_gradients[group], group);
       step::add(table.control->gradients, table.group_gradients[group]);
     }
   }
 
-  void reduce(const step::Table& table, step::Measure measure, cpu::Learner& learner,
+  void reduce(const step::Table& table, step::Measure measure, const CpuWork& work, cpu::Learner& learner,
               step::Reduction& result) {
-    reduce_parts(table, measure, learner, false);
+    reduce_parts(table, measure, work, learner, false);
     partials_.add_to(result, 0);
   }
 
-  void reduce_parts(const step::Table& table, step::Measure measure, cpu::Learner& learner, bool by_group) {
+  void reduce_parts(const step::Table& table, step::Measure measure, const CpuWork& work,
+                    cpu::Learner& learner, bool by_group) {
     partials_.clear();
     const auto add = [&](ChunkRange share, int thread) {
       loops_.table.reduce(table, measure, by_group, share.first, share.last, partials_.of(thread));
     };
     // Backwards, so that the gradients that the update begins with are read last.
-    on_threads(pieces_, add, &learner, true);
+    on_threads(work.pieces, add, &learner, true);
   }
 
   /// Calls work(range of chunks or pieces, thread) for all parts of the work, in the default float
@@ -310,11 +339,8 @@ class CpuBackend final : public Backend {
   CpuLoops loops_;
   int threads_;
   cpu::Team team_;
-  Learners learners_;
   std::int64_t cache_bytes_ = cpu_cache_bytes();
-  std::vector<PreparedRule> rules_;
-  std::vector<PlannedRun> runs_;
-  SharedWork chunks_, pieces_;
+  std::unique_ptr<CpuWork> work_ = std::make_unique<CpuWork>();
   bool has_followers_ = false;
   cpu::Stores stores_;
   Partials partials_;

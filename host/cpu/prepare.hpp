@@ -18,7 +18,8 @@ void prepare(const step::Table& table) {
   const step::StepPlan plan = step::plan_step(table);
   const auto coefficients = step::coefficients<Rule>(table);
   std::int64_t last = -1;
-  for (std::int64_t t = 0; t < table.tensor_count; ++t) {
+  for (std::int64_t i = 0; i < step::stepped_count(table); ++i) {
+    const std::int64_t t = step::stepped_tensor(table, i);
     if (!step::prepares(table, t)) continue;
     if (!step::takes_part(table, plan, t) || !step::count_step(table, t)) {
       step::leave_out(table, t);

@@ -31,6 +31,23 @@ bool is_capturing(Stream stream) {
   return status != cudaStreamCaptureStatusNone;
 }
 
+struct PlannedPrepare {
+  kernels::CudaLaunch kernel;
+  int resident_blocks;
+  std::uint32_t rule;
+};
+struct PlannedRun {
+  kernels::CudaLaunch kernel;
+  int resident_blocks;
+  ChunkRange chunks;
+};
+
+/// The launches of a step over all tensors, or over a part of them.
+struct CudaWork final : PlannedWork {
+  std::vector<PlannedPrepare> prepares;
+  std::vector<PlannedRun> runs;
+};
+
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(int index) : index_(index) {
@@ -73,40 +90,39 @@ class CudaBackend final : public Backend {
     }
   }
 
-  /// Loads the kernels of the programs in use, so that a step under capture need not.
-  void plan(const WorkPlan& plan) override {
-    const DeviceGuard guard(index_);
-    std::vector<PlannedPrepare> prepares;
-    for (const PreparedRule& rule : plan.rules) {
-      const kernels::CudaLaunch& prepare = rule.ops->cuda_prepare;
-      prepares.push_back({prepare, prepare.resident_blocks(), rule.number});
-    }
-    std::vector<PlannedRun> runs;
-    for (const ProgramRun& run : plan.runs) {
-      const Program& program = plan.programs[run.program];
-      const kernels::CudaLaunch& update = program.variant->cuda[program.format];
-      runs.push_back({update, update.resident_blocks(), {run.first, run.first + run.count}});
-    }
-    prepares_ = std::move(prepares);
-    runs_ = std::move(runs);
-  }
+  void plan(const WorkPlan& plan) override { work_ = work_of(plan); }
+  std::unique_ptr<PlannedWork> plan_part(const WorkPlan& plan) override { return work_of(plan); }
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) override {
+    step_part(table, norm, *work_, stream);
+  }
+
+  void step_part(const step::Table& table, std::optional<step::Measure> norm, PlannedWork& planned,
+                 Stream stream) override {
     const DeviceGuard guard(index_);
+    const auto& work = static_cast<const CudaWork&>(planned);
     if (norm) kernels::reduce_gradients(table, *norm, reduce_blocks_, stream);
     step::Table part = table;
-    for (const PlannedPrepare& prepare : prepares_) {
+    for (const PlannedPrepare& prepare : work.prepares) {
       part.prepares = prepare.rule;
-      part.concludes = &prepare == &prepares_.back() ? 1 : 0;
+      part.concludes = &prepare == &work.prepares.back() ? 1 : 0;
       prepare.kernel.launch(part, prepare.resident_blocks, stream);
     }
-    for (const PlannedRun& run : runs_) {
+    for (const PlannedRun& run : work.runs) {
       part.chunks = table.chunks + run.chunks.first;
       part.chunk_count = run.chunks.last - run.chunks.first;
       run.kernel.launch(part, run.resident_blocks, stream);
     }
     remember(stream);
   }
+
+  void end_round(const step::Table& table, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::end_round(table, stream);
+    remember(stream);
+  }
+
+  bool is_capturing(Stream stream) const override { return onepass::is_capturing(stream); }
 
   void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
                Stream stream) override {
@@ -164,16 +180,21 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  struct PlannedPrepare {
-    kernels::CudaLaunch kernel;
-    int resident_blocks;
-    std::uint32_t rule;
-  };
-  struct PlannedRun {
-    kernels::CudaLaunch kernel;
-    int resident_blocks;
-    ChunkRange chunks;
-  };
+  /// Loads the kernels of the programs in use, so that a step under capture need not.
+  [[nodiscard]] std::unique_ptr<CudaWork> work_of(const WorkPlan& plan) const {
+    const DeviceGuard guard(index_);
+    auto work = std::make_unique<CudaWork>();
+    for (const PreparedRule& rule : plan.rules) {
+      const kernels::CudaLaunch& prepare = rule.ops->cuda_prepare;
+      work->prepares.push_back({prepare, prepare.resident_blocks(), rule.number});
+    }
+    for (const ProgramRun& run : plan.runs) {
+      const Program& program = plan.programs[run.program];
+      const kernels::CudaLaunch& update = program.variant->cuda[program.format];
+      work->runs.push_back({update, update.resident_blocks(), {run.first, run.first + run.count}});
+    }
+    return work;
+  }
 
   /// Records the work that wait() must wait for. The backend does not learn when a captured step runs, so
   /// after a capture wait() waits for the whole device.
@@ -186,8 +207,7 @@ class CudaBackend final : public Backend {
   }
 
   int index_;
-  std::vector<PlannedPrepare> prepares_;
-  std::vector<PlannedRun> runs_;
+  std::unique_ptr<CudaWork> work_ = std::make_unique<CudaWork>();
   int zero_blocks_ = 0;
   int start_blocks_ = 0;
   kernels::ReduceBlocks reduce_blocks_{};

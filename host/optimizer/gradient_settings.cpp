@@ -167,6 +167,7 @@ step::Control fresh_control(const step::Settings& settings) {
   control.progress.measured_nonfinite = step::kNowhere;
   control.progress.miscounted = step::kNowhere;
   control.gradients = step::Reduction::none();
+  control.round = step::Reduction::none();
   control.penalty = step::Reduction::none();
   return control;
 }

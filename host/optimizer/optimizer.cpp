@@ -61,10 +61,8 @@ Optimizer::Optimizer(Optimizer&&) noexcept = default;
 Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;
 
 void Optimizer::step(Stream stream) {
-  const step::Settings& settings = impl_->settings;
-  impl_->backend->step(impl_->table_memory.view(),
-                       settings.measures_gradients != 0 ? std::optional(settings.norm) : std::nullopt,
-                       stream);
+  impl_->require_no_round("step");
+  impl_->backend->step(impl_->table_memory.view(), impl_->measured(), stream);
 }
 
 void Optimizer::zero_grad(Stream stream) { impl_->backend->zero_grad(impl_->table_memory.view(), stream); }

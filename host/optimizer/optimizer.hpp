@@ -1,7 +1,11 @@
 // optimizer.hpp - Optimizer::Impl: everything that an optimizer owns.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +21,22 @@
 
 namespace onepass {
 
+/// A set of parameters that step_some() has been given: what is theirs in the table, on the device.
+struct RoundPart {
+  DeviceBuffer chunks, pieces, chosen;
+  std::int64_t chunk_count;
+  std::int64_t piece_count;
+  std::unique_ptr<PlannedWork> work;
+};
+
+/// The round that step_some() is in. Parts are made once for each set of parameters, in ascending order.
+struct Round {
+  std::map<std::vector<std::uint32_t>, RoundPart> parts;
+  std::vector<bool> stepped;  ///< One for each parameter: whether this round has stepped it.
+
+  [[nodiscard]] bool is_open() const { return std::ranges::find(stepped, true) != stepped.end(); }
+};
+
 /// Everything that an optimizer owns. A function that rebuilds a member builds the new one aside and swaps it
 /// in at the end, so that an exception changes nothing.
 struct Optimizer::Impl {
@@ -29,6 +49,14 @@ struct Optimizer::Impl {
   void enroll(std::vector<Parameter> added);
   /// Removes parameters, and frees the memory that no other parameter shares.
   void remove(std::span<const std::string> names);
+  /// Steps parameters, given by their numbers, as a part of a round.
+  void step_some(std::vector<std::uint32_t> which, Stream stream);
+  /// Returns the part of these parameters, whose numbers are in ascending order. Makes it if there is none.
+  RoundPart& part_of(const std::vector<std::uint32_t>& which, Stream stream);
+  /// Throws InvalidArgument in the middle of a round.
+  void require_no_round(const char* function) const;
+  /// Forgets all parts, when parameters have joined or left.
+  void forget_parts();
   /// Replaces the memory of parameters, in the order of the CUDA stream.
   void move(const std::vector<Parameter>& moved, Stream stream);
 
@@ -70,8 +98,17 @@ struct Optimizer::Impl {
   [[nodiscard]] step::Progress progress(Stream stream) const {
     return table_memory.read(&control().progress, stream);
   }
-  /// The programs of a roster's parameters, and the work of a step over them.
+  /// Cuts a roster's parameters into chunks and pieces.
+  void cut(const Roster& roster, TableContents& contents) const;
+  /// The programs of the parameters with these numbers, and the work of a step over the chunks.
+  [[nodiscard]] WorkPlan plan_of(const Roster& roster, TableContents& contents,
+                                 std::span<const std::uint32_t> numbers) const;
+  /// The same of all parameters.
   [[nodiscard]] WorkPlan plan_of(const Roster& roster, TableContents& contents) const;
+  /// What a step measures, if it does.
+  [[nodiscard]] std::optional<step::Measure> measured() const {
+    return settings.measures_gradients != 0 ? std::optional(settings.norm) : std::nullopt;
+  }
   /// Writes the table's entry of a parameter anew, in the order of the CUDA stream.
   void patch_entry(std::size_t parameter, Stream stream);
 
@@ -132,6 +169,7 @@ struct Optimizer::Impl {
   std::unique_ptr<Backend> backend;
   std::int64_t chunk_size = 0;
   TableMemory table_memory;
+  Round round;
 };
 
 }  // namespace onepass

@@ -45,6 +45,7 @@ namespace {
 
 void require_accumulation(const Optimizer::Impl& core, const std::string& function) {
   if (!core.accumulates) refuse(function + "() needs Options::accumulates_gradients");
+  core.require_no_round(function.c_str());
 }
 
 }  // namespace
@@ -79,6 +80,7 @@ step::ShardMeasure measure_shape(const Optimizer::Impl& core) {
 
 /// Throws InvalidArgument unless steps measure gradients, and `measure` can hold what they measure.
 step::ShardMeasure checked_measure(const Optimizer::Impl& core, const char* function, const Tensor& measure) {
+  core.require_no_round(function);
   if (core.settings.measures_gradients == 0) {
     refuse(std::string(function) +
            "() needs clip_norm, a loss scaler, NonFinite::skip or NonFinite::error; without them steps do "

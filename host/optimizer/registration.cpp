@@ -59,15 +59,19 @@ TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const s
   contents.accumulated.resize(next.parameters.size(), 0);
   contents.group_norms.resize(groups.count(), 0.0);
   contents.rows = rows_of(next, {0, next.parameters.size()});
-  contents.chunks = make_chunks(next.numels(), chunk_size);
-  contents.pieces = make_chunks(next.numels(), step::kReduceChunk);
-  contents.chunk_size = chunk_size;
+  cut(next, contents);
   contents.rules = groups.bytes_of(groups.rules());
   contents.rule_bytes = groups.rule_bytes();
   contents.penalties = ScaledPenalties::of(groups.rules()).of_groups;
   for (const Group& group : groups.all) contents.schedules.push_back(group.schedule_memory.view);
   contents.coefficient_bytes = groups.coefficient_bytes();
   return contents;
+}
+
+void Optimizer::Impl::cut(const Roster& next, TableContents& contents) const {
+  contents.chunks = make_chunks(next.numels(), chunk_size);
+  contents.pieces = make_chunks(next.numels(), step::kReduceChunk);
+  contents.chunk_size = chunk_size;
 }
 
 Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
@@ -84,6 +88,13 @@ Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
 }
 
 WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) const {
+  std::vector<std::uint32_t> all(next.parameters.size());
+  std::iota(all.begin(), all.end(), 0u);
+  return plan_of(next, contents, all);
+}
+
+WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents,
+                                  std::span<const std::uint32_t> numbers) const {
   WorkPlan plan;
   std::vector<std::size_t> program_of_tensor;
   for (std::size_t i = 0; i < next.parameters.size(); ++i) {
@@ -93,9 +104,8 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents) c
     if (known == plan.programs.end()) plan.programs.push_back(program);
   }
   for (std::uint32_t type = 0; type < groups.rule_types.size(); ++type) {
-    const auto has_type = [&](const step::TensorEntry& tensor) { return tensor.rule == type; };
-    if (std::ranges::any_of(contents.rows.tensors, has_type))
-      plan.rules.push_back({groups.rule_types[type], type});
+    const auto has_type = [&](std::uint32_t i) { return contents.rows.tensors[i].rule == type; };
+    if (std::ranges::any_of(numbers, has_type)) plan.rules.push_back({groups.rule_types[type], type});
   }
   // A step without parameters counts too, and prepare counts it.
   if (plan.rules.empty()) plan.rules.push_back({groups.rule_types[0], 0});
@@ -146,6 +156,7 @@ void Optimizer::Impl::start(const Roster& next, std::size_t first, const TableCo
 }
 
 void Optimizer::Impl::enroll(std::vector<Parameter> added) {
+  require_no_round("add_parameters");
   check_parameters(context(), added, device);
   if (!is_built()) check_storage(storage, added);
   check_averages(groups.rules(), added);
@@ -167,6 +178,7 @@ void Optimizer::Impl::enroll(std::vector<Parameter> added) {
 
   roster = std::move(next);
   table_memory = std::move(built);
+  forget_parts();
 }
 
 std::vector<std::size_t> Optimizer::Impl::all_but(std::span<const std::string> names) const {
@@ -184,6 +196,7 @@ std::vector<std::size_t> Optimizer::Impl::all_but(std::span<const std::string> n
 }
 
 void Optimizer::Impl::remove(std::span<const std::string> names) {
+  require_no_round("remove_parameters");
   const std::vector<std::size_t> kept = all_but(names);
   backend->wait();
   Roster next = roster.only(kept);
@@ -200,6 +213,7 @@ void Optimizer::Impl::remove(std::span<const std::string> names) {
 
   roster = std::move(next);
   table_memory = std::move(built);
+  forget_parts();
 }
 
 void Optimizer::register_parameters(std::vector<Parameter> parameters) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "onepass/footprint.hpp"
 #include "onepass/gradients.hpp"
 #include "onepass/options.hpp"
 #include "onepass/parameter.hpp"
@@ -25,27 +26,6 @@ namespace onepass {
 template <class R>
 concept ParameterRange =
     std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, Parameter>;
-
-/// Bytes of one stream of numbers, summed over all parameters.
-struct StreamBytes {
-  std::string name;  ///< "param", "grad", "master" or "remainder", "exp_avg", ...
-  double bytes;
-};
-
-/// One stream of numbers that an optimizer keeps for a parameter, and the memory that it takes.
-struct RequiredStream {
-  std::string name;  ///< As in GivenStream.
-  DType dtype;
-  std::int64_t numel;
-  std::size_t bytes;      ///< numel times the size of an element.
-  std::size_t alignment;  ///< In bytes: that of an element. Steps are faster on streams aligned to 64.
-};
-
-/// All streams of one parameter.
-struct RequiredMemory {
-  std::string parameter;
-  std::vector<RequiredStream> streams;
-};
 
 /// Updates every parameter of a model in one pass over memory. Each parameter group has a rule of its own
 /// (SGD, RMSProp, Adam, AdamW, or your own): rules of different types may stand side by side, and one clip,
@@ -103,6 +83,31 @@ class Optimizer {
   /// and never allocates, so you can capture it in a CUDA graph. Capture again after add_parameters() and
   /// remove_parameters(), and do not destroy or move anything that a graph still replays.
   void step(Stream stream = {});
+
+  /// Steps some parameters, for a backward pass that frees each gradient as soon as it is used. A *round* is
+  /// calls of this for disjoint sets of parameters, in any order, and then end_round(). Each call reads the
+  /// gradients of its own parameters alone: those of others may be null, stale or freed. `which`: numbers of
+  /// parameters in the order of registration, or names.
+  ///
+  /// Without clipping by norm, a round over all parameters gives the bits of one step(). With it, the round
+  /// clips by the last norm that a round or step measured, because its own is only known at its end; it does
+  /// not clip if there is none yet, or that norm is not finite. If steps skip what is not finite, a call
+  /// whose own parameters have such a gradient changes none of these, and nothing else. Schedules follow the
+  /// step count of each parameter. Loss scale and weights of micro-batches are the same for the whole round.
+  ///
+  /// Asynchronous; the launches of a step() over these parameters. The first call with a set of parameters
+  /// allocates a list of their chunks and waits, so make it before you capture a graph. Throws
+  /// InvalidArgument if there is no such parameter, one is given twice in a round, or the set is new while
+  /// `stream` is captured. In the middle of a round step(), measure(), accumulate(), add_parameters(),
+  /// remove_parameters(), state_dict() and their kin throw InvalidArgument.
+  void step_some(std::span<const std::size_t> which, Stream stream = {});
+  /// The same with names.
+  void step_some(std::span<const std::string> which, Stream stream = {});
+  /// Ends a round: keeps the norm of the gradients that it has stepped by, as grad_norm() returns it and the
+  /// next round clips by, moves the loss scale, and counts one step; or a skipped one if every call was
+  /// skipped. The loss scale backs off if any was. Accumulated gradients of parameters that the round left
+  /// out are dropped. A round without calls counts nothing. Asynchronous; one launch on CUDA.
+  void end_round(Stream stream = {});
 
   /// Fills every gradient with zeros. Asynchronous on `stream`; one launch on CUDA.
   void zero_grad(Stream stream = {});

@@ -23,7 +23,7 @@ CudaLaunch prepare_of() {
   return {.resident_blocks = [] { return resident_blocks(prepare<Rule>, kPrepareThreads); },
           .launch =
               [](const Table& table, int resident, Stream stream) {
-                const std::int64_t work = (table.tensor_count + kPrepareThreads - 1) / kPrepareThreads;
+                const std::int64_t work = (stepped_count(table) + kPrepareThreads - 1) / kPrepareThreads;
                 launch(prepare<Rule>, {blocks_for(work, resident), kPrepareThreads, stream.handle()}, table);
               }};
 }

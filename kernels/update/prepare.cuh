@@ -24,8 +24,9 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
   __shared__ StepPlan plan;
   if (threadIdx.x == 0) plan = plan_step(table);
   __syncthreads();
-  for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
-       t < table.tensor_count; t += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
+       i < stepped_count(table); i += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
+    const std::int64_t t = stepped_tensor(table, i);
     if (!prepares(table, t)) continue;
     if (!takes_part(table, plan, t) || !count_step(table, t)) {
       leave_out(table, t);

@@ -49,6 +49,7 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t schedules = layout.add(contents.schedules);
   const std::vector<step::Reduction> unmeasured(contents.group_norms.size(), step::Reduction::none());
   const std::size_t group_gradients = layout.add(unmeasured);
+  const std::size_t group_rounds = layout.add(unmeasured);
   const std::size_t group_norms = layout.add(contents.group_norms);
   const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
   const std::size_t coefficients = layout.reserve(contents.rows.tensors.size() * contents.coefficient_bytes);
@@ -82,9 +83,12 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .group_count = static_cast<std::int64_t>(contents.group_norms.size()),
            .group_gradients = reinterpret_cast<step::Reduction*>(base + group_gradients),
            .group_norms = reinterpret_cast<double*>(base + group_norms),
+           .group_rounds = reinterpret_cast<step::Reduction*>(base + group_rounds),
            .control = reinterpret_cast<step::Control*>(base + control),
            .prepares = 0,
-           .concludes = 1};
+           .concludes = 1,
+           .chosen = nullptr,
+           .chosen_count = 0};
 }
 
 bool TableRows::has_counters() const {

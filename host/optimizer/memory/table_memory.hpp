@@ -54,6 +54,13 @@ class TableMemory {
 
   /// The table: pointers into the allocation.
   [[nodiscard]] const step::Table& view() const { return view_; }
+  /// Copies values to memory of their own on the table's device, and waits until they are written.
+  template <class T>
+  [[nodiscard]] DeviceBuffer copy_of(const std::vector<T>& values) const {
+    DeviceBuffer made(memory_.device(), values.size() * sizeof(T));
+    copy({made.device(), made.data()}, {Device::cpu(), values.data()}, made.bytes());
+    return made;
+  }
   /// Replaces the rows of all tensors, and waits until they are written.
   void write(const TableRows& rows) const;
 
