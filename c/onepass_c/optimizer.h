@@ -28,6 +28,14 @@ void onepass_destroy(onepass_optimizer* optimizer);
 /* Updates every parameter that has a gradient. It never waits and never allocates, so a CUDA graph can
  * capture it; capture again after parameters were added or removed. */
 int onepass_step(onepass_optimizer* optimizer, void* stream);
+/* Steps the parameters with these numbers, in the order of registration, and reads the gradients of no
+ * others: a backward pass can free each gradient at once. A round is calls for disjoint sets of parameters
+ * and then onepass_end_round(), and clips by the norm of the round before. Other steps, accumulation and
+ * changes of the parameters are refused in between. The first call with a set of parameters waits. */
+int onepass_step_some(onepass_optimizer* optimizer, const int64_t* parameters, int64_t parameter_count,
+                      void* stream);
+/* Ends a round: keeps its norm, moves the loss scale, and counts a step. */
+int onepass_end_round(onepass_optimizer* optimizer, void* stream);
 /* Fills every gradient with zeros. */
 int onepass_zero_grad(onepass_optimizer* optimizer, void* stream);
 

@@ -58,6 +58,23 @@ int onepass_step(onepass_optimizer* optimizer, void* stream) {
   return guarded([&] { optimizer_of(optimizer).step(stream_of(stream)); });
 }
 
+int onepass_step_some(onepass_optimizer* optimizer, const int64_t* parameters, int64_t parameter_count,
+                      void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    std::vector<std::size_t> numbers;
+    for (const std::int64_t i : array_of(parameters, "parameters", parameter_count, "parameter_count")) {
+      if (i < 0) refuse("a number of a parameter", i, "at least 0");
+      numbers.push_back(static_cast<std::size_t>(i));
+    }
+    one.step_some(numbers, stream_of(stream));
+  });
+}
+
+int onepass_end_round(onepass_optimizer* optimizer, void* stream) {
+  return guarded([&] { optimizer_of(optimizer).end_round(stream_of(stream)); });
+}
+
 int onepass_zero_grad(onepass_optimizer* optimizer, void* stream) {
   return guarded([&] { optimizer_of(optimizer).zero_grad(stream_of(stream)); });
 }

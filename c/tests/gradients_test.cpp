@@ -119,6 +119,26 @@ TEST(CGradients, MeasuresAreTakenAndStepAsInTheLibrary) {
   }
 }
 
+TEST(CGradients, PartsOfARoundStepAsInTheLibrary) {
+  Both both;
+  both.set_gradients(1);
+  const auto count = static_cast<std::int64_t>(both.library.parameter_count());
+  for (std::int64_t i = count - 1; i >= 0; --i) {
+    expect_ok(onepass_step_some(both.optimizer.get(), &i, 1, nullptr));
+    both.library.step_some(std::vector{static_cast<std::size_t>(i)});
+  }
+  EXPECT_NE(refusal(onepass_step(both.optimizer.get(), nullptr)), "");
+  expect_ok(onepass_end_round(both.optimizer.get(), nullptr));
+  both.library.end_round();
+  EXPECT_EQ(both.model.bits(), both.expected.bits());
+  both.set_gradients(2);
+  both.step();
+  for (const std::int64_t bad : {std::int64_t{-1}, count}) {
+    EXPECT_NE(refusal(onepass_step_some(both.optimizer.get(), &bad, 1, nullptr)), "");
+  }
+  EXPECT_NE(refusal(onepass_step_some(both.optimizer.get(), nullptr, 1, nullptr)), "");
+}
+
 TEST(CGradients, AClipOfAnOlderProgramIsNotExact) {
   Both both;
   onepass_clip_grad_norm clip{.max_norm = 0.5, .exact = 7};

@@ -149,6 +149,15 @@ TEST(Rounds, APartThatIsNotFiniteIsSkippedAlone) {
   }
 }
 
+TEST(Rounds, SkippedPartsDoNotCountInTheNormsOfGroups) {
+  Twins twins({.clip_norm = ClipGradNorm{.max_norm = 0.5, .per_group = true}, .nonfinite = NonFinite::skip});
+  twins.draw(1);
+  twins.spoil(3, 7, kNaN);
+  step_round(twins.rounds, {{4, 0}, {3}, {1, 2}});
+  EXPECT_GT(twins.rounds.grad_norm(0), 0.0);
+  EXPECT_EQ(twins.rounds.grad_norm(1), 0.0);
+}
+
 TEST(Rounds, ARoundOfSkippedPartsIsASkippedStep) {
   Twins twins({.nonfinite = NonFinite::skip});
   twins.draw(1);
@@ -250,7 +259,7 @@ TEST(Rounds, GradientsOfAPartAreZeroedWithIt) {
 }
 
 TEST(Rounds, PartsAreMadeAnewWhenParametersChange) {
-  Twins twins;
+  Twins twins({}, {.chunk_size = 64});
   twins.draw(1);
   step_round(twins.rounds, {{0, 1}, {3, 4}});
   twins.steps.step();
