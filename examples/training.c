@@ -82,7 +82,7 @@ int main(void) {
   const onepass_setting length = {"T_max", kSteps, NULL};
   check(onepass_schedule_create("CosineAnnealingLR", &length, 1, &cosine));
   check(onepass_set_schedule(optimizer, -1, cosine));
-  const onepass_clip_grad_norm clip = {sizeof clip, ONEPASS_NORM_L2, 1.0, ONEPASS_CLIP_PYTORCH, 0};
+  const onepass_clip_grad_norm clip = {.size = sizeof clip, .norm_type = ONEPASS_NORM_L2, .max_norm = 1.0};
   const onepass_gradient_handling handling = {.size = sizeof handling, .clip_norm = &clip, .zero_grad = 1};
   check(onepass_set_gradient_handling(optimizer, &handling, NULL));
 
