@@ -19,8 +19,8 @@ constexpr int kThreads = 256;
 /// Accumulates one chunk with one thread block. The first micro-batch is copied, so that the sum need be
 /// neither read nor zeroed; a weight of 1 leaves even the bits of a NaN.
 template <class Codec>
-__device__ void accumulate_as(const Table& table, Chunk chunk, float weight) {
-  const Extent part = extent(table, chunk);
+__device__ void accumulate_as(const Table& table, const Chunk& chunk, float weight) {
+  const Extent part = chunk.extent();
   auto* const incoming = global<typename Codec::Element>(table.incoming[chunk.tensor]) + part.begin;
   auto* const sum = global<float>(table.grads[chunk.tensor]) + part.begin;
   const Access from = widest(incoming), to = widest(sum);

@@ -192,7 +192,7 @@ struct Work {
 
 template <class Codec, Measure kMeasure>
 __device__ void reduce_as(const Table& table, void* stream, const Work& work, Reduction& into) {
-  const Chunk chunk = table.pieces[work.leaf.piece];
+  const Piece chunk = table.pieces[work.leaf.piece];
   const Extent part = extent_of(table, chunk, kReduceChunk);
   const std::int64_t left = part.count - work.leaf.begin;
   if (left <= 0) return;

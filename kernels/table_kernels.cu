@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kThreads) zero_grad_kernel(const Table table) 
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     if (grads[chunk.tensor] == nullptr) continue;
-    const Extent part = extent(table, chunk);
+    const Extent part = chunk.extent();
     void* const grad = grads[chunk.tensor];
     if (table.tensors[chunk.tensor].incoming_type == DType::float32) {
       zero_range<storage::Float32, kThreads>(global<float>(grad) + part.begin, part.count);
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(kThreads) start_kernel(const Table table, cons
     const Chunk chunk = table.chunks[c];
     if (chunk.tensor < first) continue;
     const TensorEntry& tensor = table.tensors[chunk.tensor];
-    const Extent part = extent(table, chunk);
+    const Extent part = chunk.extent();
     over_streams_that_copy(tensor, [&](void* stream, auto to) {
       by_dtype(tensor.param_type,
                [&](auto from) { convert<decltype(from), decltype(to)>(tensor.param, stream, part); });

@@ -7,7 +7,6 @@
 #include "onepass/random/random_state.hpp"
 #include "onepass/rule/element.hpp"
 #include "onepass/schedules/evaluate.hpp"
-#include "onepass/storage/dither.hpp"
 #include "step/decide_step.hpp"
 #include "step/global.hpp"
 #include "step/lookup.hpp"
@@ -51,10 +50,7 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
 /// step count go into the key, the low ones into the counter.
 ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
   const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
-  return {.key = position.key(),
-          .first_block = static_cast<std::uint64_t>(tensor.first / storage::kBlock),
-          .step = position.step(),
-          .tensor = tensor.number};
+  return {.key = position.key(), .step = position.step(), .tensor = tensor.number};
 }
 
 /// Forms the part of a tensor's coefficients that does not depend on the rule. The tensor's step count must

@@ -8,16 +8,11 @@
 
 namespace onepass::step {
 
-/// Returns the elements of a chunk of the update, or of a piece of a reduction if `chunk_size` is
-/// kReduceChunk.
-ONEPASS_LANE Extent extent_of(const Table& table, Chunk chunk, std::int64_t chunk_size) {
-  const std::int64_t begin = chunk.index * chunk_size;
-  const std::int64_t left = table.tensors[chunk.tensor].numel - begin;
-  return {begin, left < chunk_size ? left : chunk_size};
-}
-
-ONEPASS_LANE Extent extent(const Table& table, Chunk chunk) {
-  return extent_of(table, chunk, table.chunk_size);
+/// Returns the elements of a piece of a reduction; `piece_size` is kReduceChunk.
+ONEPASS_LANE Extent extent_of(const Table& table, Piece piece, std::int64_t piece_size) {
+  const std::int64_t begin = piece.index * piece_size;
+  const std::int64_t left = table.tensors[piece.tensor].numel - begin;
+  return {begin, left < piece_size ? left : piece_size};
 }
 
 /// Returns the gradients that the caller's backward pass writes, one pointer per tensor.

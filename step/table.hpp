@@ -6,6 +6,7 @@
 
 #include "onepass/arithmetic/lane.hpp"
 #include "onepass/schedules/segment.hpp"
+#include "onepass/storage/dither.hpp"
 #include "onepass/storage/storage.hpp"
 #include "onepass/tensor.hpp"
 #include "step/control.hpp"
@@ -15,7 +16,8 @@ namespace onepass::step {
 inline constexpr std::size_t kMaxStates = 4;
 
 /// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
-/// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements.
+/// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements
+/// (Chunk::scale counts them).
 /// While a backend starts the streams of new tensors, those that are null have their contents already.
 struct TensorEntry {
   void* param;
@@ -25,7 +27,6 @@ struct TensorEntry {
   void* ema;                 ///< Moving average of the parameter; null if there is none.
   void* copy;                ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
   std::int64_t numel;
-  std::int64_t first;    ///< Offset of the first element in the logical tensor, for random bits.
   std::uint32_t number;  ///< Number of the logical tensor, for random bits.
   std::uint32_t group;
   DType param_type;
@@ -43,7 +44,7 @@ struct TensorEntry {
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 136);
+static_assert(sizeof(TensorEntry) == 128);
 
 /// Returns the offset of a quantised state's scales, in bytes, where codes and scales lie in one stretch of
 /// memory: in state dicts, and in the optimizer's own memory.
@@ -58,9 +59,38 @@ struct Counter {
 /// A float32 counter holds no larger count: 2^24 + 1 is no float32.
 inline constexpr std::int64_t kMostFloat32Steps = std::int64_t{1} << 24;
 
-/// One unit of work: elements [index * chunk_size, (index + 1) * chunk_size) of a tensor, cut off at its end.
-/// Chunks are counted from the tensor's first element, whatever its address.
-struct Chunk {
+/// Consecutive elements of a tensor.
+struct Extent {
+  std::int64_t begin;
+  std::int64_t count;
+};
+
+/// One unit of work of the update: consecutive elements of a tensor, whatever their address, which are
+/// consecutive in the logical tensor too. It begins with a block of the logical tensor, or it has elements of
+/// one block alone, which do not begin it. Tensors that take no random bits and have no scales are cut as if
+/// they were no shards.
+struct alignas(16) Chunk {
+  std::uint32_t tensor;
+  std::uint32_t count;
+  std::int64_t begin;  ///< Its first element in the tensor's memory.
+  std::int64_t first;  ///< The same element in the logical tensor.
+  std::int64_t scale;  ///< The scale of that element in each quantised state.
+
+  [[nodiscard]] ONEPASS_LANE Extent extent() const { return {begin, count}; }
+  /// Returns the number of elements of its first block that lie before it.
+  [[nodiscard]] ONEPASS_LANE int lead() const { return static_cast<int>(first % storage::kBlock); }
+  /// Returns the number of the logical tensor's block that it begins in.
+  [[nodiscard]] ONEPASS_LANE std::int64_t block() const { return first / storage::kBlock; }
+  /// Returns the number of blocks that it has elements of.
+  [[nodiscard]] ONEPASS_LANE std::int64_t blocks() const {
+    return (std::int64_t{count} + storage::kBlock - 1) / storage::kBlock;
+  }
+};
+static_assert(sizeof(Chunk) == 32);
+
+/// One unit of work of a reduction: elements [index * kReduceChunk, (index + 1) * kReduceChunk) of a tensor,
+/// cut off at its end. Pieces are counted from the first element of the tensor's memory.
+struct Piece {
   std::uint32_t tensor;
   std::uint32_t index;
 };
@@ -75,10 +105,9 @@ struct Table {
   void* const* grads;     ///< One per tensor; null leaves it out. Not in TensorEntry, because they change.
   void* const* incoming;  ///< Gradients to accumulate into `grads`; null without accumulation.
   const Chunk* chunks;
-  const Chunk* pieces;  ///< Like chunks, but of kReduceChunk elements.
+  const Piece* pieces;
   std::int64_t tensor_count;
   std::int64_t chunk_count;
-  std::int64_t chunk_size;
   std::int64_t piece_count;
   const void* rules;                ///< The rule of each group, `rule_bytes` apart.
   std::int64_t rule_bytes;          ///< Room for the largest rule.
@@ -101,12 +130,6 @@ struct Table {
   const std::uint32_t* chosen;  ///< The tensors that a part of a round steps; null for a step of all tensors.
                                 ///< `chunks` and `pieces` are then theirs alone.
   std::int64_t chosen_count;
-};
-
-/// The part of a tensor that a chunk covers.
-struct Extent {
-  std::int64_t begin;
-  std::int64_t count;
 };
 
 }  // namespace onepass::step

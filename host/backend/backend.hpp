@@ -69,7 +69,7 @@ struct SavedStream {
   std::byte* to;  ///< The stream, on the backend's device.
   std::span<const std::byte> from;
   std::size_t element;  ///< Bytes of one element, or of one scale.
-  std::int64_t block;   ///< Elements of the tensor for each element of the stream: 1, or those of a scale.
+  bool are_scales;      ///< It has one element for each block.
 };
 
 /// Steps one optimizer's table on one device.

@@ -9,19 +9,65 @@
 
 namespace onepass {
 
-std::vector<step::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size) {
+namespace {
+
+constexpr std::int64_t kMostOfTensor = std::numeric_limits<std::uint32_t>::max();
+
+std::int64_t parts_of(std::int64_t numel, std::int64_t size) {
+  return numel / size + (numel % size != 0 ? 1 : 0);
+}
+
+/// Cuts one range of a tensor into chunks. `first`: the chunk that a range of its number of elements would
+/// be.
+void add_range(std::vector<step::Chunk>& chunks, step::Chunk first, std::int64_t count, std::int64_t size) {
+  while (count > 0) {
+    const std::int64_t most = first.lead() == 0 ? size : storage::kBlock - first.lead();
+    const std::int64_t some = std::min(count, most);
+    first.count = static_cast<std::uint32_t>(some);
+    chunks.push_back(first);
+    first.begin += some, first.first += some, first.scale += first.blocks();
+    count -= some;
+  }
+}
+
+}  // namespace
+
+std::vector<step::Chunk> make_chunks(std::span<const Shard> shards, std::int64_t chunk_size) {
+  const std::int64_t size = std::min(chunk_size, kMostOfChunk);
   std::vector<step::Chunk> chunks;
-  for (std::size_t tensor = 0; tensor < numels.size(); ++tensor) {
-    const std::int64_t count = numels[tensor] / chunk_size + (numels[tensor] % chunk_size != 0 ? 1 : 0);
-    if (count > std::numeric_limits<std::uint32_t>::max()) {
-      throw InvalidArgument("onepass: a tensor of " + elements(numels[tensor]) + " has too many chunks of " +
-                            elements(chunk_size) + "; choose a larger Options::chunk_size");
+  for (std::size_t tensor = 0; tensor < shards.size(); ++tensor) {
+    const Shard& shard = shards[tensor];
+    // A range has one chunk more if it does not begin with a block.
+    if (shard.ranges() > 0 && parts_of(shard.run, size) + 1 > kMostOfTensor / shard.ranges()) {
+      const std::string runs = shard.ranges() > 1 ? " in runs of " + std::to_string(shard.run) : "";
+      throw InvalidArgument("onepass: a tensor of " + elements(shard.numel) + runs +
+                            " has too many chunks of " + elements(size) +
+                            (shard.ranges() > 1 ? "" : "; choose a larger Options::chunk_size"));
     }
-    for (std::int64_t index = 0; index < count; ++index) {
-      chunks.push_back({static_cast<std::uint32_t>(tensor), static_cast<std::uint32_t>(index)});
+    std::int64_t scale = 0;
+    for (std::int64_t range = 0; range < shard.ranges(); ++range) {
+      const std::int64_t first = shard.begin_of(range);
+      add_range(chunks, {static_cast<std::uint32_t>(tensor), 0, range * shard.run, first, scale}, shard.run,
+                size);
+      scale += blocks_of(first, shard.run);
     }
   }
   return chunks;
+}
+
+std::vector<step::Piece> make_pieces(std::span<const std::int64_t> numels) {
+  std::vector<step::Piece> pieces;
+  for (std::size_t tensor = 0; tensor < numels.size(); ++tensor) {
+    const std::int64_t count = parts_of(numels[tensor], step::kReduceChunk);
+    if (count > kMostOfTensor) {
+      throw InvalidArgument("onepass: a tensor of " + elements(numels[tensor]) + " has too many pieces of " +
+                            elements(step::kReduceChunk));
+    }
+    for (std::int64_t index = 0; index < count; ++index) {
+      pieces.push_back({static_cast<std::uint32_t>(tensor), static_cast<std::uint32_t>(index)});
+    }
+  }
+  return pieces;
 }
 
 std::vector<ProgramRun> sort_by_program(std::vector<step::Chunk>& chunks,
@@ -38,13 +84,20 @@ std::vector<ProgramRun> sort_by_program(std::vector<step::Chunk>& chunks,
   return runs;
 }
 
-std::vector<std::int64_t> element_offsets(std::span<const step::Chunk> chunks,
-                                          std::span<const std::int64_t> numels, std::int64_t chunk_size) {
+std::vector<std::int64_t> element_offsets(std::span<const step::Chunk> chunks) {
   std::vector<std::int64_t> offsets{0};
   offsets.reserve(chunks.size() + 1);
-  for (const step::Chunk& chunk : chunks) {
-    const std::int64_t left = numels[chunk.tensor] - chunk.index * chunk_size;
-    offsets.push_back(offsets.back() + std::min(left, chunk_size));
+  for (const step::Chunk& chunk : chunks) offsets.push_back(offsets.back() + chunk.count);
+  return offsets;
+}
+
+std::vector<std::int64_t> element_offsets(std::span<const step::Piece> pieces,
+                                          std::span<const std::int64_t> numels) {
+  std::vector<std::int64_t> offsets{0};
+  offsets.reserve(pieces.size() + 1);
+  for (const step::Piece& piece : pieces) {
+    const std::int64_t left = numels[piece.tensor] - piece.index * step::kReduceChunk;
+    offsets.push_back(offsets.back() + std::min(left, step::kReduceChunk));
   }
   return offsets;
 }

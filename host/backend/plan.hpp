@@ -5,13 +5,20 @@
 #include <span>
 #include <vector>
 
+#include "host/backend/shard.hpp"
 #include "step/table.hpp"
 
 namespace onepass {
 
-/// Makes the chunks of every tensor, tensor by tensor. An empty tensor has no chunks. `chunk_size` > 0.
-/// Throws InvalidArgument if a tensor has more chunks than 32 bits can number.
-std::vector<step::Chunk> make_chunks(std::span<const std::int64_t> numels, std::int64_t chunk_size);
+/// Makes the chunks of every tensor, tensor by tensor. An empty tensor has no chunks. `chunk_size`: the most
+/// elements of a chunk, a multiple of storage::kBlock; a chunk has at most kMostOfChunk. Throws
+/// InvalidArgument if a tensor has more chunks than 32 bits can number.
+std::vector<step::Chunk> make_chunks(std::span<const Shard> shards, std::int64_t chunk_size);
+
+/// Makes the pieces of every tensor. Throws InvalidArgument if a tensor has more than 32 bits can number.
+std::vector<step::Piece> make_pieces(std::span<const std::int64_t> numels);
+
+inline constexpr std::int64_t kMostOfChunk = std::int64_t{1} << 31;
 
 /// A run: `count` consecutive chunks of one program, from chunk `first` on.
 struct ProgramRun {
@@ -25,8 +32,10 @@ std::vector<ProgramRun> sort_by_program(std::vector<step::Chunk>& chunks,
                                         std::span<const std::size_t> program_of_tensor);
 
 /// Number of elements before each chunk, followed by the total: one more entry than there are chunks.
-std::vector<std::int64_t> element_offsets(std::span<const step::Chunk> chunks,
-                                          std::span<const std::int64_t> numels, std::int64_t chunk_size);
+std::vector<std::int64_t> element_offsets(std::span<const step::Chunk> chunks);
+/// The same of pieces.
+std::vector<std::int64_t> element_offsets(std::span<const step::Piece> pieces,
+                                          std::span<const std::int64_t> numels);
 
 /// The chunks [first, last).
 struct ChunkRange {

@@ -10,7 +10,6 @@
 #include "host/check/check_tensor.hpp"
 #include "host/check/sentence.hpp"
 #include "host/cuda/runtime.hpp"
-#include "onepass/storage/dither.hpp"
 
 namespace onepass {
 namespace {
@@ -29,7 +28,7 @@ void check_memory(const Subject& subject, const Tensor& tensor, Device device) {
   onepass::check_memory(subject.role, subject.parameter->name, tensor, device);
 }
 
-/// Checks size and type of a value.
+/// Checks size, type and place of a value.
 void check_kind(const Parameter& parameter) {
   const Tensor& value = parameter.value;
   if (value.numel < 0 || value.numel > kMostElements) {
@@ -40,14 +39,11 @@ void check_kind(const Parameter& parameter) {
     refuse("value of " + quoted(parameter.name) + " is of " + to_string(value.dtype) +
            ", but must be of float32, bfloat16 or float16");
   }
+  check_place(parameter);
 }
 
 void check_value(const Parameter& parameter, Device device) {
   check_kind(parameter);
-  if (parameter.first < 0 || parameter.first % storage::kBlock != 0) {
-    refuse(quoted(parameter.name) + " has first = " + std::to_string(parameter.first) +
-           ", but it must be a multiple of " + std::to_string(storage::kBlock));
-  }
   check_memory({"value", &parameter}, parameter.value, device);
 }
 
@@ -184,6 +180,26 @@ void check_memory(std::string_view role, std::string_view parameter, const Tenso
   if (reinterpret_cast<std::uintptr_t>(tensor.data) % size_of(tensor.dtype) != 0) {
     refuse(subject + " is not aligned to its elements of " + std::to_string(size_of(tensor.dtype)) +
            " bytes");
+  }
+}
+
+void check_place(const Parameter& parameter) {
+  const std::int64_t first = parameter.first, run = parameter.run, pitch = parameter.pitch;
+  const std::int64_t numel = parameter.value.numel;
+  const std::string subject = quoted(parameter.name) + " has ";
+  const std::string both = "run = " + std::to_string(run) + " and pitch = " + std::to_string(pitch);
+  if (first < 0) refuse(subject + "first = " + std::to_string(first) + ", but it must be at least 0");
+  if (run < 0 || pitch < run || (run == 0 && pitch != 0)) {
+    refuse(subject + both + ", but run must be above 0 and pitch at least run, or both must be 0");
+  }
+  if (run > 0 && numel % run != 0) {
+    refuse(subject + elements(numel) + " and " + both + ", but run must divide the number of elements");
+  }
+  const std::int64_t gaps = run == 0 || numel == 0 ? 0 : numel / run - 1;
+  const std::int64_t room = kMostElements - numel;  // of the elements before the first and in the gaps
+  if (first > room || (gaps > 0 && pitch - run > (room - first) / gaps)) {
+    refuse(subject + "first = " + std::to_string(first) + (run == 0 ? "" : ", " + both) + " and " +
+           elements(numel) + ", but its last element must lie below 2^53 in the logical tensor");
   }
 }
 

@@ -30,7 +30,11 @@ Device device_of(const CheckContext& context, std::span<const Parameter> added);
 /// the tensor is, for the error.
 void check_memory(std::string_view role, std::string_view parameter, const Tensor& tensor, Device device);
 
-/// Checks the group of a parameter, and the size and type of its value.
+/// Checks that all elements have a place in the logical tensor: first, run and pitch. The number of elements
+/// must lie in [0, 2^53].
+void check_place(const Parameter& parameter);
+
+/// Checks the group of a parameter, and the size, type and place of its value.
 void check_kind(std::size_t group_count, const Parameter& parameter);
 
 /// Checks sizes, types, pointers and devices of a parameter's value, gradient and copy.

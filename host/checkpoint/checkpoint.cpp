@@ -35,6 +35,8 @@ PieceRecord record_of(const Optimizer::Impl& core, std::size_t index, const Save
   PieceRecord record{.name = parameter.name,
                      .first = parameter.first,
                      .numel = parameter.value.numel,
+                     .run = parameter.run,
+                     .pitch = parameter.pitch,
                      .group = static_cast<std::int64_t>(parameter.group),
                      .step = saved.step,
                      .accumulated = saved.accumulated,

@@ -41,7 +41,7 @@ void encode(std::span<const float> from, std::span<std::byte> to) {
 template <class Codec>
 void decode_blocks(const StoredState<const std::byte>& from, std::span<float> to) {
   for (std::size_t i = 0; i < to.size(); ++i) {
-    const float scale = BFloat16::decode(element<std::uint16_t>(from.scales, i / kBlock));
+    const float scale = BFloat16::decode(element<std::uint16_t>(from.scales, (from.lead + i) / kBlock));
     to[i] = Codec::decode(element<typename Codec::Code>(from.elements, i), scale);
   }
 }
@@ -57,7 +57,7 @@ void encode_block(std::span<float> from, std::size_t first, const StoredState<st
     largest = std::max(largest, storage::magnitude_of(one));
   }
   const std::uint16_t scale = Codec::scale(largest);
-  set_element(to.scales, first / kBlock, scale);
+  set_element(to.scales, (to.lead + first) / kBlock, scale);
   for (std::size_t i = 0; i < from.size(); ++i) {
     set_element(to.elements, first + i, Codec::encode(from[i], BFloat16::decode(scale), kToNearest));
   }
@@ -65,8 +65,9 @@ void encode_block(std::span<float> from, std::size_t first, const StoredState<st
 
 template <class Codec>
 void encode_blocks(std::span<float> from, const StoredState<std::byte>& to) {
-  for (std::size_t first = 0; first < from.size(); first += kBlock) {
-    encode_block<Codec>(from.subspan(first, std::min<std::size_t>(kBlock, from.size() - first)), first, to);
+  for (std::size_t first = 0, count = 0; first < from.size(); first += count) {
+    count = std::min(kBlock - (to.lead + first) % kBlock, from.size() - first);
+    encode_block<Codec>(from.subspan(first, count), first, to);
   }
 }
 

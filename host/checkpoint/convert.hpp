@@ -9,13 +9,15 @@
 
 namespace onepass::checkpoint {
 
-/// The stored elements of one state. Those in 8 bits begin with a block, and have a scale for each block.
+/// The stored elements of one state, which are consecutive in the logical tensor. Those in 8 bits have a
+/// scale for each block.
 template <class Byte>
 struct StoredState {
   States format;
   bool is_nonnegative;  ///< Selects the codec of 8 bits.
   std::span<Byte> elements;
   std::span<Byte> scales;
+  std::size_t lead = 0;  ///< Elements of the first block before these.
 };
 
 void decode_state(const StoredState<const std::byte>& from, std::span<float> to);

@@ -8,6 +8,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "host/check/check_parameters.hpp"
+#include "host/check/check_tensor.hpp"
 #include "host/check/sentence.hpp"
 #include "host/checkpoint/json.hpp"
 #include "host/optimizer/memory/storage_layout.hpp"
@@ -62,17 +64,19 @@ Json to_json(const PieceRecord& piece) {
   for (const StateRecord& one : piece.states) {
     states.push_back({{"name", one.name}, {"nonnegative", one.is_nonnegative}});
   }
-  return {{"name", piece.name},
-          {"first", piece.first},
-          {"numel", piece.numel},
-          {"group", piece.group},
-          {"step", piece.step},
-          {"accumulated", piece.accumulated},
-          {"dtype", to_string(piece.format.param)},
-          {"master", to_string(piece.format.master)},
-          {"state_format", to_string(piece.format.states)},
-          {"states", states},
-          {"ema", piece.ema ? to_string(*piece.ema) : kNone}};
+  Json json{{"name", piece.name},
+            {"first", piece.first},
+            {"numel", piece.numel},
+            {"group", piece.group},
+            {"step", piece.step},
+            {"accumulated", piece.accumulated},
+            {"dtype", to_string(piece.format.param)},
+            {"master", to_string(piece.format.master)},
+            {"state_format", to_string(piece.format.states)},
+            {"states", states},
+            {"ema", piece.ema ? to_string(*piece.ema) : kNone}};
+  if (piece.run != 0) json["run"] = piece.run, json["pitch"] = piece.pitch;
+  return json;
 }
 
 Json to_json(const OptimizerRecord& record) {
@@ -187,13 +191,15 @@ std::vector<StateRecord> states_of(Fields& fields) {
 
 /// Refuses a place in the logical tensor that no shard has.
 void check_place(const Fields& fields, const PieceRecord& piece) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 62;
-  if (piece.first < 0 || piece.numel < 0 || piece.first > kMost || piece.numel > kMost ||
-      piece.first % storage::kBlock != 0) {
-    refuse_content(fields.place_of("first") + " is " + std::to_string(piece.first) + " and numel is " +
-                   std::to_string(piece.numel) + ", but first must be a multiple of " +
-                   std::to_string(storage::kBlock) + ", and both must lie in [0, 2^62]");
+  if (piece.numel < 0 || piece.numel > kMostElements) {
+    refuse_content(fields.place_of("numel") + " is " + std::to_string(piece.numel) +
+                   ", but it must lie in [0, 2^53]");
   }
+  onepass::check_place({.name = piece.name,
+                        .value = {nullptr, DType::float32, piece.numel},
+                        .first = piece.first,
+                        .run = piece.run,
+                        .pitch = piece.pitch});
 }
 
 PieceRecord piece_of(const Json& json, const std::string& place) {
@@ -201,6 +207,8 @@ PieceRecord piece_of(const Json& json, const std::string& place) {
   PieceRecord piece{.name = fields.text("name"),
                     .first = fields.whole("first"),
                     .numel = fields.whole("numel"),
+                    .run = fields.has("run") ? fields.whole("run") : 0,
+                    .pitch = fields.has("pitch") ? fields.whole("pitch") : 0,
                     .group = fields.whole("group"),
                     .step = fields.whole("step"),
                     .accumulated = fields.whole("accumulated"),

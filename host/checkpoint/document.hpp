@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/shard.hpp"
 #include "onepass/state_dict.hpp"
 #include "onepass/storage/formats.hpp"
 
@@ -24,6 +25,8 @@ struct PieceRecord {
   std::string name;
   std::int64_t first = 0;  ///< Offset in the logical tensor.
   std::int64_t numel = 0;
+  std::int64_t run = 0;  ///< As in Parameter.
+  std::int64_t pitch = 0;
   std::int64_t group = 0;
   std::int64_t step = 0;
   std::int64_t accumulated = 0;
@@ -31,7 +34,7 @@ struct PieceRecord {
   std::vector<StateRecord> states;
   std::optional<DType> ema;  ///< Type of the moving average, if there is one.
 
-  [[nodiscard]] std::int64_t last() const { return first + numel; }  ///< One after its last element.
+  [[nodiscard]] Shard shard() const { return Shard::of(numel, first, run, pitch); }
 };
 
 struct OptimizerRecord {

@@ -43,6 +43,7 @@ class Fields {
   /// `place` stands in the sentences: "optimizers[0]". `value` must outlive this.
   Fields(const Json& value, std::string place);
 
+  [[nodiscard]] bool has(const char* name) const { return object_.contains(name); }
   [[nodiscard]] const Json& take(const char* name);
   [[nodiscard]] std::int64_t whole(const char* name);
   [[nodiscard]] std::uint64_t natural(const char* name);

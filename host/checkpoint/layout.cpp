@@ -37,8 +37,6 @@ std::size_t rest_size(Master master) { return master == Master::none ? 0 : size_
 
 std::size_t state_size(States format) { return size_of(kind_of(format, false)); }
 
-std::int64_t scale_count(std::int64_t numel) { return (numel + storage::kBlock - 1) / storage::kBlock; }
-
 std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values) {
   const storage::FormatName& format = piece.format;
   std::vector<NamedTensor> tensors;
@@ -50,7 +48,7 @@ std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values) {
     tensors.push_back(
         {key_of(piece.name, state.name), kind_of(format.states, state.is_nonnegative), piece.numel});
     if (format.states == States::quantized8) {
-      tensors.push_back({scales_key(piece.name, state.name), Kind::bf16, scale_count(piece.numel)});
+      tensors.push_back({scales_key(piece.name, state.name), Kind::bf16, piece.shard().scales()});
     }
   }
   if (piece.ema) tensors.push_back({key_of(piece.name, kEma), kind_of(*piece.ema), piece.numel});

@@ -24,8 +24,6 @@ inline constexpr std::string_view kEma = "ema", kGradientSum = "gradient_sum";
 
 /// Bytes of an element of a state, without its scale.
 [[nodiscard]] std::size_t state_size(States format);
-/// Number of scales of a state in 8 bits.
-[[nodiscard]] std::int64_t scale_count(std::int64_t numel);
 
 /// Returns the tensors of a parameter: its value, unless values are left out; its master or remainder; its
 /// states, each followed by its scales if it has them; its moving average; and its gradient sum.

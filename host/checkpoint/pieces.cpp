@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <ranges>
 #include <utility>
 
 #include "host/check/sentence.hpp"
@@ -15,36 +17,23 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-/// Elements that a piece and a parameter have in common. All begin with a block.
-struct Range {
-  std::int64_t from;  ///< First element in the piece.
-  std::int64_t to;    ///< First element in the parameter.
-  std::int64_t count;
-
-  static Range of(const PieceRecord& piece, const Parameter& parameter) {
-    const std::int64_t begin = std::max(piece.first, parameter.first);
-    const std::int64_t end = std::min(piece.last(), parameter.first + parameter.value.numel);
-    return {begin - piece.first, begin - parameter.first, std::max<std::int64_t>(end - begin, 0)};
-  }
-};
-
 std::size_t bytes_of(std::int64_t elements, std::size_t size) {
   return static_cast<std::size_t>(elements) * size;
 }
 
 /// The part of a parameter's stream that a range has.
-std::span<std::byte> part(std::span<std::byte> stream, const Range& range, std::size_t size) {
+std::span<std::byte> part(std::span<std::byte> stream, const Common& range, std::size_t size) {
   return stream.subspan(bytes_of(range.to, size), bytes_of(range.count, size));
 }
 
 /// Reads the part of a piece's tensor that a range has.
-Bytes read(const Piece& piece, const std::string& key, const Range& range, std::size_t size) {
+Bytes read(const Piece& piece, const std::string& key, const Common& range, std::size_t size) {
   Bytes bytes(bytes_of(range.count, size));
   piece.file->read(key, range.from, bytes);
   return bytes;
 }
 
-std::vector<float> floats(const Range& range) {
+std::vector<float> floats(const Common& range) {
   return std::vector<float>(static_cast<std::size_t>(range.count));
 }
 
@@ -54,18 +43,16 @@ std::vector<float> floats(const Range& range) {
                  " elsewhere");
 }
 
-/// Leaves the pieces that have elements, if there are any, in the order of the elements: the counts of an
-/// empty shard say nothing about the others.
+/// Leaves the pieces that have elements, if there are any: the counts of an empty shard say nothing about the
+/// others.
 void keep_elements(std::vector<Piece>& pieces) {
   const auto has_elements = [](const Piece& one) { return one.record->numel > 0; };
   if (std::ranges::any_of(pieces, has_elements)) std::erase_if(pieces, std::not_fn(has_elements));
-  std::ranges::stable_sort(pieces, {}, [](const Piece& one) { return one.record->first; });
 }
 
-/// Checks that pieces in the order of their elements agree, and have each element of the parameter once.
-void check_pieces(const Parameter& parameter, std::span<const Piece> pieces, bool shards) {
+/// Checks that pieces agree in their counts, and with the parameter in their group.
+void check_numbers(const Parameter& parameter, std::span<const Piece> pieces) {
   const PieceRecord& first = *pieces.front().record;
-  const std::string name = onepass::quoted(parameter.name);
   for (const Piece& one : pieces) {
     const PieceRecord& record = *one.record;
     if (record.step != first.step) refuse_numbers(one, "step count", record.step, first.step);
@@ -76,24 +63,55 @@ void check_pieces(const Parameter& parameter, std::span<const Piece> pieces, boo
       refuse_numbers(one, "group", record.group, static_cast<std::int64_t>(parameter.group));
     }
   }
-  std::int64_t covered = parameter.first, begin = first.first, end = first.first;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    const PieceRecord& record = *pieces[i].record;
-    if (i > 0 && record.first < end) {
-      refuse_content("two files have element " + std::to_string(record.first) + " of " + name);
+}
+
+/// Returns one shard for each stretch without gaps that the pieces have together, in rising order. Refuses an
+/// element that two of them have. `name`: of the parameter, quoted.
+std::vector<Shard> stretches_of(std::span<const Piece> pieces, const std::string& name) {
+  std::vector<Shard> ranges, stretches;
+  for (const Piece& one : pieces) {
+    const Shard shard = one.record->shard();
+    for (std::int64_t r = 0; r < shard.ranges(); ++r) {
+      ranges.push_back(Shard::of(shard.run, shard.begin_of(r), 0, 0));
     }
-    end = record.last();
-    if (record.first <= covered) covered = std::max(covered, end);
   }
-  const std::int64_t last = parameter.first + parameter.value.numel;
-  if (covered < last) {
-    refuse_content(name + " has the elements from " + std::to_string(parameter.first) + " to " +
-                   std::to_string(last) + " here, but the file lacks element " + std::to_string(covered));
+  std::ranges::sort(ranges, {}, &Shard::first);
+  for (const Shard& range : ranges) {
+    const std::int64_t end = stretches.empty() ? -1 : stretches.back().last();
+    if (range.first < end) {
+      refuse_content("two files have element " + std::to_string(range.first) + " of " + name);
+    }
+    if (range.first > end) {
+      stretches.push_back(range);
+    } else {
+      stretches.back() = Shard::of(range.last() - stretches.back().first, stretches.back().first, 0, 0);
+    }
   }
-  if (!shards && (begin != parameter.first || end != last)) {
-    refuse_content(name + " has the elements from " + std::to_string(parameter.first) + " to " +
-                   std::to_string(last) + " here, but from " + std::to_string(begin) + " to " +
-                   std::to_string(end) + " in the file; LoadCheckpointOptions::shards loads a part");
+  return stretches;
+}
+
+/// Checks that the pieces have each element of the parameter once, and no others unless a part is wanted.
+void check_elements(const Parameter& parameter, std::span<const Piece> pieces, bool shards) {
+  const Shard wanted = Shard::of(parameter);
+  const std::string name = onepass::quoted(parameter.name);
+  const std::string here = name + " has " + wanted.text() + " here, but ";
+  const std::vector<Shard> stretches = stretches_of(pieces, name);
+  auto stretch = stretches.begin();
+  for (std::int64_t r = 0; r < wanted.ranges(); ++r) {
+    std::int64_t begin = wanted.begin_of(r);
+    while (stretch != stretches.end() && stretch->last() <= begin) ++stretch;
+    if (stretch != stretches.end() && stretch->first <= begin)
+      begin = std::min(stretch->last(), begin + wanted.run);
+    if (begin < wanted.begin_of(r) + wanted.run) {
+      refuse_content(here + "the file lacks element " + std::to_string(begin));
+    }
+  }
+  std::int64_t count = 0;
+  for (const Shard& one : stretches) count += one.numel;
+  if (!shards && count != wanted.numel) {
+    refuse_content(here + "from " + std::to_string(stretches.front().first) + " to " +
+                   std::to_string(stretches.back().last()) +
+                   " in the file; LoadCheckpointOptions::shards loads a part");
   }
 }
 
@@ -106,11 +124,11 @@ std::vector<std::string> names_of(std::span<const StateRecord> states) {
 /// Puts one parameter together, range by range.
 class Assembly {
  public:
-  Assembly(const Target& target, Wanted wanted) : target_(target), wanted_(wanted) {
-    const std::int64_t numel = target.parameter.value.numel;
+  Assembly(const Target& target, Wanted wanted)
+      : target_(target), shard_(Shard::of(target.parameter)), wanted_(wanted) {
     loaded_.saved.name = target.parameter.name;
     for (const StreamSpec& spec : target.specs) {
-      loaded_.saved.states.push_back({spec.name, spec.dtype, Bytes(spec.bytes(numel))});
+      loaded_.saved.states.push_back({spec.name, spec.dtype, Bytes(spec.bytes(shard_))});
     }
     if (wanted.values) loaded_.value.resize(target.parameter.value.bytes());
   }
@@ -125,20 +143,33 @@ class Assembly {
 
   void add(const Piece& piece) {
     check_streams(*piece.record);
-    const Range range = Range::of(*piece.record, target_.parameter);
-    if (range.count == 0) return;
-    add_states(piece, range);
-    add_value(piece, range);
-    if (piece.record->ema) add_ema(piece, range);
-    if (piece.record->accumulated != 0) {
-      piece.file->read(key_of(piece.record->name, kGradientSum), range.from,
-                       part(loaded_.saved.gradient_sum, range, sizeof(float)));
+    for (const Common& range : common_of(piece.record->shard(), shard_)) {
+      add_states(piece, range);
+      add_value(piece, range);
+      if (piece.record->ema) add_ema(piece, range);
+      if (piece.record->accumulated != 0) {
+        piece.file->read(key_of(piece.record->name, kGradientSum), range.from,
+                         part(loaded_.saved.gradient_sum, range, sizeof(float)));
+      }
     }
   }
 
-  [[nodiscard]] Loaded take() { return std::move(loaded_); }
+  /// Call it once, after all pieces were added.
+  [[nodiscard]] Loaded take() {
+    for (DividedBlock& block : divided_ | std::views::values) {
+      for (std::size_t s = 0; s < state_count(); ++s) encode_state(block.numbers[s], stored(s, block.place));
+    }
+    return std::move(loaded_);
+  }
 
  private:
+  /// The numbers of a block of 8-bit states of which the files have other parts than the parameter has. They
+  /// are encoded when all of them are known.
+  struct DividedBlock {
+    Common place;  ///< `from` does not matter.
+    std::vector<std::vector<float>> numbers;
+  };
+
   [[nodiscard]] std::size_t state_count() const { return target_.variant.states.size(); }
   [[nodiscard]] bool is_nonnegative(std::size_t state) const {
     return (target_.variant.nonnegative >> state & 1u) != 0;
@@ -180,34 +211,76 @@ class Assembly {
   }
 
   /// The stored elements of a target's state in a range.
-  [[nodiscard]] StoredState<std::byte> stored(std::size_t state, const Range& range) {
+  [[nodiscard]] StoredState<std::byte> stored(std::size_t state, const Common& range) {
     const std::span<std::byte> bytes(loaded_.saved.states[state].bytes);
     StoredState<std::byte> to{target_.format.states,
                               is_nonnegative(state),
                               part(bytes, range, state_size(target_.format.states)),
-                              {}};
+                              {},
+                              lead_of(range)};
     if (to.format == States::quantized8) {
-      const auto scales = static_cast<std::size_t>(step::scales_at(target_.parameter.value.numel));
-      to.scales = part(bytes.subspan(scales), scales_of(range), sizeof(std::uint16_t));
+      const auto scales = static_cast<std::size_t>(step::scales_at(shard_.numel));
+      const Common of_scales{0, 0, shard_.scale_of(range.to), blocks_of(range.first, range.count)};
+      to.scales = part(bytes.subspan(scales), of_scales, sizeof(std::uint16_t));
     }
     return to;
   }
 
-  [[nodiscard]] static Range scales_of(const Range& range) {
-    return {range.from / storage::kBlock, range.to / storage::kBlock, scale_count(range.count)};
+  static std::size_t lead_of(const Common& range) {
+    return static_cast<std::size_t>(range.first % storage::kBlock);
   }
 
-  void add_states(const Piece& piece, const Range& range) {
-    if (!has_same_states(*piece.record)) return convert_states(piece, range);
+  /// Adds the states of a range. In 8 bits, blocks that the file and the parameter have different parts of
+  /// wait for their other parts.
+  void add_states(const Piece& piece, const Common& range) {
+    if (target_.format.states != States::quantized8) return add_alike(piece, range);
+    const std::int64_t alike = range.count - range.divided_first - range.divided_last;
+    add_divided(piece, range.part(0, range.divided_first));
+    if (alike > 0) add_alike(piece, range.part(range.divided_first, alike));
+    add_divided(piece, range.part(range.divided_first + alike, range.divided_last));
+  }
+
+  void add_alike(const Piece& piece, const Common& range) {
     const PieceRecord& record = *piece.record;
+    if (!has_same_states(record)) {
+      std::vector<std::vector<float>> numbers = numbers_of(piece, range);
+      for (std::size_t s = 0; s < state_count(); ++s) encode_state(numbers[s], stored(s, range));
+      return;
+    }
+    const std::int64_t scale = record.shard().scale_of(range.from);
     for (std::size_t s = 0; s < state_count(); ++s) {
       const StoredState<std::byte> to = stored(s, range);
       piece.file->read(key_of(record.name, record.states[s].name), range.from, to.elements);
-      piece.file->read(scales_key(record.name, record.states[s].name), scales_of(range).from, to.scales);
+      piece.file->read(scales_key(record.name, record.states[s].name), scale, to.scales);
     }
   }
 
-  void convert_states(const Piece& piece, const Range& range) {
+  /// Adds elements of one block.
+  void add_divided(const Piece& piece, const Common& range) {
+    if (range.count == 0) return;
+    const std::vector<std::vector<float>> numbers = numbers_of(piece, range);
+    DividedBlock& block = divided_block(range);
+    for (std::size_t s = 0; s < state_count(); ++s) {
+      std::ranges::copy(numbers[s], block.numbers[s].begin() + (range.to - block.place.to));
+    }
+  }
+
+  /// Returns the block that the range lies in.
+  DividedBlock& divided_block(const Common& range) {
+    const auto [found, is_new] = divided_.try_emplace(shard_.scale_of(range.to));
+    DividedBlock& block = found->second;
+    if (!is_new) return block;
+    const std::int64_t begin = shard_.begin_of(range.to / shard_.run);
+    const std::int64_t before = range.first - range.first % storage::kBlock;
+    const std::int64_t first = std::max(begin, before);
+    const std::int64_t end = std::min(begin + shard_.run, before + storage::kBlock);
+    block.place = {first, 0, range.to - (range.first - first), end - first};
+    block.numbers.assign(state_count(), floats(block.place));
+    return block;
+  }
+
+  /// Reads the states of a range as the numbers that the target encodes.
+  [[nodiscard]] std::vector<std::vector<float>> numbers_of(const Piece& piece, const Common& range) const {
     const PieceRecord& record = *piece.record;
     std::vector<std::vector<float>> numbers(state_count(), floats(range));
     std::vector<float*> pointers;
@@ -217,10 +290,12 @@ class Assembly {
           read(piece, key_of(record.name, record.states[s].name), range, state_size(format));
       Bytes scales;
       if (format == States::quantized8) {
-        scales = read(piece, scales_key(record.name, record.states[s].name), scales_of(range),
-                      sizeof(std::uint16_t));
+        const Common of_scales{0, record.shard().scale_of(range.from), 0,
+                               blocks_of(range.first, range.count)};
+        scales =
+            read(piece, scales_key(record.name, record.states[s].name), of_scales, sizeof(std::uint16_t));
       }
-      decode_state({format, record.states[s].is_nonnegative, elements, scales}, numbers[s]);
+      decode_state({format, record.states[s].is_nonnegative, elements, scales, lead_of(range)}, numbers[s]);
       pointers.push_back(numbers[s].data());
     }
     const auto count = static_cast<std::size_t>(range.count);
@@ -231,11 +306,11 @@ class Assembly {
     if (target_.variant.compress != nullptr && was_exact && !is_exact) {
       target_.variant.compress(pointers.data(), count);
     }
-    for (std::size_t s = 0; s < state_count(); ++s) encode_state(numbers[s], stored(s, range));
+    return numbers;
   }
 
   /// The stored elements of the target's parameter in a range.
-  [[nodiscard]] StoredValue<std::byte> stored_value(const Range& range) {
+  [[nodiscard]] StoredValue<std::byte> stored_value(const Common& range) {
     StoredValue<std::byte> to{target_.format, {}, {}};
     if (wanted_.values) to.elements = part(loaded_.value, range, size_of(target_.format.param));
     if (SavedState* const rest = stream(StreamRole::remainder)) {
@@ -244,7 +319,7 @@ class Assembly {
     return to;
   }
 
-  void add_value(const Piece& piece, const Range& range) {
+  void add_value(const Piece& piece, const Common& range) {
     const PieceRecord& record = *piece.record;
     const StoredValue<std::byte> to = stored_value(range);
     const std::string rest_key = key_of(record.name, rest_name(record.format.master));
@@ -262,7 +337,7 @@ class Assembly {
     encode_value(numbers, to);
   }
 
-  void add_ema(const Piece& piece, const Range& range) {
+  void add_ema(const Piece& piece, const Common& range) {
     const std::string key = key_of(piece.record->name, kEma);
     SavedState& ema = *stream(StreamRole::ema);
     const std::span<std::byte> to = part(ema.bytes, range, size_of(ema.dtype));
@@ -274,15 +349,18 @@ class Assembly {
   }
 
   const Target& target_;
+  const Shard shard_;
   const Wanted wanted_;
   Loaded loaded_;
+  std::map<std::int64_t, DividedBlock> divided_;  ///< By scale.
 };
 
 }  // namespace
 
 Loaded put_together(const Target& target, std::vector<Piece> pieces, Wanted wanted) {
   keep_elements(pieces);
-  check_pieces(target.parameter, pieces, wanted.shards);
+  check_numbers(target.parameter, pieces);
+  check_elements(target.parameter, pieces, wanted.shards);
   Assembly assembly(target, wanted);
   assembly.set_counts(*pieces.front().record);
   for (const Piece& piece : pieces) assembly.add(piece);

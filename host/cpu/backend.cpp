@@ -138,7 +138,7 @@ class CpuBackend final : public Backend {
             Stream /*stream*/) override {
     const auto copy = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
-        cpu::load_streams(table, table.chunks[c], saved[table.chunks[c].tensor]);
+        cpu::load_streams(table.chunks[c], saved[table.chunks[c].tensor]);
       }
     };
     on_threads(work_->chunks, copy, nullptr);
@@ -184,8 +184,8 @@ class CpuBackend final : public Backend {
   void zero_grad(const step::Table& table, Stream /*stream*/) override {
     const auto zero = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
-        const step::Chunk chunk = table.chunks[c];
-        const step::Extent part = step::extent(table, chunk);
+        const step::Chunk& chunk = table.chunks[c];
+        const step::Extent part = chunk.extent();
         void* const grad = step::callers_gradients(table)[chunk.tensor];
         if (grad == nullptr) continue;
         const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].incoming_type));

@@ -32,32 +32,31 @@ struct Bytes {
   std::size_t count;
 };
 
-/// Returns them for a stream with one element for each `block` elements of the tensor.
-Bytes bytes_of(step::Extent part, std::size_t element, std::int64_t block) {
-  const std::int64_t first = part.begin / block, last = (part.begin + part.count + block - 1) / block;
-  return {static_cast<std::size_t>(first) * element, static_cast<std::size_t>(last - first) * element};
+/// Returns them for a stream of elements, or of scales.
+Bytes bytes_of(const step::Chunk& chunk, std::size_t element, bool are_scales) {
+  const std::int64_t first = are_scales ? chunk.scale : chunk.begin;
+  const std::int64_t count = are_scales ? chunk.blocks() : chunk.count;
+  return {static_cast<std::size_t>(first) * element, static_cast<std::size_t>(count) * element};
 }
 
 }  // namespace
 
-void zero_streams(const step::Table& table, step::Chunk chunk) {
+void zero_streams(const step::Table& table, const step::Chunk& chunk) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
-  const step::Extent part = step::extent(table, chunk);
-  const auto zero = [&](void* stream, std::size_t element, std::int64_t block) {
+  const auto zero = [&](void* stream, std::size_t element, bool are_scales = false) {
     if (stream == nullptr) return;
-    const Bytes bytes = bytes_of(part, element, block);
+    const Bytes bytes = bytes_of(chunk, element, are_scales);
     std::memset(static_cast<std::byte*>(stream) + bytes.first, 0, bytes.count);
   };
-  for (void* const state : tensor.states) zero(state, element_of(tensor.state_storage), 1);
-  for (void* const scales : tensor.scales) zero(scales, sizeof(std::uint16_t), storage::kBlock);
-  if (!step::has_master(tensor)) zero(tensor.remainder, element_of(tensor.master), 1);
-  if (table.incoming != nullptr) zero(table.grads[chunk.tensor], sizeof(float), 1);
+  for (void* const state : tensor.states) zero(state, element_of(tensor.state_storage));
+  for (void* const scales : tensor.scales) zero(scales, sizeof(std::uint16_t), true);
+  if (!step::has_master(tensor)) zero(tensor.remainder, element_of(tensor.master));
+  if (table.incoming != nullptr) zero(table.grads[chunk.tensor], sizeof(float));
 }
 
-void load_streams(const step::Table& table, step::Chunk chunk, std::span<const SavedStream> saved) {
-  const step::Extent part = step::extent(table, chunk);
+void load_streams(const step::Chunk& chunk, std::span<const SavedStream> saved) {
   for (const SavedStream& stream : saved) {
-    const Bytes bytes = bytes_of(part, stream.element, stream.block);
+    const Bytes bytes = bytes_of(chunk, stream.element, stream.are_scales);
     std::memcpy(stream.to + bytes.first, stream.from.data() + bytes.first, bytes.count);
   }
 }

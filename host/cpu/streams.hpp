@@ -9,9 +9,9 @@
 namespace onepass::cpu {
 
 /// Fills the streams of a chunk with zeros, except those that begin as the parameter (step/start.hpp).
-void zero_streams(const step::Table& table, step::Chunk chunk);
+void zero_streams(const step::Table& table, const step::Chunk& chunk);
 
 /// Copies a chunk's share of the saved streams of its tensor.
-void load_streams(const step::Table& table, step::Chunk chunk, std::span<const SavedStream> saved);
+void load_streams(const step::Chunk& chunk, std::span<const SavedStream> saved);
 
 }  // namespace onepass::cpu

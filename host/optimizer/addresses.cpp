@@ -34,6 +34,7 @@ void check_same_kind(const Parameter& present, const Parameter& moved) {
   require(moved.value.dtype == present.value.dtype, "another dtype");
   require(moved.group == present.group, "another group");
   require(moved.first == present.first, "another first element");
+  require(moved.run == present.run && moved.pitch == present.pitch, "another run or pitch");
   require(moved.storage == present.storage, "another storage");
   require((moved.copy.data == nullptr) == (present.copy.data == nullptr) &&
               (moved.copy.data == nullptr || moved.copy.dtype == present.copy.dtype),
@@ -81,7 +82,6 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
   entry.copy = parameter.copy.data;
   entry.copy_type = parameter.copy.dtype;
   entry.numel = parameter.value.numel;
-  entry.first = parameter.first;
   entry.number = number_of(parameter.name);
   entry.group = static_cast<std::uint32_t>(parameter.group);
   entry.param_type = parameter.value.dtype;

@@ -44,7 +44,7 @@ std::vector<StreamBytes> Optimizer::Impl::memory_of(const Roster& of) const {
       ledger.add("grad", count * static_cast<double>(size_of(parameter.grad.dtype)));
     }
     for (const StreamSpec& spec : specs_of(parameter, of.formats[p])) {
-      ledger.add(spec.name, count * spec.bytes_each());
+      ledger.add(spec.name, spec.moved_bytes(Shard::of(parameter)));
     }
     ledger.add("copy", copied_bytes(parameter));
     if (accumulates) ledger.add("gradient_sum", count * sizeof(float));
@@ -64,7 +64,7 @@ std::vector<RequiredMemory> Optimizer::required_memory(const std::vector<Rule>& 
     std::vector<StreamSpec> specs = streams_of(format_of(parameter, storage.of(parameter)),
                                                groups.all[parameter.group].variant_ops().states, ema);
     if (options.accumulates_gradients) specs.push_back(kGradientSum);
-    std::vector<StreamPart> parts = parts_of(specs, parameter.value.numel);
+    std::vector<StreamPart> parts = parts_of(specs, Shard::of(parameter));
     parts.push_back({std::string(kCounter), DType::int64, 1, false});
     RequiredMemory& of = required.emplace_back(RequiredMemory{parameter.name, {}});
     for (const StreamPart& part : parts) {
@@ -91,7 +91,9 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     ledger.add("param", (is_read ? 2 : 1) * count * static_cast<double>(size_of(parameter.value.dtype)));
     ledger.add("grad",
                count * grad * (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0)));
-    for (const StreamSpec& spec : impl_->specs_of(p)) ledger.add(spec.name, 2 * count * spec.bytes_each());
+    for (const StreamSpec& spec : impl_->specs_of(p)) {
+      ledger.add(spec.name, 2 * spec.moved_bytes(Shard::of(parameter)));
+    }
     ledger.add("copy", copied_bytes(parameter));
   }
   return ledger.take();

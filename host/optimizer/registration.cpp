@@ -22,6 +22,27 @@ std::vector<std::int64_t> counts_of(std::span<const std::size_t> kept,
   return some;
 }
 
+/// Returns whether the update of a tensor depends on where its elements lie in the logical tensor: whether it
+/// may draw random bits, or keeps scales.
+bool needs_place(const step::TensorEntry& tensor) {
+  const bool is_low = tensor.param_type != DType::float32 && tensor.master == Master::none;
+  const bool rounds = is_low || tensor.state_storage == States::bfloat16;
+  return (tensor.rounds_stochastically && rounds) || tensor.master == Master::remainder8 ||
+         tensor.state_storage == States::quantized8 ||
+         (tensor.ema != nullptr && tensor.ema_type == DType::bfloat16);
+}
+
+/// Returns how the tensors of a roster are cut into chunks. Those whose update needs no place are cut as
+/// whole tensors, so that no run or first element of theirs costs a chunk.
+std::vector<Shard> cut_shards(const Roster& of, std::span<const step::TensorEntry> tensors) {
+  std::vector<Shard> shards;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Parameter& parameter = of.parameters[i];
+    shards.push_back(needs_place(tensors[i]) ? Shard::of(parameter) : Shard::whole(parameter.value.numel));
+  }
+  return shards;
+}
+
 /// New parameters whose streams get their first contents.
 struct Starting {
   Roster roster;                              ///< Streams that have their contents are null.
@@ -30,7 +51,7 @@ struct Starting {
 
   /// Adds a stream of a parameter, which lies at a place of the roster.
   void add(const Parameter& parameter, const StreamSpec& spec, StreamPlace& place) {
-    for (const StreamPart& part : spec.parts(parameter.value.numel)) {
+    for (const StreamPart& part : spec.parts(Shard::of(parameter))) {
       const GivenStream* const given = given_stream(parameter, part.name);
       if (given == nullptr) continue;
       void*& to = place.part(part.are_scales);
@@ -69,9 +90,8 @@ TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const s
 }
 
 void Optimizer::Impl::cut(const Roster& next, TableContents& contents) const {
-  contents.chunks = make_chunks(next.numels(), chunk_size);
-  contents.pieces = make_chunks(next.numels(), step::kReduceChunk);
-  contents.chunk_size = chunk_size;
+  contents.chunks = make_chunks(cut_shards(next, contents.rows.tensors), chunk_size);
+  contents.pieces = make_pieces(next.numels());
 }
 
 Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
@@ -111,8 +131,8 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents,
   if (plan.rules.empty()) plan.rules.push_back({groups.rule_types[0], 0});
   if (plan.rules.size() == 1) plan.rules[0].number = step::kEveryRule;
   plan.runs = sort_by_program(contents.chunks, program_of_tensor);
-  plan.chunks = element_offsets(contents.chunks, next.numels(), chunk_size);
-  plan.pieces = element_offsets(contents.pieces, next.numels(), step::kReduceChunk);
+  plan.chunks = element_offsets(contents.chunks);
+  plan.pieces = element_offsets(contents.pieces, next.numels());
   plan.groups = groups.count();
   plan.has_followers = std::ranges::any_of(contents.rows.tensors, &step::TensorEntry::has_followers);
   plan.bytes = 0.0;

@@ -207,7 +207,7 @@ class DictCheck {
     }
     for (std::size_t s = 0; s < specs.size(); ++s) {
       const SavedState& state = *states[s];
-      const std::size_t wanted = specs[s].bytes(parameter.value.numel);
+      const std::size_t wanted = specs[s].bytes(Shard::of(parameter));
       if (state.dtype == specs[s].dtype && state.bytes.size() == wanted) continue;
       refuse(state.name + " of " + quoted(saved.name) + " has " + std::to_string(state.bytes.size()) +
              " bytes of " + to_string(state.dtype) + " in the state dict, but " + std::to_string(wanted) +
@@ -277,13 +277,14 @@ void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
     steps[index] = saved.step;
     accumulated[index] = saved.accumulated;
     write_counter(index, saved.step, stream);
-    const std::int64_t numel = roster.parameters[index].value.numel;
+    const Shard shard = Shard::of(roster.parameters[index]);
     const auto load = [&](const StreamSpec& spec, const StreamPlace& to, std::span<const std::byte> from) {
-      for (const StreamPart& part : spec.parts(numel)) {
-        const std::size_t offset = part.are_scales ? static_cast<std::size_t>(step::scales_at(numel)) : 0;
+      for (const StreamPart& part : spec.parts(shard)) {
+        const std::size_t offset =
+            part.are_scales ? static_cast<std::size_t>(step::scales_at(shard.numel)) : 0;
         saved_streams[index].push_back({static_cast<std::byte*>(to.part(part.are_scales)),
                                         from.subspan(offset, part.bytes()), size_of(part.dtype),
-                                        part.are_scales ? storage::kBlock : 1});
+                                        part.are_scales});
       }
     };
     const std::vector<StreamSpec> specs = specs_of(index);

@@ -56,7 +56,7 @@ Tensor Optimizer::Impl::find_stream(std::size_t parameter, std::string_view name
   const std::vector<StreamSpec> specs = specs_of(parameter);
   std::vector<std::string> names;
   for (std::size_t s = 0; s < specs.size(); ++s) {
-    for (const StreamPart& part : specs[s].parts(roster.parameters[parameter].value.numel)) {
+    for (const StreamPart& part : specs[s].parts(Shard::of(roster.parameters[parameter]))) {
       if (part.name == name) {
         return {roster.streams[parameter][s].part(part.are_scales), part.dtype, part.numel, device};
       }
@@ -78,12 +78,12 @@ Tensor Optimizer::Impl::gradient_sum(std::size_t parameter) const {
 SavedParameter Optimizer::Impl::saved(std::size_t parameter, Stream stream) const {
   SavedParameter saved;
   saved.name = roster.parameters[parameter].name;
-  const std::int64_t numel = roster.parameters[parameter].value.numel;
+  const Shard shard = Shard::of(roster.parameters[parameter]);
   const std::vector<StreamSpec> specs = specs_of(parameter);
   for (std::size_t s = 0; s < specs.size(); ++s) {
-    SavedState state{specs[s].name, specs[s].dtype, std::vector<std::byte>(specs[s].bytes(numel))};
-    for (const StreamPart& part : specs[s].parts(numel)) {
-      std::byte* const to = state.bytes.data() + (part.are_scales ? step::scales_at(numel) : 0);
+    SavedState state{specs[s].name, specs[s].dtype, std::vector<std::byte>(specs[s].bytes(shard))};
+    for (const StreamPart& part : specs[s].parts(shard)) {
+      std::byte* const to = state.bytes.data() + (part.are_scales ? step::scales_at(shard.numel) : 0);
       const void* const from = roster.streams[parameter][s].part(part.are_scales);
       copy({Device::cpu(), to}, {device, from}, part.bytes(), stream);
     }

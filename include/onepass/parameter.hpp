@@ -23,7 +23,9 @@ enum class Contents : std::uint8_t {
 /// the caller may do so between steps, ordered with them on their CUDA stream.
 struct GivenStream {
   /// - "exp_avg" or another state of the rule, in the type that the parameter's storage says (States);
-  /// - "exp_avg.scales": the scales of a state of 8 bits, in bfloat16, one for each 32 elements;
+  /// - "exp_avg.scales": the scales of a state of 8 bits, in bfloat16, one for each 32 elements, and in a
+  /// shard
+  ///   for each part of 32 that a run of it has (Parameter::first);
   /// - "master" or "remainder": what its storage keeps beside a 16-bit value (Master);
   /// - "ema": the moving average, if Options::ema is set;
   /// - "gradient_sum": the sum of accumulate(), if Options::accumulates_gradients is set; the first of a
@@ -43,10 +45,17 @@ struct Parameter {
   Tensor value;           ///< float32, bfloat16 or float16. Steps update it. May be empty (numel 0).
   Tensor grad = {};       ///< Numel and device of value; its dtype or float32. Null leaves the parameter out.
   std::size_t group = 0;  ///< Index of the parameter group, whose rule applies.
-  /// If this is a shard of a larger tensor: offset of its first element there, a multiple of 32. Stochastic
-  /// rounding draws its bits by name and element, so shards with the same name draw the bits that the whole
-  /// tensor would.
+  /// If this is a shard of a larger tensor, its logical tensor: the offset of its first element there, at
+  /// least 0. Stochastic rounding draws its bits by name and element, so shards with the same name draw the
+  /// bits that the whole tensor would, however it is cut. A state of 8 bits has one scale for each 32
+  /// elements of the logical tensor; a shard that has a part of such a group has a scale for that part.
   std::int64_t first = 0;
+  /// If the shard is strided, such as columns of a matrix: element i of the value is element
+  /// `first + i / run * pitch + i % run` of the logical tensor. `run` divides the number of elements, and
+  /// `pitch` is at least `run`; the last element must lie below 2^53. The value itself has no gaps. Both are
+  /// 0 for a shard without gaps.
+  std::int64_t run = 0;
+  std::int64_t pitch = 0;
   /// Optional 16-bit copy of a float32 value for the model to read: bfloat16 or float16, with the numel and
   /// device of the value. Written (round to nearest even) by every step that changes the value; never read by
   /// the optimizer. Leave null for no copy.

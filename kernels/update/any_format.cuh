@@ -67,7 +67,7 @@ struct AnyParam {
       exact.store(values, place, exact.access());
       if (type == DType::float32) return;
     }
-    const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kBlock));
+    const storage::Dither shifted = dither.from(place.in_block);
     Raw16 low, rest16;
     Raw8 rest8;
 #pragma unroll
@@ -159,11 +159,11 @@ struct AnyHalves {
 template <class Codec8, std::size_t kState>
 struct AnyState {
   const TensorEntry& tensor;
-  std::int64_t begin;
+  const Chunk& chunk;
 
   template <class Stream>
   [[nodiscard]] __device__ __forceinline__ Stream as() const {
-    return {tensor, kState, begin};
+    return {tensor, kState, chunk};
   }
   __device__ __forceinline__ void load(AnyValues& values, Place place) const {
     if (tensor.state_storage == States::float32) {
@@ -218,16 +218,16 @@ struct AnyStreams<Variant, std::index_sequence<kState...>> {
 
   TensorEntry tensor;  ///< A copy: the compiler would reload a member of the table after every store.
   void* gradient;
-  std::int64_t begin;
+  Chunk chunk;
 
-  __device__ __forceinline__ AnyStreams(const TensorEntry& of, void* grad, std::int64_t first)
-      : tensor(of), gradient(grad), begin(first) {}
+  __device__ __forceinline__ AnyStreams(const TensorEntry& of, void* grad, const Chunk& part)
+      : tensor(of), gradient(grad), chunk(part) {}
 
   template <std::size_t kIndex>
   [[nodiscard]] __device__ __forceinline__ AnyState<Codec8Of<Variant, kIndex>, kIndex> state() const {
-    return {tensor, begin};
+    return {tensor, chunk};
   }
-  [[nodiscard]] __device__ __forceinline__ AnyParam param() const { return {tensor, begin}; }
+  [[nodiscard]] __device__ __forceinline__ AnyParam param() const { return {tensor, chunk.begin}; }
   /// Returns whether the format's states are rounded with random bits in a step, and whether the parameter
   /// is.
   [[nodiscard]] __device__ __forceinline__ bool draws_states(bool rounds) const {
@@ -245,7 +245,7 @@ struct AnyStreams<Variant, std::index_sequence<kState...>> {
   __device__ __forceinline__ void load(TileOf& tile, Place place) const {
     param().load(tile.param, place);
     with_gradient(tensor, [&](auto format) {
-      GradStream<decltype(format)>(gradient, begin, tensor.grad_type).load(tile.grad, place, false);
+      GradStream<decltype(format)>(gradient, chunk.begin, tensor.grad_type).load(tile.grad, place, false);
     });
     (..., state<kState>().load(tile.state[kState], place));
   }
@@ -257,8 +257,8 @@ struct AnyStreams<Variant, std::index_sequence<kState...>> {
     const int each = block_halves();
     AnyHalves halves{};
     if (draws_states(rounds) || draws_param(rounds)) {
-      halves.draw = turns.draw(step.draws, begin, random::Purpose::rounding, each);
-      halves.first = step.draws.place((begin + place.at) / storage::kBlock, each);
+      halves.draw = turns.draw(step.draws, chunk.first, random::Purpose::rounding, each);
+      halves.first = step.draws.place((chunk.first + place.at) / storage::kBlock, each);
     }
     param().store(tile.param, place, rounds, halves.dither(each - 1));
     (..., state<kState>().store(tile.state[kState], place, rounds, halves.dither(int{kState})));
@@ -298,11 +298,11 @@ __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
     if (!k.step.active && !k.step.zero_grad) continue;
-    const Extent part = extent(table, chunk);
-    const Streams streams(table.tensors[chunk.tensor], table.grads[chunk.tensor], part.begin);
+    const Streams streams(table.tensors[chunk.tensor], table.grads[chunk.tensor], chunk);
     if (k.step.active) {
+      const Extent part = chunk.extent();
       for (typename Streams::TurnsOf turns; turns.any(part); turns.advance()) {
-        const Place place{turns.at(), turns.count(part)};
+        const Place place(turns.at(), turns.count(part), chunk.lead());
         typename Streams::TileOf tile;
         streams.load(tile, place);
         streams.move(k, tile);
@@ -310,13 +310,13 @@ __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<
       }
     }
     if (k.step.active && streams.tensor.has_followers()) {
-      Followers<kAnyTile, kThreadCount>{streams.tensor, k.step, part}.template follow<true>(
+      Followers<kAnyTile, kThreadCount>{streams.tensor, k.step, chunk}.template follow<true>(
           [&](auto& values, Place place) { streams.param().load(values, place); });
     }
     if (k.step.zero_grad) {
       with_gradient(streams.tensor, [&](auto format) {
-        GradStream<decltype(format)>(streams.gradient, part.begin, streams.tensor.grad_type)
-            .template zero<kThreadCount>(part.count);
+        GradStream<decltype(format)>(streams.gradient, chunk.begin, streams.tensor.grad_type)
+            .template zero<kThreadCount>(chunk.count);
       });
     }
   }

@@ -45,10 +45,10 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
   ParamStream<Format> param;
   GradStream<Format> grad;
 
-  __device__ __forceinline__ Streams(const TensorEntry& tensor, void* gradient, std::int64_t begin)
-      : Base<kState>{{tensor, kState, begin}}...,
-        param(tensor, begin),
-        grad(gradient, begin, tensor.grad_type) {}
+  __device__ __forceinline__ Streams(const TensorEntry& tensor, void* gradient, const Chunk& chunk)
+      : Base<kState>{{tensor, kState, chunk}}...,
+        param(tensor, chunk.begin),
+        grad(gradient, chunk.begin, tensor.grad_type) {}
 
   [[nodiscard]] __device__ __forceinline__ bool all_wide() const {
     return param.wide() && grad.wide() && (... && (Base<kState>::state.access() == Access::sixteen));
@@ -60,20 +60,19 @@ struct Streams<Format, Variant, std::index_sequence<kState...>>
     (..., Base<kState>::state.load(tile.state[kState], place, access<kState>(wide)));
   }
 
-  /// Stores all streams but the gradient. `place` counts from the chunk's first element, which is element
-  /// `begin` of the tensor.
+  /// Stores all streams but the gradient. `first`: Chunk::first.
   __device__ __forceinline__ void store(const rule::TensorStep& step, const TileOf& tile, Place place,
-                                        bool wide, std::int64_t begin, TurnsOf& turns) const {
+                                        bool wide, std::int64_t first, TurnsOf& turns) const {
     if constexpr (Format::kDrawsForParam) {
       if (Format::kDithersRemainder || step.rounds_stochastically != 0) {
-        return store_rounded(turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding),
+        return store_rounded(turns.template halves<kHalves>(step.draws, first, random::Purpose::rounding),
                              tile, place, wide);
       }
     }
     if constexpr (!Format::kDithersRemainder) {
       param.store(tile.param, place, wide);
       if constexpr (Format::kQuantized && kStates > 0) {
-        const auto halves = turns.template halves<kHalves>(step.draws, begin, random::Purpose::rounding);
+        const auto halves = turns.template halves<kHalves>(step.draws, first, random::Purpose::rounding);
         (..., Base<kState>::state.store(tile.state[kState], place, access<kState>(wide),
                                         dither_of<int{kState}>(halves)));
       } else {
@@ -117,14 +116,15 @@ using StreamsOf = Streams<Format, Variant, std::make_index_sequence<kStateCount<
 /// loop needs no checks.
 template <class Format, class Variant, bool kSimple, class Rule>
 __device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule>& k,
-                                             const StreamsOf<Format, Variant>& streams, Extent part,
+                                             const StreamsOf<Format, Variant>& streams, const Chunk& chunk,
                                              typename StreamsOf<Format, Variant>::TurnsOf& turns) {
+  const Extent part = chunk.extent();
   for (; kSimple ? turns.whole(part) : turns.any(part); turns.advance()) {
-    const Place place{turns.at(), kSimple ? kTile<Format> : turns.count(part)};
+    const Place place(turns.at(), kSimple ? kTile<Format> : turns.count(part), kSimple ? 0 : chunk.lead());
     typename StreamsOf<Format, Variant>::TileOf tile;
     streams.load(tile, place, kSimple);
     streams.template move<kSimple ? rule::Extras::scale : rule::Extras::settle>(k, tile);
-    streams.store(k.step, tile, place, kSimple, part.begin, turns);
+    streams.store(k.step, tile, place, kSimple, chunk.first, turns);
   }
 }
 
@@ -140,22 +140,21 @@ __global__ void __launch_bounds__(kThreads<Format>, (kMinThreadBlocks<Format, kS
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
     if (!k.step.active && !k.step.zero_grad) continue;
-    const Extent part = extent(table, chunk);
     const TensorEntry& tensor = table.tensors[chunk.tensor];
-    const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], part.begin);
+    const StreamsOf<Format, Variant> streams(tensor, table.grads[chunk.tensor], chunk);
     if (k.step.active) {
       typename StreamsOf<Format, Variant>::TurnsOf turns;
       const bool simple =
           k.around.extras() != rule::Extras::all && !k.around.settles(kStateCount<Variant> != 0);
-      if (simple && streams.all_wide()) update_turns<Format, Variant, true>(k, streams, part, turns);
-      update_turns<Format, Variant, false>(k, streams, part, turns);
+      if (simple && streams.all_wide()) update_turns<Format, Variant, true>(k, streams, chunk, turns);
+      update_turns<Format, Variant, false>(k, streams, chunk, turns);
     }
     if (k.step.active && tensor.has_followers()) {
-      Followers<kTile<Format>, kThreads<Format>>{tensor, k.step, part}.template follow<Format::kIsFloat32>(
+      Followers<kTile<Format>, kThreads<Format>>{tensor, k.step, chunk}.template follow<Format::kIsFloat32>(
           [&](auto& values, Place place) { streams.param.load(values, place, false); });
     }
     // Each thread overwrites only elements that it has read itself, so no barrier is needed.
-    if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(part.count);
+    if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(chunk.count);
   }
 }
 

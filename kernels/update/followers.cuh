@@ -20,15 +20,15 @@ struct Followers {
 
   TensorEntry tensor;  ///< A copy: the compiler would reload a member of the table after every store.
   const rule::TensorStep& step;
-  Extent part;
+  const Chunk& part;
 
   /// `load(values, place)` loads a tile of parameters. kMayCopy: whether they may have a copy.
   template <bool kMayCopy, class Load>
   __device__ __forceinline__ void follow(const Load& load) const {
     for (std::int64_t at = kCount * static_cast<std::int64_t>(threadIdx.x); at < part.count;
          at += kCount * kThreadCount) {
-      const std::int64_t left = part.count - at;
-      const Place place{at, left < kCount ? static_cast<int>(left) : kCount};
+      const std::int64_t left = std::int64_t{part.count} - at;
+      const Place place(at, left < kCount ? static_cast<int>(left) : kCount, part.lead());
       Values values;
       load(values, place);
       if (tensor.ema != nullptr) move_ema(values, place);
@@ -60,7 +60,7 @@ struct Followers {
     stream.load(average, place, stream.access());
     follow(average, values);
     const auto halves =
-        step.draws.halves<rule::kEmaHalves>((part.begin + place.at) / storage::kBlock, random::Purpose::ema);
+        step.draws.halves<rule::kEmaHalves>((part.first + place.at) / storage::kBlock, random::Purpose::ema);
     Raw<Low::Element, kCount> raw;
     round_tile<Low>(average, place, dither_of<0>(halves), raw);
     raw.store(stream.from + place.at, place.count, stream.access());

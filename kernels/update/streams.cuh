@@ -31,6 +31,11 @@ struct Tile {
 struct Place {
   std::int64_t at;  ///< Index of the tile's first element in the chunk.
   int count;        ///< Number of elements in the tile; lanes from `count` on are masked.
+  int in_block;     ///< Index of the tile's first element in the block that it lies in.
+
+  /// `lead`: Chunk::lead().
+  __device__ __forceinline__ Place(std::int64_t at, int count, int lead)
+      : at(at), count(count), in_block(static_cast<int>(at % storage::kBlock) + lead) {}
 };
 
 /// Returns the noise for one stream of a block: the one that half kHalf of the block's draw belongs to.
@@ -39,12 +44,11 @@ __device__ __forceinline__ storage::Dither dither_of(const rule::BlockHalves<kHa
   return storage::Dither::of_upper(halves.template upper<kHalf>());
 }
 
-/// Encodes a tile with stochastic rounding. The dither belongs to the block that the tile lies in; blocks
-/// start at multiples of storage::kBlock from the chunk's first element.
+/// Encodes a tile with stochastic rounding. The dither belongs to the block that the tile lies in.
 template <class Codec, int kCount>
 __device__ __forceinline__ void round_tile(const float (&values)[kCount], Place place, storage::Dither dither,
                                            Raw<typename Codec::Element, kCount>& raw) {
-  const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kBlock));
+  const storage::Dither shifted = dither.from(place.in_block);
 #pragma unroll
   for (int lane = 0; lane < kCount; ++lane) {
     raw.element[lane] = Codec::encode_stochastic(values[lane], shifted.at<16>(lane));
@@ -58,9 +62,9 @@ struct ElementStream {
 
   __device__ __forceinline__ ElementStream(void* stream, std::int64_t begin)
       : from(global<typename Codec::Element>(stream) + begin) {}
-  /// The state with number `state` of a tensor.
-  __device__ __forceinline__ ElementStream(const TensorEntry& tensor, std::size_t state, std::int64_t begin)
-      : ElementStream(tensor.states[state], begin) {}
+  /// The state with number `state` of a tensor, from the chunk on.
+  __device__ __forceinline__ ElementStream(const TensorEntry& tensor, std::size_t state, const Chunk& chunk)
+      : ElementStream(tensor.states[state], chunk.begin) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(from); }
   template <int kCount>
   __device__ __forceinline__ void load(float (&values)[kCount], Place place, Access access) const {
@@ -90,12 +94,12 @@ struct ScaledStream {
   Code* codes;
   std::uint16_t* scales;
 
-  /// The state with number `state` of a tensor.
-  __device__ __forceinline__ ScaledStream(const TensorEntry& tensor, std::size_t state, std::int64_t begin)
-      : codes(global<Code>(tensor.states[state]) + begin),
-        scales(global<std::uint16_t>(tensor.scales[state]) + begin / storage::kBlock) {}
+  /// The state with number `state` of a tensor, from the chunk on.
+  __device__ __forceinline__ ScaledStream(const TensorEntry& tensor, std::size_t state, const Chunk& chunk)
+      : codes(global<Code>(tensor.states[state]) + chunk.begin),
+        scales(global<std::uint16_t>(tensor.scales[state]) + chunk.scale) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
-  /// Returns the index of the tile's block. Unsigned, so that the division is a shift.
+  /// Returns the index of the tile's block in the chunk. Unsigned, so that the division is a shift.
   static __device__ __forceinline__ std::uint64_t block_of(Place place) {
     return static_cast<std::uint64_t>(place.at) / storage::kBlock;
   }
@@ -125,7 +129,7 @@ struct ScaledStream {
     const std::uint16_t stored = Codec::scale(largest);
     const float scale = storage::BFloat16::decode(stored);
     Raw<Code, 8> raw;
-    packed::encode<Codec>(staged, raw, scale, dither.from(static_cast<int>(place.at % storage::kBlock)));
+    packed::encode<Codec>(staged, raw, scale, dither.from(place.in_block));
     raw.store(codes + place.at, place.count, access);
     __syncwarp();  // all lanes of the block have read the old scale
     if (place.count > 0 && place.at % storage::kBlock == 0) scales[block_of(place)] = stored;
@@ -213,7 +217,7 @@ struct ParamStream {
                                                 storage::Dither dither) const {
     Raw<typename Param::Element, kCount> element;
     Raw<typename Param::Remainder, kCount> remainder;
-    const storage::Dither shifted = dither.from(static_cast<int>(place.at % storage::kBlock));
+    const storage::Dither shifted = dither.from(place.in_block);
     if constexpr (kPacked) {
       packed::encode(values, element, remainder, shifted);
     } else {

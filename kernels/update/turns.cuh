@@ -40,7 +40,7 @@ class Turns {
   }
 
   /// Returns the random halves of the block that the thread's tile of this turn lies in. Call it in every
-  /// turn or in none. `begin` is the tensor's element at which the chunk starts.
+  /// turn or in none. `first`: Chunk::first.
   ///
   /// A draw takes about a hundred instructions, and the four lanes of a block need the same one. Each of them
   /// therefore draws for a different one of four turns, so that four turns cost as much as one. Followers
@@ -48,18 +48,18 @@ class Turns {
   /// update a quarter of its resident threads.
   template <int kHalves>
   [[nodiscard]] __device__ __forceinline__ rule::BlockHalves<kHalves> halves(const rule::Draws& draws,
-                                                                             std::int64_t begin,
+                                                                             std::int64_t first,
                                                                              random::Purpose purpose) {
     rule::BlockHalves<kHalves> halves;
-    share(begin, halves.word, [&](std::int64_t block) { return draws.halves<kHalves>(block, purpose); });
+    share(first, halves.word, [&](std::int64_t block) { return draws.halves<kHalves>(block, purpose); });
     return halves;
   }
   /// Returns the whole draw that has the block's halves, where a block takes `each` halves; otherwise as
   /// above.
-  [[nodiscard]] __device__ __forceinline__ random::Words draw(const rule::Draws& draws, std::int64_t begin,
+  [[nodiscard]] __device__ __forceinline__ random::Words draw(const rule::Draws& draws, std::int64_t first,
                                                               random::Purpose purpose, int each) {
     random::Words words;
-    share(begin, words.word,
+    share(first, words.word,
           [&](std::int64_t block) { return draws.of(draws.counter(block, purpose, each)); });
     return words;
   }
@@ -70,12 +70,12 @@ class Turns {
   /// Calls drawn(block) in one of four turns, for the block of the tile that this lane has in one of them,
   /// and hands the words of this turn's block to all of its lanes.
   template <int kWords, class Drawn>
-  __device__ __forceinline__ void share(std::int64_t begin, std::uint32_t (&words)[kWords],
+  __device__ __forceinline__ void share(std::int64_t first, std::uint32_t (&words)[kWords],
                                         const Drawn& drawn) {
     static_assert(kCount * kLanesOfBlock == storage::kBlock && kStride % storage::kBlock == 0);
     const unsigned owner = turn_ % kLanesOfBlock;
     if (owner == 0) {
-      const std::int64_t element = begin + at_ + threadIdx.x % kLanesOfBlock * std::int64_t{kStride};
+      const std::int64_t element = first + at_ + threadIdx.x % kLanesOfBlock * std::int64_t{kStride};
       const auto own = drawn(element / storage::kBlock);
 #pragma unroll
       for (int w = 0; w < kWords; ++w) drawn_[w] = own.word[w];

@@ -54,16 +54,17 @@ constexpr int place_of(int element) {
 }
 
 /// Zeroes the staged values [first, last) of a block. A function of its own, because compilers unroll it
-/// wherever it stands, and only the last block of a tensor calls it.
+/// wherever it stands, and only a block that is cut calls it.
 __attribute__((noinline)) inline void clear_elements(int first, int last, float* staged) {
   for (int i = first; i < last; ++i) staged[place_of(i)] = 0.0f;
 }
 
-/// Zeroes the staged values beyond the first `count`: they belong to no element of the tensor, and must not
-/// count in a scale.
-inline void clear_beyond(int count, float* staged) {
-  const int whole = (count + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
-  if (count < whole) clear_elements(count, whole, staged);
+/// Zeroes the staged values outside [first, last), where first < kBlock: they belong to no element of the
+/// tensor, and must not count in a scale.
+inline void clear_outside(int first, int last, float* staged) {
+  const int whole = (last + storage::kBlock - 1) / storage::kBlock * storage::kBlock;
+  if (first > 0) clear_elements(0, first, staged);
+  if (last < whole) clear_elements(last, whole, staged);
   std::fill(staged + whole, staged + kStagedElements, 0.0f);
 }
 

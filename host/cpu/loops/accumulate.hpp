@@ -47,8 +47,8 @@ void copy_range(float* __restrict sum, const typename Codec::Element* __restrict
 }
 
 template <class Codec, bool kWeighted>
-void accumulate_as(const step::Table& table, step::Chunk chunk, float weight, Stores stores) {
-  const step::Extent part = step::extent(table, chunk);
+void accumulate_as(const step::Table& table, const step::Chunk& chunk, float weight, Stores stores) {
+  const step::Extent part = chunk.extent();
   auto* const grad = static_cast<typename Codec::Element*>(table.incoming[chunk.tensor]) + part.begin;
   float* const sum = static_cast<float*>(table.grads[chunk.tensor]) + part.begin;
   if (weight == 0.0f) {
@@ -67,7 +67,7 @@ void accumulate_as(const step::Table& table, step::Chunk chunk, float weight, St
 void accumulate(const step::Table& table, float weight, std::int64_t first, std::int64_t last,
                 Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
-    const step::Chunk chunk = table.chunks[c];
+    const step::Chunk& chunk = table.chunks[c];
     if (table.incoming[chunk.tensor] == nullptr) continue;
     step::by_dtype(table.tensors[chunk.tensor].incoming_type, [&](auto codec) {
       using Codec = decltype(codec);

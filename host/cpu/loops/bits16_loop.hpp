@@ -194,16 +194,17 @@ __attribute__((noinline, noclone)) void update_blocks16(const rule::TensorCoeffi
   }
 }
 
-/// Updates `count` elements from the start of a block on; the last block may be cut short.
+/// Updates `count` elements from the start of a block on; the last block may be cut short. If `lead` is not
+/// 0, they are elements of one block, and its elements before number `lead` are not among them.
 template <class Variant, rule::Extras kExtras, class Streams, class Rounding, class Rule,
           std::size_t... kState>
 void update_range16(const rule::TensorCoefficients<Rule>& k,
-                    const BlockStreams<Streams, sizeof...(kState)>& blocks, std::int64_t count,
+                    const BlockStreams<Streams, sizeof...(kState)>& blocks, std::int64_t count, int lead,
                     Rounding rounding, std::index_sequence<kState...> indices) {
   const std::int64_t whole = count / kBlock * kBlock;
   if (whole > 0) update_blocks16<Variant, kExtras>(k, blocks, whole, rounding, indices);
   if (whole < count) {
-    PaddedBlock<Streams, sizeof...(kState)> rest(blocks.from(whole), count - whole);
+    PaddedBlock<Streams, sizeof...(kState)> rest(blocks.from(whole), count - whole, lead);
     update_blocks16<Variant, kExtras>(k, rest.streams(), kBlock, rounding.from(whole), indices);
     rest.copy_back();
   }
@@ -213,7 +214,7 @@ void update_range16(const rule::TensorCoefficients<Rule>& k,
 template <class Variant, rule::Extras kExtras, class How, class Rule, class Streams>
 void update_chunk_nearest(const rule::TensorCoefficients<Rule>& k, const Streams& chunk, How /*how*/) {
   constexpr std::size_t kStates = kStateCount<Variant>;
-  update_range16<Variant, kExtras, Streams>(k, BlockStreams<Streams, kStates>::of(chunk), chunk.count,
+  update_range16<Variant, kExtras, Streams>(k, BlockStreams<Streams, kStates>::of(chunk), chunk.count, 0,
                                             NearestRounding<How>{}, std::make_index_sequence<kStates>{});
 }
 
@@ -226,9 +227,9 @@ void update_chunk_drawing(const rule::TensorCoefficients<Rule>& k, const Streams
   using Drawn = DrawnHalves<kPerBlock>;
   Drawn drawn;
   for (std::int64_t i = 0; i < chunk.count; i += Drawn::kMaxElements) {
-    drawn.draw(k.step.draws, (chunk.begin + i) / kBlock, chunk.count - i, random::Purpose::rounding);
+    drawn.draw(k.step.draws, chunk.block + i / kBlock, chunk.count - i, random::Purpose::rounding);
     update_range16<Variant, kExtras, Streams>(k, blocks.from(i),
-                                              std::min(Drawn::kMaxElements, chunk.count - i),
+                                              std::min(Drawn::kMaxElements, chunk.count - i), chunk.lead,
                                               Rounding{drawn.of(0)}, std::make_index_sequence<kStates>{});
   }
 }

@@ -38,11 +38,10 @@ struct ScaledStatesOf<Variant, std::index_sequence<kState...>> {
 template <class Variant>
 using ScaledStates = typename ScaledStatesOf<Variant, std::make_index_sequence<kStateCount<Variant>>>::Type;
 
-/// A state of a tensor, from element `begin` on.
+/// A state of a tensor, from element `begin` and scale `scale` on.
 template <class Codec>
-ScaledState<Codec> scaled_state_at(void* codes, void* scales, std::int64_t begin) {
-  return {static_cast<typename Codec::Code*>(codes) + begin,
-          static_cast<std::uint16_t*>(scales) + begin / storage::kBlock};
+ScaledState<Codec> scaled_state_at(void* codes, void* scales, std::int64_t begin, std::int64_t scale) {
+  return {static_cast<typename Codec::Code*>(codes) + begin, static_cast<std::uint16_t*>(scales) + scale};
 }
 
 /// Applies the rule to `count` elements in float32, and stages the new states (Codec::stage()). Both in one
@@ -93,15 +92,16 @@ ONEPASS_LANE void fetch_blocks_ahead(const Streams& at, [[maybe_unused]] const S
 }
 
 /// Updates `count` elements from the start of a block on, at most kStagedElements. If the last block is cut
-/// short, the streams must have room for the whole block; the numbers beyond `count` belong to no element. A
-/// function of its own (noinline), so that tests/build/loop_objects_test.py finds its machine code; noclone,
-/// so that a block that is cut short is updated by the same code.
+/// short, the streams must have room for the whole block; the numbers beyond `count` belong to no element,
+/// and neither do the first `lead` numbers. A function of its own (noinline), so that
+/// tests/build/loop_objects_test.py finds its machine code; noclone, so that a block that is cut short is
+/// updated by the same code.
 template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 __attribute__((noinline, noclone)) void update_blocks8(const rule::TensorCoefficients<Rule> k,
                                                        const Streams at,
                                                        [[maybe_unused]] const ScaledStates<Variant> states,
-                                                       const std::uint16_t* halves, int count,
-                                                       std::index_sequence<kState...> indices) {
+                                                       const std::uint16_t* halves, [[maybe_unused]] int lead,
+                                                       int count, std::index_sequence<kState...> indices) {
   using Format = typename Streams::Format;
   constexpr int kPerBlock = rule::kBlockHalves<Format, Variant>;
   [[maybe_unused]] alignas(64) float staged[sizeof...(kState) + 1][kStagedElements];
@@ -123,47 +123,47 @@ __attribute__((noinline, noclone)) void update_blocks8(const rule::TensorCoeffic
   // The stores have a pass of their own. They wait for roots and divisions, and would keep the processor from
   // beginning the next block.
   store_moved_params<kPerBlock>(k.step, p, at, blocks * kBlock, halves);
-  (..., clear_beyond(count, staged[kState]));
+  (..., clear_outside(lead, count, staged[kState]));
   (..., store_state_blocks<kPerBlock>(staged[kState], blocks, halves + kState, std::get<kState>(states)));
 }
 
-/// Updates one block that the tensor's end cuts short: as update_blocks8(), in a copy that has room for the
-/// whole block.
+/// Updates one block of which the tensor has `count` elements, from element `lead` of the block on: as
+/// update_blocks8(), in a copy that has room for the whole block.
 template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 void update_cut_block8(const rule::TensorCoefficients<Rule>& k, const Streams& at,
-                       const ScaledStates<Variant>& states, const std::uint16_t* halves, int count,
+                       const ScaledStates<Variant>& states, const std::uint16_t* halves, int lead, int count,
                        std::index_sequence<kState...> indices) {
   using Param = typename Streams::Format::Param;
   typename Param::Element param[storage::kBlock]{};
   typename Param::Remainder remainder[storage::kBlock]{};
   typename Streams::GradCodec::Element grad[storage::kBlock]{};
   std::tuple<std::array<typename StateCodec<Variant, kState>::Code, storage::kBlock>...> codes{};
-  std::copy_n(at.param, count, param);
-  if constexpr (Streams::Format::kHasRemainder) std::copy_n(at.remainder, count, remainder);
-  std::copy_n(at.grad, count, grad);
-  (..., std::copy_n(std::get<kState>(states).codes, count, std::get<kState>(codes).data()));
+  std::copy_n(at.param, count, param + lead);
+  if constexpr (Streams::Format::kHasRemainder) std::copy_n(at.remainder, count, remainder + lead);
+  std::copy_n(at.grad, count, grad + lead);
+  (..., std::copy_n(std::get<kState>(states).codes, count, std::get<kState>(codes).data() + lead));
   Streams roomy = at;
   roomy.param = param, roomy.remainder = remainder, roomy.grad = grad;
   update_blocks8<Variant, kExtras>(k, roomy,
                                    {{std::get<kState>(codes).data(), std::get<kState>(states).scales}...},
-                                   halves, count, indices);
-  std::copy_n(param, count, at.param);
-  if constexpr (Streams::Format::kHasRemainder) std::copy_n(remainder, count, at.remainder);
-  (..., std::copy_n(std::get<kState>(codes).data(), count, std::get<kState>(states).codes));
+                                   halves, lead, lead + count, indices);
+  std::copy_n(param + lead, count, at.param);
+  if constexpr (Streams::Format::kHasRemainder) std::copy_n(remainder + lead, count, at.remainder);
+  (..., std::copy_n(std::get<kState>(codes).data() + lead, count, std::get<kState>(states).codes));
 }
 
 template <class Variant, rule::Extras kExtras, class Rule, class Streams, std::size_t... kState>
 void update_chunk_bits8(const rule::TensorCoefficients<Rule>& k, const Streams& chunk,
                         std::index_sequence<kState...> indices) {
   const ScaledStates<Variant> states{scaled_state_at<StateCodec<Variant, kState>>(
-      chunk.states[kState], chunk.scales[kState], chunk.begin)...};
+      chunk.states[kState], chunk.scales[kState], chunk.begin, chunk.scale)...};
   constexpr int kPerBlock = rule::kBlockHalves<typename Streams::Format, Variant>;
   using Drawn = DrawnHalves<kPerBlock == 0 ? 4 : kPerBlock>;
   [[maybe_unused]] Drawn drawn;
   for (std::int64_t i = 0, count = 0; i < chunk.count; i += count) {
     const std::int64_t block = i / storage::kBlock, left = chunk.count - i;
     if (kPerBlock != 0 && i % Drawn::kMaxElements == 0) {
-      drawn.draw(k.step.draws, chunk.begin / storage::kBlock + block, left, random::Purpose::rounding);
+      drawn.draw(k.step.draws, chunk.block + block, left, random::Purpose::rounding);
     }
     const std::uint16_t* const halves = drawn.of(block % (Drawn::kMaxElements / storage::kBlock));
     const ScaledStates<Variant> at{std::get<kState>(states).from(block)...};
@@ -171,9 +171,10 @@ void update_chunk_bits8(const rule::TensorCoefficients<Rule>& k, const Streams& 
                 ? std::min<std::int64_t>(left / storage::kBlock * storage::kBlock, kStagedElements)
                 : left;
     if (count >= storage::kBlock) {
-      update_blocks8<Variant, kExtras>(k, chunk.from(i), at, halves, static_cast<int>(count), indices);
+      update_blocks8<Variant, kExtras>(k, chunk.from(i), at, halves, 0, static_cast<int>(count), indices);
     } else {
-      update_cut_block8<Variant, kExtras>(k, chunk.from(i), at, halves, static_cast<int>(count), indices);
+      update_cut_block8<Variant, kExtras>(k, chunk.from(i), at, halves, chunk.lead, static_cast<int>(count),
+                                          indices);
     }
   }
 }

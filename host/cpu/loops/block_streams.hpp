@@ -1,5 +1,5 @@
 // block_streams.hpp - where the streams of consecutive blocks of 16-bit parameters lie, and a copy of a block
-// that the end of a tensor cuts short. Compiled once for each instruction set.
+// of which a chunk has a part. Compiled once for each instruction set.
 #pragma once
 
 #include <cstddef>
@@ -72,19 +72,21 @@ struct BlockStreams {
   }
 };
 
-/// A whole block in place of one that is cut short: a copy, padded with zeros. The caller updates the copy
-/// and then calls copy_back().
+/// A whole block in place of one that is cut: a copy, padded with zeros, in which element `lead` of the block
+/// is the first that there is. The caller updates the copy and then calls copy_back().
 template <class Streams, std::size_t kStates>
 class PaddedBlock {
  public:
   using Blocks = BlockStreams<Streams, kStates>;
 
-  PaddedBlock(const Blocks& original, std::int64_t count)
-      : original_(original), count_(static_cast<std::size_t>(count)) {
-    copy(param_, original.param);
-    copy(grad_, original.grad);
-    if constexpr (Blocks::Format::kHasRemainder) copy(remainder_, original.remainder);
-    for (std::size_t state = 0; state < kStates; ++state) copy(states_[state], original.states[state]);
+  PaddedBlock(const Blocks& original, std::int64_t count, int lead)
+      : original_(original), count_(static_cast<std::size_t>(count)), lead_(lead) {
+    copy(param_ + lead, original.param);
+    copy(grad_ + lead, original.grad);
+    if constexpr (Blocks::Format::kHasRemainder) copy(remainder_ + lead, original.remainder);
+    for (std::size_t state = 0; state < kStates; ++state) {
+      copy(states_[state] + lead, original.states[state]);
+    }
   }
   [[nodiscard]] Blocks streams() {
     Blocks padded{param_, remainder_, grad_, {}, Writes::through_cache, 0};
@@ -92,9 +94,11 @@ class PaddedBlock {
     return padded;
   }
   void copy_back() {
-    copy(original_.param, param_);
-    if constexpr (Blocks::Format::kHasRemainder) copy(original_.remainder, remainder_);
-    for (std::size_t state = 0; state < kStates; ++state) copy(original_.states[state], states_[state]);
+    copy(original_.param, param_ + lead_);
+    if constexpr (Blocks::Format::kHasRemainder) copy(original_.remainder, remainder_ + lead_);
+    for (std::size_t state = 0; state < kStates; ++state) {
+      copy(original_.states[state], states_[state] + lead_);
+    }
   }
 
  private:
@@ -105,6 +109,7 @@ class PaddedBlock {
 
   Blocks original_;
   std::size_t count_;
+  int lead_;
   typename Blocks::Param param_[kBlock] = {};
   typename Blocks::Remainder remainder_[kBlock] = {};
   typename Blocks::Grad grad_[kBlock] = {};

@@ -28,21 +28,28 @@ struct ChunkStreams {
   const typename GradCodec::Element* grad;
   void* const* states;
   void* const* scales;  ///< Of states of 8 bits.
-  std::int64_t begin;   ///< Number of the chunk's first element in the tensor.
+  std::int64_t begin;   ///< Number of the chunk's first element in the tensor's memory.
   std::int64_t count;   ///< Elements of the chunk.
+  std::int64_t block;   ///< Chunk::block()
+  std::int64_t scale;   ///< Chunk::scale
+  int lead;             ///< Chunk::lead()
   Stores stores;
 
-  static ChunkStreams of(const step::TensorEntry& tensor, void* grad, step::Extent part, Stores stores) {
-    ChunkStreams streams{static_cast<typename Param::Element*>(tensor.param) + part.begin,
+  static ChunkStreams of(const step::TensorEntry& tensor, void* grad, const step::Chunk& chunk,
+                         Stores stores) {
+    ChunkStreams streams{static_cast<typename Param::Element*>(tensor.param) + chunk.begin,
                          nullptr,
-                         static_cast<const typename GradCodec::Element*>(grad) + part.begin,
+                         static_cast<const typename GradCodec::Element*>(grad) + chunk.begin,
                          tensor.states,
                          tensor.scales,
-                         part.begin,
-                         part.count,
+                         chunk.begin,
+                         chunk.count,
+                         chunk.block(),
+                         chunk.scale,
+                         chunk.lead(),
                          stores};
     if constexpr (Format::kHasRemainder) {
-      streams.remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;
+      streams.remainder = static_cast<typename Param::Remainder*>(tensor.remainder) + chunk.begin;
     }
     return streams;
   }
@@ -57,8 +64,8 @@ struct ChunkStreams {
 };
 
 /// Zeroes the gradients of a chunk, while they are still in the cache.
-void zero_chunk(const step::Table& table, step::Chunk chunk) {
-  const step::Extent part = step::extent(table, chunk);
+void zero_chunk(const step::Table& table, const step::Chunk& chunk) {
+  const step::Extent part = chunk.extent();
   const auto size = static_cast<std::int64_t>(size_of(table.tensors[chunk.tensor].grad_type));
   std::memset(static_cast<std::byte*>(table.grads[chunk.tensor]) + part.begin * size, 0,
               static_cast<std::size_t>(part.count * size));

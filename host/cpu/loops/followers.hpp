@@ -49,9 +49,11 @@ inline void average(float* __restrict ema, const float* __restrict values, const
   for (std::int64_t i = 0; i < count; ++i) ema[i] = rule::follow(step, ema[i], values[i]);
 }
 
-/// Moves a bfloat16 average, and rounds it with `halves`, kEmaHalves for each block.
+/// Moves a bfloat16 average, and rounds it with `halves`, kEmaHalves for each block. The first element is
+/// number `lead` of its block.
 inline void average(std::uint16_t* __restrict ema, const float* __restrict values,
-                    const std::uint16_t* __restrict halves, const rule::TensorStep step, std::int64_t count) {
+                    const std::uint16_t* __restrict halves, const rule::TensorStep step, std::int64_t count,
+                    int lead) {
   using Low = storage::BFloat16;
   using Block = BlockCodec<Low, Order::natural>;
   std::int64_t i = 0;
@@ -64,20 +66,20 @@ inline void average(std::uint16_t* __restrict ema, const float* __restrict value
   for (int j = 0; i + j < count; ++j) {
     const storage::Dither dither{halves[i / kBlock * rule::kEmaHalves]};
     const float mean = rule::follow(step, Low::decode(ema[i + j]), values[i + j]);
-    ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(j));
+    ema[i + j] = Low::encode_stochastic(mean, dither.at<16>(lead + j));
   }
 }
 
-/// Moves the average of a range of a tensor.
+/// Moves the average of a range of a tensor, which begins in block `block` of the logical tensor.
 void move_ema(const step::TensorEntry& tensor, const rule::TensorStep& step, step::Extent part,
-              const float* values) {
+              std::int64_t block, int lead, const float* values) {
   if (tensor.ema_type == DType::float32) {
     average(static_cast<float*>(tensor.ema) + part.begin, values, step, part.count);
     return;
   }
   DrawnHalves<rule::kEmaHalves> drawn;
-  drawn.draw(step.draws, part.begin / storage::kBlock, part.count, random::Purpose::ema);
-  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step, part.count);
+  drawn.draw(step.draws, block, part.count, random::Purpose::ema);
+  average(static_cast<std::uint16_t*>(tensor.ema) + part.begin, values, drawn.of(0), step, part.count, lead);
 }
 
 /// Encodes `count` numbers to nearest. How: Nearest or NearestByInstruction.
@@ -109,17 +111,19 @@ void write_copy(const step::TensorEntry& tensor, step::Extent part, const float*
 void follow(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   static constexpr auto kLoaders = param_loaders(std::make_index_sequence<storage::kFormatCount>{});
   for (std::int64_t c = first; c < last; ++c) {
-    const step::Chunk chunk = table.chunks[c];
+    const step::Chunk& chunk = table.chunks[c];
     const step::TensorEntry& tensor = table.tensors[chunk.tensor];
     const rule::TensorStep& step = step::step_of(table, chunk.tensor);
     if (!step.active || !tensor.has_followers()) continue;
-    const step::Extent whole = step::extent(table, chunk);
+    const step::Extent whole = chunk.extent();
     for (std::int64_t i = 0; i < whole.count; i += kFollowedElements) {
       const std::int64_t left = whole.count - i;
       const step::Extent part{whole.begin + i, left < kFollowedElements ? left : kFollowedElements};
       float values[kFollowedElements];
       kLoaders[tensor.format](tensor, part, values);
-      if (tensor.ema != nullptr) move_ema(tensor, step, part, values);
+      if (tensor.ema != nullptr) {
+        move_ema(tensor, step, part, chunk.block() + i / storage::kBlock, chunk.lead(), values);
+      }
       if (tensor.copy != nullptr) write_copy(tensor, part, values, stores);
     }
   }

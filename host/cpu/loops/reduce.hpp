@@ -206,7 +206,7 @@ double add_leaf_of(const Term<kMeasure> term, const typename Codec::Element* fro
 
 template <class Codec, Measure kMeasure>
 void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduction& into) {
-  const step::Chunk chunk = table.pieces[piece];
+  const step::Piece chunk = table.pieces[piece];
   const step::Extent part = step::extent_of(table, chunk, kReduceChunk);
   Term<kMeasure> term{};
   if constexpr (kMeasure == Measure::penalty)

@@ -19,9 +19,9 @@ void convert(const typename From::Element* __restrict from, typename To::Element
 }
 
 /// TableLoops::copy_params.
-void copy_params(const step::Table& table, step::Chunk chunk) {
+void copy_params(const step::Table& table, const step::Chunk& chunk) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
-  const step::Extent part = step::extent(table, chunk);
+  const step::Extent part = chunk.extent();
   step::over_streams_that_copy(tensor, [&](void* stream, auto to) {
     step::by_dtype(tensor.param_type, [&](auto from) {
       using From = decltype(from);

@@ -22,9 +22,9 @@ struct TableLoops {
   /// Moves the moving averages and writes the 16-bit copies of the chunks [first, last), after their update.
   void (*follow)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
   /// Copies the parameters of a new chunk to the streams that begin as the parameter (step/start.hpp).
-  void (*copy_params)(const step::Table& table, step::Chunk chunk);
+  void (*copy_params)(const step::Table& table, const step::Chunk& chunk);
   /// Settles the streams of a chunk whose states are those of `rule`, before its update, if this step does.
-  void (*settle)(const step::Table& table, const StagedLoops& rule, step::Chunk chunk);
+  void (*settle)(const step::Table& table, const StagedLoops& rule, const step::Chunk& chunk);
   /// Updates the chunks [first, last), all of which have one format, by the loops of any rule.
   void (*update_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
                         std::int64_t last, Stores stores);

@@ -48,10 +48,10 @@ void update_streams(const rule::TensorCoefficients<Rule>& k, const Streams& stre
 /// in float32 a loop without scale and decay is faster than with them. States of 8 bits settle in the loop;
 /// those of other formats have settled before it (host/cpu/staged/settle.hpp).
 template <class Variant, class Format, class GradCodec, class Rule>
-void update_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficients<Rule>& k, Stores stores) {
+void update_chunk(const Table& table, const Chunk& chunk, const rule::TensorCoefficients<Rule>& k,
+                  Stores stores) {
   using Streams = ChunkStreams<Format, GradCodec>;
-  const Streams streams =
-      Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor], step::extent(table, chunk), stores);
+  const Streams streams = Streams::of(table.tensors[chunk.tensor], table.grads[chunk.tensor], chunk, stores);
   using rule::Extras;
   const Extras extras = k.around.extras();
   if constexpr (Format::kQuantized) {
@@ -71,7 +71,7 @@ void update_chunk(const Table& table, Chunk chunk, const rule::TensorCoefficient
 template <class Rule, class Variant, class Format>
 void update_chunks(const Table& table, std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
-    const Chunk chunk = table.chunks[c];
+    const Chunk& chunk = table.chunks[c];
     const auto& k = step::coefficients<Rule>(table)[chunk.tensor];
     if (k.step.active) {
       if (Format::kAllFloat32 || table.tensors[chunk.tensor].grad_type == DType::float32) {

@@ -147,14 +147,14 @@ constexpr auto settle_chunks(std::index_sequence<kFormat...> /*formats*/) {
 }
 
 /// TableLoops::settle.
-inline void settle(const step::Table& table, const StagedLoops& rule, step::Chunk chunk) {
+inline void settle(const step::Table& table, const StagedLoops& rule, const step::Chunk& chunk) {
   static constexpr auto kAll = settle_chunks(std::make_index_sequence<storage::kFormatCount>{});
   const SharedCoefficients& k = shared_coefficients(table, chunk.tensor);
   if (!k.step.active || !k.around.settles(rule.states != 0)) return;
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
   const SettleChunk settle = kAll[tensor.format][tensor.grad_type == DType::float32 ? 1 : 0];
   if (settle != nullptr) {
-    settle(tensor, step::extent(table, chunk), table.grads[chunk.tensor], rule, k.around);
+    settle(tensor, chunk.extent(), table.grads[chunk.tensor], rule, k.around);
   }
 }
 

@@ -34,14 +34,14 @@ __attribute__((noinline)) void unpack_state8(const ScaledState<Codec> state, std
   }
 }
 
-/// Encodes `count` elements of a state. `halves` has one half for each block, `apart` halves apart.
-/// StageCodec the staged values (Codec::stage()) in the buffer.
+/// Encodes the elements [lead, count) of a state. `halves` has one half for each block, `apart` halves apart.
+/// Leaves the staged values (Codec::stage()) in the buffer.
 template <class Codec>
-__attribute__((noinline)) void pack_state8(float* values, int count, const std::uint16_t* halves, int apart,
-                                           const ScaledState<Codec> state) {
+__attribute__((noinline)) void pack_state8(float* values, int lead, int count, const std::uint16_t* halves,
+                                           int apart, const ScaledState<Codec> state) {
   const int blocks = (count + storage::kBlock - 1) / storage::kBlock;
   for (int i = 0; i < blocks * storage::kBlock; ++i) values[i] = Codec::stage(values[i]);
-  clear_beyond(count, values);
+  clear_outside(lead, count, values);
   std::uint16_t of_state[kStagedBlocks];
   for (int block = 0; block < blocks; ++block) of_state[block] = halves[block * apart];
   store_state_blocks<1>(values, blocks, of_state, state);
@@ -97,9 +97,10 @@ void pack8(float* first, const StagedStreams& chunk, std::int64_t begin, std::in
   }
   for (int s = 0; s < chunk.state_count; ++s) {
     if ((chunk.nonnegative >> s & 1u) != 0) {
-      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Nonnegative8>(chunk, begin, s));
+      pack_state8(room.state(s), chunk.lead, some, halves + s, apart,
+                  scaled_state<Nonnegative8>(chunk, begin, s));
     } else {
-      pack_state8(room.state(s), some, halves + s, apart, scaled_state<Signed8>(chunk, begin, s));
+      pack_state8(room.state(s), chunk.lead, some, halves + s, apart, scaled_state<Signed8>(chunk, begin, s));
     }
   }
 }

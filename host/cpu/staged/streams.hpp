@@ -31,13 +31,14 @@ struct StagedStreams {
   std::byte* states[step::kMaxStates];
   std::uint16_t* scales[step::kMaxStates];  ///< The scales of states of 8 bits, one for each block.
   int state_count;
+  int lead;              ///< Chunk::lead(): if it is not 0, the chunk has elements of one block alone.
   unsigned nonnegative;  ///< As in StagedLoops.
   Writes writes;         ///< How the parameter is stored where the update does not read it.
   bool fetches_ahead;    ///< As in Stores.
 
-  static StagedStreams of(const step::TensorEntry& tensor, const void* grad, step::Extent part,
+  static StagedStreams of(const step::TensorEntry& tensor, const void* grad, const step::Chunk& chunk,
                           const ElementBytes& bytes, const StagedLoops& rule, Stores stores) {
-    const auto begin = static_cast<std::size_t>(part.begin);
+    const auto begin = static_cast<std::size_t>(chunk.begin);
     StagedStreams streams{};
     streams.param = static_cast<std::byte*>(tensor.param) + begin * bytes.param;
     if (bytes.remainder != 0) {
@@ -45,11 +46,12 @@ struct StagedStreams {
     }
     streams.grad = static_cast<const std::byte*>(grad) + begin * bytes.grad;
     streams.state_count = rule.states;
+    streams.lead = chunk.lead();
     streams.nonnegative = rule.nonnegative;
     for (int s = 0; s < rule.states; ++s) {
       streams.states[s] = static_cast<std::byte*>(tensor.states[s]) + begin * bytes.state;
       if (tensor.scales[s] == nullptr) continue;
-      streams.scales[s] = static_cast<std::uint16_t*>(tensor.scales[s]) + begin / storage::kBlock;
+      streams.scales[s] = static_cast<std::uint16_t*>(tensor.scales[s]) + chunk.scale;
     }
     streams.writes = writes_to(streams.param, stores.unread);
     streams.fetches_ahead = stores.fetches_ahead;
@@ -69,18 +71,21 @@ struct StagedStreams {
   }
 };
 
-/// A whole block in place of one that the end of a tensor cuts short: a copy, padded with zeros. The scales
-/// of states are not copied. The caller updates the copy and then calls copy_back(). So neither the loops of
-/// rules nor the codecs need a loop for the last elements.
+/// A whole block in place of one of which the tensor has `count` elements, after the first
+/// StagedStreams::lead: a copy, padded with zeros. The scales of states are not copied. The caller updates
+/// the copy and then calls copy_back(). So neither the loops of rules nor the codecs need a loop for single
+/// elements.
 class CutBlock {
  public:
   CutBlock(const StagedStreams& original, std::int64_t count, const ElementBytes& bytes)
       : original_(original), bytes_(bytes), count_(static_cast<std::size_t>(count)) {
-    std::memcpy(room_[0], original.param, count_ * bytes.param);
-    if (bytes.remainder != 0) std::memcpy(room_[1], original.remainder, count_ * bytes.remainder);
-    std::memcpy(room_[2], original.grad, count_ * bytes.grad);
+    std::memcpy(first_of(0, bytes.param), original.param, count_ * bytes.param);
+    if (bytes.remainder != 0) {
+      std::memcpy(first_of(1, bytes.remainder), original.remainder, count_ * bytes.remainder);
+    }
+    std::memcpy(first_of(2, bytes.grad), original.grad, count_ * bytes.grad);
     for (int s = 0; s < original.state_count; ++s) {
-      std::memcpy(room_[3 + s], original.states[s], count_ * bytes.state);
+      std::memcpy(first_of(3 + s, bytes.state), original.states[s], count_ * bytes.state);
     }
   }
   [[nodiscard]] StagedStreams streams() {
@@ -90,15 +95,22 @@ class CutBlock {
     for (int s = 0; s < copy.state_count; ++s) copy.states[s] = room_[3 + s];
     return copy;
   }
-  void copy_back() const {
-    std::memcpy(original_.param, room_[0], count_ * bytes_.param);
-    if (bytes_.remainder != 0) std::memcpy(original_.remainder, room_[1], count_ * bytes_.remainder);
+  void copy_back() {
+    std::memcpy(original_.param, first_of(0, bytes_.param), count_ * bytes_.param);
+    if (bytes_.remainder != 0) {
+      std::memcpy(original_.remainder, first_of(1, bytes_.remainder), count_ * bytes_.remainder);
+    }
     for (int s = 0; s < original_.state_count; ++s) {
-      std::memcpy(original_.states[s], room_[3 + s], count_ * bytes_.state);
+      std::memcpy(original_.states[s], first_of(3 + s, bytes_.state), count_ * bytes_.state);
     }
   }
 
  private:
+  /// The first element of a stream that there is.
+  [[nodiscard]] std::byte* first_of(int stream, std::size_t bytes) {
+    return room_[stream] + static_cast<std::size_t>(original_.lead) * bytes;
+  }
+
   StagedStreams original_;
   ElementBytes bytes_;
   std::size_t count_;

@@ -57,16 +57,17 @@ struct Moved {
   }
 };
 
-/// Updates one block that the end of a tensor cuts short, in a copy.
+/// Updates one block of which the tensor has `count` elements, in a copy.
 __attribute__((noinline)) void update_cut_block(const StageCodec& codec, const Mover& mover,
                                                 const StagedStreams& original, std::int64_t count,
                                                 const std::uint16_t* halves, float* room) {
   CutBlock block(original, count, codec.bytes);
   const StagedStreams copy = block.streams();
   const Moved moved(codec, copy, room);
-  if (codec.unpack != nullptr) codec.unpack(copy, 0, count, room);
+  const std::int64_t last = copy.lead + count;
+  if (codec.unpack != nullptr) codec.unpack(copy, 0, last, room);
   mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, storage::kBlock);
-  if (codec.pack != nullptr) codec.pack(room, copy, 0, count, halves);
+  if (codec.pack != nullptr) codec.pack(room, copy, 0, last, halves);
   block.copy_back();
 }
 
@@ -87,8 +88,8 @@ void fetch_stage_ahead(const StageCodec& codec, const StagedStreams& chunk, std:
   for (int s = 0; s < chunk.state_count; ++s) fetch(chunk.states[s], codec.bytes.state);
 }
 
-/// Updates `count` elements, from the start of a block on; only the last block may be cut short. `halves` has
-/// StageCodec::halves random halves for each block.
+/// Updates `count` elements, from the start of a block on, unless chunk.lead says else; only the last block
+/// may be cut short. `halves` has StageCodec::halves random halves for each block.
 void update_stages(const StageCodec& codec, const Mover& mover, const StagedStreams& chunk,
                    std::int64_t count, const std::uint16_t* halves) {
   alignas(64) float room[kStreams * buffers_apart(kStage8)];
@@ -109,15 +110,15 @@ void update_stages(const StageCodec& codec, const Mover& mover, const StagedStre
   }
 }
 
-/// Updates a part of a tensor, whose streams begin with it, with kHalves random halves for each block.
+/// Updates a chunk with kHalves random halves for each block.
 template <int kHalves>
 void update_drawing(const StageCodec& codec, const Mover& mover, const StagedStreams& streams,
-                    step::Extent part, const rule::Draws& draws) {
+                    const step::Chunk& chunk, const rule::Draws& draws) {
   using Drawn = DrawnHalves<kHalves>;
   Drawn drawn;
-  for (std::int64_t i = 0; i < part.count; i += Drawn::kMaxElements) {
-    const std::int64_t left = part.count - i;
-    drawn.draw(draws, (part.begin + i) / storage::kBlock, left, random::Purpose::rounding);
+  for (std::int64_t i = 0; i < chunk.count; i += Drawn::kMaxElements) {
+    const std::int64_t left = chunk.count - i;
+    drawn.draw(draws, chunk.block() + i / storage::kBlock, left, random::Purpose::rounding);
     update_stages(codec, mover, streams.from(i, codec.bytes), std::min(left, Drawn::kMaxElements),
                   drawn.of(0));
   }
@@ -127,10 +128,9 @@ void update_drawing(const StageCodec& codec, const Mover& mover, const StagedStr
 using ChooseCodec = StageCodec (*)(const StageChoice& choice);
 
 /// Updates one chunk.
-void update_staged_chunk(const step::Table& table, step::Chunk chunk, const StagedLoops& rule,
+void update_staged_chunk(const step::Table& table, const step::Chunk& chunk, const StagedLoops& rule,
                          ChooseCodec choose, const SharedCoefficients& k, Stores stores) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
-  const step::Extent part = step::extent(table, chunk);
   const StageCodec codec = choose({.has_float32_gradients = tensor.grad_type == DType::float32,
                                    .rounds_stochastically = k.step.rounds_stochastically != 0,
                                    .has_bf16_instruction = stores.has_bf16_instruction,
@@ -139,18 +139,18 @@ void update_staged_chunk(const step::Table& table, step::Chunk chunk, const Stag
   const bool settles = codec.settles_in_loop && k.around.settles(rule.states != 0);
   const rule::Extras extras = settles ? rule::Extras::settle : k.around.extras();
   const Mover mover{loops[static_cast<std::size_t>(extras)], &k};
-  const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], part, codec.bytes, rule, stores);
+  const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores);
   switch (codec.halves) {
     case 0:
-      return update_stages(codec, mover, streams, part.count, nullptr);
+      return update_stages(codec, mover, streams, chunk.count, nullptr);
     case 1:
-      return update_drawing<1>(codec, mover, streams, part, k.step.draws);
+      return update_drawing<1>(codec, mover, streams, chunk, k.step.draws);
     case 2:
-      return update_drawing<2>(codec, mover, streams, part, k.step.draws);
+      return update_drawing<2>(codec, mover, streams, chunk, k.step.draws);
     case 4:
-      return update_drawing<4>(codec, mover, streams, part, k.step.draws);
+      return update_drawing<4>(codec, mover, streams, chunk, k.step.draws);
     default:
-      return update_drawing<8>(codec, mover, streams, part, k.step.draws);
+      return update_drawing<8>(codec, mover, streams, chunk, k.step.draws);
   }
 }
 
@@ -158,7 +158,7 @@ void update_staged_chunk(const step::Table& table, step::Chunk chunk, const Stag
 void update_staged_chunks(const step::Table& table, const StagedLoops& rule, ChooseCodec choose,
                           std::int64_t first, std::int64_t last, Stores stores) {
   for (std::int64_t c = first; c < last; ++c) {
-    const step::Chunk chunk = table.chunks[c];
+    const step::Chunk& chunk = table.chunks[c];
     const SharedCoefficients& k = shared_coefficients(table, chunk.tensor);
     if (k.step.active) update_staged_chunk(table, chunk, rule, choose, k, stores);
     if (k.step.zero_grad) zero_chunk(table, chunk);

@@ -36,17 +36,17 @@ const GivenStream* given_stream(const Parameter& parameter, std::string_view nam
   return found == parameter.streams.end() ? nullptr : &*found;
 }
 
-std::vector<StreamPart> parts_of(std::span<const StreamSpec> specs, std::int64_t numel) {
+std::vector<StreamPart> parts_of(std::span<const StreamSpec> specs, const Shard& shard) {
   std::vector<StreamPart> all;
   for (const StreamSpec& spec : specs) {
-    for (StreamPart& part : spec.parts(numel)) all.push_back(std::move(part));
+    for (StreamPart& part : spec.parts(shard)) all.push_back(std::move(part));
   }
   return all;
 }
 
 void check_given(const Parameter& parameter, std::span<const StreamSpec> specs, Device device) {
   if (parameter.streams.empty()) return;
-  const std::vector<StreamPart> parts = parts_of(specs, parameter.value.numel);
+  const std::vector<StreamPart> parts = parts_of(specs, Shard::of(parameter));
   for (const GivenStream& given : parameter.streams) {
     if (given_stream(parameter, given.name) != &given) {
       refuse(quoted(parameter.name) + " is given memory for " + given.name + " twice");

@@ -19,7 +19,7 @@ inline constexpr std::string_view kCounter = "step";
 const GivenStream* given_stream(const Parameter& parameter, std::string_view name);
 
 /// Returns all streams and scales of a parameter, which the caller may give memory for.
-std::vector<StreamPart> parts_of(std::span<const StreamSpec> specs, std::int64_t numel);
+std::vector<StreamPart> parts_of(std::span<const StreamSpec> specs, const Shard& shard);
 
 /// Throws InvalidArgument, which names parameter and stream, if a name is unknown or occurs twice, or memory
 /// has another type or size than the stream, is null, on another device, or not aligned to its elements.

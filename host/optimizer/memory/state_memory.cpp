@@ -30,12 +30,12 @@ struct Room {
 
 /// Takes room for the parts of a stream that have no place yet. Scales lie at step::scales_at() if codes lie
 /// before them.
-void place_own(const StreamSpec& spec, std::int64_t numel, Room& room, StreamPlace& place) {
+void place_own(const StreamSpec& spec, const Shard& shard, Room& room, StreamPlace& place) {
   std::size_t bytes = 0;
-  for (const StreamPart& part : spec.parts(numel)) {
+  for (const StreamPart& part : spec.parts(shard)) {
     void*& to = place.part(part.are_scales);
     if (to != nullptr) continue;
-    if (bytes != 0) bytes = static_cast<std::size_t>(step::scales_at(numel));
+    if (bytes != 0) bytes = static_cast<std::size_t>(step::scales_at(shard.numel));
     to = room.at(bytes);
     bytes += part.bytes();
   }
@@ -50,7 +50,7 @@ std::vector<StreamPlaces> place_all(std::span<const Parameter> parameters,
     StreamPlaces& places = all.emplace_back();
     place_given(parameters[p], specs[p], places);
     for (std::size_t s = 0; s < specs[p].size(); ++s) {
-      place_own(specs[p][s], parameters[p].value.numel, room, places[s]);
+      place_own(specs[p][s], Shard::of(parameters[p]), room, places[s]);
     }
   }
   return all;
@@ -60,7 +60,7 @@ std::vector<StreamPlaces> place_all(std::span<const Parameter> parameters,
 
 void place_given(const Parameter& parameter, std::span<const StreamSpec> specs, StreamPlaces& places) {
   for (std::size_t s = 0; s < specs.size(); ++s) {
-    for (const StreamPart& part : specs[s].parts(parameter.value.numel)) {
+    for (const StreamPart& part : specs[s].parts(Shard::of(parameter))) {
       const GivenStream* const given = given_stream(parameter, part.name);
       if (given != nullptr) places[s].part(part.are_scales) = given->tensor.data;
     }

@@ -62,24 +62,24 @@ std::string to_string(const storage::FormatName& name) {
          " and states " + to_string(name.states);
 }
 
-std::vector<StreamPart> StreamSpec::parts(std::int64_t numel) const {
-  std::vector<StreamPart> parts{{name, dtype, numel, false}};
+std::vector<StreamPart> StreamSpec::parts(const Shard& shard) const {
+  std::vector<StreamPart> parts{{name, dtype, shard.numel, false}};
   if (has_scales) {
-    const std::int64_t blocks = numel / storage::kBlock + (numel % storage::kBlock != 0 ? 1 : 0);
-    parts.push_back({std::string(name) + ".scales", DType::bfloat16, blocks, true});
+    parts.push_back({std::string(name) + ".scales", DType::bfloat16, shard.scales(), true});
   }
   return parts;
 }
 
-std::size_t StreamSpec::bytes(std::int64_t numel) const {
-  const std::vector<StreamPart> all = parts(numel);
+std::size_t StreamSpec::bytes(const Shard& shard) const {
+  const std::vector<StreamPart> all = parts(shard);
   if (!has_scales) return all[0].bytes();
-  return static_cast<std::size_t>(step::scales_at(numel)) + all[1].bytes();
+  return static_cast<std::size_t>(step::scales_at(shard.numel)) + all[1].bytes();
 }
 
-double StreamSpec::bytes_each() const {
-  return static_cast<double>(size_of(dtype)) +
-         (has_scales ? static_cast<double>(sizeof(std::uint16_t)) / storage::kBlock : 0.0);
+double StreamSpec::moved_bytes(const Shard& shard) const {
+  double bytes = 0.0;
+  for (const StreamPart& part : parts(shard)) bytes += static_cast<double>(part.bytes());
+  return bytes;
 }
 
 const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema) {

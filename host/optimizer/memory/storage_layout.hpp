@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/shard.hpp"
 #include "onepass/ema.hpp"
 #include "onepass/parameter.hpp"
 #include "onepass/storage/formats.hpp"
@@ -47,15 +48,15 @@ struct StreamSpec {
   bool has_scales;  ///< Quantised: numel codes, and a scale for each block.
 
   /// The numbers of the stream, and its scales if it has any.
-  [[nodiscard]] std::vector<StreamPart> parts(std::int64_t numel) const;
+  [[nodiscard]] std::vector<StreamPart> parts(const Shard& shard) const;
   /// Bytes in one stretch of memory, where the scales lie at byte step::scales_at(numel).
-  [[nodiscard]] std::size_t bytes(std::int64_t numel) const;
+  [[nodiscard]] std::size_t bytes(const Shard& shard) const;
   /// Returns whether the stream begins as zeros, and not as the parameter (step/start.hpp).
   [[nodiscard]] bool begins_as_zeros() const {
     return role != StreamRole::ema && !(role == StreamRole::remainder && dtype == DType::float32);
   }
-  /// Bytes that a step reads, or writes, for one element on average.
-  [[nodiscard]] double bytes_each() const;
+  /// Bytes of the numbers and the scales: those that a step reads, or writes.
+  [[nodiscard]] double moved_bytes(const Shard& shard) const;
 };
 
 /// The sum of gradients, which an optimizer that accumulates them keeps beside these.

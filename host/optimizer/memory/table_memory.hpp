@@ -34,10 +34,9 @@ struct TableContents {
   std::vector<std::int64_t> steps;        ///< One for each tensor.
   std::vector<std::int64_t> accumulated;  ///< One for each tensor.
   std::vector<step::Chunk> chunks;
-  std::vector<step::Chunk> pieces;
+  std::vector<step::Piece> pieces;
   std::vector<step::Penalty> penalties;
   std::vector<schedule::View> schedules;
-  std::int64_t chunk_size = 0;
   std::vector<std::byte> rules;
   std::size_t rule_bytes = 0;         ///< Size of the room for one rule.
   std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.

@@ -42,16 +42,16 @@ struct BlockHalves {
   }
 };
 
-/// The random bits with which the numbers of one tensor are rounded at one step.
+/// The random bits with which the numbers of one tensor are rounded at one step. Blocks are those of the
+/// logical tensor.
 struct Draws {
   std::uint64_t key;
-  std::uint64_t first_block;  ///< Block of the tensor's first element in the logical tensor: its offset / 32.
   std::uint32_t step;
   std::uint32_t tensor;
 
   /// Number of halves that the logical tensor's blocks before `block` take, if each takes 1, 2, 4 or 8.
   [[nodiscard]] ONEPASS_LANE std::uint64_t halves_before(std::int64_t block, int each) const {
-    return (first_block + static_cast<std::uint64_t>(block)) * static_cast<unsigned>(each);
+    return static_cast<std::uint64_t>(block) * static_cast<unsigned>(each);
   }
   /// Returns the counter of the draw that has the halves of a block.
   [[nodiscard]] ONEPASS_LANE random::Counter counter(std::int64_t block, random::Purpose purpose,

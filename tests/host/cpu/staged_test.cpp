@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/plan.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "host/cpu/loops/table_loops.hpp"
 #include "onepass/onepass.hpp"
@@ -189,7 +190,7 @@ rule::TensorCoefficients<rule::LoopsOf<Rule>> coefficients_of(Rule rule, const M
   const rule::GradientScale scale{.factor = 0.5, .limit = static_cast<float>(manner.limit)};
   rule::TensorCoefficients<rule::LoopsOf<Rule>> k{
       .step = {}, .around = rule::Around::prepare(rule, scale, kFirst + step), .rule = rule.prepare(step)};
-  k.step.draws = {.key = 5, .first_block = 3, .step = static_cast<std::uint32_t>(step), .tensor = 9};
+  k.step.draws = {.key = 5, .step = static_cast<std::uint32_t>(step), .tensor = 9};
   k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
   k.step.active = true;
   return k;
@@ -203,11 +204,12 @@ void step_streams(const Level& level, const cpu::StagedLoops& staged, cpu::Updat
   // The tensor is the second of the table, so that its coefficients are not the first.
   const step::TensorEntry entries[] = {{}, streams.entry()};
   void* const grads[] = {nullptr, streams.grad()};
-  std::vector<step::Chunk> chunks;
-  for (std::uint32_t c = 0; c * kChunk < entries[1].numel; ++c) chunks.push_back({1, c});
+  // The first element of the tensor is number 96 of its logical tensor.
+  const std::vector<step::Chunk> chunks =
+      make_chunks(std::vector{Shard::whole(0), Shard::of(entries[1].numel, 96, 0, 0)}, kChunk);
   Coefficients coefficients[] = {{}, k};
   step::Table table{};
-  table.tensors = entries, table.grads = grads, table.chunks = chunks.data(), table.chunk_size = kChunk;
+  table.tensors = entries, table.grads = grads, table.chunks = chunks.data();
   table.coefficients = coefficients, table.coefficient_bytes = sizeof k;
   const auto move = [&](std::int64_t first, std::int64_t last, cpu::Writes writes) {
     const cpu::Stores stores{writes, level.has_bf16_instruction, writes == cpu::Writes::past_cache};

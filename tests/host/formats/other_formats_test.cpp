@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/plan.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "host/cpu/codecs/stores.hpp"
 #include "host/cpu/loops/table_loops.hpp"
@@ -136,11 +137,14 @@ class StateBlock {
   int count_;
 };
 
+/// The block of its logical tensor with which a tensor begins.
+constexpr std::int64_t kFirstBlock = 3;
+
 /// The random bits with which a stream of a block is rounded. The halves of a block's streams are
 /// consecutive.
 inline storage::Dither dither_of(const rule::Draws& draws, std::int64_t block, int each, std::size_t stream) {
   const reference::Place place{draws.key, reference::kRounding, draws.step, draws.tensor};
-  const std::uint64_t of_tensor = draws.first_block + static_cast<std::uint64_t>(block);
+  const std::uint64_t of_tensor = std::uint64_t{kFirstBlock} + static_cast<std::uint64_t>(block);
   return storage::Dither{reference::half(place, of_tensor * static_cast<unsigned>(each) + stream)};
 }
 
@@ -204,14 +208,13 @@ void step_staged(const Level& level, const rule::TensorCoefficients<Rule>& k, Te
   entry.grad_type = Tensor::GradCodec::kDType;
   entry.format = static_cast<std::uint8_t>(format);
   void* const grad = tensor.grad.data();
-  std::vector<step::Chunk> chunks;
-  for (std::uint32_t c = 0; c * chunk_size < tensor.numel; ++c) chunks.push_back({0, c});
+  const std::vector<step::Chunk> chunks =
+      make_chunks(std::vector{Shard::of(tensor.numel, kFirstBlock * kBlock, 0, 0)}, chunk_size);
   step::Table table{};
   rule::TensorCoefficients<Rule> coefficients = k;
   table.tensors = &entry;
   table.grads = &grad;
   table.chunks = chunks.data();
-  table.chunk_size = chunk_size;
   table.coefficients = &coefficients;
   table.coefficient_bytes = sizeof coefficients;
   const auto count = static_cast<std::int64_t>(chunks.size());
@@ -248,7 +251,7 @@ void expect_steps(const Level& level, const Rule& rule, const Manner& manner, st
     rule::TensorCoefficients<Rule> k{.step = {},
                                      .around = rule::Around::prepare(rule, scale, manner.first + step),
                                      .rule = rule.prepare(manner.first + step)};
-    k.step.draws = {.key = 5, .first_block = 3, .step = step, .tensor = 9};
+    k.step.draws = {.key = 5, .step = step, .tensor = 9};
     k.step.rounds_stochastically = manner.rounds_stochastically ? 1u : 0u;
     k.step.active = true;
     step_elements(k, expected, std::make_index_sequence<Tensor::kStates>{});

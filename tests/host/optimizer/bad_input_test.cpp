@@ -61,6 +61,31 @@ TEST_F(BadInput, SizeThatNoMemoryHasIsRefused) {
   }
 }
 
+TEST_F(BadInput, PlaceInTheLogicalTensorThatNoShardHasIsRefused) {
+  const auto expect_place_refused = [&](std::int64_t first, std::int64_t run, std::int64_t pitch,
+                                        std::initializer_list<std::string> words) {
+    expect_refused(
+        {{.name = "part", .value = all_.subspan(0, 12), .first = first, .run = run, .pitch = pitch}}, words);
+  };
+  constexpr std::int64_t kMost = std::int64_t{1} << 53, kHuge = std::numeric_limits<std::int64_t>::max();
+  expect_place_refused(-1, 0, 0, {"\"part\" has first = -1", "at least 0"});
+  expect_place_refused(0, -4, -4, {"\"part\" has run = -4 and pitch = -4", "above 0"});
+  expect_place_refused(0, 0, 8, {"\"part\" has run = 0 and pitch = 8", "both must be 0"});
+  expect_place_refused(0, 4, 3, {"\"part\" has run = 4 and pitch = 3", "pitch at least run"});
+  expect_place_refused(0, 5, 9, {"\"part\" has 12 elements and run = 5", "run must divide"});
+  expect_place_refused(kMost - 11, 0, 0, {"\"part\" has first = ", "12 elements", "2^53"});
+  expect_place_refused(kHuge, 0, 0, {"\"part\" has first = ", "2^53"});
+  expect_place_refused(0, 4, kMost / 2, {"\"part\" has first = 0", "pitch = ", "2^53"});
+  expect_place_refused(0, 4, kHuge, {"\"part\" has first = 0", "2^53"});
+  // The last element of these is the last one that may be.
+  EXPECT_NO_THROW((Optimizer{
+      kRule, std::vector<Parameter>{{.name = "last", .value = all_.subspan(0, 12), .first = kMost - 12}}}));
+  EXPECT_NO_THROW((Optimizer{
+      kRule,
+      std::vector<Parameter>{
+          {.name = "last", .value = all_.subspan(0, 12), .first = 4, .run = 4, .pitch = kMost / 2 - 4}}}));
+}
+
 TEST_F(BadInput, EmptyNameIsRefused) { expect_refused({{"", all_.subspan(0, 5)}}, {"name"}); }
 
 TEST_F(BadInput, NameThatOccursTwiceIsRefused) {

@@ -147,6 +147,8 @@ TEST_F(SetMemoryRefuses, OtherParametersThanThoseThatAreRegistered) {
       refuses([](Moved& moved) { moved[1].value.dtype = DType::bfloat16; }, {"\"t1\"", "another dtype"}));
   EXPECT_TRUE(refuses([](Moved& moved) { moved[1].group = 1; }, {"\"t1\"", "another group"}));
   EXPECT_TRUE(refuses([](Moved& moved) { moved[1].first = 32; }, {"\"t1\"", "another first element"}));
+  EXPECT_TRUE(refuses([](Moved& moved) { moved[1].run = 11, moved[1].pitch = 12; },
+                      {"\"t1\"", "another run or pitch"}));
   EXPECT_TRUE(refuses([&](Moved& moved) { moved[1].copy = memory_.give(DType::bfloat16, 33); },
                       {"\"t1\"", "another kind of copy"}));
 }
