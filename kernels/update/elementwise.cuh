@@ -149,12 +149,14 @@ __global__ void __launch_bounds__(kThreads<Format>, (kMinThreadBlocks<Format, kS
       if (simple && streams.all_wide()) update_turns<Format, Variant, true>(k, streams, chunk, turns);
       update_turns<Format, Variant, false>(k, streams, chunk, turns);
     }
+    // From here on the chunk is read again: to keep it in registers until here would spill some.
     if (k.step.active && tensor.has_followers()) {
-      Followers<kTile<Format>, kThreads<Format>>{tensor, k.step, chunk}.template follow<Format::kIsFloat32>(
-          [&](auto& values, Place place) { streams.param.load(values, place, false); });
+      Followers<kTile<Format>, kThreads<Format>>{tensor, k.step, table.chunks[c]}
+          .template follow<Format::kIsFloat32>(
+              [&](auto& values, Place place) { streams.param.load(values, place, false); });
     }
     // Each thread overwrites only elements that it has read itself, so no barrier is needed.
-    if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(chunk.count);
+    if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(table.chunks[c].count);
   }
 }
 

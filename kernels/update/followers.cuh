@@ -20,7 +20,7 @@ struct Followers {
 
   TensorEntry tensor;  ///< A copy: the compiler would reload a member of the table after every store.
   const rule::TensorStep& step;
-  const Chunk& part;
+  Chunk part;
 
   /// `load(values, place)` loads a tile of parameters. kMayCopy: whether they may have a copy.
   template <bool kMayCopy, class Load>
