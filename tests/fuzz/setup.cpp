@@ -60,6 +60,12 @@ TensorPlan draw_tensor(Draw& draw, const Setup& setup, std::string name) {
   TensorPlan plan{.name = std::move(name), .group = draw.below(setup.rules.size())};
   plan.numel = draw.pick<std::int64_t>({0, 1, 7, 31, 32, 33, 64, 65, 127, 200, 257});
   if (draw.chance(0.02)) plan.numel = 5000;
+  if (draw.chance(0.4)) plan.first = draw.pick<std::int64_t>({1, 20, 31, 32, 33, 1000});
+  const auto run = draw.pick<std::int64_t>({0, 0, 0, 1, 2, 5, 8, 11, 16, 31, 64});
+  if (run > 0 && plan.numel % run == 0) {
+    plan.run = run;
+    plan.pitch = run + draw.pick<std::int64_t>({0, 1, 24, 32, 90});
+  }
   const std::vector<DType> low = low_types(setup.options.storage);
   if (setup.options.storage != Storage{} && draw.chance(0.7)) {
     plan.dtype = low[draw.below(low.size())];

@@ -17,6 +17,7 @@ struct TensorPlan {
   DType dtype = DType::float32;
   DType grad_dtype = DType::float32;
   std::size_t group = 0;
+  std::int64_t first = 0, run = 0, pitch = 0;
   bool has_copy = false;
   DType copy_dtype = DType::bfloat16;
 };

@@ -123,6 +123,9 @@ Parameter TensorMemory::parameter() {
           .value = {value.data(), plan.dtype, plan.numel},
           .grad = gradient(),
           .group = plan.group,
+          .first = plan.first,
+          .run = plan.run,
+          .pitch = plan.pitch,
           .copy = plan.has_copy ? Tensor{copy.data(), plan.copy_dtype, plan.numel} : Tensor{}};
 }
 
