@@ -13,7 +13,8 @@ namespace onepass {
 
 /// Options of an optimizer. Only the storages, `seed` and `ema` change the result.
 struct Options {
-  std::int64_t chunk_size = 0;  ///< Elements of a chunk, a multiple of 64; 0: chosen for the device.
+  /// Most elements of a chunk, a multiple of 64; 0: chosen for the device. More than 2^31 count as 2^31.
+  std::int64_t chunk_size = 0;
   int threads = 0;  ///< CPU: largest number of threads, up to 1024; 0: ONEPASS_THREADS, or all processors.
   Isa isa = Isa::best;           ///< CPU: instruction set; best: ONEPASS_ISA, or the widest available.
   Storage storage = {};          ///< Master, states and rounding of 16-bit parameters.

@@ -43,9 +43,10 @@ class Turns {
   /// turn or in none. `first`: Chunk::first.
   ///
   /// A draw takes about a hundred instructions, and the four lanes of a block need the same one. Each of them
-  /// therefore draws for a different one of four turns, so that four turns cost as much as one. Followers
-  /// draw in every lane instead: the registers that keep a second draw from turn to turn would cost every
-  /// update a quarter of its resident threads.
+  /// therefore draws for a different one of four turns, so that four turns cost as much as one. (A chunk with
+  /// a lead has one turn, in which the first lane draws for its one block.) Followers draw in every lane
+  /// instead: the registers that keep a second draw from turn to turn would cost every update a quarter of
+  /// its resident threads.
   template <int kHalves>
   [[nodiscard]] __device__ __forceinline__ rule::BlockHalves<kHalves> halves(const rule::Draws& draws,
                                                                              std::int64_t first,

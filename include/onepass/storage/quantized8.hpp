@@ -7,12 +7,12 @@
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/dither.hpp"
 
-// Each block of kBlock elements, counted from the tensor's first, has one scale, so an element takes 8.5
-// bits. Codes are companded: small values keep more relative precision than evenly spaced codes would give
-// them. This follows FlashOptim (arXiv 2602.23349) with three differences. The scales are bfloat16, which has
-// float32's range (float16 loses everything below 6e-8, and so the moments of gradients of 1e-7). The curve
-// for numbers with a sign is another one, which needs no division in either direction. The codes are
-// dithered.
+// Each block of kBlock elements, counted from the first of the logical tensor, has one scale, so an element
+// takes 8.5 bits; a shard that has a part of a block has a scale for the part. Codes are companded: small
+// values keep more relative precision than evenly spaced codes would give them. This follows FlashOptim
+// (arXiv 2602.23349) with three differences. The scales are bfloat16, which has float32's range (float16
+// loses everything below 6e-8, and so the moments of gradients of 1e-7). The curve for numbers with a sign is
+// another one, which needs no division in either direction. The codes are dithered.
 //
 // Dithering rounds a number up as often as it is on the way to the next code. With rounding to nearest a
 // second moment could not decay: at beta2 = 0.999 a step takes 0.05% from its root, which is less than half a

@@ -70,6 +70,19 @@ TEST_P(FormatShards, SettleAsTheWhole) {
                options_of(Isa::best, DType::bfloat16), 17);
 }
 
+TEST_P(FormatShards, StepInMemoryOfTheCallerAndAccumulate) {
+  const RuleCase rule = rule_case("AdamW", AdamW{.weight_decay = 0.1});
+  Options options = options_of(Isa::best, DType::bfloat16);
+  options.accumulates_gradients = true;
+  const Places cut = cut_by_columns(kRows, kColumns, 4, 1, 8);
+  Sharded whole(rule, GetParam(), Device::cpu(), {{kNumel, 0}}, options);
+  Sharded shards(rule, GetParam(), Device::cpu(), cut, options);
+  Sharded given(rule, GetParam(), Device::cpu(), cut, options, true);
+  for (int step = 1; step <= kSteps; ++step) whole.step(step), shards.step(step), given.step(step);
+  ASSERT_TRUE(equal_elements(whole, shards, GetParam()));
+  ASSERT_EQ(shards.elements(), given.elements());
+}
+
 TEST_P(FormatShards, OfAMatrixWhoseRowsAreWholeBlocksHaveAllBitsOfTheWhole) {
   constexpr std::int64_t kWide = 160, kHigh = 5;
   const RuleCase rule = rule_case("AdamW", AdamW{.weight_decay = 0.1});
@@ -81,6 +94,33 @@ TEST_P(FormatShards, OfAMatrixWhoseRowsAreWholeBlocksHaveAllBitsOfTheWhole) {
   Sharded shards(rule, GetParam(), Device::cpu(), cut, options);
   for (int step = 1; step <= kSteps; ++step) whole.step(step), shards.step(step);
   ASSERT_TRUE(equal_elements(whole, shards, GetParam()));
+}
+
+// Without eps, the step of an element whose gradient and states are 0 is 0 / 0. A loop steps a part of a
+// block in a copy of the whole block, and the other elements of the copy are such elements.
+TEST(QuantizedShards, ElementsBesideAShardDoNotAffectItsScale) {
+  constexpr std::int64_t kCount = 40;
+  for (const char* const name : {"compact", "f32_q8"}) {
+    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+      if (!isa_available(isa)) continue;
+      SCOPED_TRACE(testing::Message() << name << " by " << to_string(isa));
+      const FormatCase& format = format_case(name);
+      const FormatBuffer value(Device::cpu(), format.param, kCount, 0),
+          grad(Device::cpu(), format.grad, kCount, 0);
+      value.write(std::vector<float>(kCount, 1.0f));
+      grad.write(std::vector<float>(kCount, 0.5f));
+      Optimizer optimizer{RMSProp{.lr = 1e-2, .eps = 0.0, .momentum = 0.9},
+                          std::vector<Parameter>{{.name = "w",
+                                                  .value = value.tensor(),
+                                                  .grad = grad.tensor(),
+                                                  .first = 5,
+                                                  .run = 20,
+                                                  .pitch = 49}},
+                          {.isa = isa, .storage = format.low(), .float32_storage = format.wide()}};
+      for (int step = 0; step < 3; ++step) optimizer.step();
+      for (const float element : value.floats()) EXPECT_LT(element, 1.0f);
+    }
+  }
 }
 
 // Parts of a block have scales of their own, so their states of 8 bits differ from those of the whole by the

@@ -78,9 +78,10 @@ inline std::vector<float> part_of(const std::vector<float>& whole, const ShardPl
 /// Shards of one tensor, each with an optimizer of its own, as on as many ranks.
 class Sharded {
  public:
+  /// `gives_memory`: the caller has the memory of all that the optimizers keep.
   Sharded(const RuleCase& rule, const FormatCase& format, Device device, const Places& places,
-          Options options)
-      : places_(places), numel_(0) {
+          Options options, bool gives_memory = false)
+      : places_(places), numel_(0), accumulates_(options.accumulates_gradients) {
     options.storage = format.low(), options.float32_storage = format.wide();
     for (const ShardPlace& place : places_) numel_ += place.numel;
     std::vector<float> values(static_cast<std::size_t>(numel_));
@@ -100,6 +101,7 @@ class Sharded {
                              .run = place.run,
                              .pitch = place.pitch,
                              .copy = copy});
+      if (gives_memory) give(rule, device, options);
       optimizers_.push_back(std::make_unique<Optimizer>(rule.make({parameters_.back()}, options)));
     }
   }
@@ -110,6 +112,7 @@ class Sharded {
     draw_gradient(gradients, 1, step, steps);
     for (std::size_t s = 0; s < places_.size(); ++s) {
       grads_[s].write(part_of(gradients, places_[s]));
+      if (accumulates_) optimizers_[s]->accumulate();
       optimizers_[s]->step();
     }
   }
@@ -174,6 +177,15 @@ class Sharded {
   [[nodiscard]] const Places& places() const { return places_; }
 
  private:
+  /// Gives the last parameter just the memory that it requires.
+  void give(const RuleCase& rule, Device device, const Options& options) {
+    const auto required = Optimizer::required_memory(rule.rule, std::vector{parameters_.back()}, options);
+    for (const RequiredStream& stream : required[0].streams) {
+      given_.emplace_back(device, stream.bytes);
+      parameters_.back().streams.push_back(
+          {stream.name, {given_.back().data(), stream.dtype, stream.numel, device}});
+    }
+  }
   static void add(std::vector<std::string>& all, const ShardPlace& place, DType dtype,
                   const std::vector<std::byte>& bytes) {
     const std::size_t size = size_of(dtype);
@@ -199,6 +211,8 @@ class Sharded {
 
   Places places_;
   std::int64_t numel_;
+  bool accumulates_;
+  std::vector<DeviceBuffer> given_;
   std::vector<FormatBuffer> values_, grads_, copies_;
   std::vector<Parameter> parameters_;
   std::vector<std::unique_ptr<Optimizer>> optimizers_;
