@@ -71,9 +71,9 @@ typedef struct {
   int64_t numel;
   int32_t group;                  /* Index of the group whose rule applies. */
   int32_t reserved;               /* 0 */
-  int64_t first;                  /* Of a shard: offset of its first element in the whole tensor. */
-  int64_t run;                    /* Must be 0: a shard is one stretch of its tensor. */
-  int64_t pitch;                  /* Must be 0. */
+  int64_t first;                  /* Of a shard: place of its first element in the whole tensor. */
+  int64_t run;                    /* Of a shard with gaps, such as columns: element i of the value is */
+  int64_t pitch;                  /* element first + i / run * pitch + i % run of the tensor. Else 0. */
   const onepass_storage* storage; /* Null: that of the options. */
   const onepass_given_stream* streams;
   int64_t stream_count;

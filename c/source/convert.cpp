@@ -57,6 +57,16 @@ std::int64_t elements_of(std::span<const std::int64_t> shape) {
   return count;
 }
 
+/// Returns whether a tensor of `whole` elements has all elements of the parameter. Places that no tensor has
+/// are for the optimizer to refuse.
+bool has_elements(std::int64_t whole, const onepass_parameter& c) {
+  if (c.numel <= 0 || c.first < 0 || c.run < 0 || c.pitch < 0) return true;
+  std::int64_t gaps = 0, last = 0;
+  if (c.run != 0 && __builtin_mul_overflow((c.numel - 1) / c.run, c.pitch - c.run, &gaps)) return false;
+  return !__builtin_add_overflow(c.first, c.numel - 1, &last) && !__builtin_add_overflow(last, gaps, &last) &&
+         last < whole;
+}
+
 /// Throws unless the shape and its row blocks fit the parameter.
 void check_shape(const onepass_parameter& c, const std::string& name) {
   const auto shape = array_of(c.shape, "shape", c.dim_count, "dim_count");
@@ -68,7 +78,7 @@ void check_shape(const onepass_parameter& c, const std::string& name) {
   }
   const std::int64_t whole = elements_of(shape);
   if (whole < 0) refuse("the shape" + of + " has a negative dimension, or more elements than 63 bits count");
-  if (c.first == 0 && c.run == 0 ? c.numel > whole : c.numel > 0 && c.first >= whole) {
+  if (!has_elements(whole, c)) {
     refuse("the shape" + of + " has " + std::to_string(whole) + " elements, but the parameter has " +
            std::to_string(c.numel) + " from element " + std::to_string(c.first));
   }
@@ -82,10 +92,10 @@ Parameter parameter_of(const onepass_parameter& c, Device device, std::size_t nu
                       .value = {c.value, dtype_of(c.dtype), c.numel, device},
                       .group = group_of(c.group),
                       .first = c.first,
+                      .run = c.run,
+                      .pitch = c.pitch,
                       .streams = streams_of(c, device)};
   check_shape(c, parameter.name);
-  if (c.run != 0) refuse("run of \"" + parameter.name + "\"", c.run, "0");
-  if (c.pitch != 0) refuse("pitch of \"" + parameter.name + "\"", c.pitch, "0");
   if (c.grad != nullptr) parameter.grad = {c.grad, dtype_of(c.grad_dtype), c.numel, device};
   if (c.copy != nullptr) parameter.copy = {c.copy, dtype_of(c.copy_dtype), c.numel, device};
   if (c.storage != nullptr) parameter.storage = storage_of(c.storage);

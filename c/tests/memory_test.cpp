@@ -112,6 +112,36 @@ TEST(CMemory, GivenMemoryHasTheBitsOfTheLibrarysOwn) {
   }
 }
 
+TEST(CMemory, ColumnsOfATensorRoundAsTheWholeDoes) {
+  // 6 rows of 50 columns; the shard has columns 13 to 19.
+  std::vector<std::uint16_t> whole(300), part;
+  std::vector<float> grad(300), part_grad;
+  for (std::size_t i = 0; i < 300; ++i)
+    whole[i] = static_cast<std::uint16_t>(0x3f00u + i), grad[i] = 0.001f * static_cast<float>(i % 9);
+  for (std::size_t i = 0; i < 300; ++i) {
+    if (i % 50 >= 13 && i % 50 < 20) part.push_back(whole[i]), part_grad.push_back(grad[i]);
+  }
+  const onepass_storage storage{.size = sizeof storage, .rounding = ONEPASS_STOCHASTIC};
+  const onepass_options options{.size = sizeof options, .seed = 8, .storage = &storage};
+  const std::int64_t shape[] = {6, 50};
+  const auto step = [&](std::vector<std::uint16_t>& value, std::vector<float>& own,
+                        onepass_parameter parameter) {
+    parameter.size = sizeof parameter, parameter.dtype = ONEPASS_BFLOAT16, parameter.name = "w";
+    parameter.value = value.data(), parameter.grad = own.data();
+    parameter.numel = static_cast<std::int64_t>(value.size());
+    parameter.shape = shape, parameter.dim_count = 2;
+    const Handle optimizer = create({group_of("AdamW")}, {parameter}, &options);
+    for (int i = 0; i < 5; ++i) expect_ok(onepass_step(optimizer.get(), nullptr));
+  };
+  step(whole, grad, {});
+  step(part, part_grad, {.first = 13, .run = 7, .pitch = 50});
+  std::vector<std::uint16_t> expected;
+  for (std::size_t i = 0; i < 300; ++i) {
+    if (i % 50 >= 13 && i % 50 < 20) expected.push_back(whole[i]);
+  }
+  EXPECT_EQ(part, expected);
+}
+
 TEST(CMemory, AddressesChangeBetweenSteps) {
   Model model, expected;
   const Handle optimizer = create({group_of("AdamW")}, model.tensors());

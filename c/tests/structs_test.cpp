@@ -111,7 +111,9 @@ std::string refusal_of(const std::vector<std::int64_t>& shape, std::int64_t bloc
 TEST(CStructs, AShapeMustHaveTheElementsAndTheBlocks) {
   EXPECT_EQ(refusal_of({7, 10}, 0), "");
   EXPECT_EQ(refusal_of({14, 5}, 2), "");
-  EXPECT_EQ(refusal_of({64, 5}, 2, 32), "");  // a shard of a larger tensor
+  EXPECT_EQ(refusal_of({64, 5}, 2, 250), "");  // a shard of a larger tensor
+  EXPECT_EQ(refusal_of({64, 5}, 2, 251),
+            "onepass: the shape of \"w\" has 320 elements, but the parameter has 70 from element 251");
   EXPECT_EQ(refusal_of({7, 9}, 0),
             "onepass: the shape of \"w\" has 63 elements, but the parameter has 70 from element 0");
   EXPECT_EQ(refusal_of({7, 10}, 2),

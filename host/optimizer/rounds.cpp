@@ -64,7 +64,7 @@ void Optimizer::Impl::step_some(std::vector<std::uint32_t> which, Stream stream)
   step::Table table = table_memory.view();
   table.chunks = part.chunks.as<const step::Chunk>();
   table.chunk_count = part.chunk_count;
-  table.pieces = part.pieces.as<std::remove_pointer_t<decltype(table.pieces)>>();
+  table.pieces = part.pieces.as<const step::Piece>();
   table.piece_count = part.piece_count;
   table.chosen = part.chosen.as<const std::uint32_t>();
   table.chosen_count = std::ssize(which);
