@@ -111,16 +111,42 @@ __device__ __noinline__ void add_many_bins(const Leaf<Codec> leaf, const Bins bi
   }
 }
 
+/// The elements of a leaf that one lane reads.
+using LaneOfLeaf = float[kLeaf / kSlots][kLanes];
+
+/// Adds a leaf of one or two bins.
+template <Measure kMeasure>
+__device__ __forceinline__ void add_few_bins(const LaneOfLeaf& values, const Bins& bins, int lane,
+                                             ExactSum& into) {
+  const double anchors[2] = {bins.anchor(0), bins.anchor(bins.count - 1)};
+  std::int64_t counts[2] = {0, 0};
+#pragma unroll
+  for (int slot = 0; slot < kLanes; ++slot) {
+    double low = anchors[0];
+    double high = anchors[1];
+#pragma unroll
+    for (int row = 0; row < kLeaf / kSlots; ++row) {
+      low += fill(high, exact_term<kMeasure>(values[row][slot]));
+    }
+    counts[0] += units(low, anchors[0]);
+    counts[1] += units(high, anchors[1]);
+  }
+  for (int b = 0; b < 2; ++b) counts[b] = sum_of_lanes(counts[b]);
+  if (lane != 0) return;
+  std::int64_t carry = 0;
+  if (bins.count == 2) add_bin<AtomicWords>(into, bins, 0, counts[0], carry);
+  add_bin<AtomicWords>(into, bins, bins.count - 1, counts[1], carry);
+}
+
 /// Adds a leaf with one warp and rounds nothing. Returns 0 to every lane, or infinity or NaN if an element
 /// is.
 template <Measure kMeasure, class Codec>
 __device__ double add_exact_leaf(const Leaf<Codec>& leaf, int lane, ExactSum& into) {
-  constexpr int kRows = kLeaf / kSlots;
   const Access access = widest(leaf.from);
-  float values[kRows][kLanes];
+  LaneOfLeaf values;
   LeafBits own;
 #pragma unroll
-  for (int row = 0; row < kRows; ++row) {
+  for (int row = 0; row < kLeaf / kSlots; ++row) {
     leaf.read(values[row], row * kSlots + kLanes * lane, access);
 #pragma unroll
     for (int slot = 0; slot < kLanes; ++slot) own.include(values[row][slot]);
@@ -129,26 +155,11 @@ __device__ double add_exact_leaf(const Leaf<Codec>& leaf, int lane, ExactSum& in
   if (!bits.is_finite()) return bits.special();
   if (bits.is_zero()) return 0.0;
   const Bins bins = bins_of<kMeasure>(bits);
-  if (bins.count > 2) {
+  if (bins.count <= 2) {
+    add_few_bins<kMeasure>(values, bins, lane, into);
+  } else {
     add_many_bins<kMeasure>(leaf, bins, lane, into);
-    return 0.0;
   }
-  const double anchors[2] = {bins.anchor(0), bins.anchor(bins.count - 1)};
-  std::int64_t counts[2] = {0, 0};
-#pragma unroll
-  for (int slot = 0; slot < kLanes; ++slot) {
-    double low = anchors[0];
-    double high = anchors[1];
-#pragma unroll
-    for (int row = 0; row < kRows; ++row) low += fill(high, exact_term<kMeasure>(values[row][slot]));
-    counts[0] += units(low, anchors[0]);
-    counts[1] += units(high, anchors[1]);
-  }
-  std::int64_t carry = 0;
-  for (int b = 0; b < 2; ++b) counts[b] = sum_of_lanes(counts[b]);
-  if (lane != 0) return 0.0;
-  if (bins.count == 2) add_bin<AtomicWords>(into, bins, 0, counts[0], carry);
-  add_bin<AtomicWords>(into, bins, bins.count - 1, counts[1], carry);
   return 0.0;
 }
 
