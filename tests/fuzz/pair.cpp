@@ -116,6 +116,18 @@ void Pair::draw_gradients() {
   }
 }
 
+/// Steps by a measure that was taken before, as shards of a model do, if steps measure the gradients.
+void Pair::step_measured(Optimizer& one) {
+  std::vector<std::int64_t> words(static_cast<std::size_t>(one.measure_numel()));
+  const Tensor measure{words.data(), DType::int64, one.measure_numel()};
+  try {
+    one.measure(measure);
+  } catch (const InvalidArgument&) {
+    return one.step();
+  }
+  one.step_measured(measure);
+}
+
 void Pair::step() {
   trace_.call("step");
   if (draw_.chance(0.9)) draw_gradients();
@@ -126,10 +138,15 @@ void Pair::step() {
     side->found_inf = found_inf;
     side->grad_scale = grad_scale;
   }
-  both([](Side& side) { side.optimizer->step(); },
-       [&](Shot& want) {
-         expect_step(model_, *sides_[0], {&memory_[0], &memory_[1]}, want, sides_[0]->shot());
-       });
+  const bool measured = draw_.chance(0.2);
+  const Side* const first = sides_[0].get();
+  both(
+      [&](Side& side) {
+        measured&&& side != first ? step_measured(*side.optimizer) : side.optimizer->step();
+      },
+      [&](Shot& want) {
+        expect_step(model_, *sides_[0], {&memory_[0], &memory_[1]}, want, sides_[0]->shot());
+      });
 }
 
 void Pair::accumulate() {

@@ -130,6 +130,23 @@ int set(Call& c, onepass_optimizer* one) {
   return onepass_set_several(one, c.a.code(1), settings, c.setting_count(), nullptr);
 }
 
+int step_some(Call& c, onepass_optimizer* one) {
+  const std::array<std::int64_t, 2> which{c.a.draw.pick<std::int64_t>({0, 1, 2, -1, 9}),
+                                          c.a.draw.pick<std::int64_t>({1, 0})};
+  const int status =
+      onepass_step_some(one, c.a.pointer(which.data()), c.a.count(c.a.draw.chance(0.5) ? 1 : 2), nullptr);
+  return status == ONEPASS_OK ? onepass_end_round(one, nullptr) : status;
+}
+
+int step_measured(Call& c, onepass_optimizer* one) {
+  std::int64_t numel = 0;
+  onepass_measure_numel(one, &numel);
+  std::vector<std::int64_t> measure(static_cast<std::size_t>(numel));
+  const int status = onepass_measure(one, c.a.pointer(measure.data()), c.a.count(numel), nullptr);
+  return status == ONEPASS_OK ? onepass_step_measured(one, measure.data(), c.a.count(numel), nullptr)
+                              : status;
+}
+
 int set_lr(Call& c, onepass_optimizer* one) { return onepass_set_lr(one, c.a.number(), nullptr); }
 
 int get(Call& c, onepass_optimizer* one) {
@@ -251,6 +268,8 @@ constexpr Named kCalls[]{{"create", create, nullptr},
                          {"dropout", dropout, nullptr},
                          {"step", nullptr, step},
                          {"step", nullptr, step},
+                         {"step_some, end_round", nullptr, step_some},
+                         {"measure, step_measured", nullptr, step_measured},
                          {"zero_grad", nullptr, zero_grad},
                          {"check", nullptr, check},
                          {"drop_accumulated", nullptr, drop},
