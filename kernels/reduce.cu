@@ -90,11 +90,10 @@ __device__ __forceinline__ LeafBits bits_of_lanes(LeafBits bits) {
 }
 
 /// Adds a leaf of any number of bins, bin by bin from the lowest. Reads it anew for each, and repeats for
-/// each element what the bins above have taken of it. Such leaves are rare. Takes copies, which travel in
-/// registers.
+/// each element what the bins above have taken of it. Such leaves are rare.
 template <Measure kMeasure, class Codec>
-__device__ __noinline__ void add_many_bins(const Leaf<Codec> leaf, const Bins bins, int lane,
-                                           ExactSum& into) {
+__device__ __forceinline__ void add_many_bins(const Leaf<Codec>& leaf, const Bins& bins, int lane,
+                                              ExactSum& into) {
   std::int64_t carry = 0;
   for (int b = 0; b < bins.count; ++b) {
     std::int64_t count = 0;

@@ -11,13 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "onepass/footprint.hpp"
 #include "onepass/gradients.hpp"
 #include "onepass/options.hpp"
 #include "onepass/parameter.hpp"
 #include "onepass/rule/rule.hpp"
 #include "onepass/schedules/schedule.hpp"
 #include "onepass/state_dict.hpp"
+#include "onepass/storage/footprint.hpp"
 #include "onepass/stream.hpp"
 
 namespace onepass {

@@ -28,7 +28,7 @@ STOREYS = {
     "include/onepass": [
         "arithmetic/*", "stream.hpp", "device.hpp", "error.hpp", "cpu.hpp", "threads.hpp", "tensor.hpp", "ema.hpp",
         "random/*", "storage/*", "parameter.hpp", "rule/*", "optimizers/*", "initializers/*", "regularizers/*", "schedules/*",
-        "gradients.hpp", "shared_loss_scaler.hpp", "options.hpp", "state_dict.hpp", "footprint.hpp", "optimizer.hpp", "checkpoint.hpp",
+        "gradients.hpp", "shared_loss_scaler.hpp", "options.hpp", "state_dict.hpp", "optimizer.hpp", "checkpoint.hpp",
         "onepass.hpp"],
     "step": [
         "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "exact_leaf.hpp", "control.hpp", "table.hpp",

@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT = ROOT / "build" / "kernel_objects"
@@ -33,8 +34,12 @@ def ptx_of(build, source):
     with a header (kind, version, length of the header, length of the payload). Kind 1 is PTX. Builds with tests do not
     compress it."""
     made = object_of(build, source)
-    section = subprocess.run(["objcopy", "-O", "binary", "--only-section=.nv_fatbin", "--set-section-flags",
-                              ".nv_fatbin=alloc", str(made), "/dev/stdout"], capture_output=True, check=True).stdout
+    # Not to /dev/stdout: objcopy renames its output into place, and root's would replace the device.
+    with tempfile.TemporaryDirectory() as folder:
+        copied = pathlib.Path(folder) / "fatbin"
+        subprocess.run(["objcopy", "-O", "binary", "--only-section=.nv_fatbin", "--set-section-flags", ".nv_fatbin=alloc",
+                        str(made), str(copied)], capture_output=True, check=True)
+        section = copied.read_bytes()
     at = section.find(struct.pack("<I", 0xBA55ED50))
     while 0 <= at < len(section):
         _, _, header, length = struct.unpack_from("<IHHQ", section, at)

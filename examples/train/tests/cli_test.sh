@@ -177,9 +177,9 @@ case $claim in
           exit bad > 0 || runs != 6 || accuracy["float32"] < 70
         }' "$work/accuracy.csv" || fail "at a rate of $rate: $(cat "$work/out")"
     done
-    # docs/training.md documents this number of bytes.
+    # docs/training.md documents this number of bytes; groups of 32 that a tensor's end cuts short add to it.
     train --steps 30 --precision compact --save "$work/both" >"$work/out"
-    grep -q '^memory  *7.125 bytes a parameter' "$work/out" || fail "not 7.125 bytes: $(cat "$work/out")"
+    grep -q '^memory  *7.125[0-9]* bytes a parameter' "$work/out" || fail "not 7.125 bytes: $(cat "$work/out")"
     train --steps 20 --precision compact --save "$work/first" >/dev/null
     "$program" --device cpu --resume "$work/first" --steps 10 --save "$work/second" >/dev/null
     cmp "$work/both" "$work/second"
