@@ -30,9 +30,8 @@ struct TensorStreams {
 using Traffic = std::uint32_t (*)(const TensorStreams& streams, std::int64_t begin, std::int64_t end,
                                   std::uint32_t zero);
 
-/// The formats of storage::Formats that are measured, from the first one on: those with fused loops, and
-/// float32 parameters with states in fewer bits.
-inline constexpr std::size_t kMeasuredFormats = storage::kFusedCount + 2;
+/// The formats of storage::Formats that are measured, from the first one on: those with fused loops.
+inline constexpr std::size_t kMeasuredFormats = storage::kFusedCount;
 
 /// The properties of the streams that select a loop.
 struct TrafficKind {

@@ -62,12 +62,13 @@ class Kernels(unittest.TestCase):
                 self.check_widths(kernel, turn.accesses, f"{where}{kind or 'gradients as parameters'}: {turn.accesses}")
 
     def check_widths(self, kernel, accesses, where):
-        """Expects accesses of 16 bytes. In compact, the remainder and each state of a tile of 8 elements are 8-bit
-        codes, with accesses of 8 bytes, and each state has a narrow access for its scale."""
+        """Expects accesses of 16 bytes. A state of 8 bits has an access of 8 bytes for a tile of 8 elements, and a
+        narrow one for its scale. So has the remainder in compact, without a scale."""
         scales = accesses.loads_narrow
         self.assertEqual(accesses.stores_narrow, scales, where)
-        if kernel.format.name == "compact":
-            codes = kernel.elements // kernel.format.tile + scales
+        if kernel.format.name in update_kernels.QUANTISED:
+            remainders = kernel.elements // kernel.format.tile if kernel.format.name == "compact" else 0
+            codes = remainders + scales
             self.assertEqual((accesses.loads8, accesses.stores8), (codes, codes), where)
         else:
             self.assertEqual((scales, accesses.loads8, accesses.stores8), (0, 0, 0), where)

@@ -19,12 +19,12 @@ NEEDED = {
 # Each variant has one loop with clamp and L1 and one without, each for both types of gradients, in each format; in
 # float32 also one without scale and decay.
 LOOP = re.compile(r"\S+ <void .*::(update_float32|update_blocks16|update_blocks8)<")
-OF_VARIANT = 3 + 2 * 2 * 6 + 2 * 2 * 2  # float32; the other formats; formats rounded with random bits
+OF_VARIANT = 3 + 2 + 2 * 2 * 6 + 2 * 2 * 2  # float32; with 8-bit states; the others; those rounded with random bits
 BY_INSTRUCTION = 2 * 2 * 3  # more with AVX-512: bfloat16 loops for processors that can round to bfloat16
 VARIANTS = {"sgd": 2, "rmsprop": 4, "adam": 2}  # AdamW uses Adam's loops
-# A variant without states has no loop of all-bf16: it uses that of bf16.
+# A variant without states has no loop of all-bf16 and of float32 with 8-bit states: it uses those of bf16 and float32.
 WITHOUT_STATES = {"sgd": 1, "rmsprop": 0, "adam": 0}
-OF_ALL_BF16, ALL_BF16_BY_INSTRUCTION = 2 * 2 + 2 * 2, 2 * 2
+OF_STATES_ALONE, ALL_BF16_BY_INSTRUCTION = 2 * 2 + 2 * 2 + 2, 2 * 2
 # Loops over float32, for updates in stages: one for each rule::Extras. Variants that store other numbers than their
 # states have two more. They are all that a rule has at the baseline level.
 STAGED_LOOP = re.compile(r"\S+ <void .*::move_blocks<")
@@ -41,8 +41,11 @@ CODECS = {
     r"update_blocks16<.*?Format<onepass::storage::SplitBFloat16": ROUNDED,
     r"update_blocks16<.*?Format<onepass::storage::WithMaster<onepass::storage::Float16>": {
         "avx2": [r"vcvtps2ph"], "avx512": [r"vcvtps2ph"]},
-    r"update_blocks8<": {
+    r"update_blocks8<.*?Format<onepass::storage::BFloat16Remainder8": {
         "avx2": [*IN_PAIRS["avx2"], r"vpackuswb"], "avx512": [*IN_PAIRS["avx512"], r"vpmovwb"]},
+    # Float32 numbers are brought into pairs.
+    r"update_blocks8<.*?Format<onepass::storage::Alone<onepass::storage::Float32>": {
+        "avx2": [r"vshufps", r"vpermq", r"vpackuswb"], "avx512": [r"vpermt2d", r"vpmovwb"]},
 }
 # The source holds the float32 numbers of a block in arrays. The compiler must keep them in registers if there are
 # enough: with AVX-512, in the loops without clamp and L1.
@@ -55,7 +58,7 @@ TABLE_LOOPS = {
     r"double .*::reduce_leaf<.*\(onepass::step::Measure\)0>": r"vaddpd",
     r"double .*::reduce_leaf<.*\(onepass::step::Measure\)1>": r"vfmadd\w*pd",
     r"double .*::reduce_leaf<.*\(onepass::step::Measure\)2>": r"vcmp(lt|gt)pd",
-    r"double .*::reduce_leaf<.*\(onepass::step::Measure\)3>": r"vfmadd\w*pd",
+    r"double .*::reduce_leaf<.*\(onepass::step::Measure\)5>": r"vfmadd\w*pd",
     r"onepass::cpu::\(anonymous namespace\)::accumulate\(": r"vaddps",
     r"onepass::cpu::\(anonymous namespace\)::follow\(": r"vfn?madd\w*ps",
 }
@@ -126,7 +129,7 @@ class LoopObjects(unittest.TestCase):
                 by_instruction = 0
                 if isa == "avx512":
                     by_instruction = VARIANTS[stem] * BY_INSTRUCTION - WITHOUT_STATES[stem] * ALL_BF16_BY_INSTRUCTION
-                nearest = VARIANTS[stem] * OF_VARIANT - WITHOUT_STATES[stem] * OF_ALL_BF16
+                nearest = VARIANTS[stem] * OF_VARIANT - WITHOUT_STATES[stem] * OF_STATES_ALONE
                 self.assertEqual(len(loops), nearest + by_instruction, stem)
                 by_processor = [loop for loop in loops if re.search(BY_PROCESSOR, loop)]
                 self.assertEqual(len(by_processor), by_instruction, stem)

@@ -36,9 +36,11 @@ FORMATS = {
     ("SplitBFloat16", "Float32"): Format("bf16_split", 8),
     ("BFloat16Remainder8", "Quantized8"): Format("compact", 8, turns_of_draw=4),
     ("WithMaster<Float16>", "Float32"): Format("f16_master", 8, 2),
+    ("Alone<Float32>", "Quantized8"): Format("f32_q8", 8, turns_of_draw=4),
 }
 STOCHASTIC = ("bf16", "all_bf16")
-QUANTISED = ("compact",)
+QUANTISED = ("compact", "f32_q8")
+FLOAT32 = ("float32", "f32_q8")  # whose gradients have one type
 UPDATE = re.compile(r"elementwise<(\w+), \w+::(\w+), Format<([^,]+), [^,]+, ([^,]+), ")
 
 
@@ -97,9 +99,9 @@ def name_turns(made_for, turns):
                  and (turn.draws or not only_drawing)]
         return min(found, key=lambda turn: (turn.accesses.narrow, turn.length), default=None)
 
-    if made_for.name == "float32":
-        return elements, {"": find(most.bytes_loaded)}
     has_states_drawn = made_for.name in QUANTISED and any(turn.draws for turn in turns)
+    if made_for.name in FLOAT32:
+        return elements, {"": find(most.bytes_loaded, has_states_drawn)}
     named = {"": find(low, has_states_drawn), "_grad32": find(most.bytes_loaded, has_states_drawn)}
     if made_for.name in STOCHASTIC:
         named["_stochastic"] = find(low, only_drawing=True)

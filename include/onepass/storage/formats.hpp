@@ -104,13 +104,13 @@ using FusedFormats =
                Format<WithMaster<BFloat16>, BFloat16, Float32, Master::float32, States::float32>,
                Format<SplitBFloat16, BFloat16, Float32, Master::split, States::float32>,
                Format<BFloat16Remainder8, BFloat16, Quantized8, Master::remainder8, States::quantized8>,
-               Format<WithMaster<Float16>, Float16, Float32, Master::float32, States::float32>>;
+               Format<WithMaster<Float16>, Float16, Float32, Master::float32, States::float32>,
+               Format<Alone<Float32>, Float32, Quantized8, Master::none, States::quantized8>>;
 
 /// The formats that the CPU steps in stages, and CUDA by one kernel for all of them. A rule
 /// pays nothing for a further one. To add a format, add a line here.
 using OtherFormats =
     std::tuple<Format<Alone<Float32>, Float32, BFloat16, Master::none, States::bfloat16>,
-               Format<Alone<Float32>, Float32, Quantized8, Master::none, States::quantized8>,
                Format<Alone<BFloat16>, BFloat16, Quantized8, Master::none, States::quantized8>,
                Format<WithMaster<BFloat16>, BFloat16, BFloat16, Master::float32, States::bfloat16>,
                Format<WithMaster<BFloat16>, BFloat16, Quantized8, Master::float32, States::quantized8>,

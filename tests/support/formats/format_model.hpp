@@ -130,6 +130,7 @@ inline const std::vector<FormatCase>& format_cases() {
       {"compact_grad32", bfloat16, float32, {.master = Master::remainder8, .states = States::quantized8}},
       {"f16_master", float16, float16, {.master = Master::float32}},
       {"f16_master_grad32", float16, float32, {.master = Master::float32}},
+      {"f32_q8", float32, float32, {.states = States::quantized8}},
   };
   return cases;
 }
@@ -145,7 +146,6 @@ inline const std::vector<FormatCase>& other_format_cases() {
   static const std::vector<FormatCase> cases{
       {"f32_bf16", float32, float32, {.states = kLow}},
       {"f32_bf16_stochastic", float32, float32, {.states = kLow, .rounding = kStochastic}},
-      {"f32_q8", float32, float32, {.states = kCodes}},
       {"bf16_q8", bfloat16, bfloat16, {.states = kCodes}},
       {"bf16_q8_stochastic_grad32", bfloat16, float32, {.states = kCodes, .rounding = kStochastic}},
       {"bf16_master_bf16", bfloat16, float32, {.master = kMaster, .states = kLow, .rounding = kStochastic}},
