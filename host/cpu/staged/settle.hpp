@@ -131,28 +131,35 @@ void settle_chunk(const step::TensorEntry& tensor, step::Extent whole, const voi
 using SettleChunk = void (*)(const step::TensorEntry&, step::Extent, const void*, const StagedLoops&,
                              const rule::Around&);
 
-/// The functions of a format for 16-bit and for float32 gradients; null if its states have 8 bits.
-template <class Format>
+/// The functions of a format for 16-bit and for float32 gradients; null if states of 8 bits settle in the
+/// loop. A variant without states has the loop of another format, and settles as it does.
+template <std::size_t kFormat, bool kHasStates>
 constexpr std::array<SettleChunk, 2> settle_chunk_of() {
-  if constexpr (Format::kQuantized) {
-    return {};
-  } else {
+  using Format = storage::FormatAt<kFormat>;
+  constexpr std::size_t kStateless = storage::kFormatFor<0, kFormat>;
+  if constexpr (!Format::kQuantized) {
     return {&settle_chunk<Format, std::uint16_t>, &settle_chunk<Format, std::uint32_t>};
+  } else if constexpr (!kHasStates && !storage::FormatAt<kStateless>::kQuantized) {
+    return settle_chunk_of<kStateless, false>();
+  } else {
+    return {};
   }
 }
 
-template <std::size_t... kFormat>
+template <bool kHasStates, std::size_t... kFormat>
 constexpr auto settle_chunks(std::index_sequence<kFormat...> /*formats*/) {
-  return std::array{settle_chunk_of<storage::FormatAt<kFormat>>()...};
+  return std::array{settle_chunk_of<kFormat, kHasStates>()...};
 }
 
 /// TableLoops::settle.
 inline void settle(const step::Table& table, const StagedLoops& rule, const step::Chunk& chunk) {
-  static constexpr auto kAll = settle_chunks(std::make_index_sequence<storage::kFormatCount>{});
+  using Formats = std::make_index_sequence<storage::kFormatCount>;
+  static constexpr auto kAll = settle_chunks<true>(Formats{}), kStateless = settle_chunks<false>(Formats{});
   const SharedCoefficients& k = shared_coefficients(table, chunk.tensor);
   if (!k.step.active || !k.around.settles(rule.states != 0)) return;
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
-  const SettleChunk settle = kAll[tensor.format][tensor.grad_type == DType::float32 ? 1 : 0];
+  const SettleChunk settle =
+      (rule.states != 0 ? kAll : kStateless)[tensor.format][tensor.grad_type == DType::float32 ? 1 : 0];
   if (settle != nullptr) {
     settle(tensor, chunk.extent(), table.grads[chunk.tensor], rule, k.around);
   }

@@ -29,7 +29,8 @@ struct StageCodec {
   bool param_in_place;  ///< The rule moves the float32 parameter, or its float32 master, where it lies.
   bool grad_in_place;
   bool states_in_place;
-  bool settles_in_loop = false;  ///< States have 8 bits; others have settled before the update.
+  bool settles_in_loop =
+      false;  ///< States have 8 bits, or a remainder beside them; others have settled before.
 };
 
 /// The properties of a tensor's step that decide on its codec, besides its format.

@@ -89,8 +89,11 @@ TEST_P(PastCache, StoringPastTheCacheChangesNoBit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     for (const bool accumulates : {false, true}) {
       SCOPED_TRACE(rule.name + (accumulates ? ", of micro-batches" : ""));
-      const Options options{
-          .isa = isa(), .storage = format().storage, .seed = 7, .accumulates_gradients = accumulates};
+      const Options options{.isa = isa(),
+                            .storage = format().low(),
+                            .float32_storage = format().wide(),
+                            .seed = 7,
+                            .accumulates_gradients = accumulates};
       const auto past = after_steps(rule, format(), options, "0");
       ASSERT_EQ(past, after_steps(rule, format(), options, "1000000000000"));
     }

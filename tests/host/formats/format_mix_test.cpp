@@ -15,12 +15,12 @@ INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()), by_n
 TEST_P(FormatMix, OneOptimizerForAllGivesTheBitsOfOneForEach) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
-    const MixedFormats mix(GetParam().storage, Device::cpu());
+    const MixedFormats mix(GetParam(), Device::cpu());
     std::vector<Optimizer> each;
     for (const Parameter& parameter : mix.parameters()) {
       each.push_back(rule.make({parameter}, mix.options_for(parameter)));
     }
-    ASSERT_EQ(mix.after_steps(each), together(rule, GetParam().storage, Device::cpu()));
+    ASSERT_EQ(mix.after_steps(each), together(rule, GetParam(), Device::cpu()));
   }
 }
 
@@ -28,12 +28,12 @@ TEST_P(FormatMix, OneOptimizerForAllGivesTheBitsOfOneForEach) {
 TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
   for (const RuleCase& rule : one_case_per_kernel()) {
     SCOPED_TRACE(rule.name);
-    const MixedFormats mix(GetParam().storage, Device::cpu());
+    const MixedFormats mix(GetParam(), Device::cpu());
     std::vector<Parameter> parameters = mix.parameters();
     std::ranges::reverse(parameters);
     std::vector<Optimizer> one;
     one.push_back(rule.make(parameters, mix.options()));
-    ASSERT_EQ(mix.after_steps(one), together(rule, GetParam().storage, Device::cpu()));
+    ASSERT_EQ(mix.after_steps(one), together(rule, GetParam(), Device::cpu()));
   }
 }
 

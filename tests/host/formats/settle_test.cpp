@@ -61,6 +61,27 @@ TEST(SettleFormats, NoStateIsDenormalWhileGradientsAreZero) {
   }
 }
 
+// A variant without states uses the loop of another format, or of none.
+TEST(SettleFormats, ParametersOfARuleWithoutStatesSettleInEveryFormatByEveryInstructionSet) {
+  const SGD rule{.lr = 0.01, .weight_decay = 0.1, .weight_decay_mode = WeightDecay::decoupled};
+  for (const FormatCase& format : all_format_cases()) {
+    if (format.param == DType::float16) continue;  // has no numbers that small
+    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+      if (!isa_available(isa)) continue;
+      SCOPED_TRACE(testing::Message() << format.name << " by " << to_string(isa));
+      const FormatModel model(format, Device::cpu(), {kCount});
+      model.value(0).write(std::vector<float>(kCount, 0x1p-110f));
+      model.grad(0).write(std::vector<float>(kCount, 0.0f));
+      Optimizer optimizer(rule, model.parameters(),
+                          {.isa = isa, .storage = format.low(), .float32_storage = format.wide()});
+      for (int step = 1; step <= 15; ++step) optimizer.step();
+      EXPECT_NE(model.value(0).floats(), std::vector<float>(kCount, 0.0f));
+      optimizer.step();
+      EXPECT_EQ(model.value(0).floats(), std::vector<float>(kCount, 0.0f));
+    }
+  }
+}
+
 // Every other element is live, with gradients so small that its state lies far below the others' threshold.
 TEST(SettleFormats, StepSixteenSettlesDeadElementsAloneAndBeforeTheRule) {
   std::vector<float> p(40, 1.0f), grad(40), zero(40, 0.0f);

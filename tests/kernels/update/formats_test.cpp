@@ -177,10 +177,10 @@ TEST_F(CudaFormats, TrainingContinuesFromAStateDictBitForBit) {
 
 TEST_F(CudaFormats, MixedFormatsHaveTheBitsOfTheCpu) {
   const std::vector<RuleCase> rules = one_case_per_kernel();
-  for (const char* const name : {"bf16_master", "all_bf16_stochastic", "compact"}) {
+  for (const char* const name : {"bf16_master", "all_bf16_stochastic", "compact", "f32_q8"}) {
     SCOPED_TRACE(name);
-    const Storage& storage = format_case(name).storage;
-    ASSERT_EQ(together(rules.back(), storage, Device::cpu()), together(rules.back(), storage, kGpu));
+    const FormatCase& format = format_case(name);
+    ASSERT_EQ(together(rules.back(), format, Device::cpu()), together(rules.back(), format, kGpu));
   }
 }
 

@@ -15,12 +15,13 @@ namespace onepass::test {
 /// The bytes of all streams of each parameter, by the parameter's name.
 using BytesByName = std::map<std::string, std::vector<std::byte>>;
 
-/// Tensors of every format that one Storage allows: float32, and 16 bits with gradients of either type.
+/// Tensors of every format that goes with another one's options: float32, and 16 bits with gradients of
+/// either type.
 class MixedFormats {
  public:
-  MixedFormats(const Storage& storage, Device device) : storage_(storage) {
+  MixedFormats(const FormatCase& with, Device device) : low_(with.low()), wide_(with.wide()) {
     for (const FormatCase& format : format_cases()) {
-      if (format.param != DType::float32 && format.storage != storage) continue;
+      if (format.storage != (format.param == DType::float32 ? wide_ : low_)) continue;
       names_.push_back(format.name);
       models_.emplace_back(format, device, std::vector<std::int64_t>{100, 0, 1, 515, 33});
     }
@@ -67,12 +68,13 @@ class MixedFormats {
     return bytes;
   }
 
-  [[nodiscard]] Options options() const { return {.chunk_size = 64, .storage = storage_, .seed = 7}; }
-  /// Options of an optimizer for one parameter. An optimizer whose parameters are all float32 refuses any
-  /// other storage than the default.
+  [[nodiscard]] Options options() const {
+    return {.chunk_size = 64, .storage = low_, .float32_storage = wide_, .seed = 7};
+  }
+  /// Options of an optimizer for one parameter: it refuses a storage that is for no parameter.
   [[nodiscard]] Options options_for(const Parameter& parameter) const {
     Options options = this->options();
-    if (parameter.value.dtype == DType::float32) options.storage = {};
+    (parameter.value.dtype == DType::float32 ? options.storage : options.float32_storage) = {};
     return options;
   }
 
@@ -81,15 +83,15 @@ class MixedFormats {
     return names_[model] + "." + tensor_name(static_cast<int>(tensor));
   }
 
-  Storage storage_;
+  Storage low_, wide_;
   std::vector<Storage> own_;  ///< Of each format; empty if the optimizer's is used.
   std::vector<std::string> names_;
   std::vector<FormatModel> models_;
 };
 
 /// The bytes after four steps of one optimizer that has all parameters.
-inline BytesByName together(const RuleCase& rule, const Storage& storage, Device device) {
-  const MixedFormats mix(storage, device);
+inline BytesByName together(const RuleCase& rule, const FormatCase& format, Device device) {
+  const MixedFormats mix(format, device);
   std::vector<Optimizer> one;
   one.push_back(rule.make(mix.parameters(), mix.options()));
   return mix.after_steps(one);
