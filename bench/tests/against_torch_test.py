@@ -106,8 +106,8 @@ class WithTorch(unittest.TestCase):
     def checked(self, rule_name, dtype, **changes):
         rule = torch_rivals.RULES[rule_name]
         model = torch_rivals.Model([20001, 7, 300], dtype, "cpu")
-        library = torch_rivals.onepass_c.Library(LIBRARY)
-        return torch_rivals.check(torch_rivals.onepass_contestant(library, rule, model, 1, **changes), rule, model)
+        os.environ["ONEPASS_LIBRARY"] = str(LIBRARY)
+        return torch_rivals.check(torch_rivals.onepass_contestant(rule, model, 1, **changes), rule, model)
 
     def test_check_rejects_a_wrong_step(self):
         small = {"lr": 1.00002, "beta1": 1.0002, "beta2": 1.0001, "eps": 2000.0, "weight_decay": 2.0}

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import datetime
 import json
+import os
 import pathlib
 import platform
 import random
@@ -117,18 +118,18 @@ def clock_of(torch, device):
     torch.cuda.empty_cache()
 
 
-def measure(torch, rivals, library, case, sizes, options):
+def measure(torch, rivals, case, sizes, options):
     """Builds a case, checks every contestant, and takes its samples."""
     with clock_of(torch, case["device"]) as clock:
-        return measure_by(clock, torch, rivals, library, case, sizes, options)
+        return measure_by(clock, torch, rivals, case, sizes, options)
 
 
-def measure_by(clock, torch, rivals, library, case, sizes, options):
+def measure_by(clock, torch, rivals, case, sizes, options):
     torch.manual_seed(7)
     torch.set_num_threads(case["threads"])
     rule = rivals.RULES[case["rule"]]
     model = rivals.Model(sizes, case["dtype"], case["device"])
-    contestants = [rivals.onepass_contestant(library, rule, model, case["threads"])]
+    contestants = [rivals.onepass_contestant(rule, model, case["threads"])]
     contestants += rivals.torch_contestants(rule, model)
     case["compared"] = sum(rivals.check(one, rule, model) for one in contestants)
     row = row_of(case, contestants, sample(clock, contestants, options))
@@ -277,7 +278,7 @@ def main():
     import torch_rivals
 
     todo, left_out = checked(parser, options, torch_rivals, torch)
-    library = torch_rivals.onepass_c.Library(options.library)
+    os.environ["ONEPASS_LIBRARY"] = str(options.library)
     machine = processor()
     if any(device != "cpu" for device in options.device):
         machine += ", " + torch.cuda.get_device_name([d for d in options.device if d != "cpu"][0])
@@ -287,8 +288,8 @@ def main():
         what = " ".join(str(case[key]) for key in ("rule", "dtype", "layout", "device", "threads"))
         print(f"{number}/{len(todo)}: {what}", file=sys.stderr)
         try:
-            run["rows"].append(measure(torch, torch_rivals, library, case, sizes, options))
-        except (torch_rivals.Mismatch, torch_rivals.onepass_c.Error, RuntimeError) as wrong:  # also out of memory
+            run["rows"].append(measure(torch, torch_rivals, case, sizes, options))
+        except (torch_rivals.Mismatch, torch_rivals.onepass.Error, RuntimeError) as wrong:  # also out of memory
             run["failed"].append(f"{what}: {wrong}")
             print(f"against_torch: {run['failed'][-1]}", file=sys.stderr)
         write(run, options)

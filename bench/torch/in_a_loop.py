@@ -11,6 +11,7 @@ more.
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import random
 import sys
@@ -51,7 +52,7 @@ def make_loop(torch, rivals, hidden, threads):
     return Loop()
 
 
-def make_contestants(torch, rivals, library, hidden, threads):
+def make_contestants(torch, rivals, hidden, threads):
     """Returns pairs of a loop and what steps it. Each has been checked."""
     rule, made = rivals.RULES[RULE], []
     for name, count, pool in (("onepass, 1 thread", 1, "best"), ("onepass", threads, "best"),
@@ -60,7 +61,7 @@ def make_contestants(torch, rivals, library, hidden, threads):
         if pool is None:
             one = next(rival for rival in rivals.torch_contestants(rule, loop) if rival.name == "fused")
         else:
-            one = rivals.onepass_contestant(library, rule, loop, count, pool)
+            one = rivals.onepass_contestant(rule, loop, count, pool)
         one.name = name
         rivals.check(one, rule, loop)
         made.append((loop, one))
@@ -139,13 +140,13 @@ def main():
         return against_torch.NO_TORCH
     import torch_rivals
 
-    library = torch_rivals.onepass_c.Library(options.library)
+    os.environ["ONEPASS_LIBRARY"] = str(options.library)
     threads = options.threads or torch.get_num_threads()
     run = dict(machine=against_torch.processor(), torch=torch.__version__, commit=against_torch.commit(),
                date=datetime.date.today().isoformat(), rounds=options.rounds, threads=threads,
                command=" ".join(["bench/torch/in_a_loop.py"] + sys.argv[1:]), rows=[])
     for hidden in options.hidden:
-        contestants = make_contestants(torch, torch_rivals, library, hidden, threads)
+        contestants = make_contestants(torch, torch_rivals, hidden, threads)
         parameters = sum(one.numel() for one in contestants[0][0].parameters)
         print(f"{parameters} parameters", file=sys.stderr)
         seconds = sample(contestants, options.rounds)

@@ -8,8 +8,9 @@ import pathlib
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "c"))
-import onepass_c
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
+import onepass
+from onepass._interface import POOLS
 
 ONEPASS = "onepass"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -71,8 +72,8 @@ class Model:
             self.parameters.append(one)
 
     def tensors(self):
-        code = onepass_c.DTYPES[self.dtype]
-        return [onepass_c.Parameter(value=one.data_ptr(), grad=one.grad.data_ptr(), numel=one.numel(), dtype=code, grad_dtype=code)
+        code = onepass.DTYPES[self.dtype]
+        return [onepass.Parameter(value=one.data_ptr(), grad=one.grad.data_ptr(), numel=one.numel(), dtype=code, grad_dtype=code)
                 for one in self.parameters]
 
     def scale_gradients(self, factor):
@@ -87,16 +88,16 @@ class Contestant:
     owner: object  # the optimizer, kept alive for `step`
 
 
-def onepass_contestant(library, rule, model, threads, pool="best", **changes):
+def onepass_contestant(rule, model, threads, pool="best", **changes):
     """Returns onepass over the model's memory. Its states have the type of the parameters, like PyTorch's. `pool` says
     whose threads step on the CPU."""
     numbers = rule.onepass_numbers() | changes
     states = "bfloat16" if model.dtype == "bfloat16" and rule.states > 0 else "float32"
-    options = onepass_c.Options(threads=threads, pool=onepass_c.POOLS[pool],
-                                storage=onepass_c.Storage(states=onepass_c.STATES[states]))
+    options = onepass.Options(threads=threads, pool=POOLS[pool],
+                              storage=onepass.Storage(states=onepass.STATES[states]))
     is_cpu = model.device.type == "cpu"
-    device = onepass_c.CPU if is_cpu else model.device.index
-    optimizer = onepass_c.Optimizer(library, rule.library, model.tensors(), device, options, **numbers)
+    device = onepass.CPU if is_cpu else model.device.index
+    optimizer = onepass.Optimizer(rule.library, model.tensors(), device, options, **numbers)
     if is_cpu:
         return Contestant(ONEPASS, optimizer.step, optimizer)
     stream = torch.cuda.current_stream(model.device).cuda_stream or None

@@ -2,6 +2,7 @@
 
 import array
 import math
+import os
 import pathlib
 import re
 import struct
@@ -12,17 +13,19 @@ import threading
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "c"))
-import onepass_c
-
 PATH, COMPILER = sys.argv.pop(1), sys.argv.pop(1)
-LIBRARY = onepass_c.Library(PATH)
+os.environ["ONEPASS_LIBRARY"] = PATH
+sys.path.insert(0, str(ROOT / "python"))
+import onepass
+from onepass import _interface
+
+LIBRARY = onepass.library()
 START = [0.5, -1.25, 3.0, -0.01, 0.0]
 GRADIENTS = [[0.1, -0.2, 0.3, 0.4, -0.5], [0.2, 0.1, -0.6, 0.4, 0.25], [-0.3, 0.5, 0.15, 0.1, 0.05]]
 
 
 def parameter(value, grad, numel, dtype=0, grad_dtype=0, group=0):
-    return onepass_c.Parameter(value=value, grad=grad, numel=numel, dtype=dtype, grad_dtype=grad_dtype, group=group)
+    return onepass.Parameter(value=value, grad=grad, numel=numel, dtype=dtype, grad_dtype=grad_dtype, group=group)
 
 
 def sgd(p, gradients, k):
@@ -118,8 +121,8 @@ def run(model, optimizer):
 
 class CInterface(unittest.TestCase):
     def refused(self, sentence, *arguments, **hyperparameters):
-        with self.assertRaisesRegex(onepass_c.Error, sentence):
-            onepass_c.Optimizer(LIBRARY, *arguments, **hyperparameters)
+        with self.assertRaisesRegex(onepass.Error, sentence):
+            onepass.Optimizer(*arguments, **hyperparameters)
 
     def agree(self, values, places, rule, numbers):
         """Checks the elements at `places` against a formula."""
@@ -130,15 +133,15 @@ class CInterface(unittest.TestCase):
     def test_steps_match_the_formulas(self):
         for name, rule, numbers in CASES:
             model = Model()
-            options = onepass_c.Options(threads=1)
-            with onepass_c.Optimizer(LIBRARY, name, model.tensors(), onepass_c.CPU, options, **numbers) as optimizer:
+            options = onepass.Options(threads=1)
+            with onepass.Optimizer(name, model.tensors(), onepass.CPU, options, **numbers) as optimizer:
                 self.agree(run(model, optimizer), range(5), rule, numbers)
 
     def test_each_group_steps_with_its_own_rule(self):
         for (name, rule, numbers), (other_name, other_rule, other_numbers) in zip(CASES, CASES[1:]):
             model = Model()
             groups = [(name, numbers), (other_name, other_numbers)]
-            with onepass_c.Optimizer(LIBRARY, groups, model.tensors(2)) as optimizer:
+            with onepass.Optimizer(groups, model.tensors(2)) as optimizer:
                 values = run(model, optimizer)
             self.agree(values, range(2), rule, numbers)
             self.agree(values, range(2, 5), other_rule, other_numbers)
@@ -158,25 +161,25 @@ class CInterface(unittest.TestCase):
         self.assertEqual(found["amsgrad"][1:3], ("flag", 0.0))
         self.assertEqual(found["weight_decay_mode"][1:3], ("choice", 1.0))
         self.assertEqual(found["weight_decay_mode"].choices, ("coupled", "decoupled"))
-        with self.assertRaisesRegex(onepass_c.Error, 'there is no rule "adamw"; the rules are: .*AdamW'):
+        with self.assertRaisesRegex(onepass.Error, 'there is no rule "adamw"; the rules are: .*AdamW'):
             LIBRARY.hyperparameters("adamw")
 
     def test_every_rule_can_be_made_from_its_list(self):
         for rule in LIBRARY.rules():
             listed = LIBRARY.hyperparameters(rule)
-            with onepass_c.Optimizer(LIBRARY, rule, Model().tensors(),
+            with onepass.Optimizer(rule, Model().tensors(),
                                      **{one.name: one.default for one in listed}) as optimizer:
                 self.assertEqual([optimizer.get(one.name) for one in listed], [one.default for one in listed])
 
     def test_hyperparameters_of_a_group_change_all_or_none(self):
         model = Model()
         groups = [("SGD", dict(momentum=0.9, dampening=0.5)), ("AdamW", {})]
-        with onepass_c.Optimizer(LIBRARY, groups, model.tensors(2)) as optimizer:
+        with onepass.Optimizer(groups, model.tensors(2)) as optimizer:
             optimizer.set(lr=0.5, nesterov=True, dampening=0)
             optimizer.set(1, l1_mode="subgradient", lr=0)
             self.assertEqual([optimizer.get(name) for name in ("lr", "nesterov", "dampening")], [0.5, 1.0, 0.0])
             self.assertEqual([optimizer.get(name, 1) for name in ("lr", "l1_mode")], [0.0, 1.0])
-            with self.assertRaisesRegex(onepass_c.Error, "AdamW.beta1 must lie in"):
+            with self.assertRaisesRegex(onepass.Error, "AdamW.beta1 must lie in"):
                 optimizer.set(1, lr=0.1, beta1=1.0)
             self.assertEqual(optimizer.get("lr", 1), 0.0)
             values = run(model, optimizer)
@@ -187,9 +190,9 @@ class CInterface(unittest.TestCase):
         bits = array.array("H", [0x3F80, 0xC000])  # 1 and -2 in bfloat16
         grad = array.array("f", [1.0, 1.0])
         still = array.array("f", [7.0])
-        tensors = [parameter(bits.buffer_info()[0], grad.buffer_info()[0], 2, onepass_c.DTYPES["bfloat16"]),
+        tensors = [parameter(bits.buffer_info()[0], grad.buffer_info()[0], 2, onepass.DTYPES["bfloat16"]),
                    parameter(still.buffer_info()[0], None, 1)]
-        with onepass_c.Optimizer(LIBRARY, "SGD", tensors, lr=0.5) as optimizer:
+        with onepass.Optimizer("SGD", tensors, lr=0.5) as optimizer:
             optimizer.step()
         values = [struct.unpack("<f", struct.pack("<I", bit << 16))[0] for bit in bits]
         self.assertEqual(values, [0.5, -2.5])
@@ -202,8 +205,8 @@ class CInterface(unittest.TestCase):
         before = len(list(tasks.iterdir()))
         # The workers of a step stay in the process.
         for threads in (1, 3):
-            options = onepass_c.Options(threads=threads)
-            with onepass_c.Optimizer(LIBRARY, "SGD", tensors, onepass_c.CPU, options) as optimizer:
+            options = onepass.Options(threads=threads)
+            with onepass.Optimizer("SGD", tensors, onepass.CPU, options) as optimizer:
                 optimizer.step()
             added.append(len(list(tasks.iterdir())) - before)
         self.assertEqual(added, [0, 2])
@@ -216,12 +219,12 @@ class CInterface(unittest.TestCase):
             for part in reversed(range(parts)):
                 body(work, part)
 
-        loop = onepass_c.ParallelFor(in_reverse)
-        for options in (onepass_c.Options(threads=1),
-                        onepass_c.Options(threads=3, parallel_for=loop, parallel_for_context=7)):
+        loop = _interface.ParallelFor(in_reverse)
+        for options in (onepass.Options(threads=1),
+                        onepass.Options(threads=3, parallel_for=loop, parallel_for_context=7)):
             values, grads = array.array("f", [0.5] * 200000), array.array("f", [0.25] * 200000)
             tensors = [parameter(values.buffer_info()[0], grads.buffer_info()[0], len(values))]
-            with onepass_c.Optimizer(LIBRARY, "AdamW", tensors, onepass_c.CPU, options) as optimizer:
+            with onepass.Optimizer("AdamW", tensors, onepass.CPU, options) as optimizer:
                 for _ in range(2):
                     optimizer.step()
             results.append(values)
@@ -229,7 +232,7 @@ class CInterface(unittest.TestCase):
         self.assertEqual(results[0], results[1])
 
     def test_invalid_arguments_are_refused_with_a_message(self):
-        tensors, cpu, options = Model().tensors(), onepass_c.CPU, onepass_c.Options
+        tensors, cpu, options = Model().tensors(), onepass.CPU, onepass.Options
         self.refused("Adam.lr must be at least 0", "Adam", tensors, lr=-1.0)
         self.refused("Adam.amsgrad must be 0 or 1, but is 2", "Adam", tensors, amsgrad=2)
         self.refused('Adam has no hyperparameter "beta3"; it has: lr, ', "Adam", tensors, beta3=1.0)
@@ -237,9 +240,9 @@ class CInterface(unittest.TestCase):
         self.refused(r"Adam.lr must be .*\(group 1\)", [("SGD", {}), ("Adam", dict(lr=-1))], tensors)
         self.refused("lr must be in the dict of a group", [("SGD", {})], tensors, lr=0.1)
         self.refused("no rule was given", [], tensors)
-        self.refused("states is 7; it must be", "Adam", tensors, cpu, options(storage=onepass_c.Storage(states=7)))
+        self.refused("states is 7; it must be", "Adam", tensors, cpu, options(storage=onepass.Storage(states=7)))
         self.refused("threads is -1", "Adam", tensors, cpu, options(threads=-1))
-        self.refused("pool is 3; it must be", "Adam", tensors, cpu, options(pool=onepass_c.POOLS["openmp"] + 1))
+        self.refused("pool is 3; it must be", "Adam", tensors, cpu, options(pool=_interface.POOLS["openmp"] + 1))
         self.refused("device is -2", "Adam", tensors, -2)
         self.refused("cuda:99", "Adam", tensors, 99)
         self.refused("a dtype is 6", "SGD", [parameter(1, 1, 1, 6)])

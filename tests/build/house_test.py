@@ -144,6 +144,17 @@ class House(unittest.TestCase):
                 lines = len(path.read_text().splitlines())
                 self.assertLessEqual(lines, 400, path.relative_to(ROOT))
 
+    def test_python_files_are_short(self):
+        names = subprocess.run(["git", "-C", ROOT, "ls-files", "*.py"], capture_output=True, text=True).stdout.split()
+        if not names:
+            self.skipTest("this is no git checkout")
+        for name in names:
+            lines = (ROOT / name).read_text().splitlines()
+            self.assertLessEqual(len(lines), 400, name)
+            for number, line in enumerate(lines, 1):
+                if name.startswith("python/"):
+                    self.assertLessEqual(len(line), 120, f"{name}:{number}")
+
     def test_sources_are_formatted(self):
         formatter = shutil.which("clang-format-14") or shutil.which("clang-format")
         if formatter is None:
@@ -171,7 +182,7 @@ class House(unittest.TestCase):
     def test_snippets_in_the_docs_are_cut_from_compiled_files(self):
         """<!-- snippet: FILE NAME --> is followed by what stands in FILE between // [NAME] and // [/NAME]."""
         found = 0
-        for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
             text = document.read_text()
             for file, name, code in re.findall(r"<!-- snippet: (\S+) (\S+) -->\n```\w*\n(.*?)```", text, re.S):
                 found += 1

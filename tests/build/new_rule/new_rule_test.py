@@ -116,10 +116,11 @@ class NewRule(unittest.TestCase):
         self.assertNotEqual(losses("--optimizer", "qhm", "--nu", 0.5), plain)
 
     def test_c_interface_lists_the_rule_and_steps_by_its_formula(self):
-        sys.path.insert(0, str(self.tree / "c"))
+        sys.path.insert(0, str(self.tree / "python"))
         sys.dont_write_bytecode = True
-        import onepass_c
-        library = onepass_c.Library(self.build / "c/libonepass_c.so")
+        os.environ["ONEPASS_LIBRARY"] = str(self.build / "c/libonepass_c.so")
+        import onepass
+        library = onepass.library()
         self.assertEqual(library.rules()[-1], "QHM")
         listed = {one.name: one for one in library.hyperparameters("QHM")}
         self.assertEqual(list(listed)[:3], ["lr", "beta", "nu"])
@@ -127,9 +128,9 @@ class NewRule(unittest.TestCase):
 
         lr, beta, nu = 0.25, 0.9, 0.6
         value, grad = array.array("f", [1.5]), array.array("f", [0.0])
-        tensor = onepass_c.Parameter(value=value.buffer_info()[0], grad=grad.buffer_info()[0], numel=1)
+        tensor = onepass.Parameter(value=value.buffer_info()[0], grad=grad.buffer_info()[0], numel=1)
         p, buffer = 1.5, 0.0
-        with onepass_c.Optimizer(library, "QHM", [tensor], lr=lr, beta=beta, nu=nu) as optimizer:
+        with onepass.Optimizer("QHM", [tensor], lr=lr, beta=beta, nu=nu) as optimizer:
             self.assertEqual(optimizer.get("nu"), nu)
             for g in (2.0, -3.0):
                 grad[0] = g
