@@ -15,7 +15,7 @@ extern "C" {
 /* Returns ONEPASS_ABI of the library that was loaded. */
 int32_t onepass_abi(void);
 
-/* Returns the version of the library: "0.1.0". */
+/* Returns the version of the library, such as "0.2.0". */
 const char* onepass_version(void);
 
 /* Status codes, the return values of functions that can fail. */

@@ -1,4 +1,5 @@
-"""tools/setup installs nvdisasm once where nvcc lacks it, here on made-up machines whose programs are scripts."""
+"""tools/setup installs nvdisasm once where nvcc lacks it, here on made-up machines whose programs are scripts, and
+tools/setup-python makes its environment once or says in one line why the Python tests are skipped."""
 
 import os
 import pathlib
@@ -79,6 +80,46 @@ class Setup(unittest.TestCase):
         self.write("python3", NO_PIP)
         self.assertIn("nvidia-cuda-nvdisasm==13.* cannot be installed with pip: tests that read machine code will be "
                       "skipped\n", self.run_setup())
+
+
+class SetupPython(unittest.TestCase):
+    """On this machine, with a cache of its own and without PyPI."""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.cache = pathlib.Path(temporary.name)
+
+    def run_setup(self, *options):
+        nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.cache), "XDG_CACHE_HOME": str(self.cache)}
+        result = subprocess.run([ROOT / "tools/setup-python", *options], env=os.environ | nowhere, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return result.returncode, result.stdout.splitlines()
+
+    def test_no_python_is_one_line_and_skips(self):
+        self.assertEqual(self.run_setup("--no-python"),
+                         (77, ["setup-python: --no-python was given; the Python tests are skipped."]))
+        self.assertEqual(list(self.cache.iterdir()), [])
+
+    def test_without_an_environment_find_skips_and_installs_nothing(self):
+        status, printed = self.run_setup("--find")
+        self.assertEqual((status, len(printed)), (77, 1))
+        self.assertIn("there is no environment yet (run tools/setup-python)", printed[0])
+        self.assertEqual(list(self.cache.iterdir()), [])
+
+    def test_without_pypi_it_skips_with_one_line_and_makes_no_environment(self):
+        status, printed = self.run_setup()
+        self.assertEqual((status, len(printed)), (77, 2))
+        self.assertRegex(printed[1], r"PyPI does not answer \(ERROR: No matching distribution found for pytest.*\); the ")
+        self.assertEqual(self.run_setup("--find")[0], 77)
+
+    def test_an_environment_that_was_made_is_found_and_left_alone(self):
+        self.run_setup()
+        folder, = (self.cache / "onepass").iterdir()
+        for name in ("complete", "trainers"):
+            (folder / name).touch()
+        self.assertEqual(self.run_setup("--find"), (0, [str(folder / "bin/python")]))
+        self.assertEqual(self.run_setup(), (0, [str(folder / "bin/python")]))
 
 
 if __name__ == "__main__":
