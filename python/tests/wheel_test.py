@@ -91,3 +91,9 @@ def test_the_package_in_the_build_folder_is_usable_in_place():
     place = BUILD / "python"
     printed, = python("import onepass; print(onepass.library().path)", env={"PYTHONPATH": str(place)})
     assert printed == str(place / "onepass/_lib/libonepass.so")
+
+
+def test_the_doctor_of_the_installed_wheel_finds_all_well(interpreter, tmp_path):
+    printed = run(interpreter, "-m", "onepass", cwd=tmp_path, env={}).stdout.splitlines()
+    assert printed[-1] == "all well"
+    assert f"library   {interpreter.parents[1]}/lib/python" in printed[1]
