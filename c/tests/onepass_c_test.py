@@ -15,6 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATH, COMPILER = sys.argv.pop(1), sys.argv.pop(1)
 os.environ["ONEPASS_LIBRARY"] = PATH
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "python"))
 import onepass
 from onepass import _interface

@@ -9,7 +9,7 @@ import threading
 import onepass
 import pytest
 from onepass import _functions, _library
-from support import LIBRARY, VERSION, Line, fake_library, python, run
+from support import LIBRARY, ROOT, VERSION, Line, fake_library, python, run
 
 TRY = """
 import onepass
@@ -120,7 +120,7 @@ def test_a_forked_child_steps_as_its_parent_does():
 
 def test_the_version_is_that_of_cmake():
     assert onepass.__version__ == onepass.library().version() == VERSION
-    assert f"\n## {VERSION}\n" in (pathlib.Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    assert f"\n## {VERSION}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_the_library_exports_the_interface_alone():
@@ -141,3 +141,13 @@ def test_the_library_brings_its_own_cpp_library():
 def test_an_unknown_rule_is_refused_by_name():
     with pytest.raises(onepass.Error, match='there is no rule "adamw"; the rules are: .*AdamW'):
         onepass.Optimizer("adamw", [Line([1.0]).parameter()])
+
+
+def test_the_programs_in_the_documentation_run():
+    text = (ROOT / "docs/python/package.md").read_text()
+    programs = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(programs) == 2
+    printed = [python(program, library=LIBRARY) for program in programs]
+    assert printed[0] == []
+    shown = re.search(r"```\n(AdamW over .*?)```", text, re.S).group(1).splitlines()
+    assert len(shown) == 5 and [line for line in shown if line not in printed[1]] == []
