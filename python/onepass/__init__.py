@@ -3,6 +3,7 @@
 Importing it loads no library, no torch and no numpy, and never fails: the first call that needs the library loads it.
 """
 
+from onepass._buffers import parameter
 from onepass._interface import CPU, DTYPES, MASTERS, ROUNDINGS, STATES, Options, Parameter, Storage
 from onepass._library import Error, library
 from onepass._memory import memory_report

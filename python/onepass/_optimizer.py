@@ -1,6 +1,7 @@
 """_optimizer.py - an optimizer over memory that the caller owns. docs/python/package.md explains it; c/onepass.h
 documents units, ranges, memory and threads.
 
+    parameters = [onepass.parameter(value, grad, name="weight")]
     with onepass.Optimizer("AdamW", parameters, lr=3e-4, weight_decay_mode="decoupled") as optimizer:
         optimizer.step()
         optimizer.set(lr=1e-4)
@@ -20,8 +21,8 @@ def settings_of(hyperparameters):
 
 
 class Optimizer:
-    """An optimizer over a list of Parameter, whose memory must outlive it. Call close() or use it in a `with`
-    statement.
+    """An optimizer over a list of Parameter. It keeps alive the memory of those that onepass.parameter() made; other
+    memory must outlive it. close(), the end of a `with` statement or the garbage collector ends it.
 
     `rule` is the name of the rule of all parameters, whose hyperparameters are keyword arguments; or a list of groups,
     each a rule's name and a dict of hyperparameters, of which Parameter.group selects one. `device` is CPU or the
@@ -30,13 +31,14 @@ class Optimizer:
     def __init__(self, rule, parameters, device=CPU, options=None, /, **hyperparameters):
         self.library = library()
         self.handle = HANDLE()
+        self.parameters = list(parameters)
         groups = [(rule, hyperparameters)] if isinstance(rule, str) else rule
         if groups is rule and hyperparameters:
             raise Error(f"onepass: {', '.join(hyperparameters)} must be in the dict of a group")
         listed = [(name, settings_of(values)) for name, values in groups]
         made = (Group * len(listed))(*(Group(rule=name.encode(), settings=settings, setting_count=len(settings))
                                        for name, settings in listed))
-        array = (Parameter * len(parameters))(*parameters)
+        array = (Parameter * len(self.parameters))(*self.parameters)
         self.library.check(self.library.calls.onepass_create(made, len(made), array, len(array), device,
                                                              options, ctypes.byref(self.handle)))
 
@@ -60,9 +62,13 @@ class Optimizer:
         return value.value
 
     def close(self):
-        """Waits for the last step and frees the states."""
+        """Waits for the last step and frees the states. May be called again."""
         self.library.calls.onepass_destroy(self.handle)
-        self.handle = HANDLE()
+        self.handle, self.parameters = HANDLE(), []
+
+    def __del__(self):
+        if getattr(self, "handle", None):
+            self.close()
 
     def __enter__(self):
         return self
