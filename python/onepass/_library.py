@@ -31,7 +31,7 @@ def load(file):
     if not file.is_file():
         raise Error(f"onepass: there is no library {file}: {remedy}")
     try:
-        calls = ctypes.CDLL(str(file))
+        calls = ctypes.CDLL(str(file.absolute()))
         calls.onepass_abi.restype = ctypes.c_int32
         abi = calls.onepass_abi()
     except (OSError, AttributeError) as wrong:

@@ -104,8 +104,9 @@ def bytes_in(text):
 
 
 class MemoryReport:
-    """What a model and its optimizer take in each format: `rows`, and tables as text (str) and, in a notebook, HTML.
-    Activations are not counted. `refused` has the library's sentence for each format that it refuses, by name."""
+    """The bytes that a model and its optimizer take in each format: `rows`, and tables as text (str) and, in a
+    notebook, HTML. Activations are not counted. `refused` has the library's sentence for each format that it
+    refuses, by name."""
 
     def __init__(self, rule, parameters, rows, refused, gpu):
         self.rule, self.rows, self.refused = rule, rows, refused

@@ -40,6 +40,10 @@ def test_a_missing_library_is_one_sentence_at_first_use(tmp_path):
                                "ONEPASS_LIBRARY to the path of libonepass.so"]
 
 
+def test_a_name_without_a_folder_is_a_file_of_the_present_folder():
+    assert python(TRY, library=LIBRARY.name, cwd=LIBRARY.parent) == ["loaded"]
+
+
 def test_a_file_that_is_no_library_is_refused(tmp_path):
     text = tmp_path / "text.so"
     text.write_text("this is no library" * 100)
