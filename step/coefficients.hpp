@@ -46,11 +46,13 @@ ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
   return rule;
 }
 
-/// Returns the key and counter from which the tensor draws random bits in this step. The high 32 bits of the
-/// step count go into the key, the low ones into the counter.
-ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor) {
-  const RandomPosition position{table.control->settings.store.seed, table.control->progress.steps};
-  return {.key = position.key(), .step = position.step(), .tensor = tensor.number};
+/// Returns the key and counter from which the tensor draws random bits in this step. They follow from its own
+/// step count, which must already include this step: a tensor draws the same bits whatever the others do, and
+/// whenever its optimizer was made. The high 32 bits of the count go into the key, the low ones into the
+/// counter.
+ONEPASS_LANE rule::Draws draws_of(const Table& table, std::int64_t tensor) {
+  const RandomPosition position{table.control->settings.store.seed, table.steps[tensor] - 1};
+  return {.key = position.key(), .step = position.step(), .tensor = table.tensors[tensor].number};
 }
 
 /// Forms the part of a tensor's coefficients that does not depend on the rule. The tensor's step count must
@@ -58,7 +60,7 @@ ONEPASS_LANE rule::Draws draws_of(const Table& table, const TensorEntry& tensor)
 ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
   const StoreSettings& settings = table.control->settings.store;
   const TensorEntry& entry = table.tensors[tensor];
-  return {.draws = draws_of(table, entry),
+  return {.draws = draws_of(table, tensor),
           .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0,
                                    settings.corrects_ema_bias != 0, table.steps[tensor]),
           .ema_settles = rule::Around::settled_at(table.steps[tensor]),

@@ -28,7 +28,7 @@ void prepare(const step::Table& table) {
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
         table.steps[t] == table.steps[last]) {
       coefficients[t] = coefficients[last];
-      coefficients[t].step.draws = step::draws_of(table, table.tensors[t]);
+      coefficients[t].step.draws = step::draws_of(table, t);
       coefficients[t].step.rounds_stochastically = table.tensors[t].rounds_stochastically ? 1u : 0u;
       coefficients[t].step.zero_grad = step::zeroes_gradient(table, t);
     } else {

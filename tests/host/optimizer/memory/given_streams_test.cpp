@@ -105,19 +105,7 @@ TEST_P(GivenStreams, WithContentsAreLeftAsTheyAre) {
   }
 }
 
-/// The formats without random bits, which follow the number of the optimizer's steps.
-std::vector<FormatCase> formats_without_draws() {
-  std::vector<FormatCase> formats = format_cases();
-  std::erase_if(formats, [](const FormatCase& one) {
-    return one.storage.rounding == Rounding::stochastic || one.storage.states == States::quantized8;
-  });
-  return formats;
-}
-
-class GivenStreamsGoOn : public testing::TestWithParam<FormatCase> {};
-INSTANTIATE_TEST_SUITE_P(Formats, GivenStreamsGoOn, testing::ValuesIn(formats_without_draws()), by_name);
-
-TEST_P(GivenStreamsGoOn, InAnotherOptimizer) {
+TEST_P(GivenStreams, GoOnInAnotherOptimizer) {
   const FormatModel model(GetParam(), Device::cpu(), {100, 33}), whole(GetParam(), Device::cpu(), {100, 33});
   Options options = options_of(GetParam());
   options.ema = EMA{};
