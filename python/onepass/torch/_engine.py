@@ -1,0 +1,140 @@
+"""_engine.py - one optimizer of the library over tensors of one device."""
+
+import ctypes
+import weakref
+
+import torch
+
+from .. import _interface
+from .._library import library
+from .._optimizer import settings_of
+from ._formats import storage_struct
+from ._walk import DTYPES, device_number
+
+_CODES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16", torch.int16: "uint16",
+          torch.uint8: "uint8", torch.int64: "int64"}
+
+
+def stream_of(device):
+    """Returns the handle of torch's current CUDA stream on a device, or None on the CPU."""
+    return torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else None
+
+
+class Engine:
+    """Steps seats. States, masters and step counters are tensors of torch, so that an engine can be dropped at any time
+    and made anew from them."""
+
+    def __init__(self, device, counted, optimizer):
+        self.device, self.counted, self.spelling = device, counted, optimizer._spelling
+        self.number = _interface.CPU if device.type == "cpu" else device_number(device)
+        self.seats, self.given = [], []
+        self.groups = optimizer.param_groups  # Of torch: those that have a seat here are the library's, in their order.
+        self.sent, self.handling, self.kept_alive = {}, None, None
+        self.seed = optimizer._seed
+        self.handle, self.prepared = None, False
+
+    def add(self, seat, given):
+        self.seats.append(seat)
+        self.given.append(given)
+
+    def make(self):
+        """Makes the library's optimizer, which initialises the states that do not hold numbers yet."""
+        self.calls = library().calls
+        self.used = sorted({seat.group for seat in self.seats})
+        made = [settings_of(dict(self._settings(number))) for number in self.used]
+        groups = (_interface.Group * len(made))(*(
+            _interface.Group(rule=self.spelling.name.encode(), settings=settings, setting_count=len(settings))
+            for settings in made))
+        self.gradients = (_interface.Tensor * len(self.seats))()
+        parameters = (_interface.Parameter * len(self.seats))(*map(self._parameter, range(len(self.seats))))
+        options = _interface.Options(seed=self.seed % (1 << 64), threads=torch.get_num_threads())
+        handle = _interface.HANDLE()
+        library().check(self.calls.onepass_create(groups, len(groups), parameters, len(parameters), self.number,
+                                                  options,
+                                                  handle))
+        self.handle = handle
+        self.destroy = weakref.finalize(self, self.calls.onepass_destroy, handle)
+        for seat, gradient in zip(self.seats, self.gradients):
+            gradient.size, gradient.numel = ctypes.sizeof(gradient), seat.value.numel()
+            gradient.dtype, seat.gradient = DTYPES[seat.value.dtype], gradient
+
+    def _parameter(self, index):
+        seat = self.seats[index]
+        dtype = DTYPES[seat.value.dtype]
+        streams = (_interface.GivenStream * len(self.given[index]))(*(
+            _interface.GivenStream(name=one.name.encode(), dtype=_interface.DTYPES[_CODES[one.tensor.dtype]],
+                                   data=one.tensor.data_ptr() or seat.stand_in(), numel=one.tensor.numel(),
+                                   contents=int(one.present))
+            for one in self.given[index]))
+        return _interface.Parameter(
+            dtype=dtype, grad_dtype=dtype, name=seat.name.encode(), value=seat.value.data_ptr() or seat.stand_in(),
+            numel=seat.value.numel(), group=self.used.index(seat.group), storage=storage_struct(seat.storage),
+            streams=streams, stream_count=len(streams), **seat.shard._asdict())
+
+    def _settings(self, number):
+        self.sent[number] = settings = self.spelling.settings(self.groups[number])
+        return settings
+
+    def send_settings(self, stream):
+        """Sends the hyperparameters that have changed since the last step."""
+        for index, number in enumerate(self.used):
+            settings = self.spelling.settings(self.groups[number])
+            if settings == self.sent[number]:
+                continue
+            changed = settings_of(dict(new for new, old in zip(settings, self.sent[number]) if new != old))
+            library().check(self.calls.onepass_set_several(self.handle, index, changed, len(changed), stream))
+            self.sent[number] = settings
+
+    def send_handling(self, handling, stream):
+        """Sends what steps do with the gradients before the rule: a Handling."""
+        wanted = handling.on(self.device)
+        if wanted.key == self.handling:
+            return
+        clip = None if wanted.max_norm is None else _interface.ClipGradNorm(
+            norm_type=_interface.NORMS["l2"], max_norm=wanted.max_norm, exact=int(wanted.exact))
+        library().check(self.calls.onepass_set_gradient_handling(self.handle, _interface.GradientHandling(
+            nonfinite=_interface.NONFINITE["error" if wanted.skips else "propagate"], clip_norm=clip,
+            found_inf=wanted.found_inf, grad_scale=wanted.grad_scale), stream))
+        self.handling, self.kept_alive = wanted.key, wanted
+
+    def prepare(self, stream, changed):
+        """Hands the gradients of this step to the library, if any has changed since the last."""
+        if not changed and self.prepared:
+            return
+        self.prepared = True
+        library().check(self.calls.onepass_set_gradients(self.handle, self.gradients, len(self.gradients), stream))
+
+    def step(self, stream):
+        library().check(self.calls.onepass_step(self.handle, stream))
+
+    def measure(self, stream):
+        """Returns what combines with the measures of other engines by a sum: a tensor of int64 on the device."""
+        numel = _interface.LONG()
+        library().check(self.calls.onepass_measure_numel(self.handle, numel))
+        into = torch.empty(numel.value, dtype=torch.int64, device=self.device)
+        library().check(self.calls.onepass_measure(
+            self.handle, ctypes.cast(into.data_ptr(), ctypes.POINTER(_interface.LONG)), numel.value, stream))
+        return into
+
+    def step_measured(self, measure, stream):
+        measure = measure.to(self.device)
+        library().check(self.calls.onepass_step_measured(
+            self.handle, ctypes.cast(measure.data_ptr(), ctypes.POINTER(_interface.LONG)), measure.numel(), stream))
+
+    def grad_norm(self, stream):
+        norm = _interface.DOUBLE()
+        library().check(self.calls.onepass_grad_norm(self.handle, -1, stream, norm))
+        return norm.value
+
+    def skipped_steps(self, stream):
+        steps = _interface.LONG()
+        library().check(self.calls.onepass_skipped_steps(self.handle, stream, steps))
+        return steps.value
+
+    def nonfinite(self, stream):
+        """Returns a sentence about the first gradient that was not finite since the last call, or None."""
+        status = self.calls.onepass_check(self.handle, stream)
+        if status == _interface.STATUSES["nonfinite_gradient"]:
+            return self.calls.onepass_last_error().decode()
+        library().check(status)
+        return None

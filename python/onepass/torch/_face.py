@@ -1,0 +1,229 @@
+"""_face.py - what every optimizer here does in place of torch's own step. Constructor, groups, hooks, errors, pickling
+and state dicts are those of torch's class."""
+
+import inspect
+import warnings
+import weakref
+
+import torch
+
+from . import _distributed, _state
+from ._engine import stream_of
+from ._formats import Choice, refresh
+from ._plan import Handling, Plan
+from ._walk import OTHER, local
+
+CHECKPOINTS = ("portable", "float32", "exact")
+_OWN = ("_choice", "_seed", "_max_grad_norm", "_skip_nonfinite", "_checkpoint")  # Pickled and copied with an optimizer.
+
+
+class Face:
+    """The part that AdamW, Adam, SGD and RMSprop share. Every argument but these is that of torch's class:
+
+    master: the more precise number that steps update, beside a 16-bit parameter. None: "split" for bfloat16 (2 bytes,
+        exactly float32's bits) and "float32" for float16 (4 bytes). "remainder8": 1 byte, rounded without bias. "none":
+        each step rounds the parameter, as torch's do.
+    states: "float32" (the default), "bfloat16" or "8bit".
+    rounding: "nearest" or "stochastic", of 16-bit parameters without a master and of bfloat16 states.
+    seed: of stochastic rounding and of the dithering of 8 bits.
+    max_grad_norm: clips by the norm of all gradients, of all ranks if parameters are DTensors, inside the step.
+    skip_nonfinite: a step whose gradients have an Inf or NaN changes nothing and is counted in `skipped_steps`.
+    checkpoint: of states of 8 bits in state_dict(): "portable" writes bfloat16, "float32" float32, and both load into
+        torch's optimizer and into other shards; "exact" writes the codes, which load here alone.
+    process_group: adds the norm of the gradients over these ranks; DTensors need none, they know theirs.
+
+    A group may have the keys `master`, `states` and `rounding` of its own."""
+
+    _choice, _seed, _max_grad_norm, _skip_nonfinite, _checkpoint = Choice(), 0, None, False, "portable"
+    _process_group = _plan = _clip_once = _nonfinite = None
+    _skipped = 0  # By plans before this one.
+
+    def __init__(self, params, *args, master=None, states=None, rounding="nearest", seed=0, max_grad_norm=None,
+                 skip_nonfinite=False, checkpoint="portable", process_group=None, **kwargs):
+        self._choice = Choice(master, states, rounding).check()
+        if checkpoint not in CHECKPOINTS:
+            raise ValueError(f"checkpoint is {checkpoint!r}; it must be one of {', '.join(map(repr, CHECKPOINTS))}")
+        if max_grad_norm is not None and not max_grad_norm >= 0:
+            raise ValueError(f"max_grad_norm is {max_grad_norm}; it must be at least 0, or None")
+        self._seed, self._max_grad_norm, self._skip_nonfinite = int(seed), max_grad_norm, bool(skip_nonfinite)
+        self._checkpoint, self._process_group = checkpoint, process_group
+        self._begin()
+        super().__init__(params, *args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs):
+        """Gives the class torch's signature with the arguments of Face."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" not in cls.__dict__ and "_spelling" in cls.__dict__:
+            own = [parameter for parameter in inspect.signature(Face.__init__).parameters.values()
+                   if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+            base = inspect.signature(cls._spelling.base)
+            cls.__signature__ = base.replace(parameters=[*base.parameters.values(), *own])
+
+    def _begin(self):
+        """Forgets what was learnt from earlier steps: the next one plans anew."""
+        self._drop_plan()
+        self._refused = {}  # By id, parameters whose gradients turned out to be none of the library's.
+
+    def _is_refused(self, parameter):
+        kept = self._refused.get(id(parameter))
+        return kept is not None and kept() is parameter
+
+    @torch._disable_dynamo
+    def step(self, closure=None):
+        """Updates every parameter that has a gradient. Returns what the closure returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            plan = self._read()
+            handling = self._handling(plan)
+            self._before(plan)
+            self._run(plan, handling)
+            self._after(plan)
+        self._clip_once = None
+        if plan.others:
+            self._step_others(plan)
+        return loss
+
+    def _read(self):
+        """Returns a plan that is true now and has read the gradients."""
+        while True:
+            if self._plan is None or not self._plan.holds(self) or not self._plan.walker.read():
+                self._renew()
+                if not self._plan.walker.read():
+                    raise RuntimeError(
+                        "onepass: parameters moved while a step read them; step from one thread at a time")
+            plan = self._plan
+            if plan.walker.unfit == 0:
+                return plan
+            refused = [seat for seat in plan.walker.unfit_seats()
+                       if not _distributed.is_laid_out_otherwise(seat) and not seat.hold_gradient()]
+            if not refused:
+                return plan
+            self._refused.update((id(seat.parameter), weakref.ref(seat.parameter)) for seat in refused)
+            self._drop_plan()
+
+    def _drop_plan(self):
+        """Forgets who steps what, and remembers what the engines have counted."""
+        if self._plan is not None and self._skip_nonfinite:
+            self._skipped, _ = self.skipped_steps, self.last_nonfinite()
+        self._plan = None
+
+    def _renew(self):
+        self._drop_plan()
+        self._plan = Plan(self)
+        if self._plan.others:
+            self._warn_of(self._plan)
+
+    def _warn_of(self, plan):
+        others = [seat for seat in plan.seats if seat.kind == OTHER]
+        if others and not getattr(self, "_warned", False):
+            self._warned = True
+            first = others[0]
+            warnings.warn(f"onepass: torch's own formulas step {len(others)} of {len(plan.seats)} parameters, the "
+                          f"first is {first.name!r} ({first.parameter.dtype}, {first.parameter.device}, "
+                          f"{first.parameter.layout})", stacklevel=4)
+
+    def _handling(self, plan):
+        """Returns what this step does with gradients before the rule."""
+        max_norm = self._max_grad_norm if self._clip_once is None else self._clip_once
+        handling = Handling(max_norm, self._skip_nonfinite, plan.reduction.exact, getattr(self, "found_inf", None),
+                            getattr(self, "grad_scale", None))
+        if handling.measures() and any(p.grad is not None for p in plan.others):
+            raise RuntimeError("max_grad_norm and skip_nonfinite need every parameter to be stepped by onepass, but "
+                               f"torch's own formulas step {len(plan.others)} of {len(plan.seats)}; use "
+                               "torch.nn.utils.clip_grad_norm_ instead")
+        return handling
+
+    def _before(self, plan):
+        """Brings shadows, masters and gradients of DTensors to where this step reads them."""
+        for seat in plan.shadowed:
+            seat.read_shadow()
+        for seat in plan.mastered:
+            if plan.versions.get(id(seat), 0) != seat.parameter._version:
+                refresh(local(seat.state["master"]), seat.value)
+        for seat in plan.distributed:
+            if _distributed.is_laid_out_otherwise(seat):  # All ranks come here together: this communicates.
+                gradient = seat.parameter.grad.redistribute(seat.parameter.device_mesh, seat.parameter.placements)
+                seat.hold_gradient(gradient)
+
+    def _run(self, plan, handling):
+        engines = list(plan.engines.values())
+        streams = [stream_of(engine.device) for engine in engines]
+        for engine, stream in zip(engines, streams):
+            engine.send_settings(stream)
+            engine.send_handling(handling, stream)
+            engine.prepare(stream, plan.walker.changed)
+        if not handling.measures() or len(engines) <= 1 and not plan.reduction.across:
+            for engine, stream in zip(engines, streams):
+                engine.step(stream)
+            return
+        total = plan.reduction.sum([(engine.measure(stream), engine.counted)
+                                   for engine, stream in zip(engines, streams)])
+        for engine, stream in zip(engines, streams):
+            engine.step_measured(total, stream)
+
+    def _after(self, plan):
+        """Tells autograd which parameters have changed."""
+        for seat in plan.shadowed:
+            seat.write_shadow()
+        stepped = plan.stepped_parameters()
+        if stepped:
+            torch.autograd.graph.increment_version(stepped)
+        for seat in plan.mastered:
+            plan.versions[id(seat)] = seat.parameter._version
+
+    def _step_others(self, plan):
+        """Runs torch's own step for the parameters that the library does not take."""
+        groups, others = self.param_groups, {id(parameter) for parameter in plan.others}
+        self.param_groups = [{**group, "params": [p for p in group["params"] if id(p) in others]} for group in groups]
+        try:
+            with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+                inspect.unwrap(self._spelling.base.step)(self)
+        finally:
+            self.param_groups = groups
+
+    def clip_grad_norm_(self, max_norm):
+        """Clips the gradients of the next step by the norm of all of them, inside the step: their memory is not read or
+        written once more. `grad_norm` has the norm after the step."""
+        if not max_norm >= 0:
+            raise ValueError(f"max_norm is {max_norm}; it must be at least 0")
+        self._clip_once = float(max_norm)
+
+    def _asked(self, question):
+        """Returns the answers of all engines to a question, which waits for the device."""
+        engines = self._plan.engines.values() if self._plan is not None else ()
+        return [getattr(engine, question)(stream_of(engine.device)) for engine in engines]
+
+    @property
+    def grad_norm(self):
+        """The norm of all gradients, of all ranks, at the last step that measured it; 0 before. Waits for the
+        device."""
+        return next(iter(self._asked("grad_norm")), 0.0)
+
+    @property
+    def skipped_steps(self):
+        """The number of steps that changed nothing because a gradient was not finite. Waits for the device."""
+        return self._skipped + max(self._asked("skipped_steps"), default=0)
+
+    def last_nonfinite(self):
+        """Returns a sentence that names the last gradient that made `skip_nonfinite` skip a step: the parameter (by its
+        name in named_parameters(), else by its number), the element, and the step; None before. Of several gradients of
+        one step it names the first. Waits for the device."""
+        self._nonfinite = next((one for one in self._asked("nonfinite") if one is not None), self._nonfinite)
+        return self._nonfinite
+
+    def state_dict(self):
+        return _state.save(self, super().state_dict)
+
+    def load_state_dict(self, state_dict):
+        _state.load(self, super().load_state_dict, state_dict)
+
+    def __getstate__(self):
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in _OWN}}
+
+    def __setstate__(self, state):
+        self._begin()
+        super().__setstate__(state)
+        _state.unwrap(self)

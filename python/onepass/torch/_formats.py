@@ -1,0 +1,250 @@
+"""_formats.py - the numbers that an optimizer keeps for a parameter, and their formats: from the arguments `master`,
+`states` and `rounding` to tensors in optimizer.state.
+"""
+
+import functools
+import typing
+
+import torch
+
+from .. import _interface
+from .._library import library
+from . import _codecs
+from ._walk import DTYPES, local
+
+MASTERS = (None, "none", "float32", "split", "remainder8")
+STATES = {None: "float32", "float32": "float32", "bfloat16": "bfloat16", "8bit": "quantized8"}
+ROUNDINGS = ("nearest", "stochastic")
+# What steps keep beside a 16-bit parameter by default.
+_OWN_MASTER = {torch.bfloat16: "split", torch.float16: "float32"}
+_BITS = {"uint16": torch.int16, "uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16,
+         "float16": torch.float16, "int64": torch.int64}
+_SIGNED = {"exp_avg", "momentum_buffer", "grad_avg"}  # States with a sign: they have the signed 8-bit codec.
+
+
+class Choice(typing.NamedTuple):
+    """What a user chose for a group, in the user's words. None is the default."""
+
+    master: str | None = None
+    states: str | None = None
+    rounding: str = "nearest"
+
+    def check(self):
+        """Raises ValueError for a word that is none of the known ones."""
+        for name, known in (("master", MASTERS), ("states", tuple(STATES)), ("rounding", ROUNDINGS)):
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}")
+        return self
+
+    def of_group(self, group):
+        """Returns the choice for a group, whose own keys `master`, `states` and `rounding` go before the
+        optimizer's."""
+        return Choice(*(group.get(name, getattr(self, name)) for name in self._fields)).check()
+
+    def storage(self, dtype):
+        """Returns the library's names (master, states, rounding) for a parameter of a dtype."""
+        master = "none" if dtype == torch.float32 else self.master or _OWN_MASTER[dtype]
+        return master, STATES[self.states], self.rounding
+
+
+def storage_struct(names):
+    """Returns the Storage of three names."""
+    master, states, rounding = names
+    return _interface.Storage(master=_interface.MASTERS[master], states=_interface.STATES[states],
+                              rounding=_interface.ROUNDINGS[rounding])
+
+
+class Stream(typing.NamedTuple):
+    """A stream of numbers that the library keeps for a parameter."""
+
+    name: str  # The library's: "exp_avg", "exp_avg.scales", "master", "remainder", "step".
+    dtype: torch.dtype
+    numel: int
+
+
+@functools.lru_cache(maxsize=4096)
+def streams_of(rule, settings, dtype, storage, numel, shard):
+    """Returns the streams of a parameter with a rule, hyperparameters (a tuple of pairs) and a storage."""
+    from .._optimizer import settings_of
+
+    calls, made = library().calls, settings_of(dict(settings))
+    group = _interface.Group(rule=rule.encode(), settings=made, setting_count=len(made))
+    parameter = _interface.Parameter(dtype=DTYPES[dtype], grad_dtype=DTYPES[dtype], name=b"parameter", numel=numel,
+                                     storage=storage_struct(storage), **shard._asdict())
+    listed = _interface.HANDLE()
+    library().check(calls.onepass_required_memory(group, 1, parameter, 1, _interface.CPU, None, listed))
+    try:
+        count, info, found = _interface.LONG(), _interface.StreamInfo(), []
+        library().check(calls.onepass_streams_count(listed, count))
+        names = {number: name for name, number in _interface.DTYPES.items()}
+        for index in range(count.value):
+            library().check(calls.onepass_streams_at(listed, index, info))
+            found.append(Stream(info.name.decode(), _BITS[names[info.dtype]], info.numel))
+        return tuple(found)
+    finally:
+        calls.onepass_streams_destroy(listed)
+
+
+class Given(typing.NamedTuple):
+    """Memory for a stream, and whether it holds numbers to go on with."""
+
+    name: str
+    tensor: torch.Tensor  # With the stream's elements in their order.
+    present: bool
+
+
+def scales_of(codes):
+    """Returns the scales of a state of 8 bits, or None. They stay beside the codes: keys of the state are torch's."""
+    return getattr(codes, "_onepass_scales", None)
+
+
+def with_scales(codes, scales):
+    """Puts scales beside codes and returns the codes."""
+    codes._onepass_scales = scales
+    return codes
+
+
+class Keeper:
+    """Finds or makes the tensors of one parameter's state. `portable`: the state was read from a state dict, so that a
+    square_avg is torch's, where formats below 32 bits keep the variance of a centered RMSprop."""
+
+    def __init__(self, seat, portable=False):
+        self.seat, self.state, self.value, self.portable = seat, seat.state, seat.value, portable
+        self.shard = _codecs.Shard(seat.value.numel(), *seat.shard)
+
+    def like(self, dtype):
+        """Returns an uninitialised state of the parameter's shape, a DTensor for a DTensor."""
+        return torch.empty_like(self.seat.parameter.detach(), dtype=dtype)
+
+    def fits(self, tensor, dtype):
+        memory = local(tensor)
+        return memory.dtype == dtype and memory.device == self.value.device and memory.shape == self.value.shape \
+            and memory.stride() == self.value.stride()
+
+    def filled(self, dtype, flat):
+        """Returns a state with the given elements, in the order of memory."""
+        tensor = self.like(dtype)
+        flat_of(local(tensor)).copy_(flat)
+        return tensor
+
+    def keep(self, streams):
+        """Returns a Given for each stream; the state has its tensors after that."""
+        given, scales = [self.step()], _scales_among(streams)
+        for stream in streams:
+            if stream.name == "step":
+                continue
+            if stream.name in ("master", "remainder"):
+                given.append(self.master(stream))
+            elif not stream.name.endswith(".scales"):
+                given += self.of_rule(stream, scales.get(stream.name))
+        return given
+
+    def adopt(self, streams):
+        """Brings what a state dict had into the formats of the streams. Makes nothing that it had not."""
+        scales, changed = _scales_among(streams), {}
+        for stream in streams:
+            key = "master" if stream.name == "remainder" else stream.name
+            if key not in self.state or key == "step":
+                continue
+            changed[key] = self.master_of(stream, self.state[key]) if key == "master" else \
+                self.converted(stream, self.state[key], scales.get(key))
+        self.state.update(changed)
+
+    def step(self):
+        """The counter: a float32 on the parameter's device. Where the state has no "step", as torch's SGD, the counter
+        is the seat's own and says whether the state has begun."""
+        step = self.state.get("step", self.seat.began) if self.seat.keeps_step else self.seat.began
+        if not (torch.is_tensor(step) and step.dtype == torch.float32 and step.device == self.value.device
+                and step.dim() == 0):
+            step = torch.tensor(float(step or 0), dtype=torch.float32, device=self.value.device)
+        if self.seat.keeps_step:
+            self.state["step"] = step
+        self.seat.counter = step
+        return Given("step", step, True)
+
+    def of_rule(self, stream, scales):
+        present = self.state.get(stream.name)
+        tensor = self.like(stream.dtype) if present is None else self.converted(stream, present, scales)
+        if scales is not None and present is None:
+            with_scales(tensor, torch.empty(scales.numel, dtype=torch.bfloat16, device=self.value.device))
+        self.state[stream.name] = tensor
+        given = [Given(stream.name, local(tensor), present is not None)]
+        if scales is not None:
+            given.append(Given(scales.name, scales_of(tensor), present is not None))
+        return given
+
+    def converted(self, stream, present, scales):
+        """Returns a state in the format that steps need."""
+        held = scales_of(present)
+        becomes_variance = self.portable and self.seat.keeps_variance and stream.name == "square_avg" \
+            and stream.dtype != torch.float32 and held is None
+        if self.fits(present, stream.dtype) and not becomes_variance and (
+                scales is None or held is not None and held.numel() == scales.numel
+                and held.device == self.value.device):
+            return present
+        number = self.floats(stream.name, present)
+        if becomes_variance and "grad_avg" in self.state:
+            number = (number - self.floats("grad_avg", self.state["grad_avg"]) ** 2).clamp(min=0)
+        if scales is None:
+            return self.filled(stream.dtype, number)
+        codes, made = _codecs.encode8(number, self.shard, stream.name in _SIGNED)
+        return with_scales(self.filled(torch.uint8, codes), made)
+
+    def floats(self, name, present):
+        """Returns a state as float32 numbers in the order of memory."""
+        memory = local(present).to(self.value.device)
+        if memory.shape != self.value.shape:
+            raise ValueError(f"{name} of parameter {self.seat.name} has the shape {tuple(memory.shape)}, but the "
+                             f"parameter has {tuple(self.value.shape)}")
+        held = scales_of(present)
+        if held is not None:
+            return _codecs.decode8(flat_of(memory), held.to(memory.device), self.shard, name in _SIGNED)
+        if not memory.is_floating_point():
+            raise ValueError(f"{name} of parameter {self.seat.name} has the dtype {memory.dtype} and no scales; it "
+                             "must have floating point numbers")
+        return flat_of(as_laid_out(memory.float(), self.value))
+
+    def master(self, stream):
+        present = self.state.get("master")
+        tensor = self.like(stream.dtype) if present is None else self.master_of(stream, present)
+        self.state["master"] = tensor
+        if present is not None and stream.dtype == torch.float32:
+            refresh(local(tensor), self.value)
+        return Given(stream.name, local(tensor), present is not None)
+
+    def master_of(self, stream, present):
+        """Returns a master or remainder in the format of the stream."""
+        if self.fits(present, stream.dtype):
+            return present
+        number = self.master_floats(present)
+        return self.filled(stream.dtype, number if stream.dtype == torch.float32 else
+                           _codecs.split(flat_of(self.value), number, stream.dtype))
+
+    def master_floats(self, present):
+        """Returns a master, or what a remainder makes of the parameter, as float32 in the order of memory."""
+        memory = local(present).to(self.value.device)
+        if memory.is_floating_point():
+            return self.floats("master", present)
+        return _codecs.join(flat_of(self.value), flat_of(as_laid_out(memory, self.value)))
+
+
+def _scales_among(streams):
+    """Returns the streams of scales by the name of their state."""
+    return {stream.name.removesuffix(".scales"): stream for stream in streams if stream.name.endswith(".scales")}
+
+
+def as_laid_out(tensor, like):
+    """Returns the tensor with the strides of another one of its shape."""
+    if tensor.shape == like.shape and tensor.stride() != like.stride():
+        return torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
+    return tensor
+
+
+def flat_of(tensor):
+    """Returns a one-dimensional view of a dense tensor, in the order of memory."""
+    return tensor.as_strided((tensor.numel(),), (1,))
+
+
+def refresh(master, value):
+    """Makes a float32 master follow its parameter where somebody has written the parameter. Returns the master."""
+    return master.copy_(torch.where(_codecs.stale(value, master), value.float(), master))

@@ -1,0 +1,131 @@
+"""_plan.py - who steps which parameter. A plan is made at the first step and whenever lists, states, formats or
+addresses have changed; it keeps no numbers, so that dropping it loses none."""
+
+import typing
+
+import torch
+
+from . import _distributed
+from ._engine import Engine
+from ._formats import Keeper, streams_of
+from ._seats import Seat, is_ours
+from ._walk import OTHER, STEPPED, local, walker
+
+_SELECTING = ("amsgrad", "centered", "momentum")  # Hyperparameters that select the states of a rule.
+
+
+def key_of(optimizer):
+    """Returns what, besides objects and addresses, a plan depends on."""
+    groups = tuple((id(group), optimizer._spelling.kept(group), optimizer._choice.of_group(group),
+                    bool(group.get("differentiable"))) for group in optimizer.param_groups)
+    return groups + (torch.get_num_threads(), optimizer._seed)
+
+
+def seats_of(optimizer):
+    """Returns a seat for each parameter, in torch's order, as if nobody stepped it yet."""
+    seats = []
+    for number, group in enumerate(optimizer.param_groups):
+        names = group.get("param_names")
+        for place, parameter in enumerate(group["params"]):
+            index = len(seats)
+            seats.append(Seat(parameter, number, index, names[place] if names else str(index)))
+    return seats
+
+
+def streams_for(optimizer, seat):
+    """Returns the streams that the library keeps for a seat, in the order of torch's keys."""
+    group = optimizer.param_groups[seat.group]
+    selecting = tuple(pair for pair in optimizer._spelling.settings(group) if pair[0] in _SELECTING)
+    streams = streams_of(optimizer._spelling.name, selecting, seat.value.dtype, seat.storage, seat.value.numel(),
+                         seat.shard)
+    place = {key: number for number, key in enumerate(optimizer._spelling.keys)}
+    return sorted(streams, key=lambda stream: place.get(stream.name.removesuffix(".scales"), len(place)))
+
+
+def take(optimizer, seat):
+    """Gives a seat to the library if it steps such parameters."""
+    group = optimizer.param_groups[seat.group]
+    if group.get("differentiable") or optimizer._is_refused(seat.parameter) or not is_ours(seat.parameter):
+        return
+    seat.keeps_variance = bool(group.get("centered"))
+    storage = optimizer._choice.of_group(group).storage(seat.parameter.dtype)
+    seat.take(optimizer.state, storage, "step" in optimizer._spelling.keys)
+
+
+class Plan:
+    """Seats, the engines that step them, and a walker that sees what has changed."""
+
+    def __init__(self, optimizer):
+        self.key = key_of(optimizer)
+        self.seats = seats_of(optimizer)
+        self.reduction = _distributed.Reduction([seat.parameter for seat in self.seats], optimizer._process_group)
+        self.engines, given = {}, []
+        for seat in self.seats:
+            take(optimizer, seat)
+            if seat.kind == STEPPED:
+                streams = Keeper(seat).keep(streams_for(optimizer, seat))
+                given += [one.tensor for one in streams]
+                if seat.state:
+                    optimizer.state[seat.parameter] = seat.state
+                self._engine(optimizer, seat).add(seat, streams)
+        for engine in self.engines.values():
+            engine.make()
+        self.stepped = [seat for seat in self.seats if seat.kind == STEPPED]
+        self.all_stepped = [seat.parameter for seat in self.stepped]
+        self.others = [seat.parameter for seat in self.seats if seat.kind == OTHER]
+        self.shadowed = [seat for seat in self.seats if seat.shadow is not None]
+        self.mastered = [seat for seat in self.stepped if seat.storage[0] == "float32"]
+        self.distributed = [seat for seat in self.stepped if _distributed.is_distributed(seat.parameter)]
+        self.versions = {}
+        self.walker = walker(self.seats, given, roots_of(optimizer))
+
+    def _engine(self, optimizer, seat):
+        counted = self.reduction.is_counted(seat.parameter)
+        key = (seat.value.device, counted)
+        if key not in self.engines:
+            self.engines[key] = Engine(seat.value.device, counted, optimizer)
+        return self.engines[key]
+
+    def holds(self, optimizer):
+        """Returns whether the plan still describes the optimizer."""
+        return self.key == key_of(optimizer) and self.walker.same(roots_of(optimizer)) and self.walker.stayed()
+
+    def stepped_parameters(self):
+        """Returns the parameters that have a gradient and are stepped by the library."""
+        if self.walker.gradients == len(self.stepped):
+            return self.all_stepped
+        return [seat.parameter for seat in self.stepped if seat.gradient.data]
+
+
+def roots_of(optimizer):
+    """Returns the lists and dicts whose contents a plan depends on."""
+    return [[list(params) if not isinstance(params := group["params"], list) else params
+             for group in optimizer.param_groups], optimizer.state]
+
+
+class Handling(typing.NamedTuple):
+    """What a step does with gradients before the rule."""
+
+    max_norm: float | None
+    skips: bool
+    exact: bool  # The norm has the same bits for every cut into shards.
+    found_inf: torch.Tensor | None
+    grad_scale: torch.Tensor | None
+
+    def on(self, device):
+        """Returns the same for a device: pointers in place of tensors, and a key that tells it from another one."""
+        return OnDevice(self, device)
+
+    def measures(self):
+        return self.max_norm is not None or self.skips
+
+
+class OnDevice:
+    """A Handling with its tensors on a device, which it keeps alive."""
+
+    def __init__(self, handling, device):
+        self.max_norm, self.skips, self.exact = handling.max_norm, handling.skips, handling.exact
+        self.tensors = [None if tensor is None else local(tensor).detach().to(device, torch.float32)
+                        for tensor in (handling.found_inf, handling.grad_scale)]
+        self.found_inf, self.grad_scale = (None if tensor is None else tensor.data_ptr() for tensor in self.tensors)
+        self.key = (self.max_norm, self.skips, self.exact, self.found_inf, self.grad_scale)

@@ -1,0 +1,68 @@
+"""models.py - parameters, gradients and optimizers that the tests of onepass.torch share."""
+
+import torch
+
+import onepass.torch as onepass
+
+PAIRS = {"SGD": (onepass.SGD, torch.optim.SGD), "RMSprop": (onepass.RMSprop, torch.optim.RMSprop),
+         "Adam": (onepass.Adam, torch.optim.Adam), "AdamW": (onepass.AdamW, torch.optim.AdamW)}
+# Every optimizer with each of its options, decay never 0 but in plain SGD.
+CASES = [
+    ("SGD", {"lr": 0.05}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1, "maximize": True}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01, "momentum": 0.9, "centered": True, "weight_decay": 0.1, "eps": 1e-6}),
+    ("RMSprop", {"lr": 0.01, "alpha": 0.9, "maximize": True, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.01, "betas": (0.8, 0.99), "amsgrad": True, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1, "amsgrad": True, "maximize": True, "eps": 1e-6}),
+]
+SHAPES = [(), (1,), (7,), (3, 5), (31,), (32,), (33,), (0,), (100, 33), (2, 3, 4, 5), (4099,), (0, 4)]
+
+
+def parameters(shapes=SHAPES, dtype=torch.float32, seed=0):
+    """Returns parameters of these shapes with numbers of both signs, zeros among them."""
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for shape in shapes:
+        value = torch.randn(shape, generator=generator)
+        if value.numel() > 5:
+            value.view(-1)[5] = 0.0
+        made.append(torch.nn.Parameter(value.to(dtype)))
+    return made
+
+
+def copies(of, dtype=None):
+    """Returns parameters with the same numbers, in float64 for example."""
+    return [torch.nn.Parameter(one.detach().clone().to(dtype or one.dtype)) for one in of]
+
+
+def set_gradients(*models, step=0, scale=1.0):
+    """Gives several copies of a model the same random gradients, those of the first model's dtype."""
+    generator = torch.Generator().manual_seed(1000 + step)
+    for same in zip(*models):
+        gradient = (scale * torch.randn(same[0].shape, generator=generator)).to(same[0].dtype)
+        for one in same:
+            one.grad = gradient.to(one.dtype, copy=True)
+
+
+def train(optimizers, models, steps, first=0):
+    """Takes steps with the same gradients in every copy of a model."""
+    for step in range(first, first + steps):
+        set_gradients(*models, step=step)
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+def assert_same_bits(a, b):
+    """Asserts that two tensors have the same dtype and bits; any NaN equals any NaN."""
+    assert a.dtype == b.dtype and a.shape == b.shape
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
+    same = (a.detach().contiguous().view(whole) == b.detach().contiguous().view(whole)) if a.dim() else \
+        a.detach().reshape(1).view(whole) == b.detach().reshape(1).view(whole)
+    if a.is_floating_point():
+        same |= (a.isnan() & b.isnan()).reshape(same.shape)
+    assert same.all(), f"{int((~same).sum())} of {same.numel()} elements differ"
