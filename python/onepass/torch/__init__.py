@@ -7,7 +7,10 @@
 import torch
 
 from . import _rules
+from ._convert import convert
+from ._digest import digest
 from ._face import Face
+from ._memory import memory_report
 
 
 class SGD(Face, torch.optim.SGD):
@@ -32,3 +35,9 @@ class AdamW(Face, torch.optim.AdamW):
     """torch.optim.AdamW in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.ADAMW
+
+
+def clip_grad_norm_(optimizer, max_norm):
+    """Clips the next step of an optimizer by the norm of all its gradients, inside the step, in place of
+    torch.nn.utils.clip_grad_norm_(parameters, max_norm). `optimizer.grad_norm` has the norm after the step."""
+    optimizer.clip_grad_norm_(max_norm)

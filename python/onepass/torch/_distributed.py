@@ -74,21 +74,29 @@ class Reduction:
         """Returns what two meshes have in common for a dimension: its name; without names its number."""
         return mesh.mesh_dim_names[dimension] if mesh.mesh_dim_names else dimension
 
-    def _device(self):
-        """Returns the device of the sum on a rank that has no gradient."""
+    def is_first(self):
+        """Returns whether this rank counts what all ranks have."""
+        return self.mesh is None or not any(self.mesh.get_coordinate())
+
+    def device(self):
+        """Returns the device of a sum on a rank that has no gradient."""
         kind = self.mesh.device_type if self.mesh is not None else "cpu"
         return torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
 
     def sum(self, measures):
         """Returns the sum of this rank's measures and of all others'. `measures`: one of each engine, with whether it
         is counted here."""
-        import torch.distributed as dist
-
-        device = measures[0][0].device if measures else self._device()
+        device = measures[0][0].device if measures else self.device()
         total = torch.zeros(MEASURE, dtype=torch.int64, device=device)
         for measure, counted in measures:
             if counted:
                 total += measure.to(device)
+        return self.all_reduce(total)
+
+    def all_reduce(self, total):
+        """Adds a tensor of int64 over all ranks that have a part of the parameters, in place. Returns it."""
+        import torch.distributed as dist
+
         if self.group is not None:
             dist.all_reduce(total, group=self.group)
         elif self.mesh is not None and self.mesh.size() == dist.get_world_size():

@@ -30,7 +30,7 @@ class Engine:
         self.seats, self.given = [], []
         self.groups = optimizer.param_groups  # Of torch: those that have a seat here are the library's, in their order.
         self.sent, self.handling, self.kept_alive = {}, None, None
-        self.seed = optimizer._seed
+        self.seed = optimizer._arguments.seed
         self.handle, self.prepared = None, False
 
     def add(self, seat, given):

@@ -2,6 +2,7 @@
 and state dicts are those of torch's class."""
 
 import inspect
+import typing
 import warnings
 import weakref
 
@@ -14,7 +15,32 @@ from ._plan import Handling, Plan
 from ._walk import OTHER, local
 
 CHECKPOINTS = ("portable", "float32", "exact")
-_OWN = ("_choice", "_seed", "_max_grad_norm", "_skip_nonfinite", "_checkpoint")  # Pickled and copied with an optimizer.
+
+
+class Arguments(typing.NamedTuple):
+    """What an optimizer takes besides torch's arguments. Face explains it."""
+
+    master: str | None = None
+    states: str | None = None
+    rounding: str = "nearest"
+    seed: int = 0
+    max_grad_norm: float | None = None
+    skip_nonfinite: bool = False
+    checkpoint: str = "portable"
+    process_group: object = None
+
+    def check(self):
+        """Raises ValueError for an argument that is none of the known ones. Returns the arguments."""
+        self.choice().check()
+        if self.checkpoint not in CHECKPOINTS:
+            raise ValueError(f"checkpoint is {self.checkpoint!r}; it must be one of "
+                             f"{', '.join(map(repr, CHECKPOINTS))}")
+        if self.max_grad_norm is not None and not self.max_grad_norm >= 0:
+            raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be at least 0, or None")
+        return self
+
+    def choice(self):
+        return Choice(self.master, self.states, self.rounding)
 
 
 class Face:
@@ -34,19 +60,14 @@ class Face:
 
     A group may have the keys `master`, `states` and `rounding` of its own."""
 
-    _choice, _seed, _max_grad_norm, _skip_nonfinite, _checkpoint = Choice(), 0, None, False, "portable"
-    _process_group = _plan = _clip_once = _nonfinite = None
+    _arguments = Arguments()
+    _plan = _clip_once = _nonfinite = None
     _skipped = 0  # By plans before this one.
 
     def __init__(self, params, *args, master=None, states=None, rounding="nearest", seed=0, max_grad_norm=None,
                  skip_nonfinite=False, checkpoint="portable", process_group=None, **kwargs):
-        self._choice = Choice(master, states, rounding).check()
-        if checkpoint not in CHECKPOINTS:
-            raise ValueError(f"checkpoint is {checkpoint!r}; it must be one of {', '.join(map(repr, CHECKPOINTS))}")
-        if max_grad_norm is not None and not max_grad_norm >= 0:
-            raise ValueError(f"max_grad_norm is {max_grad_norm}; it must be at least 0, or None")
-        self._seed, self._max_grad_norm, self._skip_nonfinite = int(seed), max_grad_norm, bool(skip_nonfinite)
-        self._checkpoint, self._process_group = checkpoint, process_group
+        self._arguments = Arguments(master, states, rounding, seed, max_grad_norm, skip_nonfinite, checkpoint,
+                                    process_group).check()
         self._begin()
         super().__init__(params, *args, **kwargs)
 
@@ -106,7 +127,7 @@ class Face:
 
     def _drop_plan(self):
         """Forgets who steps what, and remembers what the engines have counted."""
-        if self._plan is not None and self._skip_nonfinite:
+        if self._plan is not None and self._arguments.skip_nonfinite:
             self._skipped, _ = self.skipped_steps, self.last_nonfinite()
         self._plan = None
 
@@ -127,9 +148,9 @@ class Face:
 
     def _handling(self, plan):
         """Returns what this step does with gradients before the rule."""
-        max_norm = self._max_grad_norm if self._clip_once is None else self._clip_once
-        handling = Handling(max_norm, self._skip_nonfinite, plan.reduction.exact, getattr(self, "found_inf", None),
-                            getattr(self, "grad_scale", None))
+        max_norm = self._arguments.max_grad_norm if self._clip_once is None else self._clip_once
+        handling = Handling(max_norm, self._arguments.skip_nonfinite, plan.reduction.exact,
+                            getattr(self, "found_inf", None), getattr(self, "grad_scale", None))
         if handling.measures() and any(p.grad is not None for p in plan.others):
             raise RuntimeError("max_grad_norm and skip_nonfinite need every parameter to be stepped by onepass, but "
                                f"torch's own formulas step {len(plan.others)} of {len(plan.seats)}; use "
@@ -221,7 +242,7 @@ class Face:
         _state.load(self, super().load_state_dict, state_dict)
 
     def __getstate__(self):
-        return {**super().__getstate__(), **{name: getattr(self, name) for name in _OWN}}
+        return {**super().__getstate__(), "_arguments": self._arguments._replace(process_group=None)}
 
     def __setstate__(self, state):
         self._begin()

@@ -19,7 +19,7 @@ ROUNDINGS = ("nearest", "stochastic")
 _OWN_MASTER = {torch.bfloat16: "split", torch.float16: "float32"}
 _BITS = {"uint16": torch.int16, "uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16,
          "float16": torch.float16, "int64": torch.int64}
-_SIGNED = {"exp_avg", "momentum_buffer", "grad_avg"}  # States with a sign: they have the signed 8-bit codec.
+SIGNED = {"exp_avg", "momentum_buffer", "grad_avg"}  # States with a sign: they have the signed 8-bit codec.
 
 
 class Choice(typing.NamedTuple):
@@ -187,7 +187,7 @@ class Keeper:
             number = (number - self.floats("grad_avg", self.state["grad_avg"]) ** 2).clamp(min=0)
         if scales is None:
             return self.filled(stream.dtype, number)
-        codes, made = _codecs.encode8(number, self.shard, stream.name in _SIGNED)
+        codes, made = _codecs.encode8(number, self.shard, stream.name in SIGNED)
         return with_scales(self.filled(torch.uint8, codes), made)
 
     def floats(self, name, present):
@@ -198,7 +198,7 @@ class Keeper:
                              f"parameter has {tuple(self.value.shape)}")
         held = scales_of(present)
         if held is not None:
-            return _codecs.decode8(flat_of(memory), held.to(memory.device), self.shard, name in _SIGNED)
+            return _codecs.decode8(flat_of(memory), held.to(memory.device), self.shard, name in SIGNED)
         if not memory.is_floating_point():
             raise ValueError(f"{name} of parameter {self.seat.name} has the dtype {memory.dtype} and no scales; it "
                              "must have floating point numbers")

@@ -16,9 +16,9 @@ _SELECTING = ("amsgrad", "centered", "momentum")  # Hyperparameters that select 
 
 def key_of(optimizer):
     """Returns what, besides objects and addresses, a plan depends on."""
-    groups = tuple((id(group), optimizer._spelling.kept(group), optimizer._choice.of_group(group),
+    groups = tuple((id(group), optimizer._spelling.kept(group), optimizer._arguments.choice().of_group(group),
                     bool(group.get("differentiable"))) for group in optimizer.param_groups)
-    return groups + (torch.get_num_threads(), optimizer._seed)
+    return groups + (torch.get_num_threads(), optimizer._arguments.seed)
 
 
 def seats_of(optimizer):
@@ -48,7 +48,7 @@ def take(optimizer, seat):
     if group.get("differentiable") or optimizer._is_refused(seat.parameter) or not is_ours(seat.parameter):
         return
     seat.keeps_variance = bool(group.get("centered"))
-    storage = optimizer._choice.of_group(group).storage(seat.parameter.dtype)
+    storage = optimizer._arguments.choice().of_group(group).storage(seat.parameter.dtype)
     seat.take(optimizer.state, storage, "step" in optimizer._spelling.keys)
 
 
@@ -58,7 +58,8 @@ class Plan:
     def __init__(self, optimizer):
         self.key = key_of(optimizer)
         self.seats = seats_of(optimizer)
-        self.reduction = _distributed.Reduction([seat.parameter for seat in self.seats], optimizer._process_group)
+        self.reduction = _distributed.Reduction([seat.parameter for seat in self.seats],
+                                                 optimizer._arguments.process_group)
         self.engines, given = {}, []
         for seat in self.seats:
             take(optimizer, seat)

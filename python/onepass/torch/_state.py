@@ -27,7 +27,7 @@ def _seat_of(optimizer, seat):
         return None
     memory = local(seat.parameter.detach())
     seat.value = memory if is_dense(memory) else memory.contiguous()
-    seat.storage = optimizer._choice.of_group(group).storage(seat.parameter.dtype)
+    seat.storage = optimizer._arguments.choice().of_group(group).storage(seat.parameter.dtype)
     seat.shard, seat.keeps_variance = place_of(seat.parameter), bool(group.get("centered"))
     return seat
 
@@ -61,11 +61,11 @@ def _decoded_state(optimizer, seat, state):
     keeper = Keeper(seat)
     for key, tensor in state.items():
         scales = scales_of(tensor)
-        if scales is not None and optimizer._checkpoint == "exact":
+        if scales is not None and optimizer._arguments.checkpoint == "exact":
             made[key], made[key + _SCALES] = _alias(tensor), scales
         elif scales is not None or key == "square_avg" and seat.keeps_variance and tensor.dtype != torch.float32:
             made[key] = keeper.filled(_decoded_type(optimizer, tensor), _number(keeper, key, tensor))
-        elif key == "master" and not local(tensor).is_floating_point() and optimizer._checkpoint != "exact":
+        elif key == "master" and not local(tensor).is_floating_point() and optimizer._arguments.checkpoint != "exact":
             made[key] = keeper.filled(torch.float32, keeper.master_floats(tensor))
         else:
             made[key] = tensor
@@ -78,7 +78,7 @@ def _alias(tensor):
 
 
 def _decoded_type(optimizer, tensor):
-    return torch.float32 if optimizer._checkpoint == "float32" else torch.bfloat16
+    return torch.float32 if optimizer._arguments.checkpoint == "float32" else torch.bfloat16
 
 
 def _number(keeper, key, tensor):
@@ -139,3 +139,20 @@ def _loaded(optimizer, seat, state):
         Keeper(seat, portable=True).adopt(_plan.streams_for(optimizer, seat))
     return plain
 
+
+
+def make_portable(optimizer):
+    """Brings the states of an optimizer into the formats that torch's optimizers have."""
+    saved = optimizer.state_dict()["state"]
+    for seat in _plan.seats_of(optimizer):
+        if seat.index in saved:
+            optimizer.state[seat.parameter] = dict(saved[seat.index])
+
+
+def adopt(optimizer):
+    """Brings states in the formats of torch's optimizers into those that steps keep."""
+    for seat in _plan.seats_of(optimizer):
+        state = optimizer.state.get(seat.parameter)
+        if state and _seat_of(optimizer, seat) is not None:
+            seat.state = state
+            Keeper(seat, portable=True).adopt(_plan.streams_for(optimizer, seat))

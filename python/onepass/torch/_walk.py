@@ -15,7 +15,7 @@ STEPPED, WAITING, OTHER = 0, 1, 2  # onepass_walk_row.kind
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 NAMES = {dtype: str(dtype).removeprefix("torch.") for dtype in DTYPES}
 _DEVICES = {"cpu": 1, "cuda": 2}  # DLPack's numbers
-TURNS = 8  # Steps in which every state's address is looked at.
+LOOKS = 64  # States whose address a step looks at.
 _HANDLE, _INT, _LONG = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
 
 
@@ -83,12 +83,12 @@ class PythonWalker:
             for before, root in zip(self.listed, roots))
 
     def stayed(self):
-        """Returns whether an eighth of the states, and at least 64, lie where they lay; each step looks at the next
-        ones. So a step notices at once if all states were moved by `tensor.data = ...`, and one of eight if one was.
-        Each notices at once what is assigned to a parameter's state."""
+        """Returns whether the next 64 states lie where they lay. So a step notices at once if all states were moved by
+        `tensor.data = ...`, and one of some steps if one was. Each notices at once what is assigned to a parameter's
+        state. Looking at all of them in each step would double its time."""
         count = len(self.places)
         first = self.looked if self.looked < count else 0
-        self.looked = first + max(count // TURNS + 1, 64)
+        self.looked = first + LOOKS
         return self._stayed(first, min(self.looked, count))
 
     def _stayed(self, first, last):

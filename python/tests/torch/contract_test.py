@@ -320,7 +320,7 @@ def test_copies_have_states_and_arguments(copied):  # [33]
     assert_same_bits(model[0], twins[0])
     train([optimizer, twin], [model, twins], 3, first=3)
     assert_same_bits(model[0], twins[0])
-    assert twin._max_grad_norm == 1.0 and twin._choice == optimizer._choice
+    assert twin._arguments == optimizer._arguments
 
 
 def test_parameters_that_a_wrapper_swaps_are_freed():  # [45]
