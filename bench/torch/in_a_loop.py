@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""in_a_loop.py - times the step of AdamW inside a training loop of PyTorch: onepass against torch.optim's fused one.
+"""in_a_loop.py - times AdamW inside a training loop of PyTorch: onepass.torch's step against torch.optim's fused one.
 
 Steps in a row, as against_torch.py times them, find threads awake and gradients in the caches. In a loop, a forward and
 a backward pass lie between two steps. Here each contestant trains a perceptron of its own, from the same numbers: draws
@@ -43,7 +43,7 @@ def make_loop(torch, rivals, hidden, threads):
             self.go()
 
         def go(self):
-            """Forward and backward. The gradients stay where they are, as the C interface knows their addresses."""
+            """Forward and backward. The gradients stay where they are, as the C interface has their addresses."""
             self.network.zero_grad(set_to_none=False)
             images, labels = torch.randn(BATCH, INPUTS), torch.randint(CLASSES, (BATCH,))
             torch.nn.functional.cross_entropy(self.network(images), labels).backward()
@@ -55,10 +55,12 @@ def make_loop(torch, rivals, hidden, threads):
 def make_contestants(torch, rivals, hidden, threads):
     """Returns pairs of a loop and what steps it. Each has been checked."""
     rule, made = rivals.RULES[RULE], []
-    for name, count, pool in (("onepass, 1 thread", 1, "best"), ("onepass", threads, "best"),
-                              ("onepass, own threads", threads, "own"), ("torch fused", threads, None)):
+    for name, count, pool in (("C interface, 1 thread", 1, "best"), ("C interface, own threads", threads, "own"),
+                              ("onepass", threads, None), ("torch fused", threads, None)):
         loop = make_loop(torch, rivals, hidden, threads)
-        if pool is None:
+        if name == "onepass":
+            one = rivals.package_contestant(rule, loop)
+        elif pool is None:
             one = next(rival for rival in rivals.torch_contestants(rule, loop) if rival.name == "fused")
         else:
             one = rivals.onepass_contestant(rule, loop, count, pool)
@@ -115,8 +117,8 @@ def markdown(run):
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].split(" - ")[1])
     add = parser.add_argument
-    add("--library", default=against_torch.ROOT / "build/release/c/libonepass_c.so", type=pathlib.Path,
-        help="the shared library onepass_c")
+    add("--library", default=against_torch.ROOT / "build/release/python/onepass/_lib/libonepass.so",
+        type=pathlib.Path, help="the library of the Python package")
     add("--hidden", type=lambda given: [int(one) for one in given.split(",")], default=[256, 1024, 2048, 3000],
         help="widths of the two hidden layers; the defaults give 0.27e6, 1.9e6, 5.8e6 and 11.4e6 parameters")
     add("--threads", type=int, help="of PyTorch and of onepass; default: as many as PyTorch takes")
@@ -127,7 +129,7 @@ def read_options():
     if min(options.hidden) < 1 or options.rounds < 1 or (options.threads or 1) < 1:
         parser.error("--hidden, --threads and --rounds must be at least 1")
     if not options.library.exists():
-        parser.error(f"{options.library} does not exist: build the target onepass_c, or pass --library")
+        parser.error(f"{options.library} does not exist: build the target onepass_python, or pass --library")
     return options
 
 

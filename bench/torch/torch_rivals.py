@@ -104,6 +104,14 @@ def onepass_contestant(rule, model, threads, pool="best", **changes):
     return Contestant(ONEPASS, lambda: optimizer.step(stream), optimizer)
 
 
+def package_contestant(rule, model):
+    """Returns the class of onepass.torch that has the place of PyTorch's, over the same parameters."""
+    import onepass.torch
+
+    optimizer = getattr(onepass.torch, rule.make.__name__)(model.parameters, **rule.numbers)
+    return Contestant(ONEPASS, optimizer.step, optimizer)
+
+
 def torch_contestants(rule, model):
     made = []
     for name, way in rule.ways().items():

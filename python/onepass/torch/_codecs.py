@@ -54,14 +54,16 @@ def encode8(x, shard, signed):
     count = int(block[-1]) + 1 if len(block) else 0
     magnitude = _bits(staged) & 0x7FFFFFFF
     largest = torch.zeros(count, dtype=torch.int64, device=x.device).scatter_reduce(0, block, magnitude, "amax")
-    scale_bits = torch.where(largest < 0x7F800000, (largest + 0xFFFF) >> 16, 0x7FC0)
+    # The scale is not below any magnitude, but for the 4 last places that decoding may have added: so a block that was
+    # decoded has its scale again if one of its codes was the largest.
+    scale_bits = torch.where(largest < 0x7F800000, ((largest - 4).clamp(min=0) + 0xFFFF) >> 16, 0x7FC0)
     if signed:
         scale_bits = torch.where(largest < (127 - 120) << 23, 0, scale_bits)
     scale = _floats(scale_bits << 16)
     factor = torch.where(scale > 0, torch.tensor(_SIGNED if signed else 255.0, device=x.device) / scale, 0.0)[block]
     if signed:
         curve = _bits(torch.addcmul(torch.ones_like(x), x.abs(), factor)) - _ONE
-        code = torch.where(x < 0, -1, 1) * ((curve + (1 << (_SHIFT - 1))) >> _SHIFT)
+        code = torch.where(x < 0, -1, 1) * ((curve + (1 << (_SHIFT - 1))) >> _SHIFT).clamp(max=127)
     else:
         code = torch.where(staged > 0, (staged * factor).round().clamp(1, 255), 0.0).to(torch.int64)
     code = torch.where(scale.isfinite()[block], code, 0)

@@ -32,15 +32,13 @@ def place_of_box(whole, shape, start):
     if not cut or 0 in shape:
         return Place()
     last = cut[-1]
-    rows = math.prod(shape[:last])
-    if rows <= 1:
-        return Place(first)
-    # Rows follow each other at one pitch if, of the dimensions before the last cut, none is cut but the outermost
-    # that has more than one index.
     outer = [d for d in range(last) if shape[d] > 1]
-    if any(d in cut for d in outer[1:]) or any(whole[d] > 1 for d in range(outer[0] + 1, last) if d not in outer):
+    if not outer:
+        return Place(first)
+    # The runs follow each other at one pitch if each outer dimension begins where the next one's indices end.
+    if any(strides[a] != shape[b] * strides[b] for a, b in zip(outer, outer[1:])):
         return None
-    return Place(first, shape[last] * strides[last], whole[last] * strides[last])
+    return Place(first, shape[last] * strides[last], strides[outer[-1]])
 
 
 def is_laid_out_otherwise(seat):
