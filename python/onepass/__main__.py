@@ -17,6 +17,7 @@ def main(arguments=None):
     bench.add_argument("--rounds", type=int, default=30, help="rounds over all optimizers (30)")
     bench.add_argument("--steps", type=int, default=10, help="steps of each optimizer in a round (10)")
     bench.add_argument("--threads", type=int, help="torch's threads")
+    bench.add_argument("--only", help='optimizers to time, by name, with semicolons between: "onepass; torch foreach"')
     bench.add_argument("--out", help="file of a picture, SVG")
     bench.add_argument("--json", action="store_true", dest="as_json", help="prints JSON in place of a table")
     given = vars(parser.parse_args(arguments))

@@ -29,8 +29,8 @@ def convert(optimizer, **arguments):
     step = vars(optimizer).get("step")
     scheduled = hasattr(step, "_wrapped_by_lr_sched")
     if step is not None and not scheduled:
-        raise Error("onepass: convert() was given an optimizer whose step() somebody has replaced; convert it before it "
-                    "is wrapped")
+        raise Error("onepass: convert() was given an optimizer whose step() somebody has replaced; convert it before it"
+                    " is wrapped")
     before = getattr(optimizer, "_arguments", Arguments())
     try:
         after = before._replace(**arguments).check()

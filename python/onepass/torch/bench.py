@@ -110,13 +110,23 @@ def picture(times, title):
             f"""<text x="10" y="22" font-size="14">{title}</text>{''.join(rows)}</svg>\n""")
 
 
-def run(model, device=None, rounds=30, steps=10, threads=None, out=None, as_json=False):
+def names_of(only):
+    """Returns the optimizers to time: all, or those of a list with semicolons. torch's fused one is always there."""
+    known = [*COMPETITORS, *CLIPPED]
+    chosen = known if only is None else [name.strip() for name in only.split(";")]
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise SystemExit(f"--only names {unknown[0]!r}; it knows {'; '.join(known)}")
+    return [name for name in known if name in chosen or name == "torch fused"]
+
+
+def run(model, device=None, rounds=30, steps=10, threads=None, only=None, out=None, as_json=False):
     """Times the optimizers over the shapes of a model, prints a table or JSON, and writes a picture to `out`."""
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if threads:
         torch.set_num_threads(threads)
     shapes = shapes_of(model)
-    names = [name for name in (*COMPETITORS, *CLIPPED)]
+    names = names_of(only)
     for name in names:
         check(COMPETITORS[CLIPPED.get(name, name)], device)
     times = measure(shapes, device, rounds, steps, names)

@@ -141,5 +141,8 @@ def test_bench_prints_a_table_and_draws_a_picture(tmp_path):
     assert (tmp_path / "bench.svg").read_text().startswith("<svg")
     from onepass.torch import bench
     assert "times torch fused's speed" in bench.table(found["ms"], 800)
+    assert bench.names_of("onepass") == ["torch fused", "onepass"]
+    with pytest.raises(SystemExit, match="--only names 'twopass'; it knows torch for-loop"):
+        bench.names_of("twopass")
     with pytest.raises(SystemExit, match="it must be"):
         bench.shapes_of("resnet")
