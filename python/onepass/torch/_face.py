@@ -162,7 +162,7 @@ class Face:
         for seat in plan.shadowed:
             seat.read_shadow()
         for seat in plan.mastered:
-            if plan.versions.get(id(seat), 0) != seat.parameter._version:
+            if plan.versions.get(id(seat)) != seat.parameter._version:
                 refresh(local(seat.state["master"]), seat.value)
         for seat in plan.distributed:
             if _distributed.is_laid_out_otherwise(seat):  # All ranks come here together: this communicates.

@@ -208,8 +208,6 @@ class Keeper:
         present = self.state.get("master")
         tensor = self.like(stream.dtype) if present is None else self.master_of(stream, present)
         self.state["master"] = tensor
-        if present is not None and stream.dtype == torch.float32:
-            refresh(local(tensor), self.value)
         return Given(stream.name, local(tensor), present is not None)
 
     def master_of(self, stream, present):

@@ -149,6 +149,17 @@ def test_float32_gradients_of_bfloat16_parameters_are_read_as_they_are():
     assert_same_bits(optimizers[0].state[wide]["master"], narrow.detach())
 
 
+def test_gradients_of_a_type_that_the_kernels_do_not_read_are_torchs():
+    if not hasattr(torch.Tensor, "grad_dtype"):
+        pytest.skip("this torch has no Tensor.grad_dtype")
+    parameter = torch.nn.Parameter(torch.ones(64))
+    parameter.grad_dtype = torch.float64
+    parameter.grad = torch.full((64,), 0.5, dtype=torch.float64)
+    with pytest.warns(UserWarning, match="torch's own formulas step 1 of 1"):
+        onepass.torch.SGD([parameter], lr=0.5).step()
+    assert parameter.eq(0.75).all()
+
+
 def test_version_of_a_stepped_parameter_moves():
     """A backward pass through a parameter that a step has changed must raise, as with torch's optimizers."""
     model = parameters([(3,), (3,)])

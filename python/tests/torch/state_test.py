@@ -112,6 +112,27 @@ def test_every_format_loads_into_torchs_optimizer_and_comes_back(format, checkpo
         torch.testing.assert_close(one.float(), three, **AFTER_BFLOAT16)
 
 
+@pytest.mark.parametrize("states", ["float32", "bfloat16", "8bit"])
+def test_the_variance_of_a_centered_rmsprop_comes_from_torch_and_goes_back(states):
+    """Formats below 32 bits keep the variance, which is a tenth of square_avg here."""
+    mine = [torch.nn.Parameter(torch.zeros(64))]
+    other = copies(mine)
+    optimizers = [kind(model, lr=1.0, alpha=0.5, centered=True, **own) for kind, model, own in (
+        (onepass.RMSprop, mine, {"states": states}), (torch.optim.RMSprop, other, {"foreach": False}))]
+    saved = torch.optim.RMSprop(copies(mine), lr=1.0, alpha=0.5, centered=True).state_dict()
+    saved["state"][0] = {"step": torch.tensor(5.0), "square_avg": torch.full((64,), 4.0),
+                         "grad_avg": torch.full((64,), 3.6**0.5)}
+    for optimizer in optimizers:
+        optimizer.load_state_dict(copy.deepcopy(saved))
+    back = optimizers[0].state_dict()["state"][0]["square_avg"].float()
+    torch.testing.assert_close(back, torch.full((64,), 4.0), rtol=0.02, atol=0)
+    for parameter in (*mine, *other):
+        parameter.grad = torch.full((64,), 2.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    torch.testing.assert_close(mine[0], other[0], rtol=0.05, atol=0)
+
+
 @pytest.mark.parametrize("before", FORMATS[::3], ids=str)
 @pytest.mark.parametrize("after", FORMATS[::3], ids=str)
 def test_master_of_any_format_becomes_any_other(before, after):
@@ -264,7 +285,9 @@ def test_a_master_of_random_numbers_gives_way_to_its_parameter(name, options):
     train([optimizer], [mine], 2)
     saved = copy.deepcopy(optimizer.state_dict())
     saved["state"][0]["master"] = torch.randn(40) * 100
-    before = mine[0].detach().float()
-    optimizer.load_state_dict(saved)
-    train([optimizer], [mine], 1, first=2)
-    assert (mine[0].float() - before).abs().max() < 1
+    fresh = copies(mine)
+    before = fresh[0].detach().float()
+    twin = ours(fresh, master="float32", **options)
+    twin.load_state_dict(saved)
+    train([twin], [fresh], 1, first=2)
+    assert (fresh[0].float() - before).abs().max() < 1
