@@ -42,7 +42,7 @@ struct Settings {
 
 /// A micro-batch that is added to the sums of gradients.
 struct MicroBatch {
-  const float* weight_pointer;  ///< Where its weight is; null if `weight` is it.
+  const float* weight_pointer;  ///< Address of its weight; null if `weight` is it.
   float weight;
   std::uint32_t drops_nonfinite;  ///< 1: its gradients were measured, and one that is not finite drops it.
 };

@@ -7,7 +7,7 @@
 
 namespace onepass::step {
 
-/// What decides how a leaf is added, of the bits of its magnitudes.
+/// The bits of a leaf's magnitudes that decide how the leaf is added.
 struct LeafBits {
   std::uint32_t largest = 0;
   std::uint32_t smallest = ~std::uint32_t{0};  ///< Of those that are not 0, less 1.
@@ -43,7 +43,7 @@ struct Bins {
   int lowest;
   int count;
 
-  /// Where a slot begins to add in bin `b`.
+  /// Returns the number from which a slot begins to add in bin `b`.
   [[nodiscard]] ONEPASS_LANE double anchor(int b) const {
     const auto exponent = static_cast<std::uint64_t>(1023 + 52 + lowest + kBinBits * b);
     return __builtin_bit_cast(double, exponent << 52 | std::uint64_t{1} << 51);

@@ -100,7 +100,7 @@ enum {
   ONEPASS_ISA_AVX512_BF16 = 4
 };
 
-/* What the CPU backend uses if an optimizer's options do not say otherwise. */
+/* The defaults of the CPU backend, which count if an optimizer's options do not say otherwise. */
 typedef struct {
   uint32_t size;
   int32_t isa;         /* ONEPASS_ISA_BASELINE, ... */

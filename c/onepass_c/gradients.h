@@ -64,8 +64,8 @@ enum {
   ONEPASS_NONFINITE_ERROR = 2      /* Like skip, and the next onepass_check() fails with a sentence. */
 };
 
-/* What steps do with the gradients before the rule: they divide by the loss scale and by the weight of the
- * micro-batches, clip by norm, and then clip by value. */
+/* The handling of gradients before the rule: steps divide them by the loss scale and by the weight of the
+ * micro-batches, clip them by norm, and then clip them by value. */
 typedef struct {
   uint32_t size;
   int32_t nonfinite;                               /* ONEPASS_NONFINITE_PROPAGATE, ... */

@@ -88,8 +88,8 @@ int onepass_dict_state(const onepass_dict* dict, int64_t parameter, int64_t inde
 int onepass_dict_add_parameter(onepass_dict* dict, const onepass_saved_parameter* parameter,
                                const onepass_saved_state* states);
 
-/* What loading does with parameters that only one side has. The last two members count for checkpoints alone.
- */
+/* The handling of parameters that only one side has, when a dict or a file is loaded. The last two members
+ * count for checkpoints alone. */
 typedef struct {
   uint32_t size;
   int32_t keep_missing;      /* 1: parameters that the dict or file lacks keep their states. 0: refused. */
@@ -105,7 +105,7 @@ int onepass_load_state_dict(onepass_optimizer* optimizer, const onepass_dict* di
                             const onepass_load_options* options, void* stream, onepass_texts** missing,
                             onepass_texts** unexpected);
 
-/* What onepass_save() writes besides states, counts, hyperparameters and schedules. */
+/* onepass_save() writes these besides states, counts, hyperparameters and schedules. */
 typedef struct {
   uint32_t size;
   int32_t skip_parameters;      /* 1: values are not written. */

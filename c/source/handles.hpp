@@ -13,7 +13,7 @@ struct onepass_optimizer {
   onepass::Optimizer optimizer;
   std::size_t named = 0;  ///< Parameters that were registered, to name the next one that has no name.
   const onepass_shared_loss_scaler* shared_scaler = nullptr;  ///< That the gradient handling has.
-  // What onepass_get_gradient_handling() points to.
+  // onepass_get_gradient_handling() returns pointers to these.
   onepass_clip_grad_norm clip_norm{};
   onepass_loss_scaler loss_scaler{};
 };

@@ -18,8 +18,8 @@
 
 namespace onepass {
 
-/// What a tensor is updated by: a variant of a rule, in one storage format. One launch updates all tensors of
-/// a program, and rules that share their loops and kernels share it.
+/// A variant of a rule in one storage format, which updates a tensor. One launch updates all tensors of a
+/// program, and rules that share their loops and kernels share it.
 struct Program {
   const VariantOps* variant;
   std::uint8_t format;
@@ -47,7 +47,7 @@ struct WorkPlan {
   double bytes;                      ///< Total size of all streams of all tensors.
 };
 
-/// What a backend has made of a WorkPlan.
+/// The form in which a backend keeps the work of a WorkPlan.
 class PlannedWork {
  public:
   PlannedWork() = default;

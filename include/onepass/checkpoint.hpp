@@ -58,7 +58,7 @@ struct SaveOptions {
   CheckpointMetadata metadata = {};  ///< Not under the names "onepass" and "xxh3", which save() uses.
 };
 
-/// What load() takes, and what it does about parameters that only one side has.
+/// The choices of the caller about what load() takes, and about parameters that only one side has.
 struct LoadCheckpointOptions {
   Missing missing = Missing::refuse;           ///< Parameters that the file lacks.
   Unexpected unexpected = Unexpected::refuse;  ///< Parameters that the optimizers have not.

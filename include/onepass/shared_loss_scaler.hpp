@@ -31,7 +31,7 @@ struct SharedScale;
 /// must neither move nor end while an optimizer is attached.
 class SharedLossScaler {
  public:
-  /// What to save, after update(), to continue later.
+  /// The state to save, after update(), to continue later.
   struct State {
     float scale = 0.0f;
     std::int64_t growth_tracker = 0;  ///< Rounds since the scale last changed.

@@ -65,13 +65,13 @@ struct StateDict {
   std::vector<double> lrs;  ///< Base learning rate of each group.
 };
 
-/// What loading does if the dict lacks a parameter of the optimizer.
+/// The handling of a parameter of the optimizer that the dict lacks.
 enum class Missing : std::uint8_t {
   refuse,  ///< It throws InvalidArgument.
   keep,    ///< The parameter keeps its states and its counts.
 };
 
-/// What loading does if the dict has a parameter that the optimizer has not.
+/// The handling of a parameter that the dict has and the optimizer has not.
 enum class Unexpected : std::uint8_t {
   refuse,  ///< It throws InvalidArgument.
   ignore,  ///< It leaves the parameter out.

@@ -52,7 +52,7 @@ class Team {
   ParallelFor parallel_for_;
   const OpenMP* (*find_)();
   std::exception_ptr failure_;
-  SharedRun run_;  ///< What threads work on that are not the library's own.
+  SharedRun run_;  ///< The work of threads that are not the library's own.
 };
 
 }  // namespace onepass::cpu

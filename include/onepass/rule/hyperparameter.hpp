@@ -19,7 +19,7 @@ struct Hyperparameter {
   };
 
   const char* name;     ///< PyTorch's name where PyTorch has the hyperparameter: "beta1", "weight_decay".
-  const char* meaning;  ///< What it does, with units, in one line.
+  const char* meaning;  ///< One line that says what it does, with units.
   Kind kind;
   Range range;                           ///< The values that a number may have.
   std::span<const char* const> choices;  ///< The names of a choice's values, in the order of the enumerators.

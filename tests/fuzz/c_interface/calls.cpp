@@ -188,7 +188,7 @@ int read_state(Call& c, onepass_optimizer* one) {
   onepass_tensor tensor{};
   const int status =
       onepass_state(one, c.a.name(kParameters), c.a.name({"exp_avg", "master", "ema"}), &c.a.sized(tensor));
-  // What it says must be memory.
+  // The tensor must lie in memory that may be written.
   if (status == ONEPASS_OK && tensor.numel > 0) std::memset(tensor.data, 0, 1);
   return status;
 }

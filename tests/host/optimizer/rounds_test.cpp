@@ -108,7 +108,7 @@ TEST(Rounds, NamesSelectTheSameParameters) {
   EXPECT_TRUE(twins.same());
 }
 
-// What is not in a part may hold anything, and may be null.
+// The gradients of parameters that are not in a part may hold anything, and may be null.
 TEST(Rounds, GradientsOfOtherParametersAreNotRead) {
   Twins twins({.clip_norm = ClipGradNorm{.max_norm = 1e9}, .nonfinite = NonFinite::skip});
   twins.draw(1);
