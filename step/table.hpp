@@ -23,7 +23,7 @@ struct TensorEntry {
   void* param;
   void* remainder;  ///< The rest of the parameter's master; null in formats without one.
   void* states[kMaxStates];
-  void* scales[kMaxStates];  ///< Scales of quantised states, bfloat16; null in other formats.
+  void* scales[kMaxStates];  ///< Scales of quantised states; null for other states.
   void* ema;                 ///< Moving average of the parameter; null if there is none.
   void* copy;                ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
   std::int64_t numel;
@@ -35,11 +35,12 @@ struct TensorEntry {
   std::uint8_t format;  ///< Index into storage::Formats.
   DType ema_type;
   DType copy_type;
-  std::uint16_t rule;          ///< Number of its type of rule among those of the optimizer.
-  Master master;               ///< Of the format.
-  States state_storage;        ///< Of the format.
-  bool rounds_stochastically;  ///< Storage::rounding
-  std::uint8_t reserved[5];    ///< 0: rows are compared by their bytes.
+  std::uint16_t rule;           ///< Number of its type of rule among those of the optimizer.
+  Master master;                ///< Of the format.
+  States state_storage;         ///< Of the format.
+  bool rounds_stochastically;   ///< Storage::rounding
+  std::uint8_t float32_states;  ///< Bit i is set if state i is float32 whatever `state_storage` says.
+  std::uint8_t reserved[4];     ///< 0: rows are compared by their bytes.
 
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }

@@ -65,8 +65,10 @@ Bytes take(const TensorStreams& streams, const Part& window, const ElementBytes&
     taken.states[s] = part(streams.states[s], bytes.state);
     if (streams.scales[s] == nullptr) continue;
     const std::int64_t blocks = (window.end - window.begin + storage::kBlock - 1) / storage::kBlock;
-    taken.scales[s] = copied(streams.scales[s] + window.begin / storage::kBlock * 2,
-                             static_cast<std::size_t>(blocks) * 2, device);
+    constexpr std::size_t kScale = sizeof(storage::Quantized8::Scale::Element);
+    const auto before = static_cast<std::size_t>(window.begin / storage::kBlock);
+    taken.scales[s] =
+        copied(streams.scales[s] + before * kScale, static_cast<std::size_t>(blocks) * kScale, device);
   }
   return taken;
 }

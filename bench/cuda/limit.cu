@@ -4,6 +4,7 @@
 
 #include "bench/cuda/check.hpp"
 #include "bench/cuda/limit.hpp"
+#include "onepass/storage/quantized8.hpp"
 
 namespace onepass::bench {
 namespace {
@@ -96,8 +97,8 @@ std::vector<Stream> streams_of(const TensorStreams& tensor, const ElementBytes& 
   if (tensor.remainder != nullptr) all.push_back(of(tensor.remainder, bytes.remainder, Move::update));
   for (int s = 0; s < TensorStreams::kMaxStates; ++s) {
     if (tensor.states[s] != nullptr) all.push_back(of(tensor.states[s], bytes.state, Move::update));
-    constexpr std::int64_t kBlock = 32, kScale = 2;
-    const std::int64_t blocks = (tensor.numel + kBlock - 1) / kBlock;
+    constexpr std::int64_t kScale = sizeof(storage::Quantized8::Scale::Element);
+    const std::int64_t blocks = (tensor.numel + storage::kBlock - 1) / storage::kBlock;
     if (tensor.scales[s] != nullptr) all.push_back({tensor.scales[s], blocks * kScale, Move::update});
   }
   return all;

@@ -7,6 +7,7 @@
 
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/float16.hpp"
+#include "onepass/storage/formats.hpp"
 #include "step/table.hpp"
 
 namespace onepass::bench {
@@ -110,13 +111,13 @@ std::string tensor_name(std::size_t tensor) { return std::string(1, 't').append(
 
 ElementBytes element_bytes(const FormatChoice& format) {
   constexpr std::array kRemainder{0, 4, 2, 1};
-  constexpr std::array kState{4, 2, 1};
+  const storage::StateLayout states = storage::layout_of(format.storage.states);
   const auto size = [](DType dtype) { return static_cast<int>(size_of(dtype)); };
   return {.param = size(format.param),
           .grad = size(format.grad),
-          .state = kState[static_cast<std::size_t>(format.storage.states)],
+          .state = size(states.element),
           .remainder = kRemainder[static_cast<std::size_t>(format.storage.master)],
-          .has_scales = format.storage.states == States::quantized8,
+          .has_scales = states.has_scales,
           .reads_param = format.storage.master != Master::float32};
 }
 

@@ -70,9 +70,7 @@ template <class Format, bool kLowGrad>
 struct Kind {
   static constexpr bool kHasMaster = Format::kName.master == Master::float32;
   static constexpr int kGrad = kLowGrad ? static_cast<int>(size_of(Format::Param::kDType)) : 4;
-  static constexpr int kState = Format::kName.states == States::float32    ? 4
-                                : Format::kName.states == States::bfloat16 ? 2
-                                                                           : 1;
+  static constexpr int kState = static_cast<int>(size_of(Format::State::kDType));
   static constexpr int kRemainder =
       Format::kHasRemainder ? static_cast<int>(sizeof(typename Format::Param::Remainder)) : 0;
   using Param = Stream<static_cast<int>(size_of(Format::Param::kDType)), !kHasMaster>;
@@ -81,9 +79,10 @@ struct Kind {
 };
 
 inline void move_scales(std::byte* scales, std::int64_t begin, std::int64_t end, std::uint32_t zero) {
-  auto* const at = reinterpret_cast<std::uint16_t*>(scales);
+  using Scale = storage::Quantized8::Scale::Element;
+  auto* const at = reinterpret_cast<Scale*>(scales);
   for (std::int64_t g = begin / kBlock; g < (end + kBlock - 1) / kBlock; ++g) {
-    at[g] = static_cast<std::uint16_t>(at[g] ^ zero);
+    at[g] = static_cast<Scale>(at[g] ^ zero);
   }
 }
 

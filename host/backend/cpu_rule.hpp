@@ -36,6 +36,7 @@ struct StagedLoops {
   Loops lossy;           ///< For states of fewer bits.
   int states;            ///< Number of states.
   unsigned nonnegative;  ///< Bit i is set if state i is never negative.
+  unsigned float32;      ///< Bit i is set if state i is float32 in every format.
 };
 
 /// The loops of one variant for one instruction set.

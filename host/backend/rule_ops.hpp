@@ -20,6 +20,7 @@ struct VariantOps {
 
   std::span<const char* const> states;
   unsigned nonnegative;                 ///< Bit i is set if state i is never negative.
+  unsigned float32;                     ///< Bit i is set if state i is float32 in every format.
   std::span<const char* const> decays;  ///< The hyperparameter that decays each state, or null.
   /// Formats with less than 32 bits store other numbers than the states (rule/concept.hpp): compress() makes
   /// them of the states, and expand() the states of them. Both are null if such formats store the states.
@@ -28,6 +29,12 @@ struct VariantOps {
   std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null if this build has none.
   kernels::CudaUpdates cuda{};                          ///< Null functions if this build has no CUDA.
 
+  [[nodiscard]] bool is_nonnegative(std::size_t state) const { return (nonnegative >> state & 1u) != 0; }
+  [[nodiscard]] bool is_float32(std::size_t state) const { return (float32 >> state & 1u) != 0; }
+  /// Returns how a format stores a state.
+  [[nodiscard]] States storage_of(std::size_t state, const storage::FormatName& format) const {
+    return is_float32(state) ? States::float32 : format.states;
+  }
   /// Returns whether both have the same loops and kernels, as Adam and AdamW do.
   [[nodiscard]] bool updates_like(const VariantOps& other) const { return cpu_loops == other.cpu_loops; }
 };

@@ -44,7 +44,8 @@ PieceRecord record_of(const Optimizer::Impl& core, std::size_t index, const Save
                      .states = {},
                      .ema = {}};
   for (std::size_t s = 0; s < variant.states.size(); ++s) {
-    record.states.push_back({variant.states[s], (variant.nonnegative >> s & 1u) != 0});
+    record.states.push_back(
+        {variant.states[s], variant.is_nonnegative(s), variant.storage_of(s, record.format)});
   }
   if (core.ema) record.ema = core.ema->dtype;
   return record;
@@ -62,7 +63,7 @@ std::unordered_map<std::string, ConstLocation> places_of(const Parameter& parame
   for (std::size_t s = 0; s < specs.size(); ++s) {
     const std::byte* const bytes = saved.states[s].bytes.data();
     add(key_of(parameter.name, specs[s].name), Device::cpu(), bytes);
-    if (!specs[s].has_scales) continue;
+    if (!specs[s].scales) continue;
     add(scales_key(parameter.name, specs[s].name), Device::cpu(),
         bytes + step::scales_at(parameter.value.numel));
   }

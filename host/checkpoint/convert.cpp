@@ -14,6 +14,8 @@ using storage::Bits;
 using storage::Float16;
 using storage::Float32;
 using storage::kBlock;
+using storage::Quantized8;
+using Scale = Quantized8::Scale::Element;
 
 template <class T>
 T element(std::span<const std::byte> bytes, std::size_t index) {
@@ -38,37 +40,37 @@ void encode(std::span<const float> from, std::span<std::byte> to) {
   for (std::size_t i = 0; i < from.size(); ++i) set_element(to, i, Codec::encode(from[i]));
 }
 
-template <class Codec>
+/// Calls work(block, first, count) for each block of stored elements: `count` of them, from `first` on.
+template <class Byte, class Work>
+void over_blocks(const StoredState<Byte>& state, const Work& work) {
+  std::size_t count = 0;
+  for (std::size_t first = 0; first < state.elements.size(); first += count) {
+    count = std::min(kBlock - (state.lead + first) % kBlock, state.elements.size() - first);
+    work((state.lead + first) / kBlock, first, static_cast<int>(count));
+  }
+}
+
 void decode_blocks(const StoredState<const std::byte>& from, std::span<float> to) {
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    const float scale = BFloat16::decode(element<std::uint16_t>(from.scales, (from.lead + i) / kBlock));
-    to[i] = Codec::decode(element<typename Codec::Code>(from.elements, i), scale);
-  }
+  Quantized8::with_curve(from.is_nonnegative, [&]<class Curve>(Curve /*of*/) {
+    const auto* const codes = reinterpret_cast<const typename Curve::Code*>(from.elements.data());
+    over_blocks(from, [&](std::size_t block, std::size_t first, int count) {
+      const auto scale = element<Scale>(from.scales, block);
+      Quantized8::decode<Curve>(codes + first, scale, count, to.data() + first);
+    });
+  });
 }
 
-/// Noise with which a code is rounded to the nearest.
-constexpr Bits kToNearest = Bits{1} << (storage::kNoiseBits - 1);
-
-template <class Codec>
-void encode_block(std::span<float> from, std::size_t first, const StoredState<std::byte>& to) {
-  Bits largest = 0;
-  for (float& one : from) {
-    one = Codec::stage(one);
-    largest = std::max(largest, storage::magnitude_of(one));
-  }
-  const std::uint16_t scale = Codec::scale(largest);
-  set_element(to.scales, (to.lead + first) / kBlock, scale);
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    set_element(to.elements, first + i, Codec::encode(from[i], BFloat16::decode(scale), kToNearest));
-  }
-}
-
-template <class Codec>
+/// Rounds codes to the nearest.
 void encode_blocks(std::span<float> from, const StoredState<std::byte>& to) {
-  for (std::size_t first = 0, count = 0; first < from.size(); first += count) {
-    count = std::min(kBlock - (to.lead + first) % kBlock, from.size() - first);
-    encode_block<Codec>(from.subspan(first, count), first, to);
-  }
+  const auto to_nearest = [](int /*element*/) { return Bits{1} << (storage::kNoiseBits - 1); };
+  Quantized8::with_curve(to.is_nonnegative, [&]<class Curve>(Curve /*of*/) {
+    auto* const codes = reinterpret_cast<typename Curve::Code*>(to.elements.data());
+    for (float& one : from) one = Curve::stage(one);
+    over_blocks(to, [&](std::size_t block, std::size_t first, int count) {
+      const Scale scale = Quantized8::encode<Curve>(from.data() + first, count, to_nearest, codes + first);
+      set_element(to.scales, block, scale);
+    });
+  });
 }
 
 /// Calls use(codec) with the codec of a parameter in this format, if one of the formats has it.
@@ -100,15 +102,13 @@ void encode_nearest(float x, typename Codec::Element& stored, typename Codec::Re
 void decode_state(const StoredState<const std::byte>& from, std::span<float> to) {
   if (from.format == States::float32) return decode<Float32>(from.elements, to);
   if (from.format == States::bfloat16) return decode<BFloat16>(from.elements, to);
-  if (from.is_nonnegative) return decode_blocks<storage::Nonnegative8>(from, to);
-  decode_blocks<storage::Signed8>(from, to);
+  decode_blocks(from, to);
 }
 
 void encode_state(std::span<float> from, const StoredState<std::byte>& to) {
   if (to.format == States::float32) return encode<Float32>(from, to.elements);
   if (to.format == States::bfloat16) return encode<BFloat16>(from, to.elements);
-  if (to.is_nonnegative) return encode_blocks<storage::Nonnegative8>(from, to);
-  encode_blocks<storage::Signed8>(from, to);
+  encode_blocks(from, to);
 }
 
 bool has_codec(const storage::FormatName& format) {

@@ -62,7 +62,8 @@ Json to_json(const SavedGroup& group, const Schedule& schedule) {
 Json to_json(const PieceRecord& piece) {
   Json states = Json::array();
   for (const StateRecord& one : piece.states) {
-    states.push_back({{"name", one.name}, {"nonnegative", one.is_nonnegative}});
+    Json& state = states.emplace_back(Json{{"name", one.name}, {"nonnegative", one.is_nonnegative}});
+    if (one.format != piece.format.states) state["format"] = to_string(one.format);
   }
   Json json{{"name", piece.name},
             {"first", piece.first},
@@ -179,11 +180,15 @@ void add_group(StateDict& dict, const Json& json, const std::string& place) {
   fields.finish();
 }
 
-std::vector<StateRecord> states_of(Fields& fields) {
+/// `of_parameter`: the format of states that name none of their own, which can be float32 alone.
+std::vector<StateRecord> states_of(Fields& fields, States of_parameter) {
   std::vector<StateRecord> states;
   for (const Json& one : fields.list("states")) {
     Fields members(one, element(fields.place_of("states"), states.size()));
-    states.push_back({members.text("name"), members.flag("nonnegative")});
+    states.push_back({members.text("name"), members.flag("nonnegative"), of_parameter});
+    if (members.has("format")) {
+      states.back().format = named(members, "format", std::array{States::float32});
+    }
     members.finish();
   }
   return states;
@@ -215,8 +220,9 @@ PieceRecord piece_of(const Json& json, const std::string& place) {
                     .format = {.param = named(fields, "dtype", kDTypes),
                                .master = named(fields, "master", kMasters),
                                .states = named(fields, "state_format", kStates)},
-                    .states = states_of(fields),
+                    .states = {},
                     .ema = {}};
+  piece.states = states_of(fields, piece.format.states);
   const std::string ema = fields.text("ema");
   if (ema != kNone) piece.ema = named(ema, fields.place_of("ema"), kDTypes);
   fields.finish();

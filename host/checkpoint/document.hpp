@@ -16,6 +16,7 @@ namespace onepass::checkpoint {
 struct StateRecord {
   std::string name;
   bool is_nonnegative;  ///< It is never negative: in 8 bits it has the codes of Nonnegative8.
+  States format;        ///< That of its parameter, or float32 if the rule keeps it so in every format.
 
   bool operator==(const StateRecord&) const = default;
 };

@@ -8,10 +8,10 @@ Kind kind_of(DType dtype) {
 }
 
 /// The type of a state's elements. Codes with a sign are those of Signed8.
-Kind kind_of(States format, bool is_nonnegative) {
-  if (format == States::float32) return Kind::f32;
-  if (format == States::bfloat16) return Kind::bf16;
-  return is_nonnegative ? Kind::u8 : Kind::i8;
+Kind kind_of(const StateRecord& state) {
+  const storage::StateLayout layout = storage::layout_of(state.format);
+  if (!layout.has_scales) return kind_of(layout.element);
+  return state.is_nonnegative ? Kind::u8 : Kind::i8;
 }
 
 /// Remainders are numbers with a sign.
@@ -35,8 +35,6 @@ std::string_view rest_name(Master master) {
 
 std::size_t rest_size(Master master) { return master == Master::none ? 0 : size_of(kind_of(master)); }
 
-std::size_t state_size(States format) { return size_of(kind_of(format, false)); }
-
 std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values) {
   const storage::FormatName& format = piece.format;
   std::vector<NamedTensor> tensors;
@@ -45,10 +43,10 @@ std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values) {
     tensors.push_back({key_of(piece.name, rest_name(format.master)), kind_of(format.master), piece.numel});
   }
   for (const StateRecord& state : piece.states) {
-    tensors.push_back(
-        {key_of(piece.name, state.name), kind_of(format.states, state.is_nonnegative), piece.numel});
-    if (format.states == States::quantized8) {
-      tensors.push_back({scales_key(piece.name, state.name), Kind::bf16, piece.shard().scales()});
+    tensors.push_back({key_of(piece.name, state.name), kind_of(state), piece.numel});
+    const storage::StateLayout layout = storage::layout_of(state.format);
+    if (layout.has_scales) {
+      tensors.push_back({scales_key(piece.name, state.name), kind_of(layout.scale), piece.shard().scales()});
     }
   }
   if (piece.ema) tensors.push_back({key_of(piece.name, kEma), kind_of(*piece.ema), piece.numel});

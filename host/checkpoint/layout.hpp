@@ -22,9 +22,6 @@ inline constexpr std::string_view kEma = "ema", kGradientSum = "gradient_sum";
 /// Bytes of an element of it; 0 if there is none.
 [[nodiscard]] std::size_t rest_size(Master master);
 
-/// Bytes of an element of a state, without its scale.
-[[nodiscard]] std::size_t state_size(States format);
-
 /// Returns the tensors of a parameter: its value, unless values are left out; its master or remainder; its
 /// states, each followed by its scales if it has them; its moving average; and its gradient sum.
 [[nodiscard]] std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values);

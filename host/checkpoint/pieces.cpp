@@ -171,13 +171,16 @@ class Assembly {
   };
 
   [[nodiscard]] std::size_t state_count() const { return target_.variant.states.size(); }
-  [[nodiscard]] bool is_nonnegative(std::size_t state) const {
-    return (target_.variant.nonnegative >> state & 1u) != 0;
+  [[nodiscard]] States format_of(std::size_t state) const {
+    return target_.variant.storage_of(state, target_.format);
   }
   [[nodiscard]] bool has_same_states(const PieceRecord& record) const {
     if (record.format.states != target_.format.states) return false;
     for (std::size_t s = 0; s < state_count(); ++s) {
-      if (record.states[s].is_nonnegative != is_nonnegative(s)) return false;
+      const StateRecord& state = record.states[s];
+      if (state.is_nonnegative != target_.variant.is_nonnegative(s) || state.format != format_of(s)) {
+        return false;
+      }
     }
     return true;
   }
@@ -213,15 +216,16 @@ class Assembly {
   /// The stored elements of a target's state in a range.
   [[nodiscard]] StoredState<std::byte> stored(std::size_t state, const Common& range) {
     const std::span<std::byte> bytes(loaded_.saved.states[state].bytes);
-    StoredState<std::byte> to{target_.format.states,
-                              is_nonnegative(state),
-                              part(bytes, range, state_size(target_.format.states)),
+    const storage::StateLayout layout = storage::layout_of(format_of(state));
+    StoredState<std::byte> to{format_of(state),
+                              target_.variant.is_nonnegative(state),
+                              part(bytes, range, size_of(layout.element)),
                               {},
                               lead_of(range)};
-    if (to.format == States::quantized8) {
+    if (layout.has_scales) {
       const auto scales = static_cast<std::size_t>(step::scales_at(shard_.numel));
       const Common of_scales{0, 0, shard_.scale_of(range.to), blocks_of(range.first, range.count)};
-      to.scales = part(bytes.subspan(scales), of_scales, sizeof(std::uint16_t));
+      to.scales = part(bytes.subspan(scales), of_scales, size_of(layout.scale));
     }
     return to;
   }
@@ -230,10 +234,10 @@ class Assembly {
     return static_cast<std::size_t>(range.first % storage::kBlock);
   }
 
-  /// Adds the states of a range. In 8 bits, blocks that the file and the parameter have different parts of
-  /// wait for their other parts.
+  /// Adds the states of a range. Where states have scales, blocks that the file and the parameter have
+  /// different parts of wait for their other parts.
   void add_states(const Piece& piece, const Common& range) {
-    if (target_.format.states != States::quantized8) return add_alike(piece, range);
+    if (!storage::layout_of(target_.format.states).has_scales) return add_alike(piece, range);
     const std::int64_t alike = range.count - range.divided_first - range.divided_last;
     add_divided(piece, range.part(0, range.divided_first));
     if (alike > 0) add_alike(piece, range.part(range.divided_first, alike));
@@ -251,6 +255,7 @@ class Assembly {
     for (std::size_t s = 0; s < state_count(); ++s) {
       const StoredState<std::byte> to = stored(s, range);
       piece.file->read(key_of(record.name, record.states[s].name), range.from, to.elements);
+      if (to.scales.empty()) continue;
       piece.file->read(scales_key(record.name, record.states[s].name), scale, to.scales);
     }
   }
@@ -285,17 +290,16 @@ class Assembly {
     std::vector<std::vector<float>> numbers(state_count(), floats(range));
     std::vector<float*> pointers;
     for (std::size_t s = 0; s < state_count(); ++s) {
-      const States format = record.format.states;
-      const Bytes elements =
-          read(piece, key_of(record.name, record.states[s].name), range, state_size(format));
+      const StateRecord& state = record.states[s];
+      const storage::StateLayout layout = storage::layout_of(state.format);
+      const Bytes elements = read(piece, key_of(record.name, state.name), range, size_of(layout.element));
       Bytes scales;
-      if (format == States::quantized8) {
+      if (layout.has_scales) {
         const Common of_scales{0, record.shard().scale_of(range.from), 0,
                                blocks_of(range.first, range.count)};
-        scales =
-            read(piece, scales_key(record.name, record.states[s].name), of_scales, sizeof(std::uint16_t));
+        scales = read(piece, scales_key(record.name, state.name), of_scales, size_of(layout.scale));
       }
-      decode_state({format, record.states[s].is_nonnegative, elements, scales, lead_of(range)}, numbers[s]);
+      decode_state({state.format, state.is_nonnegative, elements, scales, lead_of(range)}, numbers[s]);
       pointers.push_back(numbers[s].data());
     }
     const auto count = static_cast<std::size_t>(range.count);

@@ -3,26 +3,15 @@
 #include <cstdint>
 #include <cstring>
 
+#include "onepass/storage/formats.hpp"
 #include "step/lookup.hpp"
 #include "step/start.hpp"
 
 namespace onepass::cpu {
 namespace {
 
-/// Bytes of an element of a state.
-std::size_t element_of(States states) {
-  switch (states) {
-    case States::bfloat16:
-      return sizeof(std::uint16_t);
-    case States::quantized8:
-      return sizeof(std::uint8_t);
-    default:
-      return sizeof(float);
-  }
-}
-
 /// Bytes of an element of a remainder that begins as zeros.
-std::size_t element_of(Master master) {
+std::size_t remainder_size(Master master) {
   return master == Master::split ? sizeof(std::uint16_t) : sizeof(std::uint8_t);
 }
 
@@ -48,9 +37,13 @@ void zero_streams(const step::Table& table, const step::Chunk& chunk) {
     const Bytes bytes = bytes_of(chunk, element, are_scales);
     std::memset(static_cast<std::byte*>(stream) + bytes.first, 0, bytes.count);
   };
-  for (void* const state : tensor.states) zero(state, element_of(tensor.state_storage));
-  for (void* const scales : tensor.scales) zero(scales, sizeof(std::uint16_t), true);
-  if (!step::has_master(tensor)) zero(tensor.remainder, element_of(tensor.master));
+  for (std::size_t s = 0; s < step::kMaxStates; ++s) {
+    const bool stays_float32 = (tensor.float32_states >> s & 1u) != 0;
+    const auto layout = storage::layout_of(stays_float32 ? States::float32 : tensor.state_storage);
+    zero(tensor.states[s], size_of(layout.element));
+    if (layout.has_scales) zero(tensor.scales[s], size_of(layout.scale), true);
+  }
+  if (!step::has_master(tensor)) zero(tensor.remainder, remainder_size(tensor.master));
   if (table.incoming != nullptr) zero(table.grads[chunk.tensor], sizeof(float));
 }
 

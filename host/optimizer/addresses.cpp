@@ -76,7 +76,7 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
                 : specs[s].role == StreamRole::remainder ? entry.remainder
                                                          : entry.ema;
     to = place.data;
-    if (specs[s].has_scales) entry.scales[s] = place.scales;
+    if (specs[s].scales) entry.scales[s] = place.scales;
   }
   if (ema) entry.ema_type = ema->dtype;
   entry.copy = parameter.copy.data;
@@ -92,6 +92,7 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
   const Storage& stored = storage.of(parameter);
   entry.master = stored.master;
   entry.state_storage = stored.states;
+  entry.float32_states = static_cast<std::uint8_t>(variant_of(parameter).float32);
   entry.rounds_stochastically = stored.rounding == Rounding::stochastic;
   return entry;
 }

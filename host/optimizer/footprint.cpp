@@ -62,7 +62,7 @@ std::vector<RequiredMemory> Optimizer::required_memory(const std::vector<Rule>& 
   for (const Parameter& parameter : parameters) {
     check_kind(groups.count(), parameter);
     std::vector<StreamSpec> specs = streams_of(format_of(parameter, storage.of(parameter)),
-                                               groups.all[parameter.group].variant_ops().states, ema);
+                                               groups.all[parameter.group].variant_ops(), ema);
     if (options.accumulates_gradients) specs.push_back(kGradientSum);
     std::vector<StreamPart> parts = parts_of(specs, Shard::of(parameter));
     parts.push_back({std::string(kCounter), DType::int64, 1, false});

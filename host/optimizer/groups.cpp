@@ -209,9 +209,9 @@ constexpr double kMostDecay = 0.99, kMostDecayOfSquares = 0.999;
 /// Returns the number of the first state of a variant that would be too long an average in 8 bits.
 std::optional<std::size_t> too_long(const Rule& rule, const VariantOps& variant) {
   for (std::size_t s = 0; s < variant.decays.size(); ++s) {
-    const bool is_nonnegative = (variant.nonnegative >> s & 1u) != 0;
-    const double most = is_nonnegative ? kMostDecayOfSquares : kMostDecay;
-    if (variant.decays[s] != nullptr && rule.get(variant.decays[s]) > most) return s;
+    if (variant.decays[s] == nullptr || variant.is_float32(s)) continue;
+    const double most = variant.is_nonnegative(s) ? kMostDecayOfSquares : kMostDecay;
+    if (rule.get(variant.decays[s]) > most) return s;
   }
   return std::nullopt;
 }
@@ -230,9 +230,9 @@ void Optimizer::Impl::check_averages(const std::vector<Rule>& rules,
     const auto found = std::ranges::find_if(parameters, takes_8_bits);
     if (found == parameters.end()) continue;
     const std::string decay = variant.decays[*state];
-    const bool is_nonnegative = (variant.nonnegative >> *state & 1u) != 0;
     refuse(quoted(found->name) + " asks for states in 8 bits, which hold " + variant.states[*state] +
-           " up to " + decay + " = " + number(is_nonnegative ? kMostDecayOfSquares : kMostDecay) + ", but " +
+           " up to " + decay + " = " +
+           number(variant.is_nonnegative(*state) ? kMostDecayOfSquares : kMostDecay) + ", but " +
            std::string(rules[group].name()) + " has " + decay + " = " + number(rules[group].get(decay)) +
            "; states in bfloat16 with Rounding::stochastic, or in float32, hold longer averages");
   }

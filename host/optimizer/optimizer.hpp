@@ -78,7 +78,7 @@ struct Optimizer::Impl {
   }
   /// The streams that the optimizer keeps for a parameter in a format.
   [[nodiscard]] std::vector<StreamSpec> specs_of(const Parameter& parameter, std::uint8_t format) const {
-    return streams_of(format, variant_of(parameter).states, ema);
+    return streams_of(format, variant_of(parameter), ema);
   }
   [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
     return specs_of(roster.parameters[parameter], roster.formats[parameter]);
@@ -105,7 +105,7 @@ struct Optimizer::Impl {
                                  std::span<const std::uint32_t> numbers) const;
   /// The same of all parameters.
   [[nodiscard]] WorkPlan plan_of(const Roster& roster, TableContents& contents) const;
-  /// What a step measures, if it does.
+  /// Returns the measure that a step takes of the gradients, or nothing if it takes none.
   [[nodiscard]] std::optional<step::Measure> measured() const {
     return settings.measures_gradients != 0 ? std::optional(settings.norm) : std::nullopt;
   }

@@ -123,6 +123,7 @@ VariantOps make_variant_ops() {
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
   VariantOps ops{.states = Variant::kStates,
                  .nonnegative = kNonnegativeStates<Variant>,
+                 .float32 = kFloat32States<Variant>,
                  .decays = kStateDecays<Variant>};
   if constexpr (Compressible<Variant>) {
     using States = std::make_index_sequence<Variant::kStates.size()>;

@@ -12,7 +12,7 @@
 
 namespace onepass {
 
-/// What given memory holds when its parameter is registered.
+/// The contents of given memory when its parameter is registered.
 enum class Contents : std::uint8_t {
   first,    ///< Nothing: the optimizer writes what its own memory would begin with.
   present,  ///< Numbers to go on with. The optimizer changes nothing until the first step.
@@ -22,10 +22,10 @@ enum class Contents : std::uint8_t {
 /// own. Optimizer::required_memory() tells the names, types and sizes. Steps read and write this memory, and
 /// the caller may do so between steps, ordered with them on their CUDA stream.
 struct GivenStream {
-  /// - "exp_avg" or another state of the rule, in the type that the parameter's storage says (States);
-  /// - "exp_avg.scales": the scales of a state of 8 bits, in bfloat16, one for each 32 elements, and in a
-  /// shard
-  ///   for each part of 32 that a run of it has (Parameter::first);
+  /// - "exp_avg" or another state of the rule, in the type that the parameter's storage says (States), or in
+  ///   float32 if the rule keeps the state so in every format;
+  /// - "exp_avg.scales": the scales of a state of 8 bits, in bfloat16: one for each 32 elements, and in a
+  ///   shard one for each part of 32 that a run of it has (Parameter::first);
   /// - "master" or "remainder": what its storage keeps beside a 16-bit value (Master);
   /// - "ema": the moving average, if Options::ema is set;
   /// - "gradient_sum": the sum of accumulate(), if Options::accumulates_gradients is set; the first of a

@@ -155,9 +155,16 @@ struct AnyHalves {
   }
 };
 
+/// The 8-bit codec of a variant's state.
+template <class Variant, std::size_t kState>
+using Codec8Of = storage::Quantized8::CurveOf<(kNonnegativeStates<Variant> >> kState & 1u) != 0>;
+
 /// State number kState of a tensor, in float32, bfloat16 or 8 bits.
-template <class Codec8, std::size_t kState>
+template <class Variant, std::size_t kState>
 struct AnyState {
+  using Codec8 = Codec8Of<Variant, kState>;
+  static constexpr bool kIsFloat32 = (kFloat32States<Variant> >> kState & 1u) != 0;
+
   const TensorEntry& tensor;
   const Chunk& chunk;
 
@@ -166,7 +173,7 @@ struct AnyState {
     return {tensor, kState, chunk};
   }
   __device__ __forceinline__ void load(AnyValues& values, Place place) const {
-    if (tensor.state_storage == States::float32) {
+    if (kIsFloat32 || tensor.state_storage == States::float32) {
       const auto exact = as<ElementStream<storage::Float32>>();
       exact.load(values, place, exact.access());
     } else if (tensor.state_storage == States::bfloat16) {
@@ -179,7 +186,7 @@ struct AnyState {
   }
   __device__ __forceinline__ void store(const AnyValues& values, Place place, bool rounds,
                                         storage::Dither dither) const {
-    if (tensor.state_storage == States::float32) {
+    if (kIsFloat32 || tensor.state_storage == States::float32) {
       const auto exact = as<ElementStream<storage::Float32>>();
       exact.store(values, place, exact.access());
     } else if (tensor.state_storage == States::bfloat16) {
@@ -192,11 +199,6 @@ struct AnyState {
     }
   }
 };
-
-/// The 8-bit codec of a variant's state.
-template <class Variant, std::size_t kState>
-using Codec8Of = std::conditional_t<(kNonnegativeStates<Variant> >> kState & 1u) != 0, storage::Nonnegative8,
-                                    storage::Signed8>;
 
 /// The streams of one chunk of a tensor in any format.
 template <class Variant, class Indices = std::make_index_sequence<kStateCount<Variant>>>
@@ -224,7 +226,7 @@ struct AnyStreams<Variant, std::index_sequence<kState...>> {
       : tensor(of), gradient(grad), chunk(part) {}
 
   template <std::size_t kIndex>
-  [[nodiscard]] __device__ __forceinline__ AnyState<Codec8Of<Variant, kIndex>, kIndex> state() const {
+  [[nodiscard]] __device__ __forceinline__ AnyState<Variant, kIndex> state() const {
     return {tensor, chunk};
   }
   [[nodiscard]] __device__ __forceinline__ AnyParam param() const { return {tensor, chunk.begin}; }

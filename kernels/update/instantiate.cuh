@@ -56,7 +56,7 @@ CudaLaunch any_update_of() {
 template <class Rule, class Variant, std::size_t kFormat>
 CudaLaunch update_for() {
   constexpr int kStates = kStateCount<Variant>;
-  if constexpr (storage::kIsFused<kStates, kFormat>) {
+  if constexpr (storage::kIsFused<kStates, kFloat32States<Variant>, kFormat>) {
     return update_of<Rule, Variant, storage::FormatAt<storage::kFormatFor<kStates, kFormat>>>();
   } else {
     return any_update_of<Rule, Variant>();

@@ -89,15 +89,16 @@ struct ElementStream {
 template <class Codec>
 struct ScaledStream {
   using Code = typename Codec::Code;
-  static constexpr int kTilesOfBlock = 4;
+  using Scale = storage::Quantized8::Scale;
+  static constexpr int kTilesOfBlock = storage::kBlock / 8;
 
   Code* codes;
-  std::uint16_t* scales;
+  Scale::Element* scales;
 
   /// The state with number `state` of a tensor, from the chunk on.
   __device__ __forceinline__ ScaledStream(const TensorEntry& tensor, std::size_t state, const Chunk& chunk)
       : codes(global<Code>(tensor.states[state]) + chunk.begin),
-        scales(global<std::uint16_t>(tensor.scales[state]) + chunk.scale) {}
+        scales(global<Scale::Element>(tensor.scales[state]) + chunk.scale) {}
   [[nodiscard]] __device__ __forceinline__ Access access() const { return widest(codes); }
   /// Returns the index of the tile's block in the chunk. Unsigned, so that the division is a shift.
   static __device__ __forceinline__ std::uint64_t block_of(Place place) {
@@ -107,7 +108,7 @@ struct ScaledStream {
   __device__ __forceinline__ void load(float (&values)[8], Place place, Access access) const {
     Raw<Code, 8> raw;
     raw.load(codes + place.at, place.count, access);
-    const float scale = place.count > 0 ? storage::BFloat16::decode(scales[block_of(place)]) : 0.0f;
+    const float scale = place.count > 0 ? Scale::decode(scales[block_of(place)]) : 0.0f;
     packed::decode<Codec>(values, raw, scale);
   }
 
@@ -126,8 +127,8 @@ struct ScaledStream {
       const storage::Bits other = __shfl_xor_sync(0xffffffffu, largest, width);
       largest = other > largest ? other : largest;
     }
-    const std::uint16_t stored = Codec::scale(largest);
-    const float scale = storage::BFloat16::decode(stored);
+    const Scale::Element stored = Codec::scale(largest);
+    const float scale = Scale::decode(stored);
     Raw<Code, 8> raw;
     packed::encode<Codec>(staged, raw, scale, dither.from(place.in_block));
     raw.store(codes + place.at, place.count, access);
@@ -149,7 +150,7 @@ struct StateStreamOf {
 template <class Format, class Variant, std::size_t kState>
 requires Format::kQuantized struct StateStreamOf<Format, Variant, kState> {
   static constexpr bool kNonnegative = (kNonnegativeStates<Variant> >> kState & 1u) != 0;
-  using Type = ScaledStream<std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>>;
+  using Type = ScaledStream<typename Format::State::template CurveOf<kNonnegative>>;
 };
 template <class Format, class Variant, std::size_t kState>
 using StateStream = typename StateStreamOf<Format, Variant, kState>::Type;

@@ -37,7 +37,7 @@ constexpr int kMovedAtOnce = kStagedElements;
 template <class Codec>
 struct ScaledState {
   typename Codec::Code* codes;
-  std::uint16_t* scales;
+  storage::Quantized8::Scale::Element* scales;
 
   [[nodiscard]] ScaledState from(std::int64_t block) const {
     return {codes + block * storage::kBlock, scales + block};
@@ -114,24 +114,15 @@ inline void load_grads(const typename GradCodec::Element* grad, float* __restric
 /// Decodes a block of a state.
 template <class Codec>
 inline void load_state_block(const ScaledState<Codec>& state, float* __restrict values) {
-  const float scale = storage::BFloat16::decode(*state.scales);
-  for (int i = 0; i < storage::kBlock; ++i) values[i] = Codec::decode(state.codes[i], scale);
+  storage::Quantized8::decode<Codec>(state.codes, *state.scales, storage::kBlock, values);
 }
 
 /// Encodes a block of a state, and its scale.
 template <class Codec>
 inline void store_state_block(const float* __restrict staged, storage::Dither dither,
                               ScaledState<Codec> state) {
-  std::int32_t largest = 0;  // signed and compared by `<`: gcc does not vectorise other forms of a maximum
-  for (int i = 0; i < storage::kBlock; ++i) {
-    const auto magnitude = static_cast<std::int32_t>(storage::magnitude_of(staged[i]));
-    largest = largest < magnitude ? magnitude : largest;
-  }
-  *state.scales = Codec::scale(static_cast<storage::Bits>(largest));
-  const float scale = storage::BFloat16::decode(*state.scales);
-  for (int i = 0; i < storage::kBlock; ++i) {
-    state.codes[i] = Codec::encode(staged[i], scale, dither.at<storage::kNoiseBits>(i));
-  }
+  const auto noise = [&](int i) { return dither.at<storage::kNoiseBits>(i); };
+  *state.scales = storage::Quantized8::encode<Codec>(staged, storage::kBlock, noise, state.codes);
 }
 
 /// Encodes at most kStagedBlocks blocks of staged values. `halves` has kPerBlock halves for each block; the

@@ -256,7 +256,7 @@ struct Decoder<Nonnegative8> {
 
 template <class Codec>
 inline void load_state_block(const ScaledState<Codec>& state, float* __restrict values) {
-  const Decoder<Codec> decoded(storage::BFloat16::decode(*state.scales));
+  const Decoder<Codec> decoded(storage::Quantized8::Scale::decode(*state.scales));
   for (int i = 0; i < storage::kBlock; i += kSpan) decoded(state.codes + i).store(values + i);
 }
 
@@ -356,7 +356,8 @@ struct InverseScales {
 
 /// Stores the scales of `blocks` blocks.
 template <class Codec>
-inline InverseScales store_scales(const float* staged, int blocks, std::uint16_t* scales) {
+inline InverseScales store_scales(const float* staged, int blocks,
+                                  storage::Quantized8::Scale::Element* scales) {
   InverseScales result;
   result.infinite = 0;
   for (int first = 0; first < kStagedBlocks; first += Vector8::kLanes) {

@@ -25,8 +25,7 @@ static_assert(kServedMultiple % kStagedBlocks == 0);
 
 /// The codec of a variant's state.
 template <class Variant, std::size_t kState>
-using StateCodec = std::conditional_t<(kNonnegativeStates<Variant> >> kState & 1u) != 0,
-                                      storage::Nonnegative8, storage::Signed8>;
+using StateCodec = storage::Quantized8::CurveOf<(kNonnegativeStates<Variant> >> kState & 1u) != 0>;
 
 template <class Variant, class Indices>
 struct ScaledStatesOf;
@@ -41,7 +40,8 @@ using ScaledStates = typename ScaledStatesOf<Variant, std::make_index_sequence<k
 /// A state of a tensor, from element `begin` and scale `scale` on.
 template <class Codec>
 ScaledState<Codec> scaled_state_at(void* codes, void* scales, std::int64_t begin, std::int64_t scale) {
-  return {static_cast<typename Codec::Code*>(codes) + begin, static_cast<std::uint16_t*>(scales) + scale};
+  using Scale = storage::Quantized8::Scale::Element;
+  return {static_cast<typename Codec::Code*>(codes) + begin, static_cast<Scale*>(scales) + scale};
 }
 
 /// Applies the rule to `count` elements in float32, and stages the new states (Codec::stage()). Both in one

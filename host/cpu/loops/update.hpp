@@ -89,7 +89,7 @@ void update_chunks(const Table& table, std::int64_t first, std::int64_t last, St
 /// formats that differ in their states alone.
 template <class Rule, class Variant, std::size_t kFormat>
 constexpr UpdateLoop fused_loop() {
-  if constexpr (storage::kIsFused<kStateCount<Variant>, kFormat>) {
+  if constexpr (storage::kIsFused<kStateCount<Variant>, kFloat32States<Variant>, kFormat>) {
     return &update_chunks<Rule, Variant,
                           storage::FormatAt<storage::kFormatFor<kStateCount<Variant>, kFormat>>>;
   } else {

@@ -56,7 +56,8 @@ constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
                     &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>,
                     &move_blocks<Rule, Variant, kLossy, Extras::settle, kState...>},
           .states = kStateCount<Variant>,
-          .nonnegative = kNonnegativeStates<Variant>};
+          .nonnegative = kNonnegativeStates<Variant>,
+          .float32 = kFloat32States<Variant>};
 }
 
 /// The loops of one variant.

@@ -101,20 +101,33 @@ void settle_params(const step::TensorEntry& tensor, step::Extent part, const Gra
   }
 }
 
+/// Settles the states of a part of a tensor of which Bits are the bits of a number: those that stay float32,
+/// or the others.
+template <class Bits, class Grad>
+void settle_states(const step::TensorEntry& tensor, step::Extent part, const Grad* grad,
+                   const StagedLoops& rule, unsigned which, float below) {
+  for (int s = 0; s < rule.states; ++s) {
+    if ((which >> s & 1u) == 0) continue;
+    auto* const numbers = static_cast<Bits*>(tensor.states[s]) + part.begin;
+    if ((rule.nonnegative >> s & 1u) != 0) {
+      settle_nonnegative_numbers(numbers, grad, part.count, below);
+    } else {
+      settle_numbers(numbers, grad, part.count, below);
+    }
+  }
+}
+
 /// Settles a part of a tensor in a format. Grad: the bits of a gradient.
 template <class Format, class Grad>
 void settle_part(const step::TensorEntry& tensor, step::Extent part, const Grad* grad,
                  const StagedLoops& rule, const rule::Around& around) {
-  using Bits = std::conditional_t<Format::kHasLossyStates, std::uint16_t, std::uint32_t>;
-  const float below = around.settles_param();
+  const float below = around.settles_param(), states_below = around.settles_states;
   if (below != 0.0f) settle_params<Format>(tensor, part, grad, below);
-  for (int s = 0; s < rule.states; ++s) {
-    auto* const numbers = static_cast<Bits*>(tensor.states[s]) + part.begin;
-    if ((rule.nonnegative >> s & 1u) != 0) {
-      settle_nonnegative_numbers(numbers, grad, part.count, around.settles_states);
-    } else {
-      settle_numbers(numbers, grad, part.count, around.settles_states);
-    }
+  if constexpr (Format::kHasLossyStates) {
+    settle_states<std::uint16_t>(tensor, part, grad, rule, ~rule.float32, states_below);
+    settle_states<std::uint32_t>(tensor, part, grad, rule, rule.float32, states_below);
+  } else {
+    settle_states<std::uint32_t>(tensor, part, grad, rule, ~0u, states_below);
   }
 }
 

@@ -28,10 +28,13 @@ struct StageCodec {
   ElementBytes bytes;
   bool param_in_place;  ///< The rule moves the float32 parameter, or its float32 master, where it lies.
   bool grad_in_place;
-  bool states_in_place;
+  unsigned states_in_place;  ///< Bit i is set if the rule moves state i where it lies.
   bool settles_in_loop =
       false;  ///< States have 8 bits, or a remainder beside them; others have settled before.
 };
+
+/// StageCodec::states_in_place of the formats whose states are all float32.
+constexpr unsigned kAllStates = ~0u;
 
 /// The properties of a tensor's step that decide on its codec, besides its format.
 struct StageChoice {
@@ -39,6 +42,7 @@ struct StageChoice {
   bool rounds_stochastically;
   bool has_bf16_instruction;  ///< As in Stores.
   int states;
+  unsigned float32;  ///< As in StagedLoops.
 };
 
 /// The elements of a stage that has several streams of 16 bits: with AVX2 and AVX-512 about as many as the
@@ -58,7 +62,7 @@ requires(Format::kAllFloat32) StageCodec stage_codec_of(const StageChoice& /*cho
           .bytes = {sizeof(float), 0, sizeof(float), sizeof(float)},
           .param_in_place = true,
           .grad_in_place = true,
-          .states_in_place = true};
+          .states_in_place = kAllStates};
 }
 
 }  // namespace

@@ -134,7 +134,7 @@ StageCodec stage_codec16_of(const StageChoice& choice) {
                              sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
                    .param_in_place = kParamInPlace<Format>,
                    .grad_in_place = kGradInPlace,
-                   .states_in_place = !Format::kHasLossyStates};
+                   .states_in_place = Format::kHasLossyStates ? 0 : kAllStates};
   if constexpr (kParamInPlace<Format> && kGradInPlace && !Format::kHasLossyStates) codec.unpack = nullptr;
   if constexpr (Format::kAllFloat32) codec.pack = nullptr;
   if constexpr (Format::kRoundsStochastically) {
@@ -155,6 +155,82 @@ template <class Format>
 using Stateless = storage::Format<typename Format::Param, typename Format::LowGrad, storage::Float32,
                                   Format::kName.master, States::float32>;
 
+/// Decodes the states of a stage that do not stay float32.
+template <class Codec>
+__attribute__((noinline)) void unpack_narrow(const StagedStreams& chunk, std::int64_t begin,
+                                             std::int64_t count, float* first) {
+  const Room room{first, buffers_apart(kStage)};
+  for (int s = 0; s < chunk.state_count; ++s) {
+    if (chunk.is_float32(s)) continue;
+    const auto* const from = reinterpret_cast<const typename Codec::Element*>(chunk.states[s]) + begin;
+    for (std::int64_t i = 0; i < count; i += kBlock) {
+      BlockCodec<Codec, Order::natural>::decode(from + i, room.state(s) + i);
+    }
+  }
+}
+
+/// Encodes them. `each`: the random halves of a block.
+template <class Codec, class How>
+__attribute__((noinline)) void pack_narrow(float* first, const StagedStreams& chunk, std::int64_t begin,
+                                           std::int64_t count, const std::uint16_t* halves, int each) {
+  const Room room{first, buffers_apart(kStage)};
+  for (int s = 0; s < chunk.state_count; ++s) {
+    if (chunk.is_float32(s)) continue;
+    auto* const to = reinterpret_cast<typename Codec::Element*>(chunk.states[s]) + begin;
+    for (std::int64_t i = 0; i < count; i += kBlock) {
+      BlockCodec<Codec, Order::natural>::encode(room.state(s) + i, to + i,
+                                                how_of<How>(halves, i / kBlock * each + s));
+    }
+  }
+}
+
+/// An Unpack of states of which some stay float32: these are moved where they lie, so that all streams are in
+/// natural order. It decodes the parameters and gradients as if there were no other states, and then the
+/// others, so that few functions are compiled for such rules.
+template <class Format, class GradCodec>
+void unpack_mixed16(const StagedStreams& chunk, std::int64_t begin, std::int64_t count, float* first) {
+  unpack16<Stateless<Format>, GradCodec, 1>(chunk, begin, count, first);
+  unpack_narrow<typename Format::State>(chunk, begin, count, first);
+}
+
+/// How a parameter is rounded by pack16() for Stateless<Format>, where the states are rounded by How.
+template <class Format, class How>
+using StatelessHow = std::conditional_t<(std::is_same_v<How, storage::Dither> && !Format::kRoundsParam) ||
+                                            (std::is_same_v<How, NearestByInstruction> &&
+                                             !kHasNearestByInstruction<typename Format::Param>),
+                                        Nearest, How>;
+
+/// A Pack of such states.
+template <class Format, class How>
+void pack_mixed16(float* first, const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
+                  const std::uint16_t* halves) {
+  const int each = rule::block_halves<Format>(chunk.state_count);
+  std::uint16_t of_param[kStage / kBlock] = {};
+  if constexpr (Format::kDithersRemainder || std::is_same_v<How, storage::Dither>) {
+    for (std::int64_t i = 0; i < count; i += kBlock) {
+      of_param[i / kBlock] = halves[i / kBlock * each + each - 1];
+    }
+  }
+  pack16<Stateless<Format>, Order::natural, 1, StatelessHow<Format, How>>(first, chunk, begin, count,
+                                                                          of_param);
+  pack_narrow<typename Format::State, How>(first, chunk, begin, count, halves, each);
+}
+
+/// The codec of a format if some of the states stay float32.
+template <class Format, class GradCodec>
+StageCodec mixed_codec16_of(const StageChoice& choice) {
+  StageCodec codec = stage_codec16_of<Stateless<Format>, GradCodec, 1>(choice);
+  codec.unpack = &unpack_mixed16<Format, GradCodec>;
+  codec.pack = choice.has_bf16_instruction ? &pack_mixed16<Format, NearestByInstruction>
+                                           : &pack_mixed16<Format, Nearest>;
+  if (choice.rounds_stochastically) codec.pack = &pack_mixed16<Format, storage::Dither>;
+  const bool draws = Format::kDithersRemainder || choice.rounds_stochastically;
+  codec.halves = draws ? rule::block_halves<Format>(choice.states) : 0;
+  codec.bytes.state = sizeof(typename Format::State::Element);
+  codec.bytes.float32 = codec.states_in_place = choice.float32;
+  return codec;
+}
+
 /// Chooses the codec for the number of states. States of float32 are moved where they lie and only decide on
 /// the order: one codec serves any number of them.
 template <class Format, class GradCodec>
@@ -165,6 +241,7 @@ StageCodec stage_codec16_of(const StageChoice& choice) {
   if constexpr (Format::kHasLossyStates) {
     static_assert(step::kMaxStates == 4);
     if (choice.states == 0) return stage_codec16_of<Stateless<Format>, GradCodec, 1>(choice);
+    if (choice.float32 != 0) return mixed_codec16_of<Format, GradCodec>(choice);
     if (choice.states == 2) return stage_codec16_of<Format, GradCodec, 2>(choice);
     if (choice.states == 3) return stage_codec16_of<Format, GradCodec, 3>(choice);
     if (choice.states == 4) return stage_codec16_of<Format, GradCodec, 4>(choice);

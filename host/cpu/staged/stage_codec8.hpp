@@ -47,6 +47,23 @@ __attribute__((noinline)) void pack_state8(float* values, int lead, int count, c
   store_state_blocks<1>(values, blocks, of_state, state);
 }
 
+/// The format that states which stay float32 have: that of a parameter that is its own master.
+using Exact = storage::Format<storage::Alone<storage::Float32>, storage::Float32, storage::Float32,
+                              Master::none, States::float32>;
+
+__attribute__((noinline)) void unpack_float32(float* state, int count, float* to) {
+  load_params(state, static_cast<storage::NoRemainder*>(nullptr), to, count, Exact{});
+}
+
+__attribute__((noinline)) void pack_float32(const float* values, int count, float* state) {
+  store_params(values, state, static_cast<storage::NoRemainder*>(nullptr), count, Exact{});
+}
+
+/// Returns a state that stays float32 from an element on.
+inline float* float32_state(const StagedStreams& chunk, std::int64_t begin, int s) {
+  return reinterpret_cast<float*>(chunk.states[s]) + begin;
+}
+
 /// The streams of a stage by their types, but for the states.
 template <class Format>
 struct TypedParams {
@@ -72,11 +89,13 @@ void unpack8(const StagedStreams& chunk, std::int64_t begin, std::int64_t count,
   load_grads(reinterpret_cast<const typename GradCodec::Element*>(chunk.grad) + begin, room.grad(), whole,
              GradCodec{});
   for (int s = 0; s < chunk.state_count; ++s) {
-    if ((chunk.nonnegative >> s & 1u) != 0) {
-      unpack_state8(scaled_state<Nonnegative8>(chunk, begin, s), blocks, room.state(s));
-    } else {
-      unpack_state8(scaled_state<Signed8>(chunk, begin, s), blocks, room.state(s));
+    if (chunk.is_float32(s)) {
+      unpack_float32(float32_state(chunk, begin, s), whole, room.state(s));
+      continue;
     }
+    storage::Quantized8::with_curve(chunk.is_nonnegative(s), [&]<class Curve>(Curve /*of*/) {
+      unpack_state8(scaled_state<Curve>(chunk, begin, s), blocks, room.state(s));
+    });
   }
 }
 
@@ -96,29 +115,31 @@ void pack8(float* first, const StagedStreams& chunk, std::int64_t begin, std::in
     store_params(room.param(), param.element, param.remainder, whole, Format{});
   }
   for (int s = 0; s < chunk.state_count; ++s) {
-    if ((chunk.nonnegative >> s & 1u) != 0) {
-      pack_state8(room.state(s), chunk.lead, some, halves + s, apart,
-                  scaled_state<Nonnegative8>(chunk, begin, s));
-    } else {
-      pack_state8(room.state(s), chunk.lead, some, halves + s, apart, scaled_state<Signed8>(chunk, begin, s));
+    if (chunk.is_float32(s)) {
+      pack_float32(room.state(s), whole, float32_state(chunk, begin, s));
+      continue;
     }
+    storage::Quantized8::with_curve(chunk.is_nonnegative(s), [&]<class Curve>(Curve /*of*/) {
+      pack_state8(room.state(s), chunk.lead, some, halves + s, apart, scaled_state<Curve>(chunk, begin, s));
+    });
   }
 }
 
 template <class Format>
 requires(Format::kQuantized) StageCodec stage_codec_of(const StageChoice& choice) {
   using Param = typename Format::Param;
-  StageCodec codec{.unpack = &unpack8<Format, typename Format::LowGrad>,
-                   .pack = &pack8<Format, Format::kDithersRemainder>,
-                   .stage = kStage8,
-                   .halves = rule::block_halves<Format>(choice.states),
-                   .bytes = {sizeof(typename Param::Element),
-                             Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
-                             sizeof(typename Format::LowGrad::Element), 1},
-                   .param_in_place = false,
-                   .grad_in_place = false,
-                   .states_in_place = false,
-                   .settles_in_loop = choice.states != 0 || Format::kDithersRemainder};
+  StageCodec codec{
+      .unpack = &unpack8<Format, typename Format::LowGrad>,
+      .pack = &pack8<Format, Format::kDithersRemainder>,
+      .stage = kStage8,
+      .halves = rule::block_halves<Format>(choice.states),
+      .bytes = {sizeof(typename Param::Element),
+                Format::kHasRemainder ? sizeof(typename Param::Remainder) : 0,
+                sizeof(typename Format::LowGrad::Element), size_of(Format::State::kDType), choice.float32},
+      .param_in_place = false,
+      .grad_in_place = false,
+      .states_in_place = 0,
+      .settles_in_loop = choice.states != 0 || Format::kDithersRemainder};
   if (choice.has_float32_gradients) {
     codec.unpack = &unpack8<Format, storage::Float32>;
     codec.bytes.grad = sizeof(float);

@@ -9,6 +9,7 @@
 #include "host/backend/cpu_rule.hpp"
 #include "host/cpu/codecs/stores.hpp"
 #include "onepass/storage/dither.hpp"
+#include "onepass/storage/quantized8.hpp"
 #include "step/lookup.hpp"
 #include "step/table.hpp"
 
@@ -18,9 +19,14 @@ namespace {
 
 constexpr std::size_t kStreams = 2 + step::kMaxStates;
 
+using Scale = storage::Quantized8::Scale::Element;
+
 /// Bytes of an element of each stream of a format.
 struct ElementBytes {
   std::size_t param, remainder, grad, state;
+  unsigned float32 = 0;  ///< As in StagedLoops: states that have 4 bytes whatever `state` is.
+
+  [[nodiscard]] std::size_t of_state(int s) const { return (float32 >> s & 1u) != 0 ? sizeof(float) : state; }
 };
 
 /// The streams of a chunk, from one of its elements on. The format determines the types.
@@ -29,10 +35,11 @@ struct StagedStreams {
   std::byte* remainder;  ///< Null if the format has no remainder.
   const std::byte* grad;
   std::byte* states[step::kMaxStates];
-  std::uint16_t* scales[step::kMaxStates];  ///< The scales of states of 8 bits, one for each block.
+  Scale* scales[step::kMaxStates];  ///< The scales of states of 8 bits, one for each block.
   int state_count;
   int lead;              ///< Chunk::lead(): if it is not 0, the chunk has elements of one block alone.
   unsigned nonnegative;  ///< As in StagedLoops.
+  unsigned float32;      ///< As in StagedLoops.
   Writes writes;         ///< How the parameter is stored where the update does not read it.
   bool fetches_ahead;    ///< As in Stores.
 
@@ -48,15 +55,18 @@ struct StagedStreams {
     streams.state_count = rule.states;
     streams.lead = chunk.lead();
     streams.nonnegative = rule.nonnegative;
+    streams.float32 = rule.float32;
     for (int s = 0; s < rule.states; ++s) {
-      streams.states[s] = static_cast<std::byte*>(tensor.states[s]) + begin * bytes.state;
+      streams.states[s] = static_cast<std::byte*>(tensor.states[s]) + begin * bytes.of_state(s);
       if (tensor.scales[s] == nullptr) continue;
-      streams.scales[s] = static_cast<std::uint16_t*>(tensor.scales[s]) + chunk.scale;
+      streams.scales[s] = static_cast<Scale*>(tensor.scales[s]) + chunk.scale;
     }
     streams.writes = writes_to(streams.param, stores.unread);
     streams.fetches_ahead = stores.fetches_ahead;
     return streams;
   }
+  [[nodiscard]] bool is_nonnegative(int s) const { return (nonnegative >> s & 1u) != 0; }
+  [[nodiscard]] bool is_float32(int s) const { return (float32 >> s & 1u) != 0; }
   /// The same streams from element i on, which must begin a block.
   [[nodiscard]] StagedStreams from(std::int64_t i, const ElementBytes& bytes) const {
     const auto begin = static_cast<std::size_t>(i);
@@ -64,7 +74,7 @@ struct StagedStreams {
     rest.param += begin * bytes.param, rest.grad += begin * bytes.grad;
     if (bytes.remainder != 0) rest.remainder += begin * bytes.remainder;
     for (int s = 0; s < state_count; ++s) {
-      rest.states[s] += begin * bytes.state;
+      rest.states[s] += begin * bytes.of_state(s);
       if (scales[s] != nullptr) rest.scales[s] += begin / storage::kBlock;
     }
     return rest;
@@ -85,7 +95,8 @@ class CutBlock {
     }
     std::memcpy(first_of(2, bytes.grad), original.grad, count_ * bytes.grad);
     for (int s = 0; s < original.state_count; ++s) {
-      std::memcpy(first_of(3 + s, bytes.state), original.states[s], count_ * bytes.state);
+      const std::size_t size = bytes.of_state(s);
+      std::memcpy(first_of(3 + s, size), original.states[s], count_ * size);
     }
   }
   [[nodiscard]] StagedStreams streams() {
@@ -101,7 +112,8 @@ class CutBlock {
       std::memcpy(original_.remainder, first_of(1, bytes_.remainder), count_ * bytes_.remainder);
     }
     for (int s = 0; s < original_.state_count; ++s) {
-      std::memcpy(original_.states[s], first_of(3 + s, bytes_.state), count_ * bytes_.state);
+      const std::size_t size = bytes_.of_state(s);
+      std::memcpy(original_.states[s], first_of(3 + s, size), count_ * size);
     }
   }
 

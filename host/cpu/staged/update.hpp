@@ -33,7 +33,7 @@ struct Mover {
   const void* coefficients;
 };
 
-/// Where the rule moves the streams: in the buffers, or where they lie.
+/// The numbers that the rule moves: those in the buffers, or the streams where they lie.
 struct Moved {
   float* param;
   const float* grad;
@@ -45,15 +45,16 @@ struct Moved {
     param = codec.param_in_place ? reinterpret_cast<float*>(own_param) : room.param();
     grad = codec.grad_in_place ? reinterpret_cast<const float*>(chunk.grad) : room.grad();
     for (int s = 0; s < chunk.state_count; ++s) {
-      states[s] = codec.states_in_place ? reinterpret_cast<float*>(chunk.states[s]) : room.state(s);
+      const bool in_place = (codec.states_in_place >> s & 1u) != 0;
+      states[s] = in_place ? reinterpret_cast<float*>(chunk.states[s]) : room.state(s);
     }
   }
   /// Goes on by `count` elements.
   ONEPASS_LANE void advance(const StageCodec& codec, int state_count, std::int64_t count) {
     if (codec.param_in_place) param += count;
     if (codec.grad_in_place) grad += count;
-    if (!codec.states_in_place) return;
-    for (int s = 0; s < state_count; ++s) states[s] += count;
+    if (codec.states_in_place == 0) return;
+    for (int s = 0; s < state_count; ++s) states[s] += (codec.states_in_place >> s & 1u) != 0 ? count : 0;
   }
 };
 
@@ -85,7 +86,7 @@ void fetch_stage_ahead(const StageCodec& codec, const StagedStreams& chunk, std:
   if (!reads_master_only) fetch(chunk.param, codec.bytes.param);
   fetch(chunk.grad, codec.bytes.grad);
   if (codec.bytes.remainder != 0) fetch(chunk.remainder, codec.bytes.remainder);
-  for (int s = 0; s < chunk.state_count; ++s) fetch(chunk.states[s], codec.bytes.state);
+  for (int s = 0; s < chunk.state_count; ++s) fetch(chunk.states[s], codec.bytes.of_state(s));
 }
 
 /// Updates `count` elements, from the start of a block on, unless chunk.lead says else; only the last block
@@ -134,8 +135,9 @@ void update_staged_chunk(const step::Table& table, const step::Chunk& chunk, con
   const StageCodec codec = choose({.has_float32_gradients = tensor.grad_type == DType::float32,
                                    .rounds_stochastically = k.step.rounds_stochastically != 0,
                                    .has_bf16_instruction = stores.has_bf16_instruction,
-                                   .states = rule.states});
-  const StagedLoops::Loops& loops = codec.states_in_place ? rule.exact : rule.lossy;
+                                   .states = rule.states,
+                                   .float32 = rule.float32});
+  const StagedLoops::Loops& loops = codec.states_in_place == kAllStates ? rule.exact : rule.lossy;
   const bool settles = codec.settles_in_loop && k.around.settles(rule.states != 0);
   const rule::Extras extras = settles ? rule::Extras::settle : k.around.extras();
   const Mover mover{loops[static_cast<std::size_t>(extras)], &k};

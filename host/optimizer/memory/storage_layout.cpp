@@ -34,17 +34,6 @@ std::string formats_there(DType param) {
 
 bool has_16_bits(const Parameter& parameter) { return parameter.value.dtype != DType::float32; }
 
-DType dtype_of(States states) {
-  switch (states) {
-    case States::bfloat16:
-      return DType::bfloat16;
-    case States::quantized8:
-      return DType::uint8;
-    default:
-      return DType::float32;
-  }
-}
-
 }  // namespace
 
 const char* to_string(Master master) {
@@ -64,15 +53,13 @@ std::string to_string(const storage::FormatName& name) {
 
 std::vector<StreamPart> StreamSpec::parts(const Shard& shard) const {
   std::vector<StreamPart> parts{{name, dtype, shard.numel, false}};
-  if (has_scales) {
-    parts.push_back({std::string(name) + ".scales", DType::bfloat16, shard.scales(), true});
-  }
+  if (scales) parts.push_back({std::string(name) + ".scales", *scales, shard.scales(), true});
   return parts;
 }
 
 std::size_t StreamSpec::bytes(const Shard& shard) const {
   const std::vector<StreamPart> all = parts(shard);
-  if (!has_scales) return all[0].bytes();
+  if (!scales) return all[0].bytes();
   return static_cast<std::size_t>(step::scales_at(shard.numel)) + all[1].bytes();
 }
 
@@ -120,21 +107,20 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage) {
 
 const FormatName& format_name(std::uint8_t format) { return kFormatNames[format]; }
 
-std::vector<StreamSpec> streams_of(std::uint8_t format, std::span<const char* const> states,
+std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant,
                                    const std::optional<EMA>& ema) {
   const FormatName& stored = kFormatNames[format];
   std::vector<StreamSpec> streams;
-  for (const char* name : states) {
-    streams.push_back(
-        {name, StreamRole::state, dtype_of(stored.states), stored.states == States::quantized8});
+  for (std::size_t s = 0; s < variant.states.size(); ++s) {
+    const storage::StateLayout layout = storage::layout_of(variant.storage_of(s, stored));
+    StreamSpec& spec = streams.emplace_back(StreamSpec{variant.states[s], StreamRole::state, layout.element});
+    if (layout.has_scales) spec.scales = layout.scale;
   }
-  if (stored.master == Master::float32)
-    streams.push_back({"master", StreamRole::remainder, DType::float32, false});
-  if (stored.master == Master::split)
-    streams.push_back({"remainder", StreamRole::remainder, DType::uint16, false});
+  if (stored.master == Master::float32) streams.push_back({"master", StreamRole::remainder, DType::float32});
+  if (stored.master == Master::split) streams.push_back({"remainder", StreamRole::remainder, DType::uint16});
   if (stored.master == Master::remainder8)
-    streams.push_back({"remainder", StreamRole::remainder, DType::uint8, false});
-  if (ema) streams.push_back({"ema", StreamRole::ema, ema->dtype, false});
+    streams.push_back({"remainder", StreamRole::remainder, DType::uint8});
+  if (ema) streams.push_back({"ema", StreamRole::ema, ema->dtype});
   return streams;
 }
 

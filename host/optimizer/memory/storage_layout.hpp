@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/rule_ops.hpp"
 #include "host/backend/shard.hpp"
 #include "onepass/ema.hpp"
 #include "onepass/parameter.hpp"
@@ -45,7 +46,8 @@ struct StreamSpec {
   const char* name;  ///< "exp_avg", "master" or "remainder", "ema".
   StreamRole role;
   DType dtype;
-  bool has_scales;  ///< Quantised: numel codes, and a scale for each block.
+  /// Type of the scales, if the stream is quantised: numel codes, and a scale for each block.
+  std::optional<DType> scales = {};
 
   /// The numbers of the stream, and its scales if it has any.
   [[nodiscard]] std::vector<StreamPart> parts(const Shard& shard) const;
@@ -60,7 +62,7 @@ struct StreamSpec {
 };
 
 /// The sum of gradients, which an optimizer that accumulates them keeps beside these.
-inline constexpr StreamSpec kGradientSum{"gradient_sum", StreamRole::sum, DType::float32, false};
+inline constexpr StreamSpec kGradientSum{"gradient_sum", StreamRole::sum, DType::float32};
 
 /// Returns `ema`. Throws InvalidArgument if a value is out of range.
 const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema);
@@ -87,9 +89,9 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage);
 
 const storage::FormatName& format_name(std::uint8_t format);
 
-/// Returns the streams that an optimizer keeps for a parameter: the rule's states, then its master or
-/// remainder, then its moving average.
-std::vector<StreamSpec> streams_of(std::uint8_t format, std::span<const char* const> states,
+/// Returns the streams that an optimizer keeps for a parameter: the states of the rule's variant, then its
+/// master or remainder, then its moving average.
+std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant,
                                    const std::optional<EMA>& ema);
 
 }  // namespace onepass

@@ -39,6 +39,14 @@ template <class Variant>
 requires requires { Variant::kNonnegative; }
 inline constexpr unsigned kNonnegativeStates<Variant> = Variant::kNonnegative;
 
+/// Bit i is set if state i has 4 bytes in every format: no storage may narrow it. A variant declares it as
+/// `static constexpr unsigned kFloat32`; without that, Storage::states is for all its states.
+template <class Variant>
+inline constexpr unsigned kFloat32States = 0;
+template <class Variant>
+requires requires { Variant::kFloat32; }
+inline constexpr unsigned kFloat32States<Variant> = Variant::kFloat32;
+
 /// For each state of a variant, the name of the hyperparameter by which a step multiplies it ("beta1"), or
 /// null if the state is no average. A variant declares them as `static constexpr std::array<const char*, N>
 /// kDecays`; without that, none is an average. An optimizer refuses averages that are too long for their
@@ -51,7 +59,8 @@ inline constexpr std::array<const char*, Variant::kStates.size()> kStateDecays<V
 
 /// A variant that stores other numbers than its states in formats with less than 32 bits. It has
 /// `static void compress(float&... states)`, applied before the states are stored, and the inverse `expand`,
-/// applied after they are loaded. Float32 formats use neither.
+/// applied after they are loaded. They get all states, also those that stay float32. Float32 formats use
+/// neither.
 template <class Variant>
 concept Compressible = requires {
   &Variant::compress;

@@ -42,10 +42,6 @@ struct Alone {
   }
 };
 
-/// Stands for a rule's states in 8 bits with a scale per block (quantized8.hpp): Nonnegative8 for states that
-/// are never negative, Signed8 for the others.
-struct Quantized8 {};
-
 /// Type of the remainder stream for a kind of master.
 template <Master kMaster>
 using RemainderOf = std::tuple_element_t<static_cast<std::size_t>(kMaster),
@@ -54,6 +50,32 @@ using RemainderOf = std::tuple_element_t<static_cast<std::size_t>(kMaster),
 template <States kStates>
 using StateCodecOf =
     std::tuple_element_t<static_cast<std::size_t>(kStates), std::tuple<Float32, BFloat16, Quantized8>>;
+
+/// How a kind of states lies in memory.
+struct StateLayout {
+  DType element;    ///< Type of a number, or of a code.
+  bool has_scales;  ///< Each block has a scale, in a stream of its own.
+  DType scale;      ///< Type of a scale, if there are any.
+};
+
+namespace detail {
+template <class StateCodec>
+constexpr StateLayout state_layout() {
+  if constexpr (requires { typename StateCodec::Scale; }) {
+    return {StateCodec::kDType, true, StateCodec::Scale::kDType};
+  } else {
+    return {StateCodec::kDType, false, {}};
+  }
+}
+}  // namespace detail
+
+/// Returns the layout of a kind of states, which its codec says.
+constexpr StateLayout layout_of(States states) {
+  constexpr std::array kAll{detail::state_layout<StateCodecOf<States::float32>>(),
+                            detail::state_layout<StateCodecOf<States::bfloat16>>(),
+                            detail::state_layout<StateCodecOf<States::quantized8>>()};
+  return kAll[static_cast<std::size_t>(states)];
+}
 
 /// The name of a format, by which it is selected at run time.
 struct FormatName {
@@ -163,8 +185,10 @@ constexpr std::size_t stateless_format() {
 template <int kStates, std::size_t kFormat>
 inline constexpr std::size_t kFormatFor = kStates == 0 ? stateless_format<kFormat>() : kFormat;
 
-/// True if a variant with kStates states has a fused loop and a kernel of its own for format kFormat.
-template <int kStates, std::size_t kFormat>
-inline constexpr bool kIsFused = kFormatFor<kStates, kFormat> < kFusedCount;
+/// True if a variant with kStates states has a fused loop and a kernel of its own for format kFormat. If some
+/// of them stay float32 (kFloat32: bit i for state i), it has none where the format narrows the others.
+template <int kStates, unsigned kFloat32, std::size_t kFormat>
+inline constexpr bool kIsFused = kFormatFor<kStates, kFormat> < kFusedCount &&
+                                 (kFloat32 == 0 || !FormatAt<kFormat>::kHasLossyStates);
 
 }  // namespace onepass::storage

@@ -1,11 +1,14 @@
-// quantized8.hpp - codecs for states with 8 bits per element and a 16-bit scale per block.
+// quantized8.hpp - the codec of states with 8 bits per element and a 16-bit scale per block.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "onepass/arithmetic/bits.hpp"
 #include "onepass/storage/bfloat16.hpp"
 #include "onepass/storage/dither.hpp"
+#include "onepass/tensor.hpp"
 
 // Each block of kBlock elements, counted from the first of the logical tensor, has one scale, so an element
 // takes 8.5 bits; a shard that has a part of a block has a scale for the part. Codes are companded: small
@@ -19,11 +22,14 @@
 // code, and the scale, which is rounded up, does not fall either. The moment would stay at its largest value.
 // A number that is exactly a code does not change.
 //
-// To store a block x with the codec C:
+// To store a block x with the curve C, which is Signed8 or Nonnegative8:
 //
 //     staged[i] = C::stage(x[i])                                 can be kept in place of x[i]
 //     scale     = C::scale(the largest magnitude_of(staged[i]))
 //     code[i]   = C::encode(staged[i], BFloat16::decode(scale), dither.at<kNoiseBits>(i))
+//
+// Quantized8, at the end of this file, does this for a block, and owns its bytes: layouts, loops and kernels
+// take the types of codes and scales from it.
 //
 // The last block of a tensor may have fewer elements. A block of zeros has the scale 0 and the codes 0 and
 // decodes to +0, so memory filled with zero bytes is a state of zeros.
@@ -169,6 +175,52 @@ struct Nonnegative8 {
  private:
   /// Returns the bits as a signed integer. They are negative for -0, which therefore gets the code 0.
   static ONEPASS_LANE std::int32_t pattern(float x) { return __builtin_bit_cast(std::int32_t, x); }
+};
+
+/// The codec of a block of a state. It owns the block's bytes: the codes of a state lie in one stream, and
+/// its scales in another.
+struct Quantized8 {
+  static constexpr DType kDType = DType::uint8;  ///< Type of a code, which may have a sign.
+  using Scale = BFloat16;                        ///< Codec of a scale.
+  static constexpr std::size_t kBytesOfBlock = kBlock * size_of(kDType) + size_of(Scale::kDType);
+
+  /// The curve of a state.
+  template <bool kNonnegative>
+  using CurveOf = std::conditional_t<kNonnegative, Nonnegative8, Signed8>;
+
+  /// Calls work(curve) with the curve of a state.
+  template <class Work>
+  static ONEPASS_LANE void with_curve(bool is_nonnegative, const Work& work) {
+    if (is_nonnegative) {
+      work(CurveOf<true>{});
+    } else {
+      work(CurveOf<false>{});
+    }
+  }
+
+  /// Decodes `count` elements of one block.
+  template <class Curve>
+  static ONEPASS_LANE void decode(const typename Curve::Code* codes, Scale::Element stored, int count,
+                                  float* __restrict to) {
+    const float scale = Scale::decode(stored);
+    for (int i = 0; i < count; ++i) to[i] = Curve::decode(codes[i], scale);
+  }
+
+  /// Encodes `count` elements of one block, which are all that have its scale, and returns the scale.
+  /// `staged`: the values of Curve::stage(). noise(i): kNoiseBits random bits for element i.
+  template <class Curve, class Noise>
+  static ONEPASS_LANE Scale::Element encode(const float* __restrict staged, int count, const Noise& noise,
+                                            typename Curve::Code* codes) {
+    std::int32_t largest = 0;  // signed and compared by `<`: gcc does not vectorise other forms of a maximum
+    for (int i = 0; i < count; ++i) {
+      const auto magnitude = static_cast<std::int32_t>(magnitude_of(staged[i]));
+      largest = largest < magnitude ? magnitude : largest;
+    }
+    const Scale::Element stored = Curve::scale(static_cast<Bits>(largest));
+    const float scale = Scale::decode(stored);
+    for (int i = 0; i < count; ++i) codes[i] = Curve::encode(staged[i], scale, noise(i));
+    return stored;
+  }
 };
 
 }  // namespace onepass::storage

@@ -13,7 +13,7 @@ enum class Master : std::uint8_t {
   remainder8,  ///< 8 of these bits, 1 byte. Parameter and remainder have 24 bits together.
 };
 
-/// The storage of a rule's states.
+/// The storage of a rule's states, but for those that the rule itself keeps in float32 (rule/concept.hpp).
 enum class States : std::uint8_t {
   float32,     ///< 4 bytes each.
   bfloat16,    ///< 2 bytes each, rounded as Rounding says.

@@ -287,6 +287,8 @@ TEST_F(DamagedCheckpoint, WithOtherParametersIsRefused) {
   parameter([](Json& one) { one["state_format"] = "float32"; }, {"\"w/exp_avg"});
   parameter([](Json& one) { one["states"][0]["name"] = "exp_avg_sq"; }, {"exp_avg_sq"});
   parameter([](Json& one) { one["states"].erase(1); }, {"tensors"});
+  parameter([](Json& one) { one["states"][0]["format"] = "float32"; }, {"\"w/exp_avg\"", "F32"});
+  parameter([](Json& one) { one["states"][0]["format"] = "bfloat16"; }, {"format", "must be one of float32"});
   parameter([](Json& one) { one["states"][1]["nonnegative"] = false; }, {"I8", "U8"});
   parameter([](Json& one) { one["ema"] = "float32"; }, {"w/ema"});
   parameter([](Json& one) { one["name"] = 7; }, {"name"});

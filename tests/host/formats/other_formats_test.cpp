@@ -1,5 +1,5 @@
-// other_formats_test.cpp - the staged update of the formats without fused loops gives, with every instruction
-// set, the bits of decode, rule and encode, applied element by element.
+// other_formats_test.cpp - the staged update of the formats for which a rule has no fused loop gives, with
+// every instruction set, the bits of decode, rule and encode, applied element by element.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -15,6 +15,7 @@
 #include "onepass/rule/element.hpp"
 #include "onepass/storage/formats.hpp"
 #include "step/table.hpp"
+#include "support/formats/two_speeds.hpp"
 #include "support/numbers/random_reference.hpp"
 #include "support/numbers/values.hpp"
 
@@ -73,8 +74,11 @@ struct FormatTensor {
 template <class Tensor, std::size_t kState>
 class StateBlock {
  public:
-  using Codec = typename Tensor::Format::State;
+  using Format = typename Tensor::Format;
   static constexpr bool kNonnegative = (kNonnegativeStates<typename Tensor::Variant> >> kState & 1u) != 0;
+  static constexpr bool kFloat32 = (kFloat32States<typename Tensor::Variant> >> kState & 1u) != 0;
+  static constexpr bool kHasCodes = Format::kQuantized && !kFloat32;
+  using Codec = std::conditional_t<kFloat32, storage::Float32, typename Format::State>;
   using Code = std::conditional_t<kNonnegative, storage::Nonnegative8, storage::Signed8>;
 
   StateBlock(Tensor& tensor, std::int64_t block)
@@ -85,7 +89,7 @@ class StateBlock {
 
   void load(float* values) const {
     for (int i = 0; i < count_; ++i) {
-      if constexpr (Tensor::Format::kQuantized) {
+      if constexpr (kHasCodes) {
         values[i] = Code::decode(get<typename Code::Code>(i), scale());
       } else {
         values[i] = Codec::decode(get<typename Codec::Element>(i));
@@ -93,7 +97,7 @@ class StateBlock {
     }
   }
   void store(const float* values, storage::Dither dither, [[maybe_unused]] bool rounds) const {
-    if constexpr (Tensor::Format::kQuantized) {
+    if constexpr (kHasCodes) {
       storage::Bits largest = 0;
       for (int i = 0; i < count_; ++i) {
         largest = std::max(largest, storage::magnitude_of(Code::stage(values[i])));
@@ -125,7 +129,7 @@ class StateBlock {
     return storage::BFloat16::decode(stored);
   }
   static auto encoded(float x, [[maybe_unused]] std::uint32_t noise, [[maybe_unused]] bool rounds) {
-    if constexpr (Tensor::Format::kHasLossyStates) {
+    if constexpr (Format::kHasLossyStates && !kFloat32) {
       if (rounds) return Codec::encode_stochastic(x, noise);
     }
     return Codec::encode(x);
@@ -276,20 +280,30 @@ void expect_format(const Level& level, const Rule& rule) {
   }
 }
 
-template <class Variant, class Rule, std::size_t... kOther>
-void expect_formats(const Level& level, const Rule& rule, std::index_sequence<kOther...> /*formats*/) {
+/// Tests a format if the variant has no fused loop for it.
+template <class Variant, std::size_t kFormat, class Rule>
+void expect_if_staged(const Level& level, const Rule& rule) {
+  if constexpr (!storage::kIsFused<kStateCount<Variant>, kFloat32States<Variant>, kFormat>) {
+    const VariantOps& ops = rule_ops<Rule>().variants[rule.variant()];
+    ASSERT_EQ(ops.cpu_loops[static_cast<std::size_t>(level.isa)]->fused_for(kFormat), nullptr);
+    expect_format<Variant, kFormat>(level, rule);
+  }
+}
+
+template <class Variant, class Rule, std::size_t... kFormat>
+void expect_formats(const Level& level, const Rule& rule, std::index_sequence<kFormat...> /*formats*/) {
   SCOPED_TRACE(testing::Message() << Rule::kName << " by " << to_string(level.isa));
   if (!isa_available(level.isa)) return;
-  (..., expect_format<Variant, storage::kFusedCount + kOther>(level, rule));
+  (..., expect_if_staged<Variant, kFormat>(level, rule));
 }
 
 template <class Variant, class Rule>
 void expect_all(const Rule& rule) {
-  constexpr auto kOthers = std::make_index_sequence<storage::kFormatCount - storage::kFusedCount>{};
-  expect_formats<Variant>({Isa::baseline, cpu::table_loops<Isa::baseline>()}, rule, kOthers);
+  constexpr auto kFormats = std::make_index_sequence<storage::kFormatCount>{};
+  expect_formats<Variant>({Isa::baseline, cpu::table_loops<Isa::baseline>()}, rule, kFormats);
 #if defined(__x86_64__)
-  expect_formats<Variant>({Isa::avx2, cpu::table_loops<Isa::avx2>()}, rule, kOthers);
-  expect_formats<Variant>({Isa::avx512, cpu::table_loops<Isa::avx512>()}, rule, kOthers);
+  expect_formats<Variant>({Isa::avx2, cpu::table_loops<Isa::avx2>()}, rule, kFormats);
+  expect_formats<Variant>({Isa::avx512, cpu::table_loops<Isa::avx512>()}, rule, kFormats);
 #endif
 }
 
@@ -297,6 +311,12 @@ TEST(OtherFormats, StepIsDecodeRuleEncode) {
   expect_all<SGD::Plain>(SGD{.lr = 0.125});
   expect_all<SGD::Momentum>(SGD{.lr = 0.125, .momentum = 0.9, .dampening = 0.5});
   expect_all<Adam::Plain>(Adam{.lr = 0.125, .weight_decay = 0.25});
+}
+
+// Such a rule has no fused loop where a format narrows its other states.
+TEST(OtherFormats, StepOfARuleThatKeepsStatesInFloat32IsDecodeRuleEncode) {
+  expect_all<TwoSpeeds::Mixed>(TwoSpeeds{.lr = 0.125, .weight_decay = 0.25});
+  expect_all<TwoSpeeds::Slow>(TwoSpeeds{.lr = 0.125, .slow_alone = true});
 }
 
 }  // namespace
