@@ -168,6 +168,7 @@ class Face:
             if _distributed.is_laid_out_otherwise(seat):  # All ranks come here together: this communicates.
                 gradient = seat.parameter.grad.redistribute(seat.parameter.device_mesh, seat.parameter.placements)
                 seat.hold_gradient(gradient)
+                plan.walker.changed += 1
 
     def _run(self, plan, handling):
         engines = list(plan.engines.values())
@@ -189,6 +190,8 @@ class Face:
         """Tells autograd which parameters have changed."""
         for seat in plan.shadowed:
             seat.write_shadow()
+        for seat in plan.stepped if plan.walker.changed else ():
+            seat.held = None
         stepped = plan.stepped_parameters()
         if stepped:
             torch.autograd.graph.increment_version(stepped)
