@@ -1,4 +1,4 @@
-"""plain_loop.py - a loop of PyTorch's own that saves a run in one piece and goes on from there. The other programs of this
+"""plain_loop.py - a loop of PyTorch's own that saves a run in one piece and goes on from there. Other programs of this
 folder train its model on its batches.
 
     python examples/pytorch/plain_loop.py
@@ -7,6 +7,7 @@ folder train its model on its batches.
 import os
 import pathlib
 import tempfile
+import zipfile
 
 import torch
 import onepass.torch as onepass
@@ -36,8 +37,20 @@ def save(path, **parts):
 
 
 # [load]
+def check(path):
+    """Raises an error if a checkpoint is damaged: torch.save writes checksums, but torch.load does not look at them."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except zipfile.BadZipFile as error:
+        damaged = error
+    if damaged is not None:
+        raise ValueError(f"{path} is damaged: {damaged}")
+
+
 def load(path, **parts):
-    """Loads the parts of a checkpoint. A damaged file raises an error before anything has changed."""
+    """Loads the parts of a checkpoint. Name the optimizer first: it refuses a dict of another model as a whole."""
+    check(path)
     saved = torch.load(path, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
@@ -49,7 +62,7 @@ def train(first, last, path, AdamW=onepass.AdamW, **options):
     network, losses = model(), []
     optimizer = AdamW(network.parameters(), lr=1e-2, weight_decay=0.1, **options)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS)
-    parts = {"model": network, "optimizer": optimizer, "scheduler": scheduler}
+    parts = {"optimizer": optimizer, "model": network, "scheduler": scheduler}
     if first:
         load(path, **parts)
     for step in range(first, last):

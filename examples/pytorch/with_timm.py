@@ -45,7 +45,7 @@ def train(first, last, path, name="onepass-sgd"):
     # [/timm-make]
     scheduler = CosineLRScheduler(optimizer, t_initial=STEPS, warmup_t=4, warmup_lr_init=0.01, t_in_epochs=False)
     if first:
-        load(path, model=network, optimizer=optimizer)
+        load(path, optimizer=optimizer, model=network)
     for step in range(first, last):
         scheduler.step_update(step)
         pixels, classes = images(step)

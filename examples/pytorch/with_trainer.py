@@ -1,5 +1,5 @@
-"""with_trainer.py - the Trainer of Hugging Face's transformers, with a schedule, clipping and a resumed run. The language
-model is a tiny one with new weights: nothing is downloaded.
+"""with_trainer.py - the Trainer of Hugging Face's transformers, with a schedule, clipping and a resumed run. The model
+is a tiny one with new weights: nothing is downloaded.
 
     python examples/pytorch/with_trainer.py
 """

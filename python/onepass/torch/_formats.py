@@ -140,14 +140,19 @@ class Keeper:
         return given
 
     def adopt(self, streams):
-        """Brings what a state dict had into the formats of the streams. Makes nothing that it had not."""
+        """Brings what a state dict had into the formats of the streams. Makes nothing that it had not. A remainder is
+        made by the next step: the parameter, whose lower bits it has, may be loaded after the optimizer."""
         scales, changed = _scales_among(streams), {}
         for stream in streams:
             key = "master" if stream.name == "remainder" else stream.name
             if key not in self.state or key == "step":
                 continue
-            changed[key] = self.master_of(stream, self.state[key]) if key == "master" else \
-                self.converted(stream, self.state[key], scales.get(key))
+            if key != "master":
+                changed[key] = self.converted(stream, self.state[key], scales.get(key))
+            elif stream.dtype == torch.float32:
+                changed[key] = self.master_of(stream, self.state[key])
+            elif self.state[key].is_floating_point():
+                self.floats(key, self.state[key])  # Raises an error if it does not fit.
         self.state.update(changed)
 
     def step(self):

@@ -1,5 +1,5 @@
-"""trainers_test.py - the examples of trainers: their losses beside those of torch's optimizer in the same trainer, and a
-resumed run beside one without a break. Rows 45 to 49 of the table in docs/python/pytorch.md."""
+"""trainers_test.py - the examples of trainers: their losses beside those of torch's optimizer in the same trainer, and
+a resumed run beside one without a break. Rows 45 to 49 of the table in docs/python/pytorch.md."""
 
 import importlib
 import os
@@ -17,9 +17,9 @@ from onepass.torch._face import Face
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 # The example, the package that it needs, the optimizers to compare, the number of steps, and how far losses may differ.
 # A step differs from torch's by some units in the last place of each weight, 2^-24 of it. In the perceptrons and the
-# language model the losses of 40 steps then differ by 3e-7 of themselves; the bound is ten times this. In the ResNet a max
-# pool may then take the other of two nearly equal numbers: losses differ by up to 3e-4, as those of two runs with torch's
-# optimizer do whose weights begin one unit in the last place apart.
+# language model the losses of 40 steps then differ by 3e-7 of themselves; the bound is ten times this. In the ResNet a
+# max pool may then take the other of two nearly equal numbers: losses differ by up to 3e-4, as those of two runs with
+# torch's optimizer do whose weights begin one unit in the last place apart.
 EXAMPLES = {
     "plain_loop": ("torch", onepass.AdamW, torch.optim.AdamW, 40, 3e-6),
     "with_accelerate": ("accelerate", onepass.AdamW, torch.optim.AdamW, 40, 3e-6),
@@ -44,7 +44,7 @@ def case(request):
 
 @pytest.fixture
 def steps_taken(monkeypatch):
-    """The steps of every optimizer of ours: a trainer that makes torch's own in its place would pass all other tests."""
+    """The steps of every optimizer of ours. A trainer that makes torch's own in its place would pass other tests."""
     taken, run = [], Face._run
     monkeypatch.setattr(Face, "_run", lambda self, *rest: taken.append(type(self)) or run(self, *rest))
     return taken
