@@ -132,6 +132,19 @@ def test_memory_report_counts_what_an_optimizer_takes():
         assert next(row for row in memory_report(mine).rows if row.format.name == name).states == taken
 
 
+def test_a_step_of_many_small_tensors_takes_a_fraction_of_torchs():
+    """docs/performance.md has the ratio of an idle machine, more than 10. A third of it leaves room for a busy one."""
+    from onepass.torch import bench
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    names = ["torch fused", "onepass", "onepass, clipped"]
+    try:
+        times = bench.measure([(16,)] * 1000, torch.device("cpu"), 5, 10, names)
+    finally:
+        torch.set_num_threads(threads)
+    assert times["torch fused"] > 3 * max(times["onepass"], times["onepass, clipped"]), times
+
+
 def test_bench_prints_a_table_and_draws_a_picture(tmp_path):
     run = subprocess.run([sys.executable, "-m", "onepass", "bench", "--model", "50x16", "--rounds", "3", "--json",
                           "--out", tmp_path / "bench.svg"], capture_output=True, text=True, check=True, timeout=120)
