@@ -163,9 +163,10 @@ class GpuReport(unittest.TestCase):
     def test_a_part_that_is_not_built_is_skipped(self):
         machine = Machine(self.temporary.name)
         machine.write("python/torch.py", "class cuda:\n    is_available = staticmethod(lambda: True)")
-        result = machine.report("--only", "torch")
+        result = machine.report("--only", "torch,python")
         self.assertEqual(result.returncode, 0, result.stderr)
-        torch = machine.written()[0]["parts"]["torch"]
+        torch, python = (machine.written()[0]["parts"][name] for name in ("torch", "python"))
+        self.assertEqual((python["verdict"], python["summary"]), ("skipped", "libonepass.so is not built"))
         self.assertEqual((torch["verdict"], torch["summary"]), ("skipped", "libonepass_c.so is not built"))
 
     def test_a_part_that_takes_too_long_is_stopped(self):
