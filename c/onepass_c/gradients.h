@@ -88,6 +88,16 @@ int onepass_set_gradient_handling(onepass_optimizer* optimizer, const onepass_gr
  * function with this optimizer. */
 int onepass_get_gradient_handling(onepass_optimizer* optimizer, onepass_gradient_handling* handling);
 
+/* Takes one step and keeps nothing, for runtimes whose functions have no state, such as XLA: makes an
+ * optimizer over the parameters, sets `handling` unless it is null, steps, and destroys it. Every stream that
+ * onepass_required_memory() lists must be given (onepass_given_stream), the counts of steps among them. With
+ * contents ONEPASS_CONTENTS_FIRST in the first call and ONEPASS_CONTENTS_PRESENT later, n calls have the bits
+ * of n steps of one optimizer. Waits for the step. Fails as onepass_create() does, and if a stream is not
+ * given. */
+int onepass_apply(const onepass_group* groups, int64_t group_count, const onepass_parameter* parameters,
+                  int64_t parameter_count, int32_t device, const onepass_options* options,
+                  const onepass_gradient_handling* handling, void* stream);
+
 /* How onepass_accumulate() adds a micro-batch. */
 typedef struct {
   uint32_t size;

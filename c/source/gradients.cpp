@@ -1,4 +1,5 @@
 // gradients.cpp - gradient handling, micro-batches, norms and loss scales.
+#include <algorithm>
 #include <cstddef>
 
 #include "c/source/convert.hpp"
@@ -80,6 +81,18 @@ MicroBatch micro_batch_of(const onepass_micro_batch* given) {
           .drop_nonfinite = flag("drop_nonfinite", c.drop_nonfinite)};
 }
 
+/// Throws unless the caller has given memory for every stream of every parameter.
+void require_given(const std::vector<Parameter>& parameters, const std::vector<RequiredMemory>& required) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    for (const RequiredStream& stream : required[i].streams) {
+      const auto is_it = [&](const GivenStream& given) { return given.name == stream.name; };
+      if (std::ranges::any_of(parameters[i].streams, is_it)) continue;
+      refuse("onepass_apply keeps nothing, so every stream must be given, but \"" + parameters[i].name +
+             "\" has no memory for \"" + stream.name + '"');
+    }
+  }
+}
+
 }  // namespace
 }  // namespace onepass::c
 
@@ -138,6 +151,26 @@ int onepass_set_gradient_handling(onepass_optimizer* optimizer, const onepass_gr
     one.set_gradient_handling(handling_of(c), stream_of(stream));
     optimizer->shared_scaler = c.shared_scaler;
   });
+}
+
+int onepass_apply(const onepass_group* groups, int64_t group_count, const onepass_parameter* parameters,
+                  int64_t parameter_count, int32_t device, const onepass_options* options,
+                  const onepass_gradient_handling* handling, void* stream) {
+  onepass_optimizer* one = nullptr;
+  int status = guarded([&] {
+    const auto own = parameters_of(parameters, parameter_count, device_of(device), 0);
+    require_given(
+        own, onepass::Optimizer::required_memory(rules_of(groups, group_count), own, options_of(options)));
+  });
+  if (status == ONEPASS_OK) {
+    status = onepass_create(groups, group_count, parameters, parameter_count, device, options, &one);
+  }
+  if (status == ONEPASS_OK && handling != nullptr) {
+    status = onepass_set_gradient_handling(one, handling, stream);
+  }
+  if (status == ONEPASS_OK) status = onepass_step(one, stream);
+  onepass_destroy(one);
+  return status;
 }
 
 int onepass_get_gradient_handling(onepass_optimizer* optimizer, onepass_gradient_handling* handling) {

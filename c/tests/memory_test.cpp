@@ -112,6 +112,40 @@ TEST(CMemory, GivenMemoryHasTheBitsOfTheLibrarysOwn) {
   }
 }
 
+TEST(CMemory, CallsWithoutStateHaveTheBitsOfOneOptimizer) {
+  for (const std::int32_t states : {ONEPASS_STATES_FLOAT32, ONEPASS_STATES_QUANTIZED8}) {
+    Model model, expected;
+    const onepass_storage storage{.size = sizeof storage, .states = states};
+    const onepass_options options{.size = sizeof options, .seed = 3, .float32_storage = &storage};
+    const onepass_clip_grad_norm clip{
+        .size = sizeof clip, .norm_type = ONEPASS_NORM_L2, .max_norm = 0.5, .exact = 1};
+    const onepass_gradient_handling handling{.size = sizeof handling, .clip_norm = &clip};
+    const std::vector<onepass_group> groups{group_of("AdamW")};
+    std::vector<onepass_parameter> parameters = model.tensors();
+    Given given(groups, parameters, &options);
+    given.attach(parameters);
+    Optimizer library(AdamW{}, expected.parameters(),
+                      {.float32_storage = {.states = static_cast<States>(states)}, .seed = 3});
+    library.clip_grad_norm({.max_norm = 0.5, .exact = true});
+    const auto count = static_cast<std::int64_t>(parameters.size());
+    for (int i = 0; i < 3; ++i) {
+      model.set_gradients(i), expected.set_gradients(i);
+      expect_ok(onepass_apply(groups.data(), 1, parameters.data(), count, ONEPASS_CPU, &options, &handling,
+                              nullptr));
+      library.step();
+      for (auto& streams : given.streams) {
+        for (onepass_given_stream& one : streams) one.contents = ONEPASS_CONTENTS_PRESENT;
+      }
+    }
+    EXPECT_EQ(model.bits(), expected.bits());
+    --parameters[1].stream_count;
+    EXPECT_EQ(refusal(onepass_apply(groups.data(), 1, parameters.data(), count, ONEPASS_CPU, &options,
+                                    nullptr, nullptr)),
+              "onepass: onepass_apply keeps nothing, so every stream must be given, but \"tensor 1\" has no "
+              "memory for \"step\"");
+  }
+}
+
 TEST(CMemory, ColumnsOfATensorRoundAsTheWholeDoes) {
   // 6 rows of 50 columns; the shard has columns 13 to 19.
   std::vector<std::uint16_t> whole(300), part;

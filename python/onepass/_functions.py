@@ -59,6 +59,8 @@ ARGUMENTS = {
     "onepass_shared_loss_scaler_update": [HANDLE, ADDRESS],
     "onepass_shared_loss_scaler_state": [HANDLE, ADDRESS, POINTER(FLOAT), POINTER(LONG)],
     "onepass_shared_loss_scaler_load": [HANDLE, FLOAT, LONG, ADDRESS],
+    "onepass_apply": [POINTER(Group), LONG, POINTER(Parameter), LONG, INT, POINTER(Options), POINTER(GradientHandling),
+                      ADDRESS],
     "onepass_set_gradient_handling": [HANDLE, POINTER(GradientHandling), ADDRESS],
     "onepass_get_gradient_handling": [HANDLE, POINTER(GradientHandling)],
     "onepass_accumulate": [HANDLE, POINTER(MicroBatch), ADDRESS],
