@@ -27,8 +27,8 @@ static int32_t dtype_of(const Described* tensor) {
   return tensor->dtype_bits == 32 ? ONEPASS_FLOAT32 : tensor->dtype_bits == 16 ? ONEPASS_FLOAT16 : -1;
 }
 
-/* Returns whether a gradient's elements lie in the order of the parameter's. Strides of dimensions of size 1 say
- * nothing. */
+/* Returns whether a gradient's elements lie in the order of the parameter's. Strides of dimensions of size 1
+ * say nothing. */
 static int same_layout(const Described* gradient, const onepass_walk_row* row) {
   if (gradient->dim_count != row->dim_count) return 0;
   for (int32_t d = 0; d < row->dim_count; ++d) {
@@ -45,14 +45,16 @@ static int fits(const Described* gradient, const onepass_walk_row* row) {
          (gradient->data != NULL || row->stand_in != NULL);
 }
 
-/* Returns a new reference to the tensor that owns the memory of `object`, which may be a DTensor; null without one. */
+/* Returns a new reference to the tensor that owns the memory of `object`, which may be a DTensor; null
+ * without one. */
 static void* memory_of(const Python* python, void* object, int32_t distributed) {
   void* const local = python->get_attribute(object, distributed ? python->local_name : python->grad_name);
   if (local == NULL) python->clear_error();
   return local;
 }
 
-/* Returns a new reference to the gradient of a row's parameter, of a DTensor its local part; null if it has none. */
+/* Returns a new reference to the gradient of a row's parameter, of a DTensor its local part; null if it has
+ * none. */
 static void* gradient_of(const Python* python, const onepass_walk_row* row) {
   void* gradient = memory_of(python, row->parameter, 0);
   if (gradient == python->none) {
@@ -80,7 +82,8 @@ static void write_gradient(onepass_walk_row* row, void* data, int32_t dtype, one
   row->gradient->dtype = dtype;
 }
 
-static void read_gradient(const Python* python, void* gradient, onepass_walk_row* row, onepass_walk_found* found) {
+static void read_gradient(const Python* python, void* gradient, onepass_walk_row* row,
+                          onepass_walk_found* found) {
   Described tensor;
   row->unfit = 0;
   if (gradient == NULL) {
@@ -112,34 +115,26 @@ int32_t onepass_walk_gradients(const onepass_walk_python* python, onepass_walk_r
   return 0;
 }
 
-int32_t onepass_walk_stayed(const onepass_walk_python* python, void* const* tensors, void* const* data, int64_t count) {
+/* Returns whether `count` tensors lie where they did. A DTensor's object is its local tensor. */
+static int stayed(const Python* python, void* const* tensors, void* const* addresses, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     Described tensor;
-    if (!described(python, tensors[i], &tensor) || address(&tensor) != data[i]) return 0;
+    if (!described(python, tensors[i], &tensor) || address(&tensor) != addresses[i]) return 0;
   }
   return 1;
 }
 
-/* A list of objects that is written, or compared with those that are there. */
+/* Compares the objects that lists and dicts hold with those that they held. */
 typedef struct {
   const Python* python;
-  void** written;       /* Null: compares. */
-  void* const* present; /* To compare with. */
-  int64_t capacity;
+  void* const* known;
+  int64_t known_count;
   int64_t count;
   int differs;
 } Visit;
 
 static void visit(Visit* to, void* object) {
-  if (to->count < to->capacity) {
-    if (to->written != NULL) {
-      to->written[to->count] = object;
-    } else if (to->present[to->count] != object) {
-      to->differs = 1;
-    }
-  } else {
-    to->differs = 1;
-  }
+  to->differs |= to->count >= to->known_count || to->known[to->count] != object;
   ++to->count;
 }
 
@@ -160,34 +155,34 @@ static void visit_value(Visit* to, void* value, int depth) {
 static void visit_dict(Visit* to, void* dict, int depth) {
   int64_t place = 0;
   void *key, *value;
-  while (to->python->dict_next(dict, &place, &key, &value) != 0) {
+  while (!to->differs && to->python->dict_next(dict, &place, &key, &value) != 0) {
     visit(to, key);
     visit_value(to, value, depth);
-    if (to->differs && to->written == NULL) return;
   }
 }
 
-static int visit_root(Visit* to, void* root) {
-  if (to->python->is_instance(root, to->python->dict_type) == 1) {
-    visit_dict(to, root, 1);
-    return 1;
+static int same(const Python* python, void* root, void* const* known, int64_t count) {
+  Visit to = {python, known, count, 0, 0};
+  if (python->is_instance(root, python->dict_type) == 1) {
+    visit_dict(&to, root, 1);
+  } else {
+    const int64_t size = python->list_size(root);
+    if (size < 0) python->clear_error();
+    for (int64_t i = 0; i < size && !to.differs; ++i) visit_value(&to, python->list_item(root, i), 1);
   }
-  const int64_t size = to->python->list_size(root);
-  if (size < 0) {
-    to->python->clear_error();
-    return 0;
-  }
-  for (int64_t i = 0; i < size; ++i) visit_value(to, to->python->list_item(root, i), 1);
-  return 1;
+  return !to.differs && to.count == count;
 }
 
-int64_t onepass_walk_list(const onepass_walk_python* python, void* root, void** objects, int64_t capacity) {
-  void* nowhere[1];
-  Visit to = {python, objects == NULL ? nowhere : objects, NULL, capacity, 0, 0};
-  return visit_root(&to, root) ? to.count : -1;
+static int next_stayed(onepass_walk_plan* plan) {
+  const int64_t first = plan->looked < plan->tensor_count ? plan->looked : 0;
+  const int64_t left = plan->tensor_count - first;
+  plan->looked = first + plan->looks;
+  return stayed(plan->python, plan->tensors + first, plan->addresses + first,
+                left < plan->looks ? left : plan->looks);
 }
 
-int32_t onepass_walk_same(const onepass_walk_python* python, void* root, void* const* objects, int64_t count) {
-  Visit to = {python, NULL, objects, count, 0, 0};
-  return visit_root(&to, root) && !to.differs && to.count == count;
+int32_t onepass_walk_holds(onepass_walk_plan* plan, void* lists, void* states) {
+  return same(plan->python, lists, plan->lists, plan->list_count) &&
+         same(plan->python, states, plan->states, plan->state_count) && next_stayed(plan) &&
+         onepass_walk_gradients(plan->python, plan->rows, plan->row_count, &plan->found) == 0;
 }

@@ -20,6 +20,10 @@ def stream_of(device):
     return torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else None
 
 
+def _has_tensor(value):
+    return torch.is_tensor(value) or isinstance(value, tuple) and any(map(torch.is_tensor, value))
+
+
 class Engine:
     """Steps seats. States, masters and step counters are tensors of torch, so that an engine can be dropped at any time
     and made anew from them."""
@@ -29,7 +33,7 @@ class Engine:
         self.number = _interface.CPU if device.type == "cpu" else device_number(device)
         self.seats, self.given = [], []
         self.groups = optimizer.param_groups  # Of torch: those that have a seat here are the library's, in their order.
-        self.sent, self.handling, self.kept_alive = {}, None, None
+        self.sent, self.read, self.handling, self.kept_alive = {}, {}, None, None
         self.seed = optimizer._arguments.seed
         self.handle, self.prepared = None, False
 
@@ -72,30 +76,37 @@ class Engine:
             streams=streams, stream_count=len(streams), **seat.shard._asdict())
 
     def _settings(self, number):
-        self.sent[number] = settings = self.spelling.settings(self.groups[number])
+        """Returns the hyperparameters of a group, which the library has after this."""
+        group = self.groups[number]
+        self.sent[number] = settings = self.spelling.settings(group)
+        read = [group.get(key) for key in self.spelling.read]
+        # A tensor may change in place, so it is read in each step.
+        self.read[number] = None if any(map(_has_tensor, read)) else read
         return settings
 
     def send_settings(self, stream):
         """Sends the hyperparameters that have changed since the last step."""
         for index, number in enumerate(self.used):
-            settings = self.spelling.settings(self.groups[number])
-            if settings == self.sent[number]:
+            group = self.groups[number]
+            if self.read[number] == [group.get(key) for key in self.spelling.read]:
                 continue
+            settings = self.spelling.settings(group)
             changed = settings_of(dict(new for new, old in zip(settings, self.sent[number]) if new != old))
-            library().check(self.calls.onepass_set_several(self.handle, index, changed, len(changed), stream))
-            self.sent[number] = settings
+            if len(changed):
+                library().check(self.calls.onepass_set_several(self.handle, index, changed, len(changed), stream))
+            self._settings(number)
 
     def send_handling(self, handling, stream):
         """Sends what steps do with the gradients before the rule: a Handling."""
-        wanted = handling.on(self.device)
-        if wanted.key == self.handling:
+        if handling is self.handling:
             return
+        wanted = handling.on(self.device)
         clip = None if wanted.max_norm is None else _interface.ClipGradNorm(
             norm_type=_interface.NORMS["l2"], max_norm=wanted.max_norm, exact=int(wanted.exact))
         library().check(self.calls.onepass_set_gradient_handling(self.handle, _interface.GradientHandling(
             nonfinite=_interface.NONFINITE["error" if wanted.skips else "propagate"], clip_norm=clip,
             found_inf=wanted.found_inf, grad_scale=wanted.grad_scale), stream))
-        self.handling, self.kept_alive = wanted.key, wanted
+        self.handling, self.kept_alive = handling, wanted
 
     def prepare(self, stream, changed):
         """Hands the gradients of this step to the library, if any has changed since the last."""

@@ -110,7 +110,7 @@ class Face:
     def _read(self):
         """Returns a plan that is true now and has read the gradients."""
         while True:
-            if self._plan is None or not self._plan.holds(self) or not self._plan.walker.read():
+            if self._plan is None or not self._plan.holds(self):
                 self._renew()
                 if not self._plan.walker.read():
                     raise RuntimeError(
@@ -151,6 +151,10 @@ class Face:
         max_norm = self._arguments.max_grad_norm if self._clip_once is None else self._clip_once
         handling = Handling(max_norm, self._arguments.skip_nonfinite, plan.reduction.exact,
                             getattr(self, "found_inf", None), getattr(self, "grad_scale", None))
+        if handling.found_inf is None and handling.grad_scale is None:  # Tensors may change in place.
+            if handling == plan.handling:
+                handling = plan.handling
+            plan.handling = handling
         if handling.measures() and any(p.grad is not None for p in plan.others):
             raise RuntimeError("max_grad_norm and skip_nonfinite need every parameter to be stepped by onepass, but "
                                f"torch's own formulas step {len(plan.others)} of {len(plan.seats)}; use "
@@ -171,7 +175,7 @@ class Face:
                 plan.walker.changed += 1
 
     def _run(self, plan, handling):
-        engines = list(plan.engines.values())
+        engines = plan.engines
         streams = [stream_of(engine.device) for engine in engines]
         for engine, stream in zip(engines, streams):
             engine.send_settings(stream)
@@ -217,7 +221,7 @@ class Face:
 
     def _asked(self, question):
         """Returns the answers of all engines to a question, which waits for the device."""
-        engines = self._plan.engines.values() if self._plan is not None else ()
+        engines = self._plan.engines if self._plan is not None else ()
         return [getattr(engine, question)(stream_of(engine.device)) for engine in engines]
 
     @property

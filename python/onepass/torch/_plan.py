@@ -16,9 +16,10 @@ _SELECTING = ("amsgrad", "centered", "momentum")  # Hyperparameters that select 
 
 def key_of(optimizer):
     """Returns what, besides objects and addresses, a plan depends on."""
-    groups = tuple((id(group), optimizer._spelling.kept(group), optimizer._arguments.choice().of_group(group),
-                    bool(group.get("differentiable"))) for group in optimizer.param_groups)
-    return groups + (torch.get_num_threads(), optimizer._arguments.seed)
+    kept = optimizer._spelling.kept
+    return [(id(group), kept(group), group.get("master"), group.get("states"), group.get("rounding"),
+             group.get("differentiable")) for group in optimizer.param_groups], \
+        optimizer._arguments, torch.get_num_threads()
 
 
 def seats_of(optimizer):
@@ -69,8 +70,10 @@ class Plan:
                 if seat.state:
                     optimizer.state[seat.parameter] = seat.state
                 self._engine(optimizer, seat).add(seat, streams)
-        for engine in self.engines.values():
+        self.engines = list(self.engines.values())
+        for engine in self.engines:
             engine.make()
+        self.handling = None  # Of the last step.
         self.stepped = [seat for seat in self.seats if seat.kind == STEPPED]
         self.all_stepped = [seat.parameter for seat in self.stepped]
         self.others = [seat.parameter for seat in self.seats if seat.kind == OTHER]
@@ -88,8 +91,8 @@ class Plan:
         return self.engines[key]
 
     def holds(self, optimizer):
-        """Returns whether the plan still describes the optimizer."""
-        return self.key == key_of(optimizer) and self.walker.same(roots_of(optimizer)) and self.walker.stayed()
+        """Returns whether the plan still describes the optimizer. If so, it has read the gradients."""
+        return self.key == key_of(optimizer) and self.walker.holds(*roots_of(optimizer))
 
     def stepped_parameters(self):
         """Returns the parameters that have a gradient and are stepped by the library."""
@@ -100,8 +103,8 @@ class Plan:
 
 def roots_of(optimizer):
     """Returns the lists and dicts whose contents a plan depends on."""
-    return [[list(params) if not isinstance(params := group["params"], list) else params
-             for group in optimizer.param_groups], optimizer.state]
+    lists = [group["params"] for group in optimizer.param_groups]
+    return [params if type(params) is list else list(params) for params in lists], optimizer.state
 
 
 class Handling(typing.NamedTuple):
@@ -114,7 +117,7 @@ class Handling(typing.NamedTuple):
     grad_scale: torch.Tensor | None
 
     def on(self, device):
-        """Returns the same for a device: pointers in place of tensors, and a key that tells it from another one."""
+        """Returns the same for a device: pointers in place of tensors."""
         return OnDevice(self, device)
 
     def measures(self):
@@ -129,4 +132,3 @@ class OnDevice:
         self.tensors = [None if tensor is None else local(tensor).detach().to(device, torch.float32)
                         for tensor in (handling.found_inf, handling.grad_scale)]
         self.found_inf, self.grad_scale = (None if tensor is None else tensor.data_ptr() for tensor in self.tensors)
-        self.key = (self.max_norm, self.skips, self.exact, self.found_inf, self.grad_scale)

@@ -11,6 +11,7 @@ class Spelling(typing.NamedTuple):
     name: str  # Of the library's rule.
     base: type  # The class of torch that has these groups.
     settings: typing.Callable  # Group -> tuple of (hyperparameter, value), in an order that never changes.
+    read: tuple  # Keys of the group that `settings` reads.
     kept: typing.Callable  # Group -> tuple that selects the states; the optimizer is planned anew when it changes.
     keys: tuple  # Of a parameter's state, in torch's order. A rule without "step" among them counts for itself.
 
@@ -47,10 +48,16 @@ def _rmsprop(group):
             *_flags(group, "centered", "maximize"))
 
 
-ADAM = Spelling("Adam", torch.optim.Adam, _adam, lambda group: (bool(group["amsgrad"]),),
-                ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"))
+ADAM = Spelling(
+    "Adam", torch.optim.Adam, _adam,
+    ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "amsgrad", "maximize"),
+    lambda group: (bool(group["amsgrad"]),), ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"))
 ADAMW = ADAM._replace(name="AdamW", base=torch.optim.AdamW)
-SGD = Spelling("SGD", torch.optim.SGD, _sgd, lambda group: (group["momentum"] != 0,), ("momentum_buffer",))
-RMSPROP = Spelling("RMSProp", torch.optim.RMSprop, _rmsprop,
-                   lambda group: (group["momentum"] != 0, bool(group["centered"])),
-                   ("step", "square_avg", "momentum_buffer", "grad_avg"))
+SGD = Spelling(
+    "SGD", torch.optim.SGD, _sgd, ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
+    lambda group: (group["momentum"] != 0,), ("momentum_buffer",))
+RMSPROP = Spelling(
+    "RMSProp", torch.optim.RMSprop, _rmsprop,
+    ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
+    lambda group: (group["momentum"] != 0, bool(group["centered"])),
+    ("step", "square_avg", "momentum_buffer", "grad_avg"))

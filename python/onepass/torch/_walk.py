@@ -42,6 +42,14 @@ class _Found(ctypes.Structure):
     _fields_ = [("gradients", _LONG), ("unfit", _LONG), ("changed", _LONG)]
 
 
+class _Plan(ctypes.Structure):
+    """onepass_walk_plan."""
+
+    _fields_ = [("python", _HANDLE), ("lists", _HANDLE), ("list_count", _LONG), ("states", _HANDLE),
+                ("state_count", _LONG), ("tensors", _HANDLE), ("addresses", _HANDLE), ("tensor_count", _LONG),
+                ("rows", _HANDLE), ("row_count", _LONG), ("looked", _LONG), ("looks", _LONG), ("found", _Found)]
+
+
 def local(tensor):
     """Returns the tensor that has the memory: of a DTensor, its local part."""
     return getattr(tensor, "_local_tensor", tensor)
@@ -76,23 +84,22 @@ class PythonWalker:
         self.looked = 0  # Number of the next state whose address is looked at.
         self.gradients = self.unfit = self.changed = 0
 
-    def same(self, roots):
-        """Returns whether lists and dicts hold the objects that they held."""
-        return len(roots) == len(self.listed) and all(
-            len(before) == len(now := _listed(root)) and all(map(_is, before, now))
-            for before, root in zip(self.listed, roots))
+    def holds(self, lists, states):
+        """Returns whether everything is as it was: lists and dicts hold the objects that they held, and memory lies
+        where it lay. If so, it has read the gradients."""
+        return self._same((lists, states)) and self._stayed() and self.read()
 
-    def stayed(self):
+    def _same(self, roots):
+        return all(len(before) == len(now := _listed(root)) and all(map(_is, before, now))
+                   for before, root in zip(self.listed, roots))
+
+    def _stayed(self):
         """Returns whether the next 64 states lie where they lay. So a step notices at once if all states were moved by
         `tensor.data = ...`, and one of some steps if one was. Each notices at once what is assigned to a parameter's
         state. Looking at all of them in each step would double its time."""
-        count = len(self.places)
-        first = self.looked if self.looked < count else 0
+        first = self.looked if self.looked < len(self.places) else 0
         self.looked = first + LOOKS
-        return self._stayed(first, min(self.looked, count))
-
-    def _stayed(self, first, last):
-        return all(tensor.data_ptr() == address for tensor, address in self.places[first:last])
+        return all(tensor.data_ptr() == address for tensor, address in self.places[first:self.looked])
 
     def read(self):
         """Reads all gradients into the seats. Returns False if a parameter has moved or has its first gradient."""
@@ -157,21 +164,22 @@ class CWalker(PythonWalker):
         self.addresses = (_HANDLE * count)(*(address for _, address in self.places))
         self.lists = [(_HANDLE * len(objects))(*map(id, objects)) for objects in self.listed]
         self.rows = (_Row * len(seats))(*map(_row, seats))
-        self.found = _Found()
+        at = ctypes.addressof
+        self.plan = _Plan(python=at(self.python), lists=at(self.lists[0]), list_count=len(self.lists[0]),
+                          states=at(self.lists[1]), state_count=len(self.lists[1]), tensors=at(self.objects),
+                          addresses=at(self.addresses), tensor_count=count, rows=at(self.rows), row_count=len(seats),
+                          looks=LOOKS)
+        self.to_plan, self.found = ctypes.pointer(self.plan), self.plan.found
         self.to_found = ctypes.pointer(self.found)
 
-    def same(self, roots):
-        return len(roots) == len(self.lists) and all(
-            self.calls.onepass_walk_same(self.python, id(root), listed, len(listed))
-            for root, listed in zip(roots, self.lists))
-
-    def _stayed(self, first, last):
-        objects, addresses = (ctypes.addressof(array) + first * ctypes.sizeof(_HANDLE)
-                              for array in (self.objects, self.addresses))
-        return self.calls.onepass_walk_stayed(self.python, objects, addresses, last - first) == 1
+    def holds(self, lists, states):
+        holds = self.calls.onepass_walk_holds(self.to_plan, id(lists), id(states)) == 1
+        found = self.found
+        self.gradients, self.unfit, self.changed = found.gradients, found.unfit, found.changed
+        return holds
 
     def read(self):
-        moved = self.calls.onepass_walk_gradients(self.python, self.rows, len(self.rows), self.to_found)
+        moved = self.calls.onepass_walk_gradients(self.plan.python, self.plan.rows, self.plan.row_count, self.to_found)
         self.gradients, self.unfit, self.changed = self.found.gradients, self.found.unfit, self.found.changed
         return moved == 0
 
@@ -214,11 +222,9 @@ def exchange_table():
 def _calls():
     """Returns the library's walking functions, and the functions of this interpreter for them."""
     calls = ctypes.PyDLL(str(_library.library().path))
-    for name in ("gradients", "stayed", "same"):
-        getattr(calls, f"onepass_walk_{name}").restype = _INT
-    calls.onepass_walk_gradients.argtypes = [_HANDLE, _HANDLE, _LONG, _HANDLE]
-    calls.onepass_walk_stayed.argtypes = [_HANDLE, _HANDLE, _HANDLE, _LONG]
-    calls.onepass_walk_same.argtypes = [_HANDLE, _HANDLE, _HANDLE, _LONG]
+    for name, arguments in {"holds": [_HANDLE] * 3, "gradients": [_HANDLE, _HANDLE, _LONG, _HANDLE]}.items():
+        function = getattr(calls, f"onepass_walk_{name}")
+        function.restype, function.argtypes = _INT, arguments
     api = ctypes.pythonapi
     python = _Python(describe=exchange_table(), none=id(None), dict_type=id(dict), grad_name=id(_GRAD),
                      local_name=id(_LOCAL),
@@ -226,7 +232,7 @@ def _calls():
                         {"get_attribute": "PyObject_GetAttr", "list_size": "PyList_Size", "list_item": "PyList_GetItem",
                          "dict_next": "PyDict_Next", "is_instance": "PyObject_IsInstance", "release": "Py_DecRef",
                          "clear_error": "PyErr_Clear"}.items()})
-    return calls, ctypes.pointer(python)
+    return calls, python
 
 
 _GRAD, _LOCAL = "grad", "_local_tensor"
