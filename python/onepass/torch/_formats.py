@@ -2,7 +2,9 @@
 `states` and `rounding` to tensors in optimizer.state.
 """
 
+import ctypes
 import functools
+import mmap
 import typing
 
 import torch
@@ -12,6 +14,7 @@ from .._library import library
 from . import _codecs
 from ._walk import DTYPES, local
 
+HUGE = 1 << 21  # Bytes of a huge page.
 MASTERS = (None, "none", "float32", "split", "remainder8")
 STATES = {None: "float32", "float32": "float32", "bfloat16": "bfloat16", "8bit": "quantized8"}
 ROUNDINGS = ("nearest", "stochastic")
@@ -114,7 +117,7 @@ class Keeper:
 
     def like(self, dtype):
         """Returns an uninitialised state of the parameter's shape, a DTensor for a DTensor."""
-        return torch.empty_like(self.seat.parameter.detach(), dtype=dtype)
+        return in_huge_pages(torch.empty_like(self.seat.parameter.detach(), dtype=dtype))
 
     def fits(self, tensor, dtype):
         memory = local(tensor)
@@ -229,6 +232,18 @@ class Keeper:
         if memory.is_floating_point():
             return self.floats("master", present)
         return _codecs.join(flat_of(self.value), flat_of(as_laid_out(memory, self.value)))
+
+
+def in_huge_pages(tensor):
+    """Asks the system for huge pages for a large new tensor on the CPU, which nobody has touched, and returns it. A
+    step beyond the cache is 1 to 5 percent faster in them."""
+    memory = local(tensor)
+    begin, end = memory.data_ptr(), memory.data_ptr() + memory.numel() * memory.element_size()
+    first, last = -(-begin // HUGE) * HUGE, end // HUGE * HUGE
+    if memory.device.type == "cpu" and last - first >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        # If the system refuses, the pages stay small.
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_HUGEPAGE)
+    return tensor
 
 
 def _scales_among(streams):

@@ -3,6 +3,7 @@ state dicts, and the places of shards."""
 
 import itertools
 import math
+import os
 
 import pytest
 import torch
@@ -43,6 +44,25 @@ def test_formats_have_the_bits_of_the_library(dtype, master, states, rounding):
                 optimizer.state = dict(optimizer.state)  # The optimizer plans anew, and goes on with the same bits.
     for one, two in zip(mine, plain):
         assert_same_bits(one, two)
+
+
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="this system has no huge pages")
+def test_large_states_ask_for_huge_pages():
+    parameter = torch.nn.Parameter(torch.zeros(4 << 20))
+    parameter.grad = torch.ones_like(parameter)
+    optimizer = onepass.torch.SGD([parameter], lr=0.1, momentum=0.9)
+    optimizer.step()
+    middle, found = optimizer.state[parameter]["momentum_buffer"].data_ptr() + (8 << 20), None
+    with open("/proc/self/smaps", encoding="ascii") as lines:
+        for line in lines:
+            first, _, last = line.split(" ")[0].partition("-")
+            if last:
+                inside = int(first, 16) <= middle < int(last, 16)
+            elif line.startswith("VmFlags:") and inside:
+                found = line.split()
+    if found is None:
+        pytest.skip("this system does not list the flags of memory")
+    assert "hg" in found
 
 
 def test_a_group_has_formats_of_its_own():
