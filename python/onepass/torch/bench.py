@@ -15,7 +15,7 @@ import torch
 
 from . import AdamW
 
-# What is timed: a name, and a function from parameters to an optimizer.
+# The benchmark times these: a name, and a function from parameters to an optimizer.
 COMPETITORS = {
     "torch for-loop": lambda p: torch.optim.AdamW(p, foreach=False),
     "torch foreach": lambda p: torch.optim.AdamW(p, foreach=True),
