@@ -76,6 +76,31 @@ inline Number max(Number a, Number b) {
   return {first ? a.value : b.value, std::max(a.magnitude, b.magnitude)};
 }
 
+inline Number min(Number a, Number b) { return -max(-a, -b); }
+
+inline Number abs(Number a) { return {std::fabs(a.value), a.magnitude}; }
+
+/// Returns a, with a tolerance that holds b too: for a choice that float32 may make otherwise.
+inline Number covering(Number a, Number b) {
+  const double apart = std::fabs(a.value - b.value) / (kUlps * kUlp);
+  return rounded(a.value, std::max(a.excess(), apart + b.excess()));
+}
+
+/// Returns whether float32 may find another sign: the number is as small as its error. A number that is 0
+/// because all its terms are 0 is 0 in float32 too.
+inline bool may_change_sign(Number a) {
+  const bool all_zero = a.value == 0.0 && a.magnitude <= double{FLT_MIN};
+  return !all_zero && std::fabs(a.value) <= a.tolerance();
+}
+
+/// Returns 1, -1, or 0 for 0; NaN for NaN. The tolerance holds all of them where float32 may find another
+/// sign.
+inline Number sign(Number a) {
+  const double own = a.value > 0.0 ? 1.0 : a.value < 0.0 ? -1.0 : a.value;
+  if (!may_change_sign(a)) return {own};
+  return covering(covering(Number(own), Number(1.0)), Number(-1.0));
+}
+
 /// Returns the moving average (1 - weight) * old + weight * fresh, as old + weight * (fresh - old). An
 /// infinite average becomes NaN in the next step, because Inf - Inf is NaN.
 inline Number average(Number old, Number fresh, double weight) {
