@@ -76,7 +76,8 @@ ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, st
   const Rule rule = scheduled<Rule>(table, tensor);
   coefficients<Rule>(table)[tensor] = {
       .step = tensor_step(table, tensor),
-      .around = rule::Around::prepare(rule, scale_of(table, plan, tensor), table.steps[tensor]),
+      .around = rule::Around::prepare(rule, scale_of(table, plan, tensor), table.steps[tensor],
+                                      rule_of<Rule>(table, tensor).lr),
       .rule = rule.prepare(table.steps[tensor])};
 }
 

@@ -51,7 +51,7 @@ struct Adam {
     const Corrections c = corrections(t);
     for_each_element(elements, gradients, [&](Element& e, Number gradient) {
       const Number g = shared.gradient(e.p, gradient);
-      e.p = shared.moved(e.p, Number(shared.lr) * direction(c, e, g));
+      e.p = shared.moved(e.p, Number(shared.lr) * direction(c, e, g), g);
     });
   }
 };

@@ -42,6 +42,9 @@ class Settings {
   }
   [[nodiscard]] const std::map<std::string, Value, std::less<>>& values() const { return values_; }
 
+  /// Returns whether there is a value of this name.
+  [[nodiscard]] bool has(std::string_view name) const { return values_.contains(name); }
+
   /// Returns a number. Throws std::invalid_argument if there is no number of this name.
   [[nodiscard]] double number(std::string_view name) const {
     const Value& value = find(name);

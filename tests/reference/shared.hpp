@@ -1,4 +1,4 @@
-// shared.hpp - the parts that all optimizers share: maximize, two kinds of weight decay, two kinds of L1.
+// shared.hpp - the parts that all optimizers share: maximize, weight decay, L1, and caution.
 #pragma once
 
 #include <cstddef>
@@ -10,34 +10,73 @@
 
 namespace reference {
 
-/// Weight decay is that of torch.optim: coupled decay adds the gradient of an L2 penalty (torch.optim.Adam),
-/// decoupled decay shrinks the parameter by lr * weight_decay (torch.optim.AdamW, Loshchilov and Hutter 2019,
-/// algorithm 2): it joins the step, so that an infinite parameter becomes NaN, as with coupled decay. The
-/// sign of maximize is applied before the L2 term, as in torch.optim. The L1 penalty is l1 * sum |p|. Either
-/// its subgradient, 0 at p = 0, is added to the gradient, or its proximal operator with the step size lr
-/// (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on the moved p.
+/// Coupled weight decay adds the gradient of an L2 penalty (torch.optim.Adam). Every other form lets the
+/// parameter lose a share, d, of itself (Form). The loss joins the step, so that an infinite parameter
+/// becomes NaN, as with coupled decay. The sign of maximize is applied before the L2 term, as in torch.optim.
+/// The L1 penalty is l1 * sum |p|. Either its subgradient, 0 at p = 0, is added to the gradient, or its
+/// proximal operator with the step size lr (Parikh and Boyd 2014, section 6.5.2: the soft threshold) acts on
+/// the moved p. Caution (Liang et al. 2024, arXiv 2411.16085) leaves out steps whose sign is not the
+/// gradient's.
 struct Shared {
+  /// decoupled: p - (d p + s), d = lr * weight_decay (Loshchilov and Hutter 2019, in torch.optim.AdamW's
+  /// form). after: (1 - d) (p - s). proximal: (p - s) / (1 + d) (Adan). corrected: decoupled with the rate lr
+  /// / lr_max, which is 1 without a schedule (Defazio 2025). cautious: decoupled where s p >= 0 (Chen et al.
+  /// 2025).
+  enum Form { kCoupled, kDecoupled, kAfter, kProximal, kCorrected, kCautious };
+
   double lr, weight_decay, l1;
-  bool decoupled, proximal, maximize;
+  Form form;
+  bool proximal, maximize, masks;
 
   explicit Shared(const Settings& settings)
       : lr(settings.number("lr")),
         weight_decay(settings.number("weight_decay")),
         l1(settings.number("l1")),
-        decoupled(settings.choice("weight_decay_mode", {"coupled", "decoupled"}) == 1),
+        form(static_cast<Form>(settings.choice(
+            "weight_decay_mode", {"coupled", "decoupled", "after", "proximal", "corrected", "cautious"}))),
         proximal(settings.choice("l1_mode", {"subgradient", "proximal"}) == 1),
-        maximize(settings.flag("maximize")) {}
+        maximize(settings.flag("maximize")),
+        masks(settings.has("caution") && settings.choice("caution", {"none", "masked"}) == 1) {}
 
   [[nodiscard]] Number gradient(Number p, Number g) const {
     Number all = maximize ? -g : g;
-    if (!decoupled && weight_decay != 0.0) all = all + Number(weight_decay) * p;
+    if (form == kCoupled && weight_decay != 0.0) all = all + Number(weight_decay) * p;
     if (!proximal && l1 != 0.0) all = all + Number(l1) * Number(sign(p.value));
     return all;
   }
 
   [[nodiscard]] Number moved(Number p, Number step) const {
-    const Number loss = decoupled && weight_decay != 0.0 ? Number(lr * weight_decay) * p + step : step;
-    return proximal && l1 != 0.0 ? soft_threshold(p - loss, lr * l1) : p - loss;
+    return moved_by(p, loss(p, step, lr * weight_decay));
+  }
+  /// The same for a rule that owns its decay, given all that the parameter loses.
+  [[nodiscard]] Number moved_by(Number p, Number lost) const {
+    return proximal && l1 != 0.0 ? soft_threshold(p - lost, lr * l1) : p - lost;
+  }
+  /// The same for a rule with caution; g is the gradient that the rule saw.
+  [[nodiscard]] Number moved(Number p, Number step, Number g) const {
+    return moved(p, masks ? masked(step, g) : step);
+  }
+
+  /// What the parameter loses by the step and the decay.
+  [[nodiscard]] Number loss(Number p, Number step, double d) const {
+    if (form == kCoupled || weight_decay == 0.0) return step;
+    if (form == kAfter) return Number(d) * (p - step) + step;
+    if (form == kProximal) return Number(d / (1.0 + d)) * (p - step) + step;
+    const Number whole = Number(d) * p + step;
+    if (form != kCautious) return whole;
+    const bool decays = !(step.value * p.value < 0.0);
+    return may_change_sign(step) ? covering(decays ? whole : step, decays ? step : whole)
+           : decays              ? whole
+                                 : step;
+  }
+
+  static Number masked(Number step, Number g) {
+    if (std::isnan(step.value)) return step;
+    const bool stays = sign(step.value) * sign(g.value) > 0.0;
+    const Number none(0.0);
+    return may_change_sign(step) || may_change_sign(g) ? covering(stays ? step : none, stays ? none : step)
+           : stays                                     ? step
+                                                       : none;
   }
 
   static double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // NaN for NaN

@@ -39,6 +39,7 @@ struct Adam {
   double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
+  Caution caution = Caution::none;
   bool amsgrad = false;
   bool maximize = false;
 

@@ -23,6 +23,7 @@ struct AdamW {
   double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::decoupled;
   L1 l1_mode = L1::proximal;
+  Caution caution = Caution::none;
   bool amsgrad = false;
   bool maximize = false;
 

@@ -138,8 +138,9 @@ ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, Sta
     settle<Variant>(k.around, g, p, std::index_sequence_for<State...>{}, states...);
   }
   if constexpr (kLossy && Compressible<Variant>) Variant::expand(states...);
-  const float update = Variant::update(k.rule, p, k.around.template before<kExtras>(p, g), states...);
-  p = k.around.template after<kExtras>(p, update);
+  const float seen = k.around.template before<kExtras>(p, g);
+  const float update = Variant::update(k.rule, p, seen, states...);
+  p = k.around.template after<kExtras>(p, seen, update);
   if constexpr (kLossy && Compressible<Variant>) Variant::compress(states...);
 }
 

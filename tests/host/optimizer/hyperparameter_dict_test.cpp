@@ -22,7 +22,7 @@ Rule changed(Rule rule) {
   }
   rule.set("maximize", 1.0 - rule.get("maximize"));
   rule.set("l1_mode", 1.0 - rule.get("l1_mode"));
-  rule.set("weight_decay_mode", 1.0 - rule.get("weight_decay_mode"));
+  rule.set("weight_decay_mode", rule.get("weight_decay_mode") == 0.0 ? 1.0 : 0.0);
   return rule;
 }
 
