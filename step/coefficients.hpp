@@ -70,15 +70,44 @@ ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tenso
           .zero_grad = zeroes_gradient(table, tensor)};
 }
 
-/// Writes all coefficients of a tensor. The tensor's step count must already include this step.
+/// Returns the scalars that a tensor carries for its rule.
+template <class Rule>
+ONEPASS_LANE rule::ScalarsOf<Rule> carried(const Table& table, std::int64_t tensor) {
+  rule::ScalarsOf<Rule> scalars{};
+  if constexpr (kScalarCount<Rule> != 0) {
+    double numbers[kScalarCount<Rule>];
+    for (std::size_t i = 0; i < kScalarCount<Rule>; ++i) {
+      numbers[i] = *declared_global(table.tensors[tensor].scalars[i]);
+    }
+    __builtin_memcpy(&scalars, numbers, sizeof scalars);
+  }
+  return scalars;
+}
+
+/// Writes them.
+template <class Rule>
+ONEPASS_LANE void carry(const Table& table, std::int64_t tensor, const rule::ScalarsOf<Rule>& scalars) {
+  if constexpr (kScalarCount<Rule> != 0) {
+    double numbers[kScalarCount<Rule>];
+    __builtin_memcpy(numbers, &scalars, sizeof numbers);
+    for (std::size_t i = 0; i < kScalarCount<Rule>; ++i) {
+      *declared_global(table.tensors[tensor].scalars[i]) = numbers[i];
+    }
+  }
+}
+
+/// Writes all coefficients of a tensor, and its scalars. The tensor's step count must already include this
+/// step.
 template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Rule rule = scheduled<Rule>(table, tensor);
+  rule::ScalarsOf<Rule> scalars = carried<Rule>(table, tensor);
   coefficients<Rule>(table)[tensor] = {
       .step = tensor_step(table, tensor),
       .around = rule::Around::prepare(rule, scale_of(table, plan, tensor), table.steps[tensor],
                                       rule_of<Rule>(table, tensor).lr),
-      .rule = rule.prepare(table.steps[tensor])};
+      .rule = rule::prepared(rule, table.steps[tensor], scalars)};
+  carry<Rule>(table, tensor, scalars);
 }
 
 }  // namespace onepass::step

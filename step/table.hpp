@@ -14,6 +14,7 @@
 namespace onepass::step {
 
 inline constexpr std::size_t kMaxStates = 4;
+inline constexpr std::size_t kMaxScalars = 2;
 
 /// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
 /// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements
@@ -23,9 +24,10 @@ struct TensorEntry {
   void* param;
   void* remainder;  ///< The rest of the parameter's master; null in formats without one.
   void* states[kMaxStates];
-  void* scales[kMaxStates];  ///< Scales of quantised states; null for other states.
-  void* ema;                 ///< Moving average of the parameter; null if there is none.
-  void* copy;                ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
+  void* scales[kMaxStates];      ///< Scales of quantised states; null for other states.
+  void* ema;                     ///< Moving average of the parameter; null if there is none.
+  void* copy;                    ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
+  double* scalars[kMaxScalars];  ///< Numbers that the rule carries for the tensor; null if it has fewer.
   std::int64_t numel;
   std::uint32_t number;  ///< Number of the logical tensor, for random bits.
   std::uint32_t group;
@@ -45,7 +47,7 @@ struct TensorEntry {
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 128);
+static_assert(sizeof(TensorEntry) == 144);
 
 /// Returns the offset of a quantised state's scales, in bytes, where codes and scales lie in one stretch of
 /// memory: in state dicts, and in the optimizer's own memory.

@@ -40,7 +40,8 @@ enum {
   ONEPASS_FLOAT16 = 2,
   ONEPASS_UINT16 = 3, /* Bits of a remainder; only in states. */
   ONEPASS_UINT8 = 4,  /* Bits of a remainder, or codes of a quantised state; only in states. */
-  ONEPASS_INT64 = 5   /* Counts of steps, and partial sums. */
+  ONEPASS_INT64 = 5,  /* Counts of steps, and partial sums. */
+  ONEPASS_FLOAT64 = 6 /* Scalars: numbers that a rule carries for a parameter. */
 };
 
 /* Values of `device`: ONEPASS_CPU, or the number of a CUDA device, counted from 0. */

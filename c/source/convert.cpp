@@ -116,7 +116,7 @@ Device device_of(std::int32_t device) {
 }
 
 DType dtype_of(std::int32_t value) {
-  return enumerator("a dtype", value, DType::int64, "from 0 (float32) to 5 (int64)");
+  return enumerator("a dtype", value, DType::float64, "from 0 (float32) to 6 (float64)");
 }
 
 Tensor tensor_of(const onepass_tensor& tensor, Device device) {

@@ -19,9 +19,10 @@ struct VariantOps {
   using MapStates = void (*)(float* const* states, std::size_t count);
 
   std::span<const char* const> states;
-  unsigned nonnegative;                 ///< Bit i is set if state i is never negative.
-  unsigned float32;                     ///< Bit i is set if state i is float32 in every format.
-  std::span<const char* const> decays;  ///< The hyperparameter that decays each state, or null.
+  unsigned nonnegative;                  ///< Bit i is set if state i is never negative.
+  unsigned float32;                      ///< Bit i is set if state i is float32 in every format.
+  std::span<const char* const> decays;   ///< The hyperparameter that decays each state, or null.
+  std::span<const char* const> scalars;  ///< Of the rule: numbers that each tensor carries.
   /// Formats with less than 32 bits store other numbers than the states (rule/concept.hpp): compress() makes
   /// them of the states, and expand() the states of them. Both are null if such formats store the states.
   MapStates compress = nullptr;

@@ -2,6 +2,7 @@
 #include "onepass/checkpoint.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <iterator>
 #include <span>
@@ -48,6 +49,12 @@ PieceRecord record_of(const Optimizer::Impl& core, std::size_t index, const Save
         {variant.states[s], variant.is_nonnegative(s), variant.storage_of(s, record.format)});
   }
   if (core.ema) record.ema = core.ema->dtype;
+  const std::vector<StreamSpec> specs = core.specs_of(index);
+  for (std::size_t s = 0; s < specs.size(); ++s) {
+    if (specs[s].role != StreamRole::scalar) continue;
+    std::memcpy(&record.scalars.emplace_back(ScalarRecord{specs[s].name, 0.0}).value,
+                saved.states[s].bytes.data(), sizeof(double));
+  }
   return record;
 }
 

@@ -77,6 +77,10 @@ Json to_json(const PieceRecord& piece) {
             {"states", states},
             {"ema", piece.ema ? to_string(*piece.ema) : kNone}};
   if (piece.run != 0) json["run"] = piece.run, json["pitch"] = piece.pitch;
+  for (const ScalarRecord& one : piece.scalars) {
+    json["scalars"].push_back(
+        {{"name", one.name}, {"value", finite(one.value, "a scalar that a rule carries")}});
+  }
   return json;
 }
 
@@ -194,6 +198,17 @@ std::vector<StateRecord> states_of(Fields& fields, States of_parameter) {
   return states;
 }
 
+std::vector<ScalarRecord> scalars_of(Fields& fields) {
+  std::vector<ScalarRecord> scalars;
+  if (!fields.has("scalars")) return scalars;
+  for (const Json& one : fields.list("scalars")) {
+    Fields members(one, element(fields.place_of("scalars"), scalars.size()));
+    scalars.push_back({members.text("name"), members.number("value")});
+    members.finish();
+  }
+  return scalars;
+}
+
 /// Refuses a place in the logical tensor that no shard has.
 void check_place(const Fields& fields, const PieceRecord& piece) {
   if (piece.numel < 0 || piece.numel > kMostElements) {
@@ -223,6 +238,7 @@ PieceRecord piece_of(const Json& json, const std::string& place) {
                     .states = {},
                     .ema = {}};
   piece.states = states_of(fields, piece.format.states);
+  piece.scalars = scalars_of(fields);
   const std::string ema = fields.text("ema");
   if (ema != kNone) piece.ema = named(ema, fields.place_of("ema"), kDTypes);
   fields.finish();

@@ -21,6 +21,14 @@ struct StateRecord {
   bool operator==(const StateRecord&) const = default;
 };
 
+/// A number that a rule carries for a parameter. All its shards have the same.
+struct ScalarRecord {
+  std::string name;
+  double value;
+
+  bool operator==(const ScalarRecord&) const = default;
+};
+
 /// A parameter in a file: all of a logical tensor, or a shard of it.
 struct PieceRecord {
   std::string name;
@@ -34,6 +42,7 @@ struct PieceRecord {
   storage::FormatName format{};
   std::vector<StateRecord> states;
   std::optional<DType> ema;  ///< Type of the moving average, if there is one.
+  std::vector<ScalarRecord> scalars = {};
 
   [[nodiscard]] Shard shard() const { return Shard::of(numel, first, run, pitch); }
 };

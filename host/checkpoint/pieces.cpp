@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <ranges>
 #include <utility>
@@ -58,6 +59,10 @@ void check_numbers(const Parameter& parameter, std::span<const Piece> pieces) {
     if (record.step != first.step) refuse_numbers(one, "step count", record.step, first.step);
     if (record.accumulated != first.accumulated) {
       refuse_numbers(one, "number of micro-batches", record.accumulated, first.accumulated);
+    }
+    if (record.scalars != first.scalars) {
+      refuse_content(onepass::quoted(one.file->path().string()) + " has other scalars of " +
+                     onepass::quoted(record.name) + " than the other files");
     }
     if (record.group != static_cast<std::int64_t>(parameter.group)) {
       refuse_numbers(one, "group", record.group, static_cast<std::int64_t>(parameter.group));
@@ -131,6 +136,20 @@ class Assembly {
       loaded_.saved.states.push_back({spec.name, spec.dtype, Bytes(spec.bytes(shard_))});
     }
     if (wanted.values) loaded_.value.resize(target.parameter.value.bytes());
+  }
+
+  void set_scalars(const PieceRecord& record) {
+    std::vector<std::string> names;
+    for (const ScalarRecord& one : record.scalars) names.push_back(one.name);
+    if (!std::ranges::equal(names, target_.variant.scalars)) {
+      refuse_content("it has the scalars " + listed(names) + " for " + onepass::quoted(record.name) +
+                     ", but this optimizer's are " + listed(target_.variant.scalars));
+    }
+    auto scalar = record.scalars.begin();
+    for (std::size_t s = 0; s < target_.specs.size(); ++s) {
+      if (target_.specs[s].role != StreamRole::scalar) continue;
+      std::memcpy(loaded_.saved.states[s].bytes.data(), &(scalar++)->value, sizeof(double));
+    }
   }
 
   void set_counts(const PieceRecord& record) {
@@ -367,6 +386,7 @@ Loaded put_together(const Target& target, std::vector<Piece> pieces, Wanted want
   check_elements(target.parameter, pieces, wanted.shards);
   Assembly assembly(target, wanted);
   assembly.set_counts(*pieces.front().record);
+  assembly.set_scalars(*pieces.front().record);
   for (const Piece& piece : pieces) assembly.add(piece);
   return assembly.take();
 }

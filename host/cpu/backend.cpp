@@ -130,6 +130,7 @@ class CpuBackend final : public Backend {
         loops_.table.copy_params(table, table.chunks[c]);
       }
     };
+    cpu::zero_scalars(table, added.first);
     on_threads(SharedWork::of(plan.chunks, threads_), make, nullptr);
     team_.rethrow();
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "step/coefficients.hpp"
 #include "step/decide_step.hpp"
@@ -11,13 +12,14 @@
 namespace onepass::cpu {
 
 /// Does the same as the CUDA kernel of that name (kernels/update/prepare.cuh), in one thread. Neighbouring
-/// tensors of one group that have taken equally many steps share their coefficients, which saves a model of
-/// 2,000 tensors 2,000 powers.
+/// tensors of one group that have taken equally many steps and carry the same scalars share their
+/// coefficients, which saves a model of 2,000 tensors 2,000 powers.
 template <class Rule>
 void prepare(const step::Table& table) {
   const step::StepPlan plan = step::plan_step(table);
   const auto coefficients = step::coefficients<Rule>(table);
   std::int64_t last = -1;
+  rule::ScalarsOf<Rule> of_last{};  // before this step
   for (std::int64_t i = 0; i < step::stepped_count(table); ++i) {
     const std::int64_t t = step::stepped_tensor(table, i);
     if (!step::prepares(table, t)) continue;
@@ -25,9 +27,13 @@ void prepare(const step::Table& table) {
       step::leave_out(table, t);
       continue;
     }
+    const rule::ScalarsOf<Rule> carried = step::carried<Rule>(table, t);
+    const bool carries_alike =
+        kScalarCount<Rule> == 0 || std::memcmp(&carried, &of_last, sizeof carried) == 0;
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
-        table.steps[t] == table.steps[last]) {
+        table.steps[t] == table.steps[last] && carries_alike) {
       coefficients[t] = coefficients[last];
+      step::carry<Rule>(table, t, step::carried<Rule>(table, last));
       coefficients[t].step.draws = step::draws_of(table, t);
       coefficients[t].step.rounds_stochastically = table.tensors[t].rounds_stochastically ? 1u : 0u;
       coefficients[t].step.zero_grad = step::zeroes_gradient(table, t);
@@ -35,6 +41,7 @@ void prepare(const step::Table& table) {
       step::form_coefficients<Rule>(table, plan, t);
     }
     last = t;
+    of_last = carried;
   }
   if (table.concludes == 0) return;
   step::conclude_groups(table, plan, 0, 1);

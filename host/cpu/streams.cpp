@@ -47,6 +47,14 @@ void zero_streams(const step::Table& table, const step::Chunk& chunk) {
   if (table.incoming != nullptr) zero(table.grads[chunk.tensor], sizeof(float));
 }
 
+void zero_scalars(const step::Table& table, std::int64_t first) {
+  for (std::int64_t t = first; t < table.tensor_count; ++t) {
+    for (double* const scalar : table.tensors[t].scalars) {
+      if (scalar != nullptr) *scalar = 0.0;
+    }
+  }
+}
+
 void load_streams(const step::Chunk& chunk, std::span<const SavedStream> saved) {
   for (const SavedStream& stream : saved) {
     const Bytes bytes = bytes_of(chunk, stream.element, stream.are_scales);

@@ -70,8 +70,13 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
   step::TensorEntry entry{};
   entry.param = parameter.value.data;
   const std::vector<StreamSpec> specs = specs_of(parameter, next.formats[index]);
+  std::size_t scalars = 0;
   for (std::size_t s = 0; s < specs.size(); ++s) {
     const StreamPlace& place = next.streams[index][s];
+    if (specs[s].role == StreamRole::scalar) {
+      entry.scalars[scalars++] = static_cast<double*>(place.data);
+      continue;
+    }
     void*& to = specs[s].role == StreamRole::state       ? entry.states[s]
                 : specs[s].role == StreamRole::remainder ? entry.remainder
                                                          : entry.ema;

@@ -92,6 +92,7 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     ledger.add("grad",
                count * grad * (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0)));
     for (const StreamSpec& spec : impl_->specs_of(p)) {
+      if (spec.role == StreamRole::scalar) continue;  // 16 bytes of a whole tensor
       ledger.add(spec.name, 2 * spec.moved_bytes(Shard::of(parameter)));
     }
     ledger.add("copy", copied_bytes(parameter));

@@ -106,8 +106,10 @@ bool has_finite_coefficients(Rule rule, const Rates& rates) {
   rule.lr = rates.lr;
   if (rates.drives_momentum) step::drive_momentum(rule, rates.momentum);
   if (!all_finite(rule::Around::prepare(rule, {.factor = 1.0, .limit = 1.0f}, 1))) return false;
-  return std::ranges::all_of(std::array<std::int64_t, 3>{1, 2, schedule::kMostSteps},
-                             [&](std::int64_t step) { return all_finite(rule.prepare(step)); });
+  return std::ranges::all_of(std::array<std::int64_t, 3>{1, 2, schedule::kMostSteps}, [&](std::int64_t step) {
+    rule::ScalarsOf<Rule> scalars{};
+    return all_finite(rule::prepared(rule, step, scalars));
+  });
 }
 
 /// Calls compress() or expand() of a variant on each of `count` elements.
@@ -116,15 +118,27 @@ void map_states(Map map, float* const* states, std::size_t count, std::index_seq
   for (std::size_t i = 0; i < count; ++i) map(states[kState][i]...);
 }
 
+/// The names of a rule's scalars.
+template <class Rule>
+std::span<const char* const> scalars_of() {
+  if constexpr (kScalarCount<Rule> != 0) {
+    return Rule::kScalars;
+  } else {
+    return {};
+  }
+}
+
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename Rule::Variants::template At<kVariant>;
   using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
+  static_assert(kScalarCount<Rule> <= step::kMaxScalars);
   VariantOps ops{.states = Variant::kStates,
                  .nonnegative = kNonnegativeStates<Variant>,
                  .float32 = kFloat32States<Variant>,
-                 .decays = kStateDecays<Variant>};
+                 .decays = kStateDecays<Variant>,
+                 .scalars = scalars_of<Rule>()};
   if constexpr (Compressible<Variant>) {
     using States = std::make_index_sequence<Variant::kStates.size()>;
     ops.compress = [](float* const* states, std::size_t count) {

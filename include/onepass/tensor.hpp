@@ -18,14 +18,16 @@ enum class DType : std::uint8_t {
   uint16,    ///< Bits of a remainder; only in states.
   uint8,     ///< Bits of a remainder, or codes of a quantised state; only in states.
   int64,     ///< Counts of steps; only in counters.
+  float64,   ///< Numbers that a rule carries from step to step; only in scalars.
 };
 
 /// Returns the bytes of one element.
 constexpr std::size_t size_of(DType dtype) {
-  return dtype == DType::float32 ? sizeof(float)
-         : dtype == DType::uint8 ? sizeof(std::uint8_t)
-         : dtype == DType::int64 ? sizeof(std::int64_t)
-                                 : sizeof(std::uint16_t);
+  return dtype == DType::float32   ? sizeof(float)
+         : dtype == DType::uint8   ? sizeof(std::uint8_t)
+         : dtype == DType::int64   ? sizeof(std::int64_t)
+         : dtype == DType::float64 ? sizeof(double)
+                                   : sizeof(std::uint16_t);
 }
 
 /// Returns PyTorch's name of the type, such as "bfloat16".
@@ -41,6 +43,8 @@ constexpr const char* to_string(DType dtype) {
       return "uint8";
     case DType::int64:
       return "int64";
+    case DType::float64:
+      return "float64";
     default:
       return "float32";
   }

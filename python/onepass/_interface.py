@@ -8,7 +8,7 @@ ABI = 1
 CPU = -1
 STATUSES = {"ok": 0, "invalid_argument": 1, "cuda_error": 2, "out_of_memory": 3, "other_error": 4, "file_error": 5,
             "nonfinite_gradient": 6}
-DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2, "uint16": 3, "uint8": 4, "int64": 5}
+DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2, "uint16": 3, "uint8": 4, "int64": 5, "float64": 6}
 MASTERS = {"none": 0, "float32": 1, "split": 2, "remainder8": 3}
 STATES = {"float32": 0, "bfloat16": 1, "quantized8": 2}
 ROUNDINGS = {"nearest": 0, "stochastic": 1}

@@ -19,6 +19,8 @@ TEST(DType, SizeOfIsTheElementSizeOfTheCodec) {
   EXPECT_EQ(size_of(DType::float16), sizeof(storage::Float16::Element));
   EXPECT_EQ(size_of(DType::int64), sizeof(std::int64_t));
   EXPECT_STREQ(to_string(DType::int64), "int64");
+  EXPECT_EQ(size_of(DType::float64), sizeof(double));
+  EXPECT_STREQ(to_string(DType::float64), "float64");
 }
 
 TEST(DType, A16BitTensorHasTwoBytesPerElement) {

@@ -52,7 +52,7 @@ std::string to_string(const storage::FormatName& name) {
 }
 
 std::vector<StreamPart> StreamSpec::parts(const Shard& shard) const {
-  std::vector<StreamPart> parts{{name, dtype, shard.numel, false}};
+  std::vector<StreamPart> parts{{name, dtype, role == StreamRole::scalar ? 1 : shard.numel, false}};
   if (scales) parts.push_back({std::string(name) + ".scales", *scales, shard.scales(), true});
   return parts;
 }
@@ -121,6 +121,9 @@ std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& varian
   if (stored.master == Master::remainder8)
     streams.push_back({"remainder", StreamRole::remainder, DType::uint8});
   if (ema) streams.push_back({"ema", StreamRole::ema, ema->dtype});
+  for (const char* const name : variant.scalars) {
+    streams.push_back({name, StreamRole::scalar, DType::float64});
+  }
   return streams;
 }
 

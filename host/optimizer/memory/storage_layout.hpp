@@ -29,6 +29,7 @@ enum class StreamRole : std::uint8_t {
   remainder,  ///< The master, or the bits that the parameter lacks of its master.
   ema,        ///< The parameter's moving average.
   sum,        ///< The sum of its gradients.
+  scalar,     ///< A number that the rule carries for the parameter: one float64.
 };
 
 /// A stream of scales, or of numbers other than these.
@@ -90,7 +91,7 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage);
 const storage::FormatName& format_name(std::uint8_t format);
 
 /// Returns the streams that an optimizer keeps for a parameter: the states of the rule's variant, then its
-/// master or remainder, then its moving average.
+/// master or remainder, then its moving average, then the scalars that the rule carries.
 std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant,
                                    const std::optional<EMA>& ema);
 

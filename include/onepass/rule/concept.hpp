@@ -66,6 +66,53 @@ concept Compressible = requires {
   &Variant::compress;
 };
 
+/// A rule may carry scalars: a few doubles for each tensor that follow from its steps so far and from nothing
+/// that an element has, such as a product of momenta. It declares their names and a struct of as many
+/// doubles:
+///
+///     static constexpr std::array kScalars{"mu_product"};
+///     struct Scalars { double mu_product; };
+///
+/// They are 0 before the tensor's first step. prepare() gets them, changes them, and has no other way to do
+/// so: a step that is skipped leaves them alone. Number of a rule's scalars:
+template <class Rule>
+inline constexpr std::size_t kScalarCount = 0;
+template <class Rule>
+requires requires { Rule::kScalars; }
+inline constexpr std::size_t kScalarCount<Rule> = Rule::kScalars.size();
+
+namespace rule {
+
+/// Stands for the scalars of a rule that carries none.
+struct NoScalars {};
+
+template <class Rule>
+struct ScalarsOfRule {
+  using Type = NoScalars;
+};
+template <class Rule>
+requires(kScalarCount<Rule> != 0) struct ScalarsOfRule<Rule> {
+  using Type = typename Rule::Scalars;
+  static_assert(sizeof(Type) == kScalarCount<Rule> * sizeof(double));
+};
+
+/// The scalars of a rule: Rule::Scalars, or an empty struct.
+template <class Rule>
+using ScalarsOf = typename ScalarsOfRule<Rule>::Type;
+
+/// Returns a rule's coefficients for a step. Changes the scalars, if the rule carries any.
+template <class Rule>
+ONEPASS_LANE typename Rule::Coefficients prepared(const Rule& rule, std::int64_t step,
+                                                  ScalarsOf<Rule>& scalars) {
+  if constexpr (kScalarCount<Rule> != 0) {
+    return rule.prepare(step, scalars);
+  } else {
+    return rule.prepare(step);
+  }
+}
+
+}  // namespace rule
+
 /// A rule is a plain value: hyperparameters in double, lr first, and these members:
 ///
 /// - `kName`: the rule's name in errors and saved states.
@@ -79,17 +126,24 @@ concept Compressible = requires {
 ///   update() with the state is also right without it: a momentum of 0, for example.
 /// - `prepare(step)`: returns the float coefficients for a tensor's `step` (1 on its first), computed in
 ///   double and rounded once each. It is called once per step and tensor, on host and device. `Coefficients`
-///   consists of floats and of lane::Flag; a rule with one that is not finite is refused when it is set.
+///   consists of floats and of lane::Flag; a rule with one that is not finite is refused when it is set. A
+///   rule with kScalars has prepare(step, scalars) instead.
+/// - `kOwnsDecay`, optional: update() and prepare() apply every weight decay but the coupled one;
+/// rule::Around
+///   leaves it to them.
+/// - `decay_share(step)`, optional: a factor of the decay that rule::Around applies, 0 on a step without any.
+/// - `caution`, optional: a hyperparameter of type Caution.
 /// - `Loops`, optional: the rule whose CPU loops and update kernels this one uses, with the same
 ///   Coefficients and Variants. AdamW uses Adam's, so that nothing is compiled for it but prepare().
 template <class R>
 concept ElementwiseRule = std::is_trivially_copyable_v<R> && sizeof(R) % 8 == 0 &&
-                          requires(const R rule, std::int64_t step, rule::AnyList list) {
+                          requires(const R rule, std::int64_t step, rule::ScalarsOf<R> scalars,
+                                   rule::AnyList list) {
   { R::kName } -> std::convertible_to<std::string_view>;
   { R::Variants::kCount } -> std::convertible_to<std::size_t>;
   { rule.variant() } -> std::same_as<unsigned>;
   { R::describe(list) } -> std::same_as<void>;
-  { rule.prepare(step) } -> std::same_as<typename R::Coefficients>;
+  { rule::prepared(rule, step, scalars) } -> std::same_as<typename R::Coefficients>;
   { rule.lr } -> std::convertible_to<double>;
   { rule.weight_decay } -> std::convertible_to<double>;
   { rule.weight_decay_mode } -> std::convertible_to<WeightDecay>;
