@@ -86,6 +86,13 @@ inline Number covering(Number a, Number b) {
   return rounded(a.value, std::max(a.excess(), apart + b.excess()));
 }
 
+/// Returns a limited to [-limit, limit]. Where it is outside by more than its error, float32 limits it too.
+inline Number clamp(Number a, double limit) {
+  if (std::isinf(a.value) || std::fabs(a.value) - a.tolerance() > limit) return std::copysign(limit, a.value);
+  const double whole = 2.0 * limit / (kUlps * kUlp);  // the excess of a number that may be anywhere
+  return rounded(std::clamp(a.value, -limit, limit), std::min(whole, a.excess()));
+}
+
 /// Returns whether float32 may find another sign: the number is as small as its error. A number that is 0
 /// because all its terms are 0 is 0 in float32 too.
 inline bool may_change_sign(Number a) {
