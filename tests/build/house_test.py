@@ -43,7 +43,7 @@ STOREYS = {
 MOST_FILES = 15
 # Folders with one file for each rule, schedule, result or golden source.
 LONG_FOLDERS = ("include/onepass/optimizers", "include/onepass/schedules", "bench/results", "tests/optimizers",
-                "tests/reference", "tests/schedules/golden")
+                "tests/optimizers/golden", "tests/reference", "tests/schedules/golden")
 # Third-party and CUDA headers have no business in the public room; the CUDA runtime none in the rest of host/.
 CUDA_HEADER = re.compile(r"cuda|cublas|thrust|cub/")
 

@@ -1,0 +1,133 @@
+"""Writes the golden values of the rules: what other people's optimizers make of the same tensors in float64.
+
+    python3 -m venv env && env/bin/pip install -r requirements.txt && env/bin/python make_golden.py
+
+RULE.txt holds the cases of one rule. A case has lines of these forms:
+
+    case NAME
+    source PACKAGE VERSION, CLASS
+    settings lr=0.02 weight_decay=0.1 ...      the library's names; the others keep their defaults
+    STEP TENSOR STREAM VALUE VALUE ...         the numbers after a step, in Python's repr; step 0: before the first
+
+STREAM is "p", or a state by the library's name; of Schedule-Free also "z", the sum of the library's p and d. Each
+tensor has an optimizer of its own, so that it counts its own steps. The tensor "early" takes part in all steps, "late"
+from step LATE on. The learning rate is halved before step HALVED.
+
+gradients.txt has a line for each step: the gradients of "early", then of "late" if it takes part. All of them, and the
+values at the start, are rounded to float32, so that the library gets the same numbers.
+
+golden_test.cpp reads both. The classes of other packages are in golden_sources.py.
+"""
+
+import pathlib
+import random
+
+import torch
+from golden_sources import RULES
+
+HERE = pathlib.Path(__file__).resolve().parent
+STEPS = 100
+LATE = 4
+HALVED = 7
+WRITTEN = {"early": (1, 2, 3, 10, STEPS), "late": (LATE, 10, STEPS)}
+START = {"early": (0.5, -1.25, 0.0, 2.0, -0.375), "late": (-0.75, 0.0, 1.5, -2.5, 0.0625)}
+SCALES = {"early": (4.0, 0.5, 1.0, 0.05, 0.003), "late": (0.02, 2.0, 3.0, 0.2, 0.4)}
+# The element of each tensor whose first gradients are 0.
+STILL = {"early": 2, "late": 1}
+STILL_STEPS = 5
+
+
+def draw(scale, generator):
+    """Returns a gradient with three digits: 0, or of a magnitude from 0.001 to 10."""
+    if generator.random() < 0.15:
+        return 0.0
+    g = scale * (0.4 + generator.gauss(0.0, 1.0))
+    return float(f"{min(max(g, -10.0), 10.0):.3g}") if abs(g) >= 1e-3 else 0.0
+
+
+def make_gradients():
+    """Returns, for each step, the gradients of each tensor that takes part."""
+    generator = random.Random(4)
+    steps = []
+    for step in range(1, STEPS + 1):
+        rows = {}
+        for tensor, scales in SCALES.items():
+            own_step = step if tensor == "early" else step - LATE + 1
+            row = [draw(scale, generator) for scale in scales]
+            if own_step <= STILL_STEPS:
+                row[STILL[tensor]] = 0.0
+            if own_step > 0:
+                rows[tensor] = row
+        steps.append(rows)
+    return steps
+
+
+def write_gradients(steps):
+    lines = (" ".join(f"{g:g}" for row in rows.values() for g in row) for rows in steps)
+    (HERE / "gradients.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
+def float32(values):
+    """Returns a float64 tensor of the float32 numbers that are nearest to the values."""
+    return torch.tensor(values, dtype=torch.float32).double()
+
+
+class Run:
+    """One tensor with an optimizer of its own."""
+
+    def __init__(self, case, tensor):
+        self.case, self.tensor = case, tensor
+        self.parameter = torch.nn.Parameter(float32(START[tensor]))
+        self.optimizer = case.make(self.parameter, case.settings)
+        self.start = {name: float32(values[tensor]) for name, values in case.start.items()}
+
+    def rows(self, step, streams):
+        for name, values in streams.items():
+            yield f"{step} {self.tensor} {name} {' '.join(repr(x) for x in values.tolist())}\n"
+
+    def rows_at_start(self):
+        yield from self.rows(0, {"p": self.parameter.detach(), **self.start})
+
+    def step(self, gradient):
+        # Some classes write their gradients.
+        self.parameter.grad = float32(gradient).clone()
+        if self.start:
+            self.case.set_states(self.optimizer, self.parameter, self.start)
+            self.start = {}
+        self.optimizer.step()
+
+    def rows_after(self, step):
+        states = self.case.states(self.optimizer, self.parameter)
+        yield from self.rows(step, {"p": self.parameter.detach(), **states})
+
+
+def rows_of(case, steps):
+    """Yields the lines of a case."""
+    shown = " ".join(f"{name}={int(value) if isinstance(value, bool) else value}"
+                     for name, value in case.settings.items())
+    yield from (f"case {case.name}\n", f"source {case.source}\n", f"settings {shown}\n")
+    runs = [Run(case, tensor) for tensor in START]
+    for run in runs:
+        yield from run.rows_at_start()
+    for step, gradients in enumerate(steps, 1):
+        for run in runs:
+            if step == HALVED:
+                for group in run.optimizer.param_groups:
+                    group["lr"] *= 0.5
+            if run.tensor in gradients:
+                run.step(gradients[run.tensor])
+                if step in WRITTEN[run.tensor]:
+                    yield from run.rows_after(step)
+
+
+def main():
+    torch.set_default_dtype(torch.float64)  # also for numbers that a class keeps beside its states
+    steps = make_gradients()
+    write_gradients(steps)
+    for rule, cases in RULES.items():
+        text = "".join(row for case in cases for row in rows_of(case, steps))
+        (HERE / f"{rule}.txt").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
