@@ -304,8 +304,8 @@ OTHERS = {
     "Adan": cases("pytorch-optimizer", pytorch_optimizer.Adan, adan,
                   same("exp_avg", "exp_avg_diff", "exp_avg_sq") | {"neg_pre_grad": "previous_grad"},
                   {"lr": 0.01, "beta1": 0.98, "beta2": 0.92, "beta3": 0.99, "eps": 1e-8, **decay("proximal")},
-                  proximal={}, decoupled={"beta1": 0.9, "beta2": 0.7, "beta3": 0.95, "eps": 1e-3, **DECOUPLED},
-                  maximize=MAXIMIZE),
+                  # Not maximize: the class then takes the first difference from the gradient of the other sign.
+                  proximal={}, decoupled={"beta1": 0.9, "beta2": 0.7, "beta3": 0.95, "eps": 1e-3, **DECOUPLED}),
     "LaProp": cases("timm", timm.optim.LaProp, laprop, same("exp_avg", "exp_avg_sq"),
                     {"lr": 0.01, **USUAL, "eps": 1e-15, **decay("after")}, after={}, betas=MOMENTS),
     "ScheduleFreeSGD": cases("schedulefree", schedulefree.SGDScheduleFree, schedule_free, same("z"),
