@@ -25,7 +25,7 @@ bool everything(const std::string& /*name*/) { return true; }
 TEST_F(CudaGivenMemory, HasTheBitsOfTheCpusOwn) {
   Sample sample;
   std::size_t trials = 0;
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const FormatCase& format : format_cases()) {
       if (!sample.takes_next()) continue;
       const Given& given = choices_of_given()[trials % choices_of_given().size()];
@@ -40,7 +40,7 @@ TEST_F(CudaGivenMemory, HasTheBitsOfTheCpusOwn) {
 }
 
 TEST_F(CudaGivenMemory, BeginsAsOwnMemoryDoesOrIsLeftAsItIs) {
-  const RuleCase adamw = one_case_per_kernel().back();
+  const RuleCase adamw = last_case_of("AdamW");
   for (const FormatCase& format : format_cases()) {
     SCOPED_TRACE(format.name);
     const FormatModel model = model_of_every_kind(format, kGpu);
@@ -76,7 +76,7 @@ TEST_F(CudaGivenMemory, BeginsAsOwnMemoryDoesOrIsLeftAsItIs) {
 
 // A graph is captured once. Between its replays everything moves.
 TEST_F(CudaGivenMemory, MovesBetweenReplaysOfAGraph) {
-  const RuleCase adamw = one_case_per_kernel().back();
+  const RuleCase adamw = last_case_of("AdamW");
   for (const char* const name : {"float32", "bf16_split", "compact"}) {
     SCOPED_TRACE(name);
     const FormatCase& format = format_case(name);

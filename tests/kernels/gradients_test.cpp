@@ -99,7 +99,7 @@ TEST_F(CudaGradients, NormIsReadableWithoutWaiting) {
 }
 
 TEST_F(CudaGradients, SkippedStepsLeaveParametersAndStatesUnchanged) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     const std::vector<Shape> shapes{{.numel = 70}, {.numel = 0}, {.numel = 1100, .grad_misalignment = 1}};
     Model model(shapes, kGpu), twin(shapes);

@@ -11,7 +11,7 @@ namespace {
 class CudaRounds : public CudaTest {};
 
 TEST_F(CudaRounds, StepEveryKernelAsTheCpuStepsTheWhole) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const char* const format : {"float32", "bf16_split"}) {
       SCOPED_TRACE(rule.name + " in " + format);
       expect_rounds_are_steps(rule, format_case(format), kGpu);

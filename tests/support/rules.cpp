@@ -1,7 +1,9 @@
 // rules.cpp - see rules.hpp.
 #include "support/rules.hpp"
 
+#include <algorithm>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "host/backend/rule_ops.hpp"
@@ -9,6 +11,9 @@
 
 namespace onepass::test {
 namespace {
+
+/// rule_cases() lists this many combinations of weight decay and sign for each option of a rule.
+constexpr std::size_t kDecaysAndSigns = 4;
 
 std::vector<RuleCase> first_of_kernels(std::vector<RuleCase> all) {
   std::vector<RuleCase> cases;
@@ -61,6 +66,34 @@ std::vector<RuleCase> rule_cases() {
     }
   }
   return cases;
+}
+
+std::vector<RuleCase> rule_options() {
+  std::vector<RuleCase> options;
+  const std::vector<RuleCase> all = rule_cases();
+  for (std::size_t option = 0; kDecaysAndSigns * option < all.size(); ++option) {
+    options.push_back(all[kDecaysAndSigns * option + option % kDecaysAndSigns]);
+  }
+  return options;
+}
+
+std::vector<RuleCase> one_case_per_layout() {
+  using Layout = std::tuple<std::size_t, unsigned, unsigned, bool, std::size_t>;
+  std::vector<RuleCase> cases;
+  std::set<Layout> seen;
+  for (RuleCase& one : one_case_per_kernel()) {
+    const VariantOps& variant = one.rule.ops().variants[one.variant];
+    const Layout layout{variant.states.size(), variant.nonnegative, variant.float32,
+                        variant.compress != nullptr, variant.scalars.size()};
+    if (seen.insert(layout).second) cases.push_back(std::move(one));
+  }
+  return cases;
+}
+
+RuleCase last_case_of(std::string_view rule) {
+  const std::vector<RuleCase> cases = one_case_per_kernel();
+  return *std::find_if(cases.rbegin(), cases.rend(),
+                       [&](const RuleCase& one) { return one.rule.name() == rule; });
 }
 
 std::vector<RuleCase> one_case_per_kernel() { return first_of_kernels(rule_cases()); }

@@ -38,8 +38,20 @@ std::vector<RuleCase> with_l1(std::vector<RuleCase> cases, L1 mode);
 /// The options of all rules of the library, in its order.
 std::vector<RuleCase> rule_cases();
 
+/// Every option of every rule once, with weight decay and sign in rotation: for what depends on neither.
+std::vector<RuleCase> rule_options();
+
 /// One option for each variant of each rule, and so for each kernel.
 std::vector<RuleCase> one_case_per_kernel();
+
+/// One option for each layout of states: how many there are, which of them are never negative or stay
+/// float32, whether narrow formats store other numbers, and how many scalars there are. Storage, shards,
+/// checkpoints and given memory know nothing else of a rule. onepass_bits takes every rule through every
+/// storage.
+std::vector<RuleCase> one_case_per_layout();
+
+/// The option of the last kernel of a rule: for AdamW, the one with AMSGrad.
+RuleCase last_case_of(std::string_view rule);
 
 /// One option for each kernel, with an L1 penalty in subgradient mode. Tensors with such a penalty run the
 /// general loops instead of the plain ones.

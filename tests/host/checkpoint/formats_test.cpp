@@ -134,7 +134,7 @@ class FormatChange : public testing::TestWithParam<RuleCase> {
     }
   }
 };
-INSTANTIATE_TEST_SUITE_P(Rules, FormatChange, testing::ValuesIn(one_case_per_kernel()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, FormatChange, testing::ValuesIn(one_case_per_layout()), by_name);
 
 TEST_P(FormatChange, RoundsToNearestFromEveryFormatToEveryOther) {
   for (const FormatCase& from : formats()) {

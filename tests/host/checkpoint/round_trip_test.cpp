@@ -48,7 +48,7 @@ void expect_continued(const RuleCase& rule, const FormatCase& format) {
 }
 
 class CheckpointOfRule : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, CheckpointOfRule, testing::ValuesIn(one_case_per_kernel()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, CheckpointOfRule, testing::ValuesIn(one_case_per_layout()), by_name);
 
 TEST_P(CheckpointOfRule, ContinuesBitForBitInEveryFormat) {
   for (const FormatCase& format : all_format_cases()) {

@@ -86,7 +86,7 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
 }
 
 TEST_P(PastCache, StoringPastTheCacheChangesNoBit) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const bool accumulates : {false, true}) {
       SCOPED_TRACE(rule.name + (accumulates ? ", of micro-batches" : ""));
       const Options options{.isa = isa(),

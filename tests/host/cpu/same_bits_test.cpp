@@ -38,7 +38,7 @@ Snapshot after_steps(const RuleCase& rule, const std::vector<Shape>& shapes, con
 
 class SameBits : public testing::TestWithParam<RuleCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, SameBits, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, SameBits, testing::ValuesIn(rule_options()), by_name);
 
 TEST_P(SameBits, InstructionSetDoesNotChangeABit) {
   const Snapshot baseline = after_steps(GetParam(), mixed_shapes(), {.isa = Isa::baseline});
@@ -83,7 +83,7 @@ TEST_P(SameBits, ThreadsDoNotChangeABit) {
 // Small steps stay on the caller's thread. This one is large enough to wake other threads.
 TEST(SameBitsLarge, ThreadsDoNotChangeABitWhenTheyShareTheWork) {
   const std::vector<Shape> shapes{{.numel = 3}, {.numel = 2500001, .grad_misalignment = 1}, {.numel = 70000}};
-  for (const RuleCase& rule : rule_cases()) {
+  for (const RuleCase& rule : rule_options()) {
     if (rule.name != "AdamW_amsgrad_decoupled" && rule.name != "SGD_plain_coupled") continue;
     const Snapshot alone = after_steps(rule, shapes, {.threads = 1}, 3);
     for (const int threads : {2, 5}) {

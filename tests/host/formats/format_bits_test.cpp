@@ -50,7 +50,7 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
 }
 
 TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Options options = options_of(GetParam());
     options.isa = Isa::baseline;
@@ -67,7 +67,7 @@ TEST_P(FormatBits, NeitherInstructionSetNorThreadsNorChunksChangeThem) {
 }
 
 TEST_P(FormatBits, ResumingFromAStateDictGivesTheSameBits) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     expect_resumed(rule, GetParam(), Device::cpu(), kSteps);
     if (HasFatalFailure()) return;

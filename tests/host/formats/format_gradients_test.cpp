@@ -16,7 +16,7 @@ class FormatGradients : public testing::TestWithParam<FormatCase> {};
 INSTANTIATE_TEST_SUITE_P(All, FormatGradients, testing::ValuesIn(all_format_cases()), by_name);
 
 TEST_P(FormatGradients, AreZeroedToTheLastByteAndNoFurther) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const Zeroing by : kZeroings) {
       for (const std::int64_t chunk_size : {64, 0}) {
         SCOPED_TRACE(testing::Message() << rule.name << ", by " << static_cast<int>(by));
@@ -48,7 +48,7 @@ TEST_P(FormatGradients, HaveTheNormOfTheSameNumbersInFloat32) {
 }
 
 TEST_P(FormatGradients, SkipTheStepIfNotFiniteAndAreNamed) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     expect_skipped(rule, GetParam(), Device::cpu());
     if (HasFailure()) return;

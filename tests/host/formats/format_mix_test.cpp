@@ -13,7 +13,7 @@ class FormatMix : public testing::TestWithParam<FormatCase> {};
 INSTANTIATE_TEST_SUITE_P(All, FormatMix, testing::ValuesIn(format_cases()), by_name);
 
 TEST_P(FormatMix, OneOptimizerForAllGivesTheBitsOfOneForEach) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     const MixedFormats mix(GetParam(), Device::cpu());
     std::vector<Optimizer> each;
@@ -26,7 +26,7 @@ TEST_P(FormatMix, OneOptimizerForAllGivesTheBitsOfOneForEach) {
 
 // Random bits depend on a tensor's name, not on its position.
 TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     const MixedFormats mix(GetParam(), Device::cpu());
     std::vector<Parameter> parameters = mix.parameters();
@@ -39,7 +39,7 @@ TEST_P(FormatMix, OrderOfTensorsDoesNotChangeABit) {
 
 // Every format stands beside every other, by the storage of each parameter.
 TEST(EveryFormat, InOneOptimizerHasTheBitsItHasAlone) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     const MixedFormats mix(all_format_cases(), Device::cpu());
     std::vector<Optimizer> each, one;
@@ -65,7 +65,7 @@ std::vector<std::byte> after_two_steps(const RuleCase& rule, const FormatCase& f
 
 // Small steps stay on the caller's thread. In this one, each of three threads gets over 20 Ki elements.
 TEST_P(FormatMix, ThreadsDoNotChangeABitWhenTheyShareTheWork) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Options options{.threads = 1,
                     .storage = GetParam().low(),

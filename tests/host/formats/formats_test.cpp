@@ -252,7 +252,7 @@ void expect_decoded_step(const RuleCase& rule, const FormatCase& format,
 class Formats : public testing::TestWithParam<FormatCase> {};
 
 TEST_P(Formats, StepIsTheFloat32StepBetweenDecodeAndEncode) {
-  for (const RuleCase& rule : rule_cases()) {
+  for (const RuleCase& rule : rule_options()) {
     SCOPED_TRACE(rule.name);
     expect_decoded_step(rule, GetParam());
     if (HasFatalFailure()) return;
@@ -268,7 +268,7 @@ TEST_P(Formats, StepWithL1AndClippingByValueIsTheFloat32StepToo) {
 }
 
 TEST_P(Formats, StepWithClippingByNormIsTheFloat32StepToo) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     expect_decoded_step(rule, GetParam(), {.clip_norm = ClipGradNorm{.max_norm = 0.5}, .loss_scale = 3.0});
     if (HasFatalFailure()) return;

@@ -24,7 +24,7 @@ const std::vector<Shape> kShapes{{.numel = 70, .grad_misalignment = 3},
                                  {.numel = 3}};
 
 class AccumulateRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, AccumulateRules, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, AccumulateRules, testing::ValuesIn(rule_options()), by_name);
 
 TEST_P(AccumulateRules, OneMicroBatchGivesThePlainBits) {
   Model model(kShapes), twin(kShapes);

@@ -282,7 +282,7 @@ TEST(ClipNorm, LargestGradientIsClippedToAnyNorm) {
 }
 
 TEST(ClipNorm, SmallFactorsHaveTheBitsOfTheirProductForEveryRule) {
-  for (const RuleCase& rule : rule_cases()) {
+  for (const RuleCase& rule : rule_options()) {
     Model model(several_shapes()), unscaled(several_shapes());
     Optimizer actual = rule.make(model.parameters()), wanted = rule.make(unscaled.parameters());
     actual.set_gradient_handling({.loss_scale = 0x1p127});
@@ -335,7 +335,7 @@ TEST(ClipValue, FollowsUnscalingAndNormClippingAndPrecedesWeightDecay) {
 }
 
 TEST(ClipValue, EveryRuleGivesTheBitsOfClippedGradients) {
-  for (const RuleCase& rule : rule_cases()) {
+  for (const RuleCase& rule : rule_options()) {
     Model model(several_shapes()), cut(several_shapes());
     Optimizer actual = rule.make(model.parameters()), wanted = rule.make(cut.parameters());
     actual.set_gradient_handling({.clip_value = 0.03});

@@ -54,7 +54,7 @@ std::vector<double> counts(const Optimizer& optimizer) {
 }
 
 class GradientStates : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, GradientStates, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, GradientStates, testing::ValuesIn(rule_options()), by_name);
 
 // The training stops after each of several micro-batches: in the middle of a sum, in the middle of the
 // scaler's interval, and after a skipped step.

@@ -12,7 +12,7 @@ namespace {
 
 class Gradients : public testing::TestWithParam<RuleCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, Gradients, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, Gradients, testing::ValuesIn(rule_options()), by_name);
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 133}, {.numel = 9}};
 

@@ -28,7 +28,7 @@ void scale_gradients(Model& model, float scale) {
 }
 
 class LossScaleRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, LossScaleRules, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, LossScaleRules, testing::ValuesIn(rule_options()), by_name);
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 300, .grad_misalignment = 1}};
 

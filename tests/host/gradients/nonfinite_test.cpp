@@ -42,7 +42,7 @@ void spoil(Model& model, std::size_t tensor, std::int64_t element, float value) 
 }
 
 class NonFiniteRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, NonFiniteRules, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, NonFiniteRules, testing::ValuesIn(rule_options()), by_name);
 
 const std::vector<Shape> kShapes{{.numel = 70}, {.numel = 0}, {.numel = 1100, .grad_misalignment = 1}};
 

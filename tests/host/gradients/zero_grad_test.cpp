@@ -31,7 +31,7 @@ void expect_zeros(Model& model, std::size_t tensor) {
 }
 
 class FusedZeroing : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, FusedZeroing, testing::ValuesIn(rule_options()), by_name);
 
 TEST_P(FusedZeroing, StepGivesTheSameBitsAndLeavesZeros) {
   Model model(misaligned_shapes()), twin(misaligned_shapes());

@@ -23,7 +23,7 @@ class RoundsOfFormats : public testing::TestWithParam<FormatCase> {};
 INSTANTIATE_TEST_SUITE_P(All, RoundsOfFormats, testing::ValuesIn(all_format_cases()), by_name);
 
 TEST_P(RoundsOfFormats, StepEveryKernelAsTheWholeWithTheNormBefore) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
       if (!isa_available(isa)) continue;
       SCOPED_TRACE(testing::Message() << rule.name << " " << to_string(isa));
@@ -33,7 +33,7 @@ TEST_P(RoundsOfFormats, StepEveryKernelAsTheWholeWithTheNormBefore) {
 }
 
 class RoundsOfRules : public testing::TestWithParam<RuleCase> {};
-INSTANTIATE_TEST_SUITE_P(All, RoundsOfRules, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(All, RoundsOfRules, testing::ValuesIn(rule_options()), by_name);
 
 TEST_P(RoundsOfRules, StepAsTheWholeWithTheNormBefore) {
   expect_rounds_are_steps(GetParam(), format_case("float32"), Device::cpu());

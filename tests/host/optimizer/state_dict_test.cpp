@@ -17,7 +17,7 @@ const std::vector<Shape> kShapes{
 
 class States : public testing::TestWithParam<RuleCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Rules, States, testing::ValuesIn(rule_cases()), by_name);
+INSTANTIATE_TEST_SUITE_P(Rules, States, testing::ValuesIn(rule_options()), by_name);
 
 TEST_P(States, LoadedIntoANewOptimizerContinueBitForBit) {
   constexpr int kSteps = 7;

@@ -18,7 +18,7 @@ std::vector<Shape> many(int tensors) {
 // The launches are prepare and the update. There is no copy and no memset.
 TEST_F(CudaGraph, StepIsTwoLaunchesForOneTensorAndForTwoThousand) {
   for (const int tensors : {1, 2000}) {
-    for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const RuleCase& rule : one_case_per_layout()) {
       if (tensors > 1 && rule.name != "AdamW_plain_coupled") continue;
       SCOPED_TRACE(rule.name + ", " + std::to_string(tensors) + " tensors");
       Model model(many(tensors), kGpu);
@@ -66,7 +66,7 @@ TEST_F(CudaGraph, ZeroGradIsOneLaunch) {
 }
 
 TEST_F(CudaGraph, ReplaysAndOrdinaryStepsMix) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Model model(kShapes, kGpu);
     Optimizer optimizer = rule.make(model.parameters());

@@ -28,7 +28,7 @@ TEST_F(CudaBackend, CopiesAndZerosReachEveryByte) {
 }
 
 TEST_F(CudaBackend, NullGradientLeavesParameterStatesAndStepCountAlone) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Model cpu(kShapes), gpu(kShapes, kGpu);
     Optimizer wanted = rule.make(cpu.parameters());
@@ -75,7 +75,7 @@ TEST_F(CudaBackend, ManyGradientsChangeAtOnce) {
 }
 
 TEST_F(CudaBackend, FoundInfSkipsTheStep) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Model model(kShapes, kGpu);
     Optimizer optimizer = rule.make(model.parameters());
@@ -118,7 +118,7 @@ TEST_F(CudaBackend, ZeroGradWritesZerosToGradientsAndNothingElse) {
 
 TEST_F(CudaBackend, LateParametersStartAtStepOne) {
   const std::vector<Shape> late_shapes{{.numel = 41, .id = 7}, {.numel = 0, .id = 8}};
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Model cpu(kShapes), gpu(kShapes, kGpu), cpu_late(late_shapes), gpu_late(late_shapes, kGpu);
     Optimizer wanted = rule.make(cpu.parameters());
@@ -149,7 +149,7 @@ void expect_dict_crosses(const RuleCase& rule, Device from, Device to) {
 }
 
 TEST_F(CudaBackend, TrainingContinuesOnTheOtherDeviceBitForBit) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     expect_dict_crosses(rule, Device::cpu(), kGpu);
     expect_dict_crosses(rule, kGpu, Device::cpu());

@@ -41,7 +41,7 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
 
 TEST_F(CudaFormats, EveryRuleInEveryFormatHasTheBitsOfTheCpu) {
   Sample sample;
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const FormatCase& format : all_format_cases()) {
       if (!sample.takes_next()) continue;
       SCOPED_TRACE(rule.name + " in " + format.name);
@@ -54,7 +54,7 @@ TEST_F(CudaFormats, EveryRuleInEveryFormatHasTheBitsOfTheCpu) {
 // states. The first tensor is aligned, so the kernel does its whole turns in the loop without checks and then
 // the rest.
 TEST_F(CudaFormats, EveryTurnOfAChunkHasTheRandomBitsOfTheCpu) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const char* const name : {"bf16_stochastic", "all_bf16_stochastic", "compact"}) {
       const FormatCase& format = format_case(name);
       for (const Cut& cut : {Cut{{5003, 4096}, 0, 2}, Cut{{11003, 10250}, 16384, 2}}) {
@@ -134,7 +134,7 @@ TEST_F(CudaFormats, CopiesAreTheParametersRoundedToNearest) {
 }
 
 TEST_F(CudaFormats, GradientsAreZeroedToTheLastByteAndNoFurther) {
-  const RuleCase rule = one_case_per_kernel().front();
+  const RuleCase rule = one_case_per_layout().front();
   for (const FormatCase& format : all_format_cases()) {
     for (const Zeroing by : kZeroings) {
       SCOPED_TRACE(testing::Message() << format.name << ", by " << static_cast<int>(by));
@@ -162,12 +162,12 @@ TEST_F(CudaFormats, PenaltiesAndClippedGradientsHaveTheBitsOfTheCpu) {
 TEST_F(CudaFormats, GradientsThatAreNotFiniteSkipTheStepAndAreNamed) {
   for (const FormatCase& format : all_format_cases()) {
     SCOPED_TRACE(format.name);
-    expect_skipped(one_case_per_kernel().front(), format, kGpu);
+    expect_skipped(one_case_per_layout().front(), format, kGpu);
   }
 }
 
 TEST_F(CudaFormats, TrainingContinuesFromAStateDictBitForBit) {
-  const RuleCase adamw = one_case_per_kernel().back();
+  const RuleCase adamw = last_case_of("AdamW");
   for (const FormatCase& format : all_format_cases()) {
     SCOPED_TRACE(format.name);
     expect_resumed(adamw, format, kGpu, 1);
@@ -176,7 +176,7 @@ TEST_F(CudaFormats, TrainingContinuesFromAStateDictBitForBit) {
 }
 
 TEST_F(CudaFormats, MixedFormatsHaveTheBitsOfTheCpu) {
-  const std::vector<RuleCase> rules = one_case_per_kernel();
+  const std::vector<RuleCase> rules = one_case_per_layout();
   for (const char* const name : {"bf16_master", "all_bf16_stochastic", "compact", "f32_q8"}) {
     SCOPED_TRACE(name);
     const FormatCase& format = format_case(name);
@@ -185,7 +185,7 @@ TEST_F(CudaFormats, MixedFormatsHaveTheBitsOfTheCpu) {
 }
 
 TEST_F(CudaFormats, AllFormatsInOneOptimizerHaveTheBitsOfTheCpu) {
-  const RuleCase rule = one_case_per_kernel().back();
+  const RuleCase rule = last_case_of("AdamW");
   const auto after_steps = [&](Device device) {
     const MixedFormats mix(all_format_cases(), device);
     std::vector<Optimizer> one;

@@ -38,7 +38,7 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
 
 TEST_F(CudaSettle, DeadParametersHaveTheBitsOfTheCpu) {
   Sample sample;
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const char* const name : {"float32", "all_bf16_stochastic", "compact"}) {
       if (!sample.takes_next()) continue;
       SCOPED_TRACE(rule.name + " in " + name);

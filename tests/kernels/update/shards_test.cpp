@@ -31,7 +31,7 @@ void expect_whole(const RuleCase& rule, const FormatCase& format, const Places& 
 TEST_F(CudaShards, HaveTheBitsOfTheWholeHoweverItIsCut) {
   Sample sample;
   std::uint64_t seed = 0;
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const FormatCase& format : all_format_cases()) {
       if (!sample.takes_next()) continue;
       SCOPED_TRACE(rule.name + " in " + format.name);
@@ -50,7 +50,7 @@ TEST_F(CudaShards, OfOneColumnHaveTheBitsOfTheWhole) {
   const Places cut{{kRows * 40, 0, 40, kColumns}, {kRows, 40, 1, kColumns}, {kRows * 36, 41, 36, kColumns}};
   for (const char* const name : {"bf16_stochastic", "all_bf16_stochastic", "compact", "f16_short_q8"}) {
     SCOPED_TRACE(name);
-    expect_whole(one_case_per_kernel().front(), format_case(name), cut, options_of(DType::bfloat16), 3);
+    expect_whole(one_case_per_layout().front(), format_case(name), cut, options_of(DType::bfloat16), 3);
     if (HasFatalFailure()) return;
   }
 }

@@ -55,7 +55,7 @@ Snapshot with_loaded_counts(const RuleCase& rule, const std::vector<std::vector<
 }
 
 TEST(Counters, BeginAtZeroAndCountTheStepsOfTheirParameter) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Counted counted;
     Model plain{{{.numel = 70}, {.numel = 33}, {.numel = 40}, {.numel = 40}}};
@@ -74,7 +74,7 @@ TEST(Counters, BeginAtZeroAndCountTheStepsOfTheirParameter) {
 }
 
 TEST(Counters, EditsCountFromTheNextStepOn) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Counted counted;
     Optimizer optimizer = rule.make(counted.parameters());

@@ -27,12 +27,12 @@ Options options_of(const FormatCase& format, bool accumulates = false) {
 bool everything(const std::string& /*name*/) { return true; }
 
 const RuleCase& adamw() {
-  static const RuleCase rule = one_case_per_kernel().back();
+  static const RuleCase rule = last_case_of("AdamW");
   return rule;
 }
 
 TEST_P(GivenStreams, HaveTheBitsOfOwnMemoryWithEveryRuleAndInstructionSet) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
       if (!isa_available(isa)) continue;
       Options options = options_of(GetParam());

@@ -36,7 +36,7 @@ std::vector<Parameter> staying(const std::vector<Parameter>& all) {
 }
 
 TEST(Remove, LeavesTheBitsOfAnOptimizerThatNeverHadThem) {
-  for (const RuleCase& rule : one_case_per_kernel()) {
+  for (const RuleCase& rule : one_case_per_layout()) {
     SCOPED_TRACE(rule.name);
     Model without(kStaying), with(kAll);
     Optimizer wanted = rule.make(without.parameters()), actual = rule.make(with.parameters());
