@@ -1,7 +1,7 @@
-"""A new elementwise rule is three files and one line of CMake. This test adds QHM to a copy of the repository, builds it
+"""A new elementwise rule is four files and one line of CMake. This test adds QHM to a copy of the repository, builds it
 without CUDA, and finds the rule in the conformance tests, the trainer, the C interface and the page of rules.
 
-The files of the rule lie beside this test: qhm.hpp, reference_qhm.hpp and qhm_test.cpp. A rule that stays also changes
+The files of the rule lie beside this test: qhm.hpp, reference_qhm.hpp, qhm_test.cpp and QHM.txt. A rule that stays also changes
 files that programs write: docs/rules.md, tests/bits/hashes.txt and the counted work in tests/performance/figures.
 
 The copy is configured like build/release and built in a folder of that name, so that the compiler cache has all objects
@@ -23,7 +23,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 FILES = {"include/onepass/optimizers/qhm.hpp": "qhm.hpp", "tests/reference/qhm.hpp": "reference_qhm.hpp",
-         "tests/optimizers/qhm_test.cpp": "qhm_test.cpp"}
+         "tests/optimizers/qhm_test.cpp": "qhm_test.cpp", "tests/optimizers/golden/QHM.txt": "QHM.txt"}
 LINE = "onepass_add_rule(onepass STEM qhm TYPE onepass::QHM HEADER onepass/optimizers/qhm.hpp)\n"
 TARGETS = ("onepass_conformance_tests", "onepass-train", "onepass_c", "onepass_rules_doc")
 
@@ -81,7 +81,7 @@ class NewRule(unittest.TestCase):
         run("cmake", generator, "-S", cls.tree, "-B", cls.build, "-DCMAKE_BUILD_TYPE=Release", "-DONEPASS_CUDA=OFF")
         run("cmake", "--build", cls.build, "--parallel", os.cpu_count(), "--target", *TARGETS)
 
-    def test_rule_is_three_files_and_one_line(self):
+    def test_rule_is_four_files_and_one_line(self):
         after = contents(self.tree)
         self.assertEqual(after.keys() - self.before.keys(), FILES.keys())
         self.assertEqual([name for name in self.before if after.get(name) != self.before[name]], ["CMakeLists.txt"])
@@ -92,8 +92,8 @@ class NewRule(unittest.TestCase):
         tests = self.build / "tests/onepass_conformance_tests"
         suites = re.findall(r"^(\S+)\.$", run(tests, "--gtest_list_tests", "--gtest_filter=*QHM*"), re.M)
         self.assertEqual(sorted(suites), ["All/Handling", "QHM", "QHM/Conformance", "QHM/ProximalConformance",
-                                          "QHM/SubgradientConformance"])
-        output = run(tests, "--gtest_filter=*QHM*:References.*:Hyperparameters.*")
+                                          "QHM/SubgradientConformance", "Rules/Golden"])
+        output = run(tests, "--gtest_filter=*QHM*:References.*:Hyperparameters.*:GoldenFiles.*")
         self.assertNotIn("SKIPPED", output)
         self.assertRegex(output, r"OK \] QHM\.StateDictHoldsNuAndTheBuffer ")
         self.assertRegex(output, r"OK \] QHM/Conformance\.TwoHundredStepsStayWithinTheDerivedBound/plain_coupled ")

@@ -317,4 +317,14 @@ OTHERS = {
                                warmup={**MOMENTS, "warmup_steps": 20, "r": 0.5, "weight_lr_power": 1.5}),
 }
 
+
+def qhm(cls, p, s):
+    return cls(p, momentum=s["beta"], nu=s["nu"], weight_decouple=decoupled(s), **common(s))
+
+
+# The rule that tests/build/new_rule adds to the library.
+EXAMPLES = {
+    "QHM": cases("pytorch-optimizer", pytorch_optimizer.QHM, qhm, same("momentum_buffer"),
+                 {"lr": 0.02, "beta": 0.9, "nu": 0.7, **COUPLED}, coupled={}, decoupled={"nu": 0.4, **DECOUPLED}),
+}
 RULES = TORCH | OTHERS

@@ -23,9 +23,10 @@ import pathlib
 import random
 
 import torch
-from golden_sources import RULES
+from golden_sources import EXAMPLES, RULES
 
 HERE = pathlib.Path(__file__).resolve().parent
+EXAMPLE = HERE.parents[1] / "build/new_rule"
 STEPS = 100
 LATE = 4
 HALVED = 7
@@ -124,9 +125,10 @@ def main():
     torch.set_default_dtype(torch.float64)  # also for numbers that a class keeps beside its states
     steps = make_gradients()
     write_gradients(steps)
-    for rule, cases in RULES.items():
-        text = "".join(row for case in cases for row in rows_of(case, steps))
-        (HERE / f"{rule}.txt").write_text(text)
+    for rules, folder in ((RULES, HERE), (EXAMPLES, EXAMPLE)):
+        for rule, cases in rules.items():
+            text = "".join(row for case in cases for row in rows_of(case, steps))
+            (folder / f"{rule}.txt").write_text(text)
 
 
 if __name__ == "__main__":
