@@ -26,6 +26,7 @@ class Case:
     make: Callable  # make(parameter, settings): the optimizer
     names: dict[str, str]  # the class's name of each state by the library's
     start: dict[str, dict[str, tuple]] = field(default_factory=dict)  # states by tensor before the first step
+    halves: bool = True  # the learning rate on the way
 
     def states(self, optimizer, parameter):
         """Returns the states by the library's names."""
@@ -49,10 +50,10 @@ def same(*names):
 
 def cases(package, cls, make, names, base, **changes):
     """Returns a case for each change of the base settings: coupled={...}, decoupled={...}. `names` are the names of the
-    states, or a function that makes them of the settings."""
+    states, or a function that makes them of the settings. The learning rate of a case "constant" stays."""
     def one(name, settings):
         return Case(name, source(package, cls), settings, make=lambda p, s: make(cls, [p], s),
-                    names=names(settings) if callable(names) else names)
+                    names=names(settings) if callable(names) else names, halves=name != "constant")
     return [one(name, base | change) for name, change in changes.items()]
 
 
@@ -178,7 +179,7 @@ TORCH = {
                    maximize={**MOMENTS, **MAXIMIZE}),
     "ASGD": cases("torch", torch.optim.ASGD, asgd, same("ax"),
                   {"lr": 0.02, "lambd": 0.05, "alpha": 0.75, "t0": 20.0, **COUPLED},
-                  coupled={}, maximize={"alpha": 0.5, "t0": 1.0, **MAXIMIZE}),
+                  coupled={}, constant={}, maximize={"alpha": 0.5, "t0": 1.0, **MAXIMIZE}),
 }
 
 
@@ -263,6 +264,7 @@ def with_hessian(all_cases):
 
 
 AVERAGES = {"warmup_steps": 0, "r": 0.0, "weight_lr_power": 2.0}
+WARMUP = {"warmup_steps": 20, "r": 0.5, "weight_lr_power": 1.5}
 OTHERS = {
     "Signum": cases("pytorch-optimizer", pytorch_optimizer.SignSGD, sign_sgd,
                     with_momentum,
@@ -307,14 +309,14 @@ OTHERS = {
                   # Not maximize: the class then takes the first difference from the gradient of the other sign.
                   proximal={}, decoupled={"beta1": 0.9, "beta2": 0.7, "beta3": 0.95, "eps": 1e-3, **DECOUPLED}),
     "LaProp": cases("timm", timm.optim.LaProp, laprop, same("exp_avg", "exp_avg_sq"),
-                    {"lr": 0.01, **USUAL, "eps": 1e-15, **decay("after")}, after={}, betas=MOMENTS),
+                    {"lr": 0.01, **USUAL, "eps": 1e-15, **decay("after")}, after={}, constant={}, betas=MOMENTS),
     "ScheduleFreeSGD": cases("schedulefree", schedulefree.SGDScheduleFree, schedule_free, same("z"),
                              {"lr": 0.05, "momentum": 0.9, **AVERAGES, **DECOUPLED}, decoupled={},
-                             warmup={"momentum": 0.8, "warmup_steps": 20, "r": 0.5, "weight_lr_power": 1.5}),
+                             constant={"momentum": 0.8, **WARMUP}, warmup={"momentum": 0.8, **WARMUP}),
     "ScheduleFreeAdamW": cases("schedulefree", schedulefree.AdamWScheduleFree, schedule_free,
                                same("z", "exp_avg_sq"),
                                {"lr": 0.02, **USUAL, **AVERAGES, **DECOUPLED}, decoupled={},
-                               warmup={**MOMENTS, "warmup_steps": 20, "r": 0.5, "weight_lr_power": 1.5}),
+                               constant={**MOMENTS, **WARMUP}, warmup={**MOMENTS, **WARMUP}),
 }
 
 

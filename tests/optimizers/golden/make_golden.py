@@ -7,11 +7,12 @@ RULE.txt holds the cases of one rule. A case has lines of these forms:
     case NAME
     source PACKAGE VERSION, CLASS
     settings lr=0.02 weight_decay=0.1 ...      the library's names; the others keep their defaults
+    lr STEP VALUE                              the learning rate from this step on
     STEP TENSOR STREAM VALUE VALUE ...         the numbers after a step, in Python's repr; step 0: before the first
 
-STREAM is "p", or a state by the library's name; of Schedule-Free also "z", the sum of the library's p and d. Each
-tensor has an optimizer of its own, so that it counts its own steps. The tensor "early" takes part in all steps, "late"
-from step LATE on. The learning rate is halved before step HALVED.
+STREAM is "p", or a state by the library's name; of Schedule-Free also "z", the sum of the library's p and
+z_minus_y. Each tensor has an optimizer of its own, so that it counts its own steps. The tensor "early" takes part in all
+steps, "late" from step LATE on.
 
 gradients.txt has a line for each step: the gradients of "early", then of "late" if it takes part. All of them, and the
 values at the start, are rounded to float32, so that the library gets the same numbers.
@@ -107,12 +108,14 @@ def rows_of(case, steps):
     shown = " ".join(f"{name}={int(value) if isinstance(value, bool) else value}"
                      for name, value in case.settings.items())
     yield from (f"case {case.name}\n", f"source {case.source}\n", f"settings {shown}\n")
+    if case.halves:
+        yield f"lr {HALVED} {case.settings['lr'] / 2}\n"
     runs = [Run(case, tensor) for tensor in START]
     for run in runs:
         yield from run.rows_at_start()
     for step, gradients in enumerate(steps, 1):
         for run in runs:
-            if step == HALVED:
+            if case.halves and step == HALVED:
                 for group in run.optimizer.param_groups:
                     group["lr"] *= 0.5
             if run.tensor in gradients:
