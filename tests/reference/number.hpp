@@ -80,10 +80,11 @@ inline Number min(Number a, Number b) { return -max(-a, -b); }
 
 inline Number abs(Number a) { return {std::fabs(a.value), a.magnitude}; }
 
-/// Returns a, with a tolerance that holds b too: for a choice that float32 may make otherwise.
+/// Returns a, with a tolerance that holds b too: for a choice that float32 may make otherwise. One ulp of a
+/// magnitude is at least half of kUlp times it.
 inline Number covering(Number a, Number b) {
-  const double apart = std::fabs(a.value - b.value) / (kUlps * kUlp);
-  return rounded(a.value, std::max(a.excess(), apart + b.excess()));
+  const double apart = std::fabs(a.value - b.value) / (kUlps * kUlp / 2);
+  return rounded(a.value, std::max(a.excess(), std::isinf(b.value) ? apart : apart + b.excess()));
 }
 
 /// Returns a limited to [-limit, limit]. Where it is outside by more than its error, float32 limits it too.
