@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <ranges>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -35,6 +36,9 @@ This page lists the optimizers of the library: formula, source and deviations fr
 text of a rule is the comment of its header in `include/onepass/optimizers/`, and the tables come from the rule itself:
 its list of hyperparameters (`describe()`) and its variants. [Adding an optimizer](adding-an-optimizer.md) says how to
 write one.
+
+"bytes" are those that a step moves for each parameter in float32: 12 for the parameter and its gradient, and 8 for each
+state. [Other formats](storage.md) move fewer. A rule with one pass reads and writes each of them once.
 
 )";
 
@@ -133,6 +137,18 @@ class Header {
     return comment;
   }
 
+  /// Returns what the comment of a struct says after "Use: ", in one line.
+  [[nodiscard]] std::string use_of(std::string_view type) const {
+    const std::string comment = comment_of(type), word = "Use: ";
+    const std::size_t found = comment.find(word);
+    if (found == std::string::npos)
+      throw std::runtime_error(name_ + " does not say what to use the rule for");
+    const std::size_t first = found + word.size();
+    std::string use = comment.substr(first, comment.find("\n\n", first) - first);
+    std::ranges::replace(use, '\n', ' ');
+    return use;
+  }
+
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
@@ -222,16 +238,26 @@ std::string states_of(const RuleOps& ops) {
   return codes(always) + (always.empty() ? "optional " : "; optional ") + codes(optional);
 }
 
+/// The bytes of a parameter that a step in float32 moves, with the fewest states and with the most: it reads
+/// the gradient, and it reads and writes the parameter and each state.
+std::string bytes_of(const RuleOps& ops) {
+  const auto states = [](const VariantOps& one) { return one.states.size(); };
+  const auto [fewest, most] = std::ranges::minmax(ops.variants | std::views::transform(states));
+  const auto bytes = [](std::size_t count) { return std::to_string(12 + 8 * count); };
+  return fewest == most ? bytes(most) : bytes(fewest) + " to " + bytes(most);
+}
+
 void print_overview(std::ostream& out, const std::vector<Header>& headers) {
-  out << "| rule | states | summary |\n|---|---|---|\n";
+  out << "| rule | summary | use it for | states | bytes | passes |\n|---|---|---|---|---|---|\n";
   for (std::size_t i = 0; i < headers.size(); ++i) {
     const Rule& rule = library_rules()[i];
     std::string anchor(rule.name());
     std::ranges::transform(anchor, anchor.begin(), [](char c) {
       return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     });
-    out << "| [" << rule.name() << "](#" << anchor << ") | " << states_of(rule.ops()) << " | "
-        << cell(headers[i].summary()) << " |\n";
+    out << "| [" << rule.name() << "](#" << anchor << ") | " << cell(headers[i].summary()) << " | "
+        << cell(headers[i].use_of(rule.name())) << " | " << states_of(rule.ops()) << " | "
+        << bytes_of(rule.ops()) << " | 1 |\n";
   }
 }
 
@@ -259,6 +285,8 @@ void print_rule(std::ostream& out, const Rule& rule, const Header& header) {
     const auto states = rule.ops().variants[variant].states;
     out << "| " << (states.empty() ? "none" : codes(states)) << " | " << selections.of(variant) << " |\n";
   }
+  const auto scalars = rule.ops().variants.front().scalars;
+  if (!scalars.empty()) out << "\nScalars, one of each for each parameter: " << codes(scalars) << ".\n";
 }
 
 std::string page() {

@@ -28,6 +28,8 @@ namespace onepass {
 /// denominator; rectify: the authors' package, adabelief-pytorch 0.2.1, with degenerated_to_sgd. Deviations:
 /// rectify is off by default, as in the paper.
 ///
+/// Use: as Adam, where the variance of gradients is far below their mean square.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

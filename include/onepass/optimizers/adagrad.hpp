@@ -23,6 +23,8 @@ namespace onepass {
 /// sum stays float32 in every format. It never decays, so the errors of a narrower one would add up for as
 /// long as training runs, and a large sum would no longer grow.
 ///
+/// Use: sparse gradients, such as those of embeddings; the step only falls.
+///
 /// Shapes: p, g and sum have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; Storage says how p is stored.
 ///

@@ -23,6 +23,8 @@ namespace onepass {
 /// PyTorch's form, which takes the maximum of the uncorrected moment and corrects it afterwards. Deviations:
 /// none.
 ///
+/// Use: where a recipe asks for coupled decay; else AdamW.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

@@ -13,6 +13,8 @@ namespace onepass {
 /// by lr and applies to the old parameter. Deviations: PyTorch multiplies p by the float32 nearest to
 /// 1 - lr * weight_decay, which loses small decays; here the decay joins the update (rule::Around).
 ///
+/// Use: transformers, and most networks whose recipe is not known.
+///
 /// Shapes, dtypes, AMSGrad, and Inf and NaN: as Adam. describe() has units and ranges of the hyperparameters.
 struct AdamW {
   double lr = 1e-3;

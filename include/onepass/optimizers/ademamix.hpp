@@ -31,6 +31,8 @@ namespace onepass {
 /// authors' code: they add 1e-8 to the betas before they take logarithms, which changes beta3_t by less than
 /// 1e-8; their default alpha is 2, and here it is that of the paper's runs.
 ///
+/// Use: long runs of language models; the slow average uses gradients of 10,000 steps.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored, and exp_avg_slow has float32 in every format,
 /// because a step moves it by less than a bfloat16 resolves.

@@ -24,6 +24,8 @@ namespace onepass {
 ///
 /// Source: Polyak and Juditsky 1992, in PyTorch's form (torch.optim.ASGD). Deviations: none.
 ///
+/// Use: convex problems, and recipes that average parameters.
+///
 /// Shapes: p, g and ax have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; ax is float32 in every format. Inf and NaN in a gradient propagate into p and ax.
 ///

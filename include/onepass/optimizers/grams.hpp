@@ -24,6 +24,8 @@ namespace onepass {
 /// added to the corrected root, as in the paper, and not to the uncorrected one. The default eps is that of
 /// the code.
 ///
+/// Use: as Adam, where the sign of the last gradient should decide the direction.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

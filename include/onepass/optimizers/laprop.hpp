@@ -24,6 +24,8 @@ namespace onepass {
 /// Source: Ziyin, Wang and Ueda 2020, arXiv 2002.04839, algorithm 1, in the form of its authors' code: the lr
 /// is inside the average. The decay acts after the step by default, as there. Deviations: none.
 ///
+/// Use: noisy gradients of changing size, such as in reinforcement learning.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

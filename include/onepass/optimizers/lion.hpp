@@ -25,6 +25,9 @@ namespace onepass {
 /// sign, and p goes on, until exp_avg settles at 0 (docs/storage.md). With the default beta2, an exp_avg of 1
 /// settles after 6,900 steps.
 ///
+/// Use: transformers with large batches in fewer bytes than AdamW, at a third to a tenth of its learning
+/// rate.
+///
 /// Shapes: p, g and exp_avg have equal numel; the rule combines elements with equal index. The arithmetic is
 /// in float32; Storage says how p and exp_avg are stored.
 ///

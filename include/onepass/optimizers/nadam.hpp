@@ -23,6 +23,8 @@ namespace onepass {
 /// Deviations from PyTorch: none. Where mu stays beta1, as in optax.nadam, use a momentum_decay of 1e4;
 /// NAdamW corrects both parts by the same power.
 ///
+/// Use: recipes written for PyTorch's NAdam; else NAdamW.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

@@ -24,6 +24,8 @@ namespace onepass {
 /// timm: none. Deviations from Dozat: the momentum is the same in all steps, and both parts of `ahead` have
 /// the bias correction of this step.
 ///
+/// Use: as AdamW, at the same bytes; it often needs fewer steps for the same loss.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

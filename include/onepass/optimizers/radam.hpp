@@ -24,6 +24,8 @@ namespace onepass {
 /// 5, where the paper has 4, and eps is added to the root before the bias correction. Deviations from
 /// PyTorch: none.
 ///
+/// Use: training without a warm-up.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

@@ -34,6 +34,8 @@ inline constexpr const char* rule::kChoices<Epsilon>[] = {"inside_root", "outsid
 /// and its root NaN; eps is inside the root by default; on a step whose momentum is 0, among others with
 /// momentum, buf = x, where PyTorch leaves buf alone.
 ///
+/// Use: recurrent networks and reinforcement learning, in recipes that ask for it.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///

@@ -19,6 +19,8 @@ namespace onepass {
 ///
 /// Source: Defazio et al. 2024, arXiv 2405.15682, algorithm 1. Deviations: as ScheduleFreeSGD.
 ///
+/// Use: as ScheduleFreeSGD, where AdamW would be used.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; z_minus_y is float32 in every format.
 ///

@@ -100,6 +100,8 @@ struct ScheduleFreeWeights {
 /// authors' package. Deviations: counts and sums are each parameter's own, where the package has one for each
 /// group.
 ///
+/// Use: runs whose length is not known: no schedule, and a good model at every step.
+///
 /// Shapes: p, g and z_minus_y have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; z_minus_y is float32 in every format, since its average runs over all steps. Inf and NaN in
 /// a gradient propagate into z_minus_y and p.

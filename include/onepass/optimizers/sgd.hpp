@@ -25,6 +25,9 @@ namespace onepass {
 /// that was 0 for a while goes on from the last gradient, not from the buffer before. If it was 0 from the
 /// first step on, its first step is damped like later ones, and PyTorch's is not.
 ///
+/// Use: networks whose learning rate is tuned, such as convolutional ones with momentum; the fewest
+/// bytes.
+///
 /// Shapes: p, g and buf have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; Storage says how p and buf are stored. Inf and NaN in a gradient propagate into buf and p.
 ///

@@ -24,6 +24,8 @@ namespace onepass {
 /// sign, and here g is the gradient of all of them together; on a step whose momentum is 0, among others with
 /// momentum, buf = g.
 ///
+/// Use: large batches and few bytes; gradients whose sizes carry no information.
+///
 /// Shapes: p, g and buf have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; Storage says how p and buf are stored.
 ///

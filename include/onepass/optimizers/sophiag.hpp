@@ -23,6 +23,8 @@ namespace onepass {
 /// Source: Liu et al. 2023, arXiv 2305.14342, algorithm 3, in the form of the authors' code, which has 1e-15
 /// in the denominator and no bias correction. Deviations: none.
 ///
+/// Use: language models whose training loop can sample labels from the model every few steps.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored.
 ///
