@@ -96,6 +96,35 @@ ONEPASS_LANE void carry(const Table& table, std::int64_t tensor, const rule::Sca
   }
 }
 
+/// Writes the coefficients of a tensor for a sweep, which takes it as it is at its next step: without decay
+/// and clipping, without settling, and without moving an average. Scalars stay as they are.
+template <class Rule>
+ONEPASS_LANE void form_sweep(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+  const Rule rule = rule_of<Rule>(table, tensor);
+  Rule plain = rule;
+  plain.weight_decay = 0.0;
+  plain.l1 = 0.0;
+  rule::ScalarsOf<Rule> scalars = carried<Rule>(table, tensor);
+  rule::TensorStep step = tensor_step(table, tensor);
+  step.ema_weight = 0.0f;
+  step.ema_settles = 0.0f;
+  step.settles = false;
+  const rule::GradientScale unscaled{plan.unscale, __builtin_huge_valf()};
+  coefficients<Rule>(table)[tensor] = {.step = step,
+                                       .around = rule::Around::prepare(plain, unscaled, 1),
+                                       .rule = rule::prepared(rule, table.steps[tensor] + 1, scalars)};
+}
+
+/// Prepares a tensor for a sweep.
+template <class Rule>
+ONEPASS_LANE void prepare_sweep(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+  if (table.grads[tensor] == nullptr || plan.skipped) {
+    leave_out(table, tensor);
+  } else {
+    form_sweep<Rule>(table, plan, tensor);
+  }
+}
+
 /// Writes all coefficients of a tensor, and its scalars. The tensor's step count must already include this
 /// step.
 template <class Rule>

@@ -171,7 +171,7 @@ ONEPASS_LANE void conclude_groups(const Table& table, const StepPlan& plan, std:
   for (std::int64_t group = thread; group < table.group_count; group += threads) {
     Reduction& gradients = table.group_gradients[group];
     if (is_part(table)) {
-      if (!plan.skipped) add(table.group_rounds[group], gradients);
+      if (!plan.skipped && table.sweeps == 0) add(table.group_rounds[group], gradients);
     } else if (!plan.no_gradients_yet) {
       table.group_norms[group] = norm_of(gradients, settings.norm, plan.unscale);
     }
@@ -224,8 +224,16 @@ ONEPASS_LANE void conclude_part(const Table& table, const StepPlan& plan) {
   remember_nonfinite(table, plan.nonfinite);
 }
 
+/// Ends a sweep: forgets what was measured for it.
+ONEPASS_LANE void conclude_sweep(const Table& table, const StepPlan& plan) {
+  Control& control = *table.control;
+  if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();
+  remember_nonfinite(table, plan.nonfinite);
+}
+
 /// Counts the step. Exactly one thread calls this, after every tensor is prepared.
 ONEPASS_LANE void conclude_step(const Table& table, const StepPlan& plan) {
+  if (table.sweeps != 0) return conclude_sweep(table, plan);
   if (is_part(table)) return conclude_part(table, plan);
   Control& control = *table.control;
   if (control.settings.measures_gradients != 0) control.gradients = Reduction::none();

@@ -133,6 +133,8 @@ struct Table {
   const std::uint32_t* chosen;  ///< The tensors that a part of a round steps; null for a step of all tensors.
                                 ///< `chunks` and `pieces` are then theirs alone.
   std::int64_t chosen_count;
+  std::uint32_t sweeps;  ///< 1: no step, but a sweep over the tensors that are chosen.
+  std::uint32_t reserved;
 };
 
 }  // namespace onepass::step

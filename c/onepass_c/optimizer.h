@@ -36,6 +36,11 @@ int onepass_step_some(onepass_optimizer* optimizer, const int64_t* parameters, i
                       void* stream);
 /* Ends a round: keeps its norm, moves the loss scale, and counts a step. */
 int onepass_end_round(onepass_optimizer* optimizer, void* stream);
+
+/* Takes a pass over the parameters that is no step, which some rules have: "update_hessian" of SophiaG. It
+ * reads the gradients without clipping them, and counts nothing. The first call allocates, so make it before
+ * you capture a graph. */
+int onepass_sweep(onepass_optimizer* optimizer, const char* name, void* stream);
 /* Fills every gradient with zeros. */
 int onepass_zero_grad(onepass_optimizer* optimizer, void* stream);
 

@@ -75,6 +75,13 @@ int onepass_end_round(onepass_optimizer* optimizer, void* stream) {
   return guarded([&] { optimizer_of(optimizer).end_round(stream_of(stream)); });
 }
 
+int onepass_sweep(onepass_optimizer* optimizer, const char* name, void* stream) {
+  return guarded([&] {
+    require(name, "name");
+    optimizer_of(optimizer).sweep(name, stream_of(stream));
+  });
+}
+
 int onepass_zero_grad(onepass_optimizer* optimizer, void* stream) {
   return guarded([&] { optimizer_of(optimizer).zero_grad(stream_of(stream)); });
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "host/backend/cpu_rule.hpp"
 #include "kernels/update/cuda_rule.hpp"
@@ -40,6 +41,12 @@ struct VariantOps {
   [[nodiscard]] bool updates_like(const VariantOps& other) const { return cpu_loops == other.cpu_loops; }
 };
 
+/// A pass over the streams of a rule that is no step.
+struct SweepOps {
+  const char* name;
+  VariantOps variant;
+};
+
 /// The functions through which the core uses a rule. rule_ops<R>() returns them; it is declared in
 /// onepass/rule/rule.hpp and defined in generated files only, one for each rule: onepass_add_rule()
 /// (cmake/OnepassRule.cmake) makes them from host/rule/rule.cpp.in. The functions take a rule as the bytes
@@ -62,6 +69,15 @@ struct RuleOps {
   /// The kernel that does the same (kernels/update/prepare.cuh); null functions if this build has no CUDA.
   kernels::CudaLaunch cuda_prepare;
   std::span<const VariantOps> variants;  ///< In the order of the rule's Variants.
+  std::span<const SweepOps> sweeps;
+
+  /// Returns the sweep of this name, or null.
+  [[nodiscard]] const SweepOps* sweep(std::string_view wanted) const {
+    for (const SweepOps& one : sweeps) {
+      if (one.name == wanted) return &one;
+    }
+    return nullptr;
+  }
 
   /// Returns whether a rule that needs `wanted` can run as the variant `present`.
   [[nodiscard]] bool runs_as(unsigned wanted, unsigned present) const {

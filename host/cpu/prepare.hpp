@@ -23,6 +23,12 @@ void prepare(const step::Table& table) {
   for (std::int64_t i = 0; i < step::stepped_count(table); ++i) {
     const std::int64_t t = step::stepped_tensor(table, i);
     if (!step::prepares(table, t)) continue;
+    if constexpr (rule::SweepsOf<Rule>::kCount != 0) {
+      if (table.sweeps != 0) {
+        step::prepare_sweep<Rule>(table, plan, t);
+        continue;
+      }
+    }
     if (!step::takes_part(table, plan, t) || !step::count_step(table, t)) {
       step::leave_out(table, t);
       continue;

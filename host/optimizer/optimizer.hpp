@@ -26,6 +26,7 @@ struct RoundPart {
   DeviceBuffer chunks, pieces, chosen;
   std::int64_t chunk_count;
   std::int64_t piece_count;
+  std::int64_t chosen_count;
   std::unique_ptr<PlannedWork> work;
 };
 
@@ -33,6 +34,7 @@ struct RoundPart {
 struct Round {
   std::map<std::vector<std::uint32_t>, RoundPart> parts;
   std::vector<bool> stepped;  ///< One for each parameter: whether this round has stepped it.
+  std::map<std::string, RoundPart, std::less<>> sweeps;  ///< The parameters of each sweep, by its name.
 
   [[nodiscard]] bool is_open() const { return std::ranges::find(stepped, true) != stepped.end(); }
 };
@@ -53,6 +55,12 @@ struct Optimizer::Impl {
   void step_some(std::vector<std::uint32_t> which, Stream stream);
   /// Returns the part of these parameters, whose numbers are in ascending order. Makes it if there is none.
   RoundPart& part_of(const std::vector<std::uint32_t>& which, Stream stream);
+  /// Makes the part of these parameters, whose numbers are in ascending order: for steps, or for a sweep.
+  [[nodiscard]] RoundPart made_part(const std::vector<std::uint32_t>& which, const char* function,
+                                    std::string_view sweep, Stream stream) const;
+  /// Returns the table with the chunks of a part alone.
+  [[nodiscard]] step::Table table_of(const RoundPart& part) const;
+  void sweep(std::string_view name, Stream stream);
   /// Throws InvalidArgument in the middle of a round.
   void require_no_round(const char* function) const;
   /// Forgets all parts, when parameters have joined or left.

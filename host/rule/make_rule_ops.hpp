@@ -130,7 +130,7 @@ std::span<const char* const> scalars_of() {
 
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
-  using Variant = typename Rule::Variants::template At<kVariant>;
+  using Variant = typename rule::Compiled<Rule>::template At<kVariant>;
   using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
   static_assert(kScalarCount<Rule> <= step::kMaxScalars);
@@ -162,6 +162,19 @@ VariantOps make_variant_ops() {
   return ops;
 }
 
+/// The sweeps of a rule, which lie behind its variants.
+template <class Rule, std::size_t... kSweep>
+std::span<const SweepOps> sweeps_of(std::index_sequence<kSweep...> /*sweeps*/) {
+  if constexpr (sizeof...(kSweep) == 0) {
+    return {};
+  } else {
+    using Sweeps = rule::SweepsOf<Rule>;
+    static const std::array<SweepOps, sizeof...(kSweep)> sweeps{SweepOps{
+        Sweeps::template At<kSweep>::kName, make_variant_ops<Rule, Rule::Variants::kCount + kSweep>()}...};
+    return sweeps;
+  }
+}
+
 template <class Rule, std::size_t... kVariant>
 RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
   static const std::array<VariantOps, sizeof...(kVariant)> variants{make_variant_ops<Rule, kVariant>()...};
@@ -182,7 +195,8 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
               .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
               .cpu_prepare = &cpu::prepare<Rule>,
               .cuda_prepare = {},
-              .variants = variants};
+              .variants = variants,
+              .sweeps = sweeps_of<Rule>(std::make_index_sequence<rule::SweepsOf<Rule>::kCount>{})};
 #if defined(ONEPASS_WITH_CUDA)
   ops.cuda_prepare = kernels::cuda_rule<Rule>().prepare;
 #endif

@@ -109,6 +109,13 @@ class Optimizer {
   /// out are dropped. A round without calls counts nothing. Asynchronous; one launch on CUDA.
   void end_round(Stream stream = {});
 
+  /// Takes a pass over the parameters that is no step, which some rules have: update_hessian of SophiaG. It
+  /// reads the gradients, and takes loss scale and sign out of them; it does not clip, decay or count. Leaves
+  /// out other rules' parameters and null gradients, and all if steps skip what is not finite and a gradient
+  /// is not. Asynchronous; as step_some(), its first call allocates. Throws InvalidArgument if no rule has a
+  /// sweep of this name, if gradients are accumulated, and in a round.
+  void sweep(std::string_view name, Stream stream = {});
+
   /// Fills every gradient with zeros. Asynchronous on `stream`; one launch on CUDA.
   void zero_grad(Stream stream = {});
 

@@ -65,7 +65,7 @@ CudaLaunch update_for() {
 
 template <class Rule, std::size_t kVariant, std::size_t... kFormat>
 CudaUpdates updates_of(std::index_sequence<kFormat...>) {
-  return {update_for<Rule, typename Rule::Variants::template At<kVariant>, kFormat>()...};
+  return {update_for<Rule, typename rule::Compiled<Rule>::template At<kVariant>, kFormat>()...};
 }
 
 template <class Rule, std::size_t... kVariant>
@@ -80,7 +80,7 @@ template <ElementwiseRule Rule>
 CudaRule instantiate() {
   using Loops = rule::LoopsOf<Rule>;
   if constexpr (std::is_same_v<Loops, Rule>) {
-    return {prepare_of<Rule>(), make_updates<Rule>(std::make_index_sequence<Rule::Variants::kCount>{})};
+    return {prepare_of<Rule>(), make_updates<Rule>(std::make_index_sequence<rule::Compiled<Rule>::kCount>{})};
   } else {
     return {prepare_of<Rule>(), cuda_rule<Loops>().updates};
   }

@@ -31,6 +31,7 @@ ARGUMENTS = {
     "onepass_step": [HANDLE, ADDRESS],
     "onepass_step_some": [HANDLE, POINTER(LONG), LONG, ADDRESS],
     "onepass_end_round": [HANDLE, ADDRESS],
+    "onepass_sweep": [HANDLE, TEXT, ADDRESS],
     "onepass_zero_grad": [HANDLE, ADDRESS],
     "onepass_set": [HANDLE, INT, TEXT, DOUBLE, ADDRESS],
     "onepass_set_several": [HANDLE, INT, POINTER(Setting), LONG, ADDRESS],

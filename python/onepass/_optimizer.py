@@ -49,6 +49,10 @@ class Optimizer:
         if status != 0:
             self.library.check(status)
 
+    def sweep(self, name, stream=None):
+        """Takes a pass over the parameters that is no step: "update_hessian" of SophiaG."""
+        self.library.check(self.library.calls.onepass_sweep(self.handle, name.encode(), stream))
+
     def set(self, group=0, stream=None, /, **hyperparameters):
         """Sets hyperparameters of a group, all of them or, if Error is raised, none."""
         settings = settings_of(hyperparameters)

@@ -107,7 +107,7 @@ struct FusedLoops<Rule, Variant, std::index_sequence<kFormat...>> {
 };
 
 /// The loops of all variants of a rule, fused and staged.
-template <class Rule, class Variants = typename Rule::Variants>
+template <class Rule, class Variants = rule::Compiled<Rule>>
 struct RuleLoops;
 
 template <class Rule, class... Variant>

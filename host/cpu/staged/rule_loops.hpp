@@ -67,7 +67,7 @@ constexpr StagedLoops staged_loops() {
 }
 
 /// The loops of all variants of a rule that has no fused loops.
-template <class Rule, class Variants = typename Rule::Variants>
+template <class Rule, class Variants = rule::Compiled<Rule>>
 struct OnlyStaged;
 
 template <class Rule, class... Variant>

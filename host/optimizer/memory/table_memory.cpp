@@ -87,7 +87,9 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .prepares = 0,
            .concludes = 1,
            .chosen = nullptr,
-           .chosen_count = 0};
+           .chosen_count = 0,
+           .sweeps = 0,
+           .reserved = 0};
 }
 
 bool TableRows::has_counters() const {

@@ -94,8 +94,8 @@ struct ScheduleFreeAdamW {
             .eps = static_cast<float>(eps)};
   }
 
-  /// Throws InvalidArgument for a decay that the rule has not, and without beta1: z_minus_y would stay 0, and x
-  /// could not be told from it.
+  /// Throws InvalidArgument for a decay that the rule has not, and without beta1: z_minus_y would stay 0, and
+  /// x could not be told from it.
   void check() const {
     rule::require_own_decay(kName, weight_decay_mode);
     if (beta1 == 0.0) rule::fail(kName, "beta1 must be above 0");

@@ -154,8 +154,8 @@ struct ScheduleFreeSGD {
                                              weight_decay_mode == WeightDecay::coupled ? 0.0 : weight_decay);
   }
 
-  /// Throws InvalidArgument for a decay that the rule has not, and without momentum: z_minus_y would stay 0, and x
-  /// could not be told from it.
+  /// Throws InvalidArgument for a decay that the rule has not, and without momentum: z_minus_y would stay 0,
+  /// and x could not be told from it.
   void check() const {
     rule::require_own_decay(kName, weight_decay_mode);
     if (momentum == 0.0) rule::fail(kName, "momentum must be above 0");

@@ -8,7 +8,7 @@
 
 namespace onepass {
 
-/// The step of Sophia-G, elementwise.
+/// Sophia-G, elementwise: a step, and every few steps a refresh of the Hessian.
 ///
 ///     exp_avg = beta1 * exp_avg + (1 - beta1) * g
 ///     ratio   = min(|exp_avg| / (rho * batch_size * hessian + 1e-15), 1)
@@ -17,8 +17,12 @@ namespace onepass {
 /// g is the gradient after sign (maximize) and coupled weight decay; see rule::Around. No average has a bias
 /// correction. hessian is the average, with beta2, of squared gradients of a mini-batch whose labels are
 /// drawn from the model's own predictions; batch_size makes it an estimate of the Hessian's diagonal
-/// (Gauss-Newton-Bartlett). A step only reads it: it is refreshed on its own, every tenth step in the paper,
-/// and beta2 has no other use. While it is 0, every step has the size lr.
+/// (Gauss-Newton-Bartlett). A step only reads it. The sweep update_hessian refreshes it, every tenth step in
+/// the paper, from the gradients of such a mini-batch:
+///
+///     hessian = beta2 * hessian + (1 - beta2) * g^2
+///
+/// Here g is the gradient after unscaling and sign. Until the first refresh every step has the size lr.
 ///
 /// Source: Liu et al. 2023, arXiv 2305.14342, algorithm 3, in the form of the authors' code, which has 1e-15
 /// in the denominator and no bias correction. Deviations: none.
@@ -61,7 +65,8 @@ struct SophiaG {
   /// The coefficients of one step; see prepare().
   struct Coefficients {
     float lr, one_minus_beta1;
-    float rho;  ///< rho * batch_size
+    float one_minus_beta2;  ///< For the refresh.
+    float rho;              ///< rho * batch_size
   };
 
   /// Keeps 0 / 0 from the ratio, as in the authors' code.
@@ -79,7 +84,20 @@ struct SophiaG {
     }
   };
 
+  /// The sweep that refreshes the Hessian. The parameter and exp_avg stay as they are.
+  struct UpdateHessian {
+    static constexpr const char* kName = "update_hessian";
+    static constexpr std::array kStates{"exp_avg", "hessian"};
+    static constexpr unsigned kNonnegative = 0b10;
+    static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, const float& /*exp_avg*/,
+                                     float& hessian) {
+      hessian = lane::lerp(hessian, g * g, k.one_minus_beta2);
+      return 0.0f;
+    }
+  };
+
   using Variants = VariantList<Plain>;
+  using Sweeps = VariantList<UpdateHessian>;
   /// Index of the variant that this rule needs.
   [[nodiscard]] unsigned variant() const { return 0; }
 
@@ -87,6 +105,7 @@ struct SophiaG {
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t /*step*/) const {
     return {.lr = static_cast<float>(lr),
             .one_minus_beta1 = static_cast<float>(1.0 - beta1),
+            .one_minus_beta2 = static_cast<float>(1.0 - beta2),
             .rho = static_cast<float>(rho * batch_size)};
   }
 };

@@ -83,6 +83,33 @@ inline constexpr std::size_t kScalarCount<Rule> = Rule::kScalars.size();
 
 namespace rule {
 
+/// Adds the variants of one list to those of another.
+template <class First, class Second>
+struct Joined;
+template <class... First, class... Second>
+struct Joined<VariantList<First...>, VariantList<Second...>> {
+  using Type = VariantList<First..., Second...>;
+};
+
+template <class Rule>
+struct SweepsOfRule {
+  using Type = VariantList<>;
+};
+template <class Rule>
+requires requires { typename Rule::Sweeps; }
+struct SweepsOfRule<Rule> {
+  using Type = typename Rule::Sweeps;
+  static_assert(Rule::Variants::kCount == 1, "a rule with sweeps has one set of states");
+};
+
+/// The sweeps of a rule: Rule::Sweeps, or none.
+template <class Rule>
+using SweepsOf = typename SweepsOfRule<Rule>::Type;
+
+/// All that loops and kernels of a rule are compiled for: its variants, and then its sweeps.
+template <class Rule>
+using Compiled = typename Joined<typename Rule::Variants, SweepsOf<Rule>>::Type;
+
 /// Stands for the scalars of a rule that carries none.
 struct NoScalars {};
 
@@ -133,6 +160,10 @@ ONEPASS_LANE typename Rule::Coefficients prepared(const Rule& rule, std::int64_t
 ///   leaves it to them.
 /// - `decay_share(step)`, optional: a factor of the decay that rule::Around applies, 0 on a step without any.
 /// - `caution`, optional: a hyperparameter of type Caution.
+/// - `Sweeps`, optional: a VariantList of passes over the rule's streams that are no steps
+/// (Optimizer::sweep()):
+///   variants with the states of the rule's only one, and a `kName`. They count nothing, and neither clip nor
+///   decay; update() gets the gradient after unscaling and sign.
 /// - `Loops`, optional: the rule whose CPU loops and update kernels this one uses, with the same
 ///   Coefficients and Variants. AdamW uses Adam's, so that nothing is compiled for it but prepare().
 template <class R>

@@ -18,7 +18,7 @@ using reference::Number;
 Rule scheduled(Rule rule, const Rates& rates) {
   rule.lr = rates.lr;
   // A decay of 0 is off, also where the parameter is infinite; in the reference 0 * Inf is NaN.
-  if (rates.lr == 0.0 && rule.text("weight_decay_mode") == "decoupled") rule.set("weight_decay", 0.0);
+  if (rates.lr == 0.0 && rule.text("weight_decay_mode") != "coupled") rule.set("weight_decay", 0.0);
   if (rates.drives_momentum) rule.set(rule.has("momentum") ? "momentum" : "beta1", rates.momentum);
   return rule;
 }
@@ -86,6 +86,8 @@ void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
   const SavedParameter& saved = before.dict.parameters[tensor];
   const std::int64_t step = saved.step + 1;
   const Rule rule = scheduled(side.optimizer->rule(plan.group), rates);
+  // The references know constant rates alone, and no scalars, in which such a rule remembers others.
+  if (!rule.ops().variants.front().scalars.empty()) return;
   const std::vector<std::vector<float>> old = numbers_of(before, tensor), moved = numbers_of(after, tensor);
   const std::size_t states = saved.states.size() - (side.setup.options.ema ? 1 : 0);
   std::vector<Element> elements(gradient.size());
