@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "host/backend/rule_ops.hpp"
 #include "optimizers/trial.hpp"
 
 namespace onepass::fuzz {
