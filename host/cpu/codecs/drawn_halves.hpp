@@ -41,16 +41,16 @@ inline __attribute__((noinline)) void draw_halves(const rule::Draws& draws, cons
 /// The 8-bit loop stages this many blocks at a time, and takes all their halves from one DrawnHalves.
 constexpr int kServedMultiple = 16;
 
-/// Number of blocks that kMaxDraws draws always suffice for, where a block takes `per_block` halves: 512, 256
-/// or 128 blocks for 1, 2 or 4 halves. A draw has random::kHalves = 8 halves. At worst, the first block's
-/// halves are the last of the first draw, and the halves before them are lost. The rest serves whole blocks;
-/// their number is rounded down to a multiple of kServedMultiple.
+/// Number of blocks that kMaxDraws draws always suffice for, where a block takes `per_block` halves: 512,
+/// 256, 128 or 64 blocks for 1, 2, 4 or 8 halves. A draw has random::kHalves = 8 halves. At worst, the first
+/// block's halves are the last of the first draw, and the halves before them are lost. The rest serves whole
+/// blocks; their number is rounded down to a multiple of kServedMultiple.
 constexpr int served_blocks(int per_block) {
   const int usable = random::kHalves * kMaxDraws - (random::kHalves - per_block);
   return usable / per_block / kServedMultiple * kServedMultiple;
 }
 
-/// The random halves of consecutive blocks, kPerBlock for each block: 1, 2 or 4.
+/// The random halves of consecutive blocks, kPerBlock for each block: 1, 2, 4 or 8.
 template <int kPerBlock>
 class DrawnHalves {
  public:

@@ -2,6 +2,7 @@
 // Other tests check the codecs and the float32 step against float64.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <set>
 
 #include "support/formats/format_model.hpp"
@@ -34,11 +35,11 @@ bool is_rounded(const FormatCase& format) {
 }
 
 /// Number of halves for each block: one for each state of fewer than 32 bits and one for a parameter that is
-/// not exact, with 3 rounded up to 4.
+/// not exact, rounded up to a power of two.
 std::uint32_t halves_of(const FormatCase& format, std::size_t states) {
   const Storage& how = format.storage;
   const std::size_t streams = (how.states == States::float32 ? 0 : states) + (is_rounded(format) ? 1 : 0);
-  return streams <= 2 ? static_cast<std::uint32_t>(streams) : 4;
+  return streams == 0 ? 0 : std::bit_ceil(static_cast<std::uint32_t>(streams));
 }
 
 /// The 16 bits with which element `i` of a stream is rounded.
