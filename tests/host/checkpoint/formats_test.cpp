@@ -58,20 +58,30 @@ bool is_low(const FormatCase& format) {
   return format.param != DType::float32 && format.storage.states != States::float32;
 }
 
-/// The states of a tensor as a format stores them: with less than 32 bits, centered RMSProp's variance stands
-/// in place of square_avg (docs/storage.md).
+/// The states of a tensor as a format stores them: with less than 32 bits, the variance of centered RMSProp
+/// stands in place of square_avg, the square of Adamax's exp_inf in its place, and the sign of Rprop's prev
+/// in its place (docs/storage.md).
 std::map<std::string, std::vector<float>> stored_as(const SavedParameter& saved, std::size_t numel,
                                                     bool was_low, bool is_low) {
   std::map<std::string, std::vector<float>> states;
   for (const SavedState& state : saved.states) {
     if (state.name != "remainder" && state.name != "master") states[state.name] = decoded_state(state, numel);
   }
-  if (was_low == is_low || !states.contains("grad_avg")) return states;
+  if (was_low == is_low) return states;
   for (std::size_t i = 0; i < numel; ++i) {
-    float& square = states["square_avg"][i];
-    const float average = states["grad_avg"][i];
-    square =
-        was_low ? std::fma(average, average, square) : std::fmax(std::fma(-average, average, square), 0.0f);
+    if (states.contains("grad_avg")) {
+      float& square = states["square_avg"][i];
+      const float average = states["grad_avg"][i];
+      square =
+          was_low ? std::fma(average, average, square) : std::fmax(std::fma(-average, average, square), 0.0f);
+    }
+    if (states.contains("exp_inf")) {
+      float& norm = states["exp_inf"][i];
+      norm = was_low ? std::sqrt(norm) : norm * norm;
+    }
+    if (states.contains("prev") && states["prev"][i] != 0.0f && is_low) {
+      states["prev"][i] = std::copysign(1.0f, states["prev"][i]);
+    }
   }
   return states;
 }

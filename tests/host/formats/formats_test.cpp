@@ -89,16 +89,28 @@ std::vector<std::byte> encoded_state(const SavedState& like, const std::vector<f
   return bytes;
 }
 
+/// Whether states are converted before a step, or after it.
+enum class When { loaded, stored };
+
 /// If states have fewer than 32 bits, centered RMSProp stores its variance, square_avg minus the square of
-/// grad_avg, in place of square_avg. Pass the direction 1 for loaded states and -1 for states to be stored.
-void shift_by_mean(const std::vector<SavedState>& states, std::vector<std::vector<float>>& values,
-                   float direction) {
-  if (states.size() < 2 || states[1].name != "grad_avg" || states[1].dtype == DType::float32) return;
+/// grad_avg, in place of square_avg; Adamax the square of exp_inf; and Rprop the sign of prev.
+void convert(const std::vector<SavedState>& states, std::vector<std::vector<float>>& values, When when) {
+  const auto is = [&](std::size_t state, const char* name) {
+    return state < states.size() && states[state].name == name && states[state].dtype != DType::float32;
+  };
+  const bool stored = when == When::stored;
+  if (values.empty()) return;
   for (std::size_t i = 0; i < values[0].size(); ++i) {
-    const float mean = values[1][i];
-    float& square = values[0][i];
-    square = std::fma(direction * mean, mean, square);
-    if (direction < 0 && square <= 0) square = 0;
+    if (is(1, "grad_avg")) {
+      const float mean = values[1][i];
+      float& square = values[0][i];
+      square = std::fma(stored ? -mean : mean, mean, square);
+      if (stored && square <= 0) square = 0;
+    }
+    if (is(1, "exp_inf")) values[1][i] = stored ? values[1][i] * values[1][i] : std::sqrt(values[1][i]);
+    if (is(0, "prev") && stored && values[0][i] != 0 && !std::isnan(values[0][i])) {
+      values[0][i] = std::copysign(1.0f, values[0][i]);
+    }
   }
 }
 
@@ -181,7 +193,7 @@ struct WideModel {
       params.push_back(decoded_param(format, model.value(i), saved));
       grads.push_back(model.grad(i).floats());
       std::vector<std::vector<float>> values = decoded_states(saved, states, params[i].size());
-      shift_by_mean(saved.states, values, 1.0f);
+      convert(saved.states, values, When::loaded);
       dict.parameters.push_back({.name = saved.name, .step = saved.step, .states = {}});
       for (std::size_t s = 0; s < states; ++s) {
         dict.parameters[i].states.push_back(float32_state(saved.states[s].name, values[s]));
@@ -216,7 +228,7 @@ void expect_encoded(const FormatCase& format, const FormatModel& model, const St
     ASSERT_TRUE(same(format.param, expected.element, model.value(i).bytes()));
     std::vector<std::vector<float>> values =
         decoded_states(moved, moved.states.size(), wide.params[i].size());
-    shift_by_mean(saved.states, values, -1.0f);
+    convert(saved.states, values, When::stored);
     for (std::uint32_t s = 0; s < moved.states.size(); ++s) {
       const SavedState& state = saved.states[s];
       const StatePlace place{t, number_of(saved.name), s, halves};
