@@ -18,7 +18,8 @@ Rule changed(Rule rule) {
     if (one.kind != Hyperparameter::Kind::number) continue;
     const double value = rule.get(one.name);
     if (std::string_view(one.name) == "momentum" && value == 0.0) continue;  // it would add a state
-    rule.set(one.name, value == 0.0 ? 0.25 : value * 0.75);
+    const double smaller = value == 0.0 ? 0.25 : value * 0.75;
+    rule.set(one.name, one.range.contains(smaller) ? smaller : value * 1.25);
   }
   rule.set("maximize", 1.0 - rule.get("maximize"));
   rule.set("l1_mode", 1.0 - rule.get("l1_mode"));
