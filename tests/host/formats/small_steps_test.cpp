@@ -51,6 +51,33 @@ const Walk kWalks[] = {
     {"AdamW with AMSGrad",
      [](double lr, double decay) -> Rule { return AdamW{.lr = lr, .weight_decay = decay, .amsgrad = true}; },
      false},
+    {"Signum", [](double lr, double decay) -> Rule { return Signum{.lr = lr, .weight_decay = decay}; },
+     false},
+    {"Lion", [](double lr, double decay) -> Rule { return Lion{.lr = lr, .weight_decay = decay}; }, false},
+    {"Adagrad",
+     [](double lr, double decay) -> Rule {
+       return Adagrad{.lr = lr, .weight_decay = decay, .weight_decay_mode = kDecoupled};
+     },
+     false},
+    {"Adadelta",  // its first steps are a thousandth of its rate
+     [](double lr, double decay) -> Rule {
+       return Adadelta{.lr = 1e3 * lr, .weight_decay = 1e-3 * decay, .weight_decay_mode = kDecoupled};
+     },
+     false},
+    {"Adamax",
+     [](double lr, double decay) -> Rule {
+       return Adamax{.lr = lr, .weight_decay = decay, .weight_decay_mode = kDecoupled};
+     },
+     false},
+    {"Rprop",
+     [](double lr, double decay) -> Rule {
+       return Rprop{.lr = lr,
+                    .step_size_min = lr,
+                    .step_size_max = lr,
+                    .weight_decay = decay,
+                    .weight_decay_mode = kDecoupled};
+     },
+     false},
 };
 
 /// Normally distributed numbers of deviation 1, rounded to bfloat16, or all equal to 1.5.
