@@ -26,6 +26,8 @@ namespace onepass {
 /// whose betas are one minus those of the paper; WeightDecay::decoupled is its no_prox. Deviations: the rule
 /// does not clip, because an optimizer does (max_grad_norm of the authors' code), and does not restart.
 ///
+/// Use: vision transformers and GANs, at the price of four states.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored, and neg_pre_grad has float32 in every format,
 /// because a difference of rounded gradients would be mostly rounding.

@@ -23,6 +23,8 @@ namespace onepass {
 /// Source: Taniguchi et al. 2024, arXiv 2411.02853, algorithm 2, in the form of the authors' code
 /// (torch-adopt), in which eps is a floor of the root and no summand. Deviations: none.
 ///
+/// Use: as Adam with any beta2: it converges where Adam may not.
+///
 /// Shapes: p, g and the states have equal numel; the rule combines elements with equal index. The arithmetic
 /// is in float32; Storage says how p and the states are stored, and exp_avg_sq has float32 in every format,
 /// because an average of 10,000 squares is too long for fewer bits.
