@@ -20,6 +20,9 @@ class OneElement {
     optimizer_.step();
     return value_[0];
   }
+  void set_gradient(float gradient) { grad_[0] = gradient; }
+  [[nodiscard]] float gradient() const { return grad_[0]; }
+  [[nodiscard]] float value() const { return value_[0]; }
   float state(const char* name) { return *static_cast<const float*>(optimizer_.state("p", name).data); }
   Optimizer& optimizer() { return optimizer_; }
 
