@@ -1,4 +1,5 @@
-"""onepass.torch - PyTorch's optimizers with one fused step, in fewer bytes. docs/pytorch.md explains them.
+"""onepass.torch - PyTorch's optimizers, and others, with one fused step, in fewer bytes. docs/python/pytorch.md explains
+them.
 
     import onepass.torch as onepass
     optimizer = onepass.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1, states="8bit", max_grad_norm=1.0)
@@ -35,6 +36,94 @@ class AdamW(Face, torch.optim.AdamW):
     """torch.optim.AdamW in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.ADAMW
+
+
+class RAdam(Face, torch.optim.RAdam):
+    """torch.optim.RAdam in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.RADAM
+
+
+class Adamax(Face, torch.optim.Adamax):
+    """torch.optim.Adamax in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.ADAMAX
+
+
+class Adagrad(Face, torch.optim.Adagrad):
+    """torch.optim.Adagrad in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.ADAGRAD
+
+
+class Adadelta(Face, torch.optim.Adadelta):
+    """torch.optim.Adadelta in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.ADADELTA
+
+
+class Rprop(Face, torch.optim.Rprop):
+    """torch.optim.Rprop in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.RPROP
+
+
+class Lion(Face, _rules.plain.Lion):
+    """Lion: the sign of an average of gradients. See Face for what it takes besides."""
+
+    _spelling = _rules.LION
+
+
+class Signum(Face, _rules.plain.Signum):
+    """Signum, the sign of the momentum; with a momentum of 0 signSGD. See Face for what it takes besides."""
+
+    _spelling = _rules.SIGNUM
+
+
+class NAdamW(Face, _rules.plain.NAdamW):
+    """AdamW with Nesterov momentum, in timm's form. See Face for what it takes besides."""
+
+    _spelling = _rules.NADAMW
+
+
+class AdEMAMix(Face, _rules.plain.AdEMAMix):
+    """AdEMAMix: AdamW with a second, slow average of gradients. See Face for what it takes besides."""
+
+    _spelling = _rules.ADEMAMIX
+
+
+class AdaBelief(Face, _rules.plain.AdaBelief):
+    """AdaBelief: AdamW that divides by the deviation from the average. See Face for what it takes besides."""
+
+    _spelling = _rules.ADABELIEF
+
+
+class Grams(Face, _rules.plain.Grams):
+    """Grams: the magnitude of AdamW's step with the sign of the gradient. See Face for what it takes besides."""
+
+    _spelling = _rules.GRAMS
+
+
+class SophiaG(Face, _rules.plain.SophiaG):
+    """The step of SophiaG, which leaves the state "hessian" as it is. See Face for what it takes besides."""
+
+    _spelling = _rules.SOPHIAG
+
+
+class ADOPT(Face, _rules.plain.ADOPT):
+    """ADOPT: Adam that normalises by the squares before this step. See Face for what it takes besides."""
+
+    _spelling = _rules.ADOPT
+
+
+class Adan(Face, _rules.plain.Adan):
+    """Adan: Nesterov momentum from the difference of gradients. See Face for what it takes besides."""
+
+    _spelling = _rules.ADAN
+
+
+OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, Lion, Signum, NAdamW, AdEMAMix,
+              AdaBelief, Grams, SophiaG, ADOPT, Adan)
 
 
 def clip_grad_norm_(optimizer, max_norm):

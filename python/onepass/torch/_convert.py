@@ -9,13 +9,13 @@ from ._face import Arguments
 
 def _ours(optimizer):
     """Returns our class for an optimizer of torch, or of one of these."""
-    from . import SGD, Adam, AdamW, RMSprop
+    from . import OPTIMIZERS
 
-    for ours in (AdamW, Adam, SGD, RMSprop):
+    for ours in OPTIMIZERS:
         if type(optimizer) in (ours, ours._spelling.base):
             return ours
     raise Error(f"onepass: convert() was given a {type(optimizer).__module__}.{type(optimizer).__qualname__}; it takes "
-                "SGD, RMSprop, Adam and AdamW of torch.optim and of onepass.torch")
+                f"{', '.join(ours.__name__ for ours in OPTIMIZERS)} of onepass.torch and their like of torch.optim")
 
 
 def convert(optimizer, **arguments):

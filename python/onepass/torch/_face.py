@@ -44,7 +44,7 @@ class Arguments(typing.NamedTuple):
 
 
 class Face:
-    """The part that AdamW, Adam, SGD and RMSprop share. Every argument but these is that of torch's class:
+    """The part that all optimizers here share. Every argument but these is that of torch's class:
 
     master: the more precise number that steps update, beside a 16-bit parameter. None: "split" for bfloat16 (2 bytes,
         exactly float32's bits) and "float32" for float16 (4 bytes). "remainder8": 1 byte, rounded without bias. "none":
@@ -70,6 +70,7 @@ class Face:
                                     process_group).check()
         self._begin()
         super().__init__(params, *args, **kwargs)
+        self.state.clear()  # torch's Adagrad makes its states here; steps make them.
 
     def __init_subclass__(cls, **kwargs):
         """Gives the class torch's signature with the arguments of Face."""
@@ -205,6 +206,11 @@ class Face:
     def _step_others(self, plan):
         """Runs torch's own step for the parameters that the library does not take."""
         groups, others = self.param_groups, {id(parameter) for parameter in plan.others}
+        if self._spelling.starts:
+            for group in groups:
+                for parameter in group["params"]:
+                    if id(parameter) in others and not self.state.get(parameter):
+                        self.state[parameter] = self._spelling.starts(group, parameter)
         self.param_groups = [{**group, "params": [p for p in group["params"] if id(p) in others]} for group in groups]
         try:
             with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):

@@ -22,7 +22,19 @@ ROUNDINGS = ("nearest", "stochastic")
 _OWN_MASTER = {torch.bfloat16: "split", torch.float16: "float32"}
 _BITS = {"uint16": torch.int16, "uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16,
          "float16": torch.float16, "int64": torch.int64}
-SIGNED = {"exp_avg", "momentum_buffer", "grad_avg"}  # States with a sign: they have the signed 8-bit codec.
+# States with a sign: they have the signed 8-bit codec.
+SIGNED = {"exp_avg", "exp_avg_fast", "exp_avg_diff", "momentum_buffer", "grad_avg", "prev"}
+
+
+class Stored(typing.NamedTuple):
+    """Formats below 32 bits keep another number than a state: functions of tensors, there and back."""
+
+    kept: typing.Callable
+    restored: typing.Callable
+
+
+# Adamax keeps squares; of Rprop's gradient only the sign counts.
+STORED = {"exp_inf": Stored(torch.square, torch.sqrt), "prev": Stored(torch.sign, lambda number: number)}
 
 
 class Choice(typing.NamedTuple):
@@ -186,13 +198,18 @@ class Keeper:
         held = scales_of(present)
         becomes_variance = self.portable and self.seat.keeps_variance and stream.name == "square_avg" \
             and stream.dtype != torch.float32 and held is None
-        if self.fits(present, stream.dtype) and not becomes_variance and (
+        was_stored = stream.name in STORED and (held is not None or not self.portable and
+                                                local(present).dtype != torch.float32)
+        is_stored = stream.name in STORED and stream.dtype != torch.float32
+        if self.fits(present, stream.dtype) and not becomes_variance and was_stored == is_stored and (
                 scales is None or held is not None and held.numel() == scales.numel
                 and held.device == self.value.device):
             return present
         number = self.floats(stream.name, present)
         if becomes_variance and "grad_avg" in self.state:
             number = (number - self.floats("grad_avg", self.state["grad_avg"]) ** 2).clamp(min=0)
+        if was_stored != is_stored:
+            number = (STORED[stream.name].kept if is_stored else STORED[stream.name].restored)(number)
         if scales is None:
             return self.filled(stream.dtype, number)
         codes, made = _codecs.encode8(number, self.shard, stream.name in SIGNED)

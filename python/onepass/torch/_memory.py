@@ -4,11 +4,10 @@ them."""
 import torch
 
 from .. import Error, _memory
-from ._rules import ADAM, ADAMW, RMSPROP, SGD
+from . import _rules
 from ._walk import NAMES, local
 
-_RULES = {spelling.name: spelling for spelling in (ADAM, ADAMW, RMSPROP, SGD)}
-_SELECTING = ("amsgrad", "centered", "momentum")
+_RULES = {one.name: one for one in vars(_rules).values() if isinstance(one, _rules.Spelling)}
 
 
 def named(model):
@@ -24,7 +23,7 @@ def memory_report(model, optimizer="AdamW", gpu=None, **hyperparameters):
 
     model: a module, its parameters or named_parameters(); tensors on the meta device count like others, and of a
         DTensor the part of this rank.
-    optimizer: one of onepass.torch or torch.optim, or the name "SGD", "RMSProp", "Adam" or "AdamW".
+    optimizer: one of onepass.torch or torch.optim, or the library's name of its rule, such as "AdamW" or "RMSProp".
     gpu: the memory of a GPU, "24GB" or bytes: the report says which formats fit.
 
     Raises onepass.Error for parameters of other types than float32, bfloat16 and float16, which the library does not
@@ -36,12 +35,12 @@ def memory_report(model, optimizer="AdamW", gpu=None, **hyperparameters):
                         f"{', '.join(NAMES.values())}")
         listed.append((name, local(tensor).numel(), NAMES[tensor.dtype]))
     if isinstance(optimizer, torch.optim.Optimizer):
-        spelling = next((one for one in _RULES.values() if isinstance(optimizer, one.base)
-                         and (one is not ADAM or not isinstance(optimizer, ADAMW.base))), None)
+        bases = {one.base: one for one in _RULES.values()}
+        spelling = next((bases[kind] for kind in type(optimizer).__mro__ if kind in bases), None)
         if spelling is None:
             raise Error(f"onepass: a memory report was asked for with {type(optimizer).__name__}; it knows "
                         f"{', '.join(_RULES)}")
         settings = dict(spelling.settings(optimizer.param_groups[0]))
-        hyperparameters = {name: settings[name] for name in _SELECTING if settings.get(name)} | hyperparameters
+        hyperparameters = {name: settings[name] for name in spelling.selecting} | hyperparameters
         optimizer = spelling.name
     return _memory.memory_report(listed, gpu=gpu, rule=optimizer, **hyperparameters)

@@ -11,8 +11,6 @@ from ._formats import Keeper, streams_of
 from ._seats import Seat, is_ours
 from ._walk import OTHER, STEPPED, local, walker
 
-_SELECTING = ("amsgrad", "centered", "momentum")  # Hyperparameters that select the states of a rule.
-
 
 def key_of(optimizer):
     """Returns what, besides objects and addresses, a plan depends on."""
@@ -36,10 +34,11 @@ def seats_of(optimizer):
 def streams_for(optimizer, seat):
     """Returns the streams that the library keeps for a seat, in the order of torch's keys."""
     group = optimizer.param_groups[seat.group]
-    selecting = tuple(pair for pair in optimizer._spelling.settings(group) if pair[0] in _SELECTING)
-    streams = streams_of(optimizer._spelling.name, selecting, seat.value.dtype, seat.storage, seat.value.numel(),
+    spelling = optimizer._spelling
+    selecting = tuple(pair for pair in spelling.settings(group) if pair[0] in spelling.selecting)
+    streams = streams_of(spelling.name, selecting, seat.value.dtype, seat.storage, seat.value.numel(),
                          seat.shard)
-    place = {key: number for number, key in enumerate(optimizer._spelling.keys)}
+    place = {key: number for number, key in enumerate(spelling.keys)}
     return sorted(streams, key=lambda stream: place.get(stream.name.removesuffix(".scales"), len(place)))
 
 

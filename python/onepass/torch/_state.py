@@ -4,7 +4,7 @@ back."""
 import torch
 
 from . import _plan
-from ._formats import Keeper, scales_of, with_scales
+from ._formats import STORED, Keeper, scales_of, with_scales
 from ._seats import is_dense, is_ours, place_of
 from ._walk import local
 
@@ -44,14 +44,17 @@ def save(optimizer, torch_save):
 def _decoded(optimizer, state_dict):
     for seat in _plan.seats_of(optimizer):
         state = state_dict["state"].get(seat.index)
-        if state and any(_is_compressed(key, tensor) for key, tensor in state.items()):
+        if not state and optimizer._spelling.starts:
+            group = optimizer.param_groups[seat.group]
+            state_dict["state"][seat.index] = optimizer._spelling.starts(group, seat.parameter)
+        elif state and any(_is_compressed(key, tensor) for key, tensor in state.items()):
             state_dict["state"][seat.index] = _decoded_state(optimizer, seat, state)
     return state_dict
 
 
 def _is_compressed(key, tensor):
     return scales_of(tensor) is not None or key == "master" and not tensor.is_floating_point() or \
-        key == "square_avg" and tensor.dtype == torch.bfloat16
+        (key == "square_avg" or key in STORED) and tensor.dtype == torch.bfloat16
 
 
 def _decoded_state(optimizer, seat, state):
@@ -63,7 +66,8 @@ def _decoded_state(optimizer, seat, state):
         scales = scales_of(tensor)
         if scales is not None and optimizer._arguments.checkpoint == "exact":
             made[key], made[key + _SCALES] = _alias(tensor), scales
-        elif scales is not None or key == "square_avg" and seat.keeps_variance and tensor.dtype != torch.float32:
+        elif scales is not None or tensor.dtype != torch.float32 and (
+                key == "square_avg" and seat.keeps_variance or key in STORED):
             made[key] = keeper.filled(_decoded_type(optimizer, tensor), _number(keeper, key, tensor))
         elif key == "master" and not local(tensor).is_floating_point() and optimizer._arguments.checkpoint != "exact":
             made[key] = keeper.filled(torch.float32, keeper.master_floats(tensor))
@@ -83,8 +87,10 @@ def _decoded_type(optimizer, tensor):
 
 def _number(keeper, key, tensor):
     """Returns a state as torch has it. Formats below 32 bits keep the variance of a centered RMSprop, torch
-    square_avg."""
+    square_avg, and what STORED says."""
     number = keeper.floats(key, tensor)
+    if key in STORED:
+        return STORED[key].restored(number)
     if key == "square_avg" and keeper.seat.keeps_variance and "grad_avg" in keeper.state:
         number = number + keeper.floats("grad_avg", keeper.state["grad_avg"]) ** 2
     return number

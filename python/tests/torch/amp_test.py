@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import onepass.torch as onepass
-from models import CASES, PAIRS, assert_same_bits, copies, parameters, set_gradients, train
+from models import CASES, PAIRS, assert_same_bits, copies, loop, parameters, set_gradients, train
 
 INF, NAN = float("inf"), float("nan")
 
@@ -70,7 +70,7 @@ def test_clipping_in_the_step_is_torchs(name, options, way):  # [24]
     mine = parameters([(300,), (7, 9), ()])
     other = copies(mine)
     optimizer = ours(mine, max_grad_norm=0.5 if way == "argument" else None, **options)
-    reference = theirs(other, foreach=False, **options)
+    reference = loop(theirs, other, **options)
     for step in range(5):
         set_gradients(mine, other, step=step, scale=0.01 if step == 3 else 1.0)
         if way == "call":

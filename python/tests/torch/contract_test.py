@@ -13,7 +13,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 import onepass.torch as onepass
-from models import CASES, PAIRS, assert_same_bits, copies, parameters, set_gradients, train
+from models import CASES, PAIRS, assert_same_bits, copies, loop, parameters, set_gradients, train
 
 NAMES = list(PAIRS)
 pytestmark = pytest.mark.usefixtures("both_walkers")
@@ -24,7 +24,7 @@ def pair(name, shapes=((3, 5), (7,)), **options):
     mine = parameters(list(shapes))
     other = copies(mine)
     ours, theirs = PAIRS[name]
-    return mine, other, ours(mine, **options), theirs(other, foreach=False, **options)
+    return mine, other, ours(mine, **options), loop(theirs, other, **options)
 
 
 def assert_close(mine, other):
@@ -148,7 +148,8 @@ def test_parameters_without_gradient_are_left_alone(name, options):  # [7]
             mine[index].grad = other[index].grad = None
         ours.step(), theirs.step()
     assert_close(mine, other)
-    counts = [[state["step"].item() for state in one.state.values() if "step" in state] for one in (ours, theirs)]
+    counts = [[one.state[p]["step"].item() for p in model if "step" in one.state[p]]
+              for one, model in ((ours, mine), (theirs, other))]
     assert counts[0] == counts[1]
 
 
@@ -174,7 +175,7 @@ def test_several_dtypes_in_one_optimizer(name, options):  # [11]
     exact = copies(mine, torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        train([ours(mine, **options), theirs(exact, foreach=False, **options)], [mine, exact], 5)
+        train([ours(mine, **options), loop(theirs, exact, **options)], [mine, exact], 5)
     for one, two, half_place in zip(mine, exact, (1e-5, 1e-12, 2**-8, 2**-11)):
         torch.testing.assert_close(one.double(), two.detach(), rtol=half_place * 1.01, atol=half_place / 16)
 
@@ -226,10 +227,10 @@ def test_every_hyperparameter_is_read_in_each_step(name, options):  # [14]
             for key in ("lr", "weight_decay", "eps", "dampening"):
                 if key in group and not (key == "dampening" and group["nesterov"]):
                     group[key] = group[key] * 1.3 + 1e-3
-            if "alpha" in group:
+            if "alpha" in group:  # Of RMSprop an average's, of AdEMAMix a factor.
                 group["alpha"] = 0.9 + 0.01 * step
             if "betas" in group:
-                group["betas"] = (0.5 + 0.05 * step, 0.9 + 0.01 * step)
+                group["betas"] = (0.5 + 0.05 * step, 0.9 + 0.01 * step, 0.8)[:len(group["betas"])]
             if group.get("momentum"):
                 group["momentum"] = 0.5 + 0.05 * step
             group["maximize"] = step % 2 == 0
@@ -252,7 +253,7 @@ def test_learning_rate_may_be_a_tensor(name, shape):  # [15]
     ours, theirs = PAIRS[name]
     mine = parameters([(7,)])
     other = copies(mine)
-    ours, theirs = ours(mine, lr=torch.full(shape, 0.1)), theirs(other, lr=0.1, foreach=False)
+    ours, theirs = ours(mine, lr=torch.full(shape, 0.1)), loop(theirs, other, lr=0.1)
     for step in range(4):
         ours.param_groups[0]["lr"].fill_(0.1 * (step + 1))
         theirs.param_groups[0]["lr"] = 0.1 * (step + 1)

@@ -4,9 +4,9 @@ import torch
 
 import onepass.torch as onepass
 
-PAIRS = {"SGD": (onepass.SGD, torch.optim.SGD), "RMSprop": (onepass.RMSprop, torch.optim.RMSprop),
-         "Adam": (onepass.Adam, torch.optim.Adam), "AdamW": (onepass.AdamW, torch.optim.AdamW)}
-# Every optimizer with each of its options, decay never 0 but in plain SGD.
+# Our class and the one that it is like: torch's, or one of plain.py.
+PAIRS = {ours.__name__: (ours, ours._spelling.base) for ours in onepass.OPTIMIZERS}
+# Every optimizer with each of its options, decay never 0 but in plain SGD and Rprop.
 CASES = [
     ("SGD", {"lr": 0.05}),
     ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}),
@@ -19,6 +19,33 @@ CASES = [
     ("Adam", {"lr": 0.01, "betas": (0.8, 0.99), "amsgrad": True, "weight_decay": 0.1}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.1, "amsgrad": True, "maximize": True, "eps": 1e-6}),
+    ("RAdam", {"lr": 0.01, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.01, "betas": (0.8, 0.9), "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Adamax", {"lr": 0.01, "weight_decay": 0.1}),
+    ("Adagrad", {"lr": 0.05, "weight_decay": 0.1}),
+    ("Adagrad", {"lr": 0.05, "lr_decay": 0.1, "initial_accumulator_value": 0.5, "weight_decay": 0.1, "maximize": True}),
+    ("Adadelta", {"lr": 0.5, "weight_decay": 0.1}),
+    ("Rprop", {"lr": 0.01}),
+    ("Rprop", {"lr": 0.01, "etas": (0.7, 1.5), "step_sizes": (0.005, 0.02), "maximize": True}),
+    ("Lion", {"lr": 0.002, "weight_decay": 0.1}),
+    ("Lion", {"lr": 0.002, "betas": (0.8, 0.95), "weight_decay": 0.1, "weight_decay_mode": "coupled",
+              "maximize": True}),
+    ("Signum", {"lr": 0.002, "weight_decay": 0.1}),
+    ("Signum", {"lr": 0.002, "momentum": 0.0, "weight_decay": 0.1}),
+    ("Signum", {"lr": 0.002, "momentum": 0.8, "nesterov": True, "weight_decay": 0.1}),
+    ("NAdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("AdEMAMix", {"lr": 0.002, "weight_decay": 0.1}),
+    ("AdEMAMix", {"lr": 0.002, "betas": (0.8, 0.99, 0.9), "alpha_warmup": 5, "beta3_warmup": 20, "weight_decay": 0.1}),
+    ("AdEMAMix", {"lr": 0.002, "betas": (0.0, 0.99, 0.999), "alpha": 2.0, "weight_decay": 0.1}),
+    ("AdaBelief", {"lr": 0.01, "weight_decay": 0.1}),
+    ("AdaBelief", {"lr": 0.01, "betas": (0.8, 0.9), "eps": 1e-8, "rectify": True, "weight_decay": 0.1}),
+    ("Grams", {"lr": 0.01, "weight_decay": 0.1}),
+    ("SophiaG", {"lr": 0.002, "weight_decay": 0.1}),
+    ("ADOPT", {"lr": 0.01, "weight_decay": 0.1}),
+    ("ADOPT", {"lr": 0.01, "clip": False, "eps": 0.1, "weight_decay": 0.1, "weight_decay_mode": "decoupled"}),
+    ("Adan", {"lr": 0.01, "weight_decay": 0.1}),
+    ("Adan", {"lr": 0.01, "betas": (0.9, 0.8, 0.95), "weight_decay": 0.1, "weight_decay_mode": "decoupled",
+              "maximize": True}),
 ]
 SHAPES = [(), (1,), (7,), (3, 5), (31,), (32,), (33,), (0,), (100, 33), (2, 3, 4, 5), (4099,), (0, 4)]
 
@@ -33,6 +60,11 @@ def parameters(shapes=SHAPES, dtype=torch.float32, seed=0):
             value.view(-1)[5] = 0.0
         made.append(torch.nn.Parameter(value.to(dtype)))
     return made
+
+
+def loop(kind, model, **options):
+    """Returns an optimizer that steps one tensor after the other: classes of plain.py know nothing else."""
+    return kind(model, **options, **({"foreach": False} if kind.__module__.startswith("torch.") else {}))
 
 
 def copies(of, dtype=None):

@@ -6,7 +6,7 @@ import torch
 
 import onepass
 import onepass.torch
-from models import CASES, PAIRS, SHAPES, assert_same_bits, copies, parameters, set_gradients, train
+from models import CASES, PAIRS, SHAPES, assert_same_bits, copies, loop, parameters, set_gradients, train
 
 pytestmark = pytest.mark.usefixtures("both_walkers")
 IDS = [f"{name}-{'-'.join(map(str, options))}" for name, options in CASES]
@@ -17,7 +17,7 @@ def test_equals_torch_in_float64(name, options):
     ours, theirs = PAIRS[name]
     model = parameters()
     exact = copies(model, torch.float64)
-    train([ours(model, **options), theirs(exact, foreach=False, **options)], [model, exact], 30)
+    train([ours(model, **options), loop(theirs, exact, **options)], [model, exact], 30)
     for one, two in zip(model, exact):
         torch.testing.assert_close(one.double(), two, rtol=1.3e-6 * 8, atol=1e-5)  # torch's for float32; 30 steps
 
@@ -25,8 +25,6 @@ def test_equals_torch_in_float64(name, options):
 @pytest.mark.parametrize("name, options", CASES, ids=IDS)
 def test_has_the_bits_of_the_library(name, options):
     """The package adds nothing to the arithmetic: onepass.Optimizer over the same memory gives the same bits."""
-    from onepass.torch import _rules
-
     ours, _ = PAIRS[name]
     model = [p for p in parameters() if p.numel()]
     plain = copies(model)
@@ -34,7 +32,7 @@ def test_has_the_bits_of_the_library(name, options):
     grads = [torch.zeros_like(p) for p in plain]
     listed = [onepass.Parameter(name=str(i).encode(), value=p.data_ptr(), grad=g.data_ptr(), numel=p.numel())
               for i, (p, g) in enumerate(zip(plain, grads))]
-    spelling = {"SGD": _rules.SGD, "RMSprop": _rules.RMSPROP, "Adam": _rules.ADAM, "AdamW": _rules.ADAMW}[name]
+    spelling = ours._spelling
     settings = dict(spelling.settings(optimizer.param_groups[0]))
     with onepass.Optimizer(spelling.name, listed, **settings) as library:
         for step in range(10):
@@ -69,12 +67,15 @@ def test_special_gradients_go_where_torch_lets_them_go(value):
         ours, theirs = PAIRS[name]
         model = parameters([(33,)])
         other = copies(model)
-        optimizers = ours(model, **options), theirs(other, foreach=False, **options)
+        optimizers = ours(model, **options), loop(theirs, other, **options)
         for one in (*model, *other):
             one.grad = torch.full_like(one, value)
         for optimizer in optimizers:
             optimizer.step()
-        torch.testing.assert_close(model[0], other[0], equal_nan=True)
+        if name == "Rprop" and value != value:
+            assert model[0].isnan().all()  # torch.sign makes 0 of it, so that torch's parameter stays.
+        else:
+            torch.testing.assert_close(model[0], other[0], equal_nan=True)
 
 
 def test_gradients_of_zero_move_adamw_and_count():
@@ -103,7 +104,7 @@ def test_any_layout_of_a_parameter_and_of_its_gradient(layout):
         whole = value.clone()
         mine.data = value.clone() if layout != "slice" else torch.empty(6, 8, 10)[:, ::2].copy_(value)
         assert mine.stride() == value.stride() or layout != "slice"
-        optimizers = ours([mine], **options), theirs([theirs_too], foreach=False, **options)
+        optimizers = ours([mine], **options), loop(theirs, [theirs_too], **options)
         for step in range(5):
             gradient = torch.randn(whole.shape)
             mine.grad = gradient.mT.contiguous().mT if step % 2 and gradient.dim() > 1 else gradient

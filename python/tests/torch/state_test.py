@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import onepass.torch as onepass
-from models import CASES, PAIRS, assert_same_bits, copies, parameters, set_gradients, train
+from models import CASES, PAIRS, assert_same_bits, copies, loop, parameters, set_gradients, train
 
 FORMATS = [{"master": master, "states": states} for master in ("none", "float32", "split", "remainder8")
            for states in ("float32", "bfloat16", "8bit")]
@@ -53,13 +53,13 @@ def test_training_goes_on_from_torch_to_onepass_and_back(name, options):  # [27]
     ours, theirs = PAIRS[name]
     mine = parameters([(3, 5), (7,)])
     other = copies(mine)
-    reference = theirs(other, foreach=False, **options)
-    first = theirs(mine, foreach=False, **options)
+    reference = loop(theirs, other, **options)
+    first = loop(theirs, mine, **options)
     train([first, reference], [mine, other], 3)
     middle = ours(mine, lr=0.7)
     middle.load_state_dict(through_file(first.state_dict()))
     train([middle, reference], [mine, other], 3, first=3)
-    last = theirs(mine, foreach=False, lr=0.7)
+    last = loop(theirs, mine, lr=0.7)
     last.load_state_dict(through_file(middle.state_dict()))
     train([last, reference], [mine, other], 3, first=6)
     for one, two in zip(mine, other):
@@ -99,7 +99,7 @@ def test_every_format_loads_into_torchs_optimizer_and_comes_back(format, checkpo
     with torch.no_grad():
         for index, parameter in enumerate(wide):
             parameter.copy_(saved["state"].get(index, {}).get("master", parameter))
-    reference = theirs(wide, foreach=False, lr=1.0)
+    reference = loop(theirs, wide, lr=1.0)
     reference.load_state_dict(without_masters(saved))
     back = copies(mine)
     again = ours(back, checkpoint=checkpoint, **format, **options)

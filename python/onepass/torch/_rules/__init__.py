@@ -1,0 +1,153 @@
+"""_rules - how a parameter group of torch.optim spells the rule of the library that steps it."""
+
+import typing
+
+import torch
+
+from . import plain
+
+
+class Spelling(typing.NamedTuple):
+    """A rule of the library, as a group of torch.optim has it."""
+
+    name: str  # Of the library's rule.
+    base: type  # The class that has these groups: torch's, or of plain.
+    settings: typing.Callable  # Group -> tuple of (hyperparameter, value), in an order that never changes.
+    read: tuple  # Keys of the group that `settings` reads.
+    kept: typing.Callable  # Group -> tuple that selects the states; the optimizer is planned anew when it changes.
+    keys: tuple  # Of a parameter's state, in torch's order. A rule without "step" among them counts for itself.
+    selecting: tuple = ()  # Hyperparameters that select the states.
+    starts: typing.Callable | None = None  # Group, parameter -> the state that torch makes in the constructor.
+
+
+def number(value):
+    """Returns a hyperparameter as a float. torch allows tensors of one element."""
+    return float(value)
+
+
+def _decay(group):
+    return "decoupled" if group.get("decoupled_weight_decay") else "coupled"
+
+
+def _numbers(group, *names):
+    return tuple((name, number(group[name])) for name in names)
+
+
+def _flags(group, *names):
+    return tuple((name, bool(group[name])) for name in names)
+
+
+def _several(group, **names):
+    """Returns the numbers of a tuple in the group: betas=("beta1", "beta2")."""
+    return tuple((name, number(value)) for key, listed in names.items() for name, value in zip(listed, group[key]))
+
+
+def _betas(group):
+    return _several(group, betas=("beta1", "beta2", "beta3"))
+
+
+def _adam(group):
+    return (*_numbers(group, "lr", "eps", "weight_decay"), *_betas(group), ("weight_decay_mode", _decay(group)),
+            *_flags(group, "amsgrad", "maximize"))
+
+
+def _sgd(group):
+    return _numbers(group, "lr", "momentum", "dampening", "weight_decay") + _flags(group, "nesterov", "maximize")
+
+
+def _rmsprop(group):
+    return (*_numbers(group, "lr", "alpha", "eps", "weight_decay", "momentum"), ("epsilon", "outside_root"),
+            *_flags(group, "centered", "maximize"))
+
+
+def _radam(group):
+    return (*_numbers(group, "lr", "eps", "weight_decay"), *_betas(group), ("weight_decay_mode", _decay(group)),
+            *_flags(group, "maximize"))
+
+
+def _adamax(group):
+    return _numbers(group, "lr", "eps", "weight_decay") + _betas(group) + _flags(group, "maximize")
+
+
+def _adagrad(group):
+    return _numbers(group, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps") + \
+        _flags(group, "maximize")
+
+
+def _adadelta(group):
+    return _numbers(group, "lr", "rho", "eps", "weight_decay") + _flags(group, "maximize")
+
+
+def _rprop(group):
+    return _numbers(group, "lr") + _flags(group, "maximize") + _several(
+        group, etas=("eta_minus", "eta_plus"), step_sizes=("step_size_min", "step_size_max"))
+
+
+def _nothing(group):
+    return ()
+
+
+def _adagrads_start(group, parameter):
+    start = group["initial_accumulator_value"]
+    start = complex(start, start) if parameter.is_complex() else start
+    return {"step": torch.tensor(0.0, dtype=torch.float32),
+            "sum": torch.full_like(parameter.detach(), start, memory_format=torch.preserve_format)}
+
+
+ADAM = Spelling(
+    "Adam", torch.optim.Adam, _adam,
+    ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "amsgrad", "maximize"),
+    lambda group: (bool(group["amsgrad"]),), ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"), ("amsgrad",))
+ADAMW = ADAM._replace(name="AdamW", base=torch.optim.AdamW)
+SGD = Spelling(
+    "SGD", torch.optim.SGD, _sgd, ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
+    lambda group: (group["momentum"] != 0,), ("momentum_buffer",), ("momentum",))
+RMSPROP = Spelling(
+    "RMSProp", torch.optim.RMSprop, _rmsprop,
+    ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
+    lambda group: (group["momentum"] != 0, bool(group["centered"])),
+    ("step", "square_avg", "momentum_buffer", "grad_avg"), ("centered", "momentum"))
+RADAM = Spelling(
+    "RAdam", torch.optim.RAdam, _radam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "maximize"),
+    _nothing, ("step", "exp_avg", "exp_avg_sq"))
+ADAMAX = Spelling(
+    "Adamax", torch.optim.Adamax, _adamax, ("lr", "betas", "eps", "weight_decay", "maximize"), _nothing,
+    ("step", "exp_avg", "exp_inf"))
+ADAGRAD = Spelling(
+    "Adagrad", torch.optim.Adagrad, _adagrad,
+    ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps", "maximize"), _nothing, ("step", "sum"),
+    starts=_adagrads_start)
+ADADELTA = Spelling(
+    "Adadelta", torch.optim.Adadelta, _adadelta, ("lr", "rho", "eps", "weight_decay", "maximize"), _nothing,
+    ("step", "square_avg", "acc_delta"))
+RPROP = Spelling(
+    "Rprop", torch.optim.Rprop, _rprop, ("lr", "etas", "step_sizes", "maximize"), _nothing,
+    ("step", "prev", "step_size"))
+
+
+def _own(base, *numbers, betas=False, flags=(), keys=("exp_avg", "exp_avg_sq"), selecting=()):
+    """Returns the spelling of a class of plain.py, whose groups have the library's names."""
+    numbers, flags = ("lr", "weight_decay", *numbers), (*flags, "maximize")
+
+    def settings(group):
+        listed = _numbers(group, *numbers) + (_betas(group) if betas else ()) + _flags(group, *flags)
+        return (*listed, ("weight_decay_mode", group["weight_decay_mode"]))
+
+    def kept(group):
+        found = dict(settings(group))
+        return tuple(found[name] != 0 for name in selecting)
+
+    read = (*numbers, *(("betas",) if betas else ()), *flags, "weight_decay_mode")
+    return Spelling(base.__name__, base, settings, read, kept, ("step", *keys), selecting)
+
+
+LION = _own(plain.Lion, betas=True, keys=("exp_avg",))
+SIGNUM = _own(plain.Signum, "momentum", flags=("nesterov",), keys=("momentum_buffer",), selecting=("momentum",))
+NADAMW = _own(plain.NAdamW, "eps", betas=True)
+ADEMAMIX = _own(plain.AdEMAMix, "eps", "alpha", "alpha_warmup", "beta3_warmup", betas=True,
+                keys=("exp_avg_fast", "exp_avg_slow", "exp_avg_sq"), selecting=("beta1",))
+ADABELIEF = _own(plain.AdaBelief, "eps", betas=True, flags=("rectify",), keys=("exp_avg", "exp_avg_var"))
+GRAMS = _own(plain.Grams, "eps", betas=True)
+SOPHIAG = _own(plain.SophiaG, "rho", "batch_size", betas=True, keys=("exp_avg", "hessian"))
+ADOPT = _own(plain.ADOPT, "eps", betas=True, flags=("clip",))
+ADAN = _own(plain.Adan, "eps", betas=True, keys=("exp_avg", "exp_avg_diff", "exp_avg_sq", "neg_pre_grad"))

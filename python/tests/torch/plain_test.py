@@ -1,0 +1,83 @@
+"""plain_test.py - the classes that torch.optim lacks give, in float64, the numbers of other packages' optimizers:
+tests/optimizers/golden has them. The library is held to the same files (tests/optimizers/golden_test.cpp)."""
+
+import pathlib
+
+import pytest
+import torch
+
+from onepass.torch import OPTIMIZERS
+from onepass.torch._rules import plain
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "tests/optimizers/golden"
+STEPS = 100
+BETAS = ("beta1", "beta2", "beta3")
+CLASSES = {ours._spelling.name: ours._spelling.base for ours in OPTIMIZERS if issubclass(ours, plain.Plain)}
+
+
+def value_of(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def cases():
+    """Returns (rule, case, settings, rates, rows) of each case: new learning rates by their step, and rows (step,
+    tensor, stream, numbers)."""
+    found = []
+    for rule in CLASSES:
+        for line in (GOLDEN / f"{rule}.txt").read_text().splitlines():
+            first, *words = line.split()
+            if first == "case":
+                found.append((rule, words[0], {}, {}, []))
+            elif first == "settings":
+                found[-1][2].update((name, value_of(value)) for name, value in (word.split("=") for word in words))
+            elif first == "lr":
+                found[-1][3][int(words[0])] = float(words[1])
+            elif first != "source":
+                numbers = torch.tensor([float(word) for word in words[2:]], dtype=torch.float64)
+                found[-1][4].append((int(first), words[0], words[1], numbers))
+    return found
+
+
+CASES = cases()
+
+
+def gradients(tensor):
+    """Returns the gradients of each step of a tensor, rounded to float32; None where it takes no part."""
+    for line in (GOLDEN / "gradients.txt").read_text().splitlines():
+        numbers = torch.tensor([float(word) for word in line.split()], dtype=torch.float32).double()
+        part = numbers[:5] if tensor == "early" else numbers[5:]
+        yield part if len(part) else None
+
+
+def made(rule, settings, parameter):
+    """Returns the optimizer of a case: betas come in one argument."""
+    betas = tuple(settings[name] for name in BETAS if name in settings)
+    arguments = {name: value for name, value in settings.items() if name not in BETAS}
+    for name in ("maximize", "nesterov", "rectify", "clip"):
+        if name in arguments:
+            arguments[name] = bool(arguments[name])
+    return CLASSES[rule]([parameter], **arguments, **({"betas": betas} if betas else {}))
+
+
+@pytest.mark.parametrize("tensor", ["early", "late"])
+@pytest.mark.parametrize("rule, case, settings, rates, rows", CASES, ids=[f"{one[0]}-{one[1]}" for one in CASES])
+def test_equals_the_optimizers_of_other_packages(rule, case, settings, rates, rows, tensor):
+    start = {stream: numbers for step, name, stream, numbers in rows if step == 0 and name == tensor}
+    parameter = torch.nn.Parameter(start.pop("p").clone())
+    optimizer = made(rule, settings, parameter)
+    if start:
+        optimizer.state[parameter].update({"step": torch.tensor(0.0), **start})
+    compared = 0
+    for step, gradient in enumerate(gradients(tensor), 1):
+        optimizer.param_groups[0]["lr"] = rates.get(step, optimizer.param_groups[0]["lr"])
+        parameter.grad = gradient
+        optimizer.step()
+        streams = {"p": parameter.detach(), **optimizer.state[parameter]}
+        for at, name, stream, numbers in rows:
+            if (at, name) == (step, tensor):
+                torch.testing.assert_close(streams[stream], numbers, rtol=1e-11, atol=0)
+                compared += 1
+    assert step == STEPS and compared >= 3
