@@ -80,10 +80,10 @@ TEST(AdEMAMix, HalfLifeOfTheSlowAverageGrowsLinearlyDuringItsWarmup) {
   }
 }
 
-// 1 - exp(-2^-39) in double would have 14 correct bits.
+// 1 - exp(x) in double would have 13 correct bits.
 TEST(AdEMAMix, VeryLongAveragesKeepAllDigitsDuringTheWarmup) {
-  const AdEMAMix rule{.beta3 = 1.0 - 0x1p-40, .beta3_warmup = 2.0};
-  const double wanted = -std::expm1(2.0 / (1.0 / std::log(0.9) + 1.0 / std::log1p(-0x1p-40)));
+  const AdEMAMix rule{.beta3 = 1.0 - 0x1p-40, .beta3_warmup = 10.0 / 3.0};
+  const double wanted = -std::expm1(1.0 / (0.7 / std::log(0.9) + 0.3 / std::log1p(-0x1p-40)));
   EXPECT_LE(ulp_distance(weight_at(rule, 1), static_cast<float>(wanted)), 1);
 }
 
