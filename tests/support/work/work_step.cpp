@@ -3,6 +3,8 @@
 
 #include <set>
 
+#include "host/backend/rule_ops.hpp"
+
 namespace onepass::test {
 namespace {
 
@@ -39,7 +41,7 @@ Options in_format(const WorkStep& step) {
 
 NamedStep named_step(const RuleCase& rule, const FormatCase& format) {
   const WorkStep step{.rule = rule, .format = format};
-  return {.name = rule.name + " in " + format.name, .step = step};
+  return {.name = rule.name + " in " + format.name, .step = step, .kernel = kernel_of(rule, format)};
 }
 
 /// Steps of AdamW in one format, each with one feature around the update.
@@ -74,6 +76,12 @@ PreparedStep::PreparedStep(const WorkStep& step, Device device, std::int64_t num
   synchronize(device);
   model_.grad(0).write(gradient(numel));
   synchronize(device);
+}
+
+std::string kernel_of(const RuleCase& rule, const FormatCase& format) {
+  const VariantOps& variant = rule.rule.ops().variants[rule.variant];
+  const bool narrows = format.storage.states != States::float32;
+  return variant.float32 != 0 && narrows ? "any_format<" : kUpdateKernel;
 }
 
 double PreparedStep::traffic() const {

@@ -37,6 +37,10 @@ class PreparedStep {
 
 inline const std::string kUpdateKernel = "elementwise<";
 
+/// Part of the name of the kernel that steps a rule in one of format_cases(). A rule with states that stay
+/// float32 has none of its own where the format narrows the others.
+std::string kernel_of(const RuleCase& rule, const FormatCase& format);
+
 struct NamedStep {
   std::string name;  ///< "AdamW_plain_coupled in bf16_split"
   WorkStep step;
