@@ -1,5 +1,5 @@
-"""onepass.torch - PyTorch's optimizers, and others, with one fused step, in fewer bytes. docs/python/pytorch.md explains
-them.
+"""onepass.torch - PyTorch's optimizers, and others, with one fused step, in fewer bytes. docs/python/pytorch.md
+explains them.
 
     import onepass.torch as onepass
     optimizer = onepass.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1, states="8bit", max_grad_norm=1.0)
@@ -68,6 +68,18 @@ class Rprop(Face, torch.optim.Rprop):
     _spelling = _rules.RPROP
 
 
+class NAdam(Face, torch.optim.NAdam):
+    """torch.optim.NAdam in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.NADAM
+
+
+class ASGD(Face, torch.optim.ASGD):
+    """torch.optim.ASGD in one pass over memory. See Face for what it takes besides."""
+
+    _spelling = _rules.ASGD
+
+
 class Lion(Face, _rules.plain.Lion):
     """Lion: the sign of an average of gradients. See Face for what it takes besides."""
 
@@ -122,8 +134,14 @@ class Adan(Face, _rules.plain.Adan):
     _spelling = _rules.ADAN
 
 
-OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, Lion, Signum, NAdamW, AdEMAMix,
-              AdaBelief, Grams, SophiaG, ADOPT, Adan)
+class LaProp(Face, _rules.plain.LaProp):
+    """LaProp: an average of normalised gradients. See Face for what it takes besides."""
+
+    _spelling = _rules.LAPROP
+
+
+OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, NAdam, ASGD, Lion, Signum, NAdamW,
+              AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp)
 
 
 def clip_grad_norm_(optimizer, max_norm):

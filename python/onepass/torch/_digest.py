@@ -6,7 +6,7 @@ import zlib
 import torch
 
 from . import _codecs, _distributed
-from ._formats import SIGNED, flat_of, scales_of
+from ._formats import SCALARS, SIGNED, flat_of, scales_of
 from ._seats import Place, is_dense, place_of
 from ._walk import local
 
@@ -62,9 +62,10 @@ def digest(model, optimizer=None):
         place = place_of(parameter)
         states = optimizer.state.get(parameter, {}) if optimizer is not None else {}
         for key, tensor in {"": parameter, **states}.items():
-            counted = reduction.is_first() if key == "step" else reduction.is_counted(parameter)
+            alone = key == "step" or key in SCALARS
+            counted = reduction.is_first() if alone else reduction.is_counted(parameter)
             if counted and torch.is_tensor(tensor):
-                total += _sum(f"{name}/{key}", _numbers(key, tensor, place), Place() if key == "step" else place)
+                total += _sum(f"{name}/{key}", _numbers(key, tensor, place), Place() if alone else place)
     sums = torch.tensor(_signed(total % (1 << 64)), device=reduction.device())
     whole = int(reduction.all_reduce(sums)) % (1 << 64)
     return f"{whole >> 32 ^ whole & 0xFFFFFFFF:08x}"

@@ -12,7 +12,7 @@ from ._formats import storage_struct
 from ._walk import DTYPES, device_number
 
 _CODES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16", torch.int16: "uint16",
-          torch.uint8: "uint8", torch.int64: "int64"}
+          torch.uint8: "uint8", torch.int64: "int64", torch.float64: "float64"}
 
 
 def stream_of(device):

@@ -21,7 +21,8 @@ ROUNDINGS = ("nearest", "stochastic")
 # Steps keep this master beside a 16-bit parameter by default.
 _OWN_MASTER = {torch.bfloat16: "split", torch.float16: "float32"}
 _BITS = {"uint16": torch.int16, "uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16,
-         "float16": torch.float16, "int64": torch.int64}
+         "float16": torch.float16, "int64": torch.int64, "float64": torch.float64}
+SCALARS = {"mu_product", "eta", "exp_avg_lr_1"}  # States that are one number for a parameter, in float64.
 # States with a sign: they have the signed 8-bit codec.
 SIGNED = {"exp_avg", "exp_avg_fast", "exp_avg_diff", "momentum_buffer", "grad_avg", "prev"}
 
@@ -148,7 +149,10 @@ class Keeper:
         for stream in streams:
             if stream.name == "step":
                 continue
-            if stream.name in ("master", "remainder"):
+            if stream.name in SCALARS:
+                self.state[stream.name] = self.scalar(stream.name)
+                given.append(Given(stream.name, self.state[stream.name], True))
+            elif stream.name in ("master", "remainder"):
                 given.append(self.master(stream))
             elif not stream.name.endswith(".scales"):
                 given += self.of_rule(stream, scales.get(stream.name))
@@ -162,7 +166,9 @@ class Keeper:
             key = "master" if stream.name == "remainder" else stream.name
             if key not in self.state or key == "step":
                 continue
-            if key != "master":
+            if key in SCALARS:
+                changed[key] = self.scalar(key)
+            elif key != "master":
                 changed[key] = self.converted(stream, self.state[key], scales.get(key))
             elif stream.dtype == torch.float32:
                 changed[key] = self.master_of(stream, self.state[key])
@@ -181,6 +187,13 @@ class Keeper:
             self.state["step"] = step
         self.seat.counter = step
         return Given("step", step, True)
+
+    def scalar(self, name):
+        """Returns a number that the library carries for the parameter; 0 if there is none yet."""
+        present = self.state.get(name, 0.0)
+        if torch.is_tensor(present) and present.dtype == torch.float64 and present.device == self.value.device:
+            return present
+        return torch.tensor(float(present), dtype=torch.float64, device=self.value.device)
 
     def of_rule(self, stream, scales):
         present = self.state.get(stream.name)

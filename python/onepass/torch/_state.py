@@ -4,11 +4,12 @@ back."""
 import torch
 
 from . import _plan
-from ._formats import STORED, Keeper, scales_of, with_scales
+from ._formats import SCALARS, STORED, Keeper, scales_of, with_scales
 from ._seats import is_dense, is_ours, place_of
 from ._walk import local
 
 _SCALES = "_scales"  # "exp_avg_scales", in a dict of checkpoint="exact".
+_EXACT = "_exact"  # "mu_product_exact", on the way through torch's load_state_dict().
 
 
 class _Raw:
@@ -48,7 +49,10 @@ def _decoded(optimizer, state_dict):
             group = optimizer.param_groups[seat.group]
             state_dict["state"][seat.index] = optimizer._spelling.starts(group, seat.parameter)
         elif state and any(_is_compressed(key, tensor) for key, tensor in state.items()):
-            state_dict["state"][seat.index] = _decoded_state(optimizer, seat, state)
+            state_dict["state"][seat.index] = state = _decoded_state(optimizer, seat, state)
+        if state and optimizer._spelling.completed:
+            group = optimizer.param_groups[seat.group]
+            state_dict["state"][seat.index] = optimizer._spelling.completed(group, state)
     return state_dict
 
 
@@ -111,10 +115,19 @@ def load(optimizer, torch_load, state_dict):
 
 
 def _wrapped(optimizer, state_dict):
-    states = {key: {name: _Raw(value) if torch.is_tensor(value) and name != "step" else value
-                    for name, value in state.items()} if isinstance(state, dict) else state
+    states = {key: _wrapped_state(state) if isinstance(state, dict) else state
               for key, state in state_dict["state"].items()}
     return {**state_dict, "state": states}
+
+
+def _wrapped_state(state):
+    wrapped = {}
+    for name, value in state.items():
+        if name in SCALARS or name == "mu":  # torch looks at these.
+            wrapped[name], wrapped[name + _EXACT] = float(value), _Raw(torch.as_tensor(value))
+        else:
+            wrapped[name] = _Raw(value) if torch.is_tensor(value) and name != "step" else value
+    return wrapped
 
 
 def unwrap(optimizer):
@@ -133,9 +146,12 @@ def _loaded(optimizer, seat, state):
     for key, value in state.items():
         tensor = value.tensor if isinstance(value, _Raw) else value
         if isinstance(value, _Raw):
-            narrows = not ours and parameter.is_floating_point() and tensor.is_floating_point()
+            narrows = not ours and parameter.is_floating_point() and tensor.is_floating_point() \
+                and not key.endswith(_EXACT)
             tensor = tensor.to(parameter.device, parameter.dtype if narrows else None)
         plain[key] = tensor
+    for key in [key for key in plain if key.endswith(_EXACT)]:
+        plain[key.removesuffix(_EXACT)] = plain.pop(key)
     for key in [key for key in plain if key.endswith(_SCALES)]:
         codes = plain.get(key.removesuffix(_SCALES))
         if codes is not None:

@@ -18,6 +18,7 @@ class Spelling(typing.NamedTuple):
     keys: tuple  # Of a parameter's state, in torch's order. A rule without "step" among them counts for itself.
     selecting: tuple = ()  # Hyperparameters that select the states.
     starts: typing.Callable | None = None  # Group, parameter -> the state that torch makes in the constructor.
+    completed: typing.Callable | None = None  # Group, state -> the state with what torch has besides.
 
 
 def number(value):
@@ -83,6 +84,22 @@ def _rprop(group):
         group, etas=("eta_minus", "eta_plus"), step_sizes=("step_size_min", "step_size_max"))
 
 
+def _nadam(group):
+    return (*_numbers(group, "lr", "eps", "weight_decay", "momentum_decay"), *_betas(group),
+            ("weight_decay_mode", _decay(group)), *_flags(group, "maximize"))
+
+
+def _asgd(group):
+    return _numbers(group, "lr", "lambd", "alpha", "t0", "weight_decay") + _flags(group, "maximize")
+
+
+def _with_mu(group, state):
+    """torch's ASGD also keeps the weight of the parameter in the next step's average."""
+    mu = 1 / max(1.0, float(state["step"]) - group["t0"])
+    return {key: value for key, value in state.items() if key not in ("mu", "ax")} | \
+        {"mu": torch.tensor(mu, dtype=torch.float32, device=state["ax"].device), "ax": state["ax"]}
+
+
 def _nothing(group):
     return ()
 
@@ -124,6 +141,14 @@ RPROP = Spelling(
     "Rprop", torch.optim.Rprop, _rprop, ("lr", "etas", "step_sizes", "maximize"), _nothing,
     ("step", "prev", "step_size"))
 
+NADAM = Spelling(
+    "NAdam", torch.optim.NAdam, _nadam,
+    ("lr", "betas", "eps", "weight_decay", "momentum_decay", "decoupled_weight_decay", "maximize"), _nothing,
+    ("step", "mu_product", "exp_avg", "exp_avg_sq"))
+ASGD = Spelling(
+    "ASGD", torch.optim.ASGD, _asgd, ("lr", "lambd", "alpha", "t0", "weight_decay", "maximize"), _nothing,
+    ("step", "eta", "ax"), completed=_with_mu)
+
 
 def _own(base, *numbers, betas=False, flags=(), keys=("exp_avg", "exp_avg_sq"), selecting=()):
     """Returns the spelling of a class of plain.py, whose groups have the library's names."""
@@ -151,3 +176,4 @@ GRAMS = _own(plain.Grams, "eps", betas=True)
 SOPHIAG = _own(plain.SophiaG, "rho", "batch_size", betas=True, keys=("exp_avg", "hessian"))
 ADOPT = _own(plain.ADOPT, "eps", betas=True, flags=("clip",))
 ADAN = _own(plain.Adan, "eps", betas=True, keys=("exp_avg", "exp_avg_diff", "exp_avg_sq", "neg_pre_grad"))
+LAPROP = _own(plain.LaProp, "eps", betas=True, keys=("exp_avg_lr_1", "exp_avg", "exp_avg_sq"))

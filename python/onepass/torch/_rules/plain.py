@@ -6,7 +6,7 @@ import math
 
 import torch
 
-DECAYS = ("coupled", "decoupled", "after", "proximal")
+DECAYS = ("coupled", "decoupled", "after", "proximal", "cautious")
 
 
 def rectification(beta2, t):
@@ -48,6 +48,8 @@ class Plain(torch.optim.Optimizer):
         elif not isinstance(value, bool) and not value >= 0.0:
             raise ValueError(f"Invalid {names.get(key, key + ' value')}: {value}")
 
+    scalars = ()  # States that are one number for a parameter.
+
     def states(self, group):
         return ("exp_avg", "exp_avg_sq")
 
@@ -73,12 +75,13 @@ class Plain(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["step"] = torch.tensor(0.0)
+            state.update((name, torch.tensor(0.0, dtype=torch.float64)) for name in self.scalars)
         for key in self.states(group):
             if key not in state:
                 state[key] = torch.zeros_like(p, memory_format=torch.preserve_format)
         state["step"] += 1
         real = torch.view_as_real if torch.is_complex(p) else lambda tensor: tensor
-        values = {key: real(state[key]) for key in self.states(group)}
+        values = {key: real(state[key]) for key in self.states(group)} | {key: state[key] for key in self.scalars}
         self._move(group, values, real(p), real(p.grad), int(state["step"]))
 
     def _move(self, group, state, p, g, t):
@@ -87,8 +90,9 @@ class Plain(torch.optim.Optimizer):
         if mode == "coupled" and decay != 0:
             g = g.add(p, alpha=decay)
         update = self.update(group, state, p, g, t)
-        if mode == "decoupled" and self.decays(t):
-            p.mul_(1 - lr * decay)
+        if mode in ("decoupled", "cautious") and self.decays(t):
+            decayed = p * (1 - lr * decay)
+            p.copy_(decayed if mode == "decoupled" else torch.where(update * p >= 0, decayed, p))
         p.sub_(update)
         if mode == "after":
             p.mul_(1 - lr * decay)
@@ -303,3 +307,22 @@ class Adan(_AdamLike):
         state["neg_pre_grad"].copy_(-g)
         step = m / (1 - beta1**t) + beta2 * d / (1 - beta2**t)
         return float(group["lr"]) * step / ((n / (1 - beta3**t)).sqrt() + group["eps"])
+
+
+class LaProp(_AdamLike):
+    """Ziyin et al. 2020, arXiv 2002.04839, algorithm 1: an average of normalised gradients. exp_avg_lr_1 is an average
+    of learning rates, which corrects its bias."""
+
+    scalars = ("exp_avg_lr_1",)
+
+    def __init__(self, params, lr=4e-4, betas=(0.9, 0.999), eps=1e-15, weight_decay=0.0, *, weight_decay_mode="after",
+                 maximize=False):
+        super().__init__(params, lr, betas, eps, weight_decay, weight_decay_mode, maximize)
+
+    def update(self, group, state, p, g, t):
+        (beta1, beta2), lr = group["betas"], float(group["lr"])
+        v = state["exp_avg_sq"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        normal = g / ((v / (1 - beta2**t)).sqrt() + group["eps"])
+        m = state["exp_avg"].mul_(beta1).add_(normal, alpha=(1 - beta1) * lr)
+        rates = state["exp_avg_lr_1"].mul_(beta1).add_((1 - beta1) * lr).item()
+        return (lr / rates if lr != 0 else 1.0) * m
