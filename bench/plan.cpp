@@ -61,6 +61,7 @@ class Packer {
   void pack(const Case& first) {
     batch_ = {};
     for (const FormatChoice* const format : options_.formats) {
+      if (!is_measured(*first.rule, *format)) continue;
       Case one = first;
       one.format = format;
       add(one);

@@ -74,13 +74,26 @@ std::vector<Bytes> Subject::taken() const {
   return all;
 }
 
+std::vector<double> Subject::scalars_of(std::size_t tensor) {
+  std::vector<double> scalars;
+  const std::vector<Parameter> one{{.name = "p", .value = Tensor(nullptr, DType::float32, 1)}};
+  for (const RequiredStream& stream : Optimizer::required_memory(case_.rule->rule, one).front().streams) {
+    if (stream.dtype != DType::float64) continue;
+    const Tensor scalar = optimizer_.state(tensor_name(tensor), stream.name);
+    copy({Device::cpu(), &scalars.emplace_back()}, {scalar.device, scalar.data}, sizeof(double));
+  }
+  return scalars;
+}
+
 void Subject::expect_step(const Contestant& contestant, int t, Leaves leaves) {
   const std::vector<Bytes> before = taken();
+  std::vector<std::vector<double>> carried;
+  for (const Part& window : windows_) carried.push_back(scalars_of(window.tensor));
   contestant.run();
   const std::vector<Bytes> after = taken();
-  const ReferenceStep step{*case_.rule, *case_.format, t, kSeed};
   for (std::size_t i = 0; i < windows_.size(); ++i) {
     const Part& window = windows_[i];
+    const ReferenceStep step{*case_.rule, *case_.format, t, kSeed, carried[i]};
     const Bytes expected = expected_bytes(step, window, before[i]);
     if (expected == after[i]) continue;
     const std::string where = fmt::format("in elements {} to {} of tensor {}, at step {}", window.begin,

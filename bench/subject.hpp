@@ -46,6 +46,8 @@ class Subject {
  private:
   [[nodiscard]] std::vector<Contestant> own();
   [[nodiscard]] std::vector<Bytes> taken() const;
+  /// What a tensor carries for the rule.
+  [[nodiscard]] std::vector<double> scalars_of(std::size_t tensor);
   void expect_step(const Contestant& contestant, int t, Leaves leaves);
   void expect_unchanged(const Contestant& contestant);
 

@@ -78,6 +78,18 @@ std::string_view RuleChoice::reference() const {
 
 std::span<const PlainStep> plain_steps() { return kSteps; }
 
+bool is_measured(const RuleChoice& rule, const FormatChoice& format) {
+  if (format.storage.states == States::float32) return true;
+  const std::vector<Parameter> one{{.name = "p", .value = Tensor(nullptr, format.param, 1)}};
+  const auto required =
+      Optimizer::required_memory(rule.rule, one, {.storage = format.low(), .float32_storage = format.wide()});
+  const auto& streams = required.front().streams;
+  return std::ranges::none_of(rule.rule.state_names(), [&](const char* state) {
+    const auto found = std::ranges::find(streams, std::string_view(state), &RequiredStream::name);
+    return found->dtype == DType::float32;
+  });
+}
+
 std::span<const RuleChoice> rule_choices() {
   static const std::vector<RuleChoice> choices = make_choices();
   return choices;

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "bench/cases/formats.hpp"
 #include "bench/cases/plain_rules.hpp"
 #include "onepass/rule/rule.hpp"
 
@@ -36,6 +37,10 @@ struct RuleChoice {
   [[nodiscard]] std::string_view reference() const;
   [[nodiscard]] int states() const { return static_cast<int>(rule.state_names().size()); }
 };
+
+/// Returns whether the benchmark measures a rule in a format. It does not where the format narrows some
+/// states of the rule and others stay float32: the limit moves states of one size.
+bool is_measured(const RuleChoice& rule, const FormatChoice& format);
 
 /// Returns every rule of library_rules(), in that order, each followed by its presets that have a
 /// hand-written step. A rule without a hand-written step has its default hyperparameters.

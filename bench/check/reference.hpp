@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "bench/cases/formats.hpp"
 #include "bench/cases/rules.hpp"
@@ -13,8 +14,9 @@ namespace onepass::bench {
 struct ReferenceStep {
   const RuleChoice& rule;
   const FormatChoice& format;
-  int t;               ///< Number of the step, counted from 1.
-  std::uint64_t seed;  ///< Options::seed
+  int t;                             ///< Number of the step, counted from 1.
+  std::uint64_t seed;                ///< Options::seed
+  std::vector<double> scalars = {};  ///< What the tensor carries for the rule before the step.
 };
 
 /// Returns the bytes after the step by hand, which the rule must have. The random bits depend on the place of

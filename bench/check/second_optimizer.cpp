@@ -2,6 +2,7 @@
 #include "bench/check/second_optimizer.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -33,12 +34,21 @@ template <class Work>
 void for_each_state(const ReferenceStep& step, SavedParameter& saved, std::int64_t numel, Bytes& bytes,
                     const Work& work) {
   for (SavedState& state : saved.states) {
+    if (state.dtype == DType::float64) continue;
     const StateBytes at = find_state(step, bytes, state.name);
     const std::span all(state.bytes);
     work(all.first(at.elements.size()), std::span(at.elements));
     if (at.scales == nullptr) continue;
     work(all.subspan(static_cast<std::size_t>(step::scales_at(numel)), at.scales->size()),
          std::span(*at.scales));
+  }
+}
+
+/// Writes the scalars that a parameter carries.
+void carry(SavedParameter& saved, std::span<const double> scalars) {
+  auto scalar = scalars.begin();
+  for (SavedState& state : saved.states) {
+    if (state.dtype == DType::float64) std::memcpy(state.bytes.data(), &*scalar++, sizeof(double));
   }
 }
 
@@ -69,6 +79,7 @@ Bytes moved_by_second_optimizer(const ReferenceStep& step, const Part& window, c
   dict.steps = dict.parameters.front().step = step.t - 1;
   for_each_state(step, dict.parameters.front(), numel, bytes,
                  [](Span saved, Span own) { std::ranges::copy(own, saved.begin()); });
+  carry(dict.parameters.front(), step.scalars);
   optimizer.load_state_dict(dict);
   optimizer.step();
   dict = optimizer.state_dict();

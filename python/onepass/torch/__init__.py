@@ -117,9 +117,14 @@ class Grams(Face, _rules.plain.Grams):
 
 
 class SophiaG(Face, _rules.plain.SophiaG):
-    """The step of SophiaG, which leaves the state "hessian" as it is. See Face for what it takes besides."""
+    """SophiaG: momentum over an estimate of the Hessian's diagonal, clipped. See Face for what it takes besides."""
 
     _spelling = _rules.SOPHIAG
+
+    def update_hessian(self):
+        """Refreshes the estimate from the gradients, those of a loss with labels drawn from the model. Call it every few
+        steps, in place of step(). Gradients are unscaled as in a step, and not clipped."""
+        self._sweep("update_hessian", super().update_hessian)
 
 
 class ADOPT(Face, _rules.plain.ADOPT):
@@ -140,8 +145,22 @@ class LaProp(Face, _rules.plain.LaProp):
     _spelling = _rules.LAPROP
 
 
+class ScheduleFreeSGD(_rules.schedule_free.Modes, Face, _rules.schedule_free.ScheduleFreeSGD):
+    """Schedule-Free SGD: no schedule, and a good average at every step. Call eval() before you evaluate or save the model,
+    and train() before you train on. See Face for what it takes besides."""
+
+    _spelling = _rules.SCHEDULE_FREE_SGD
+
+
+class ScheduleFreeAdamW(_rules.schedule_free.Modes, Face, _rules.schedule_free.ScheduleFreeAdamW):
+    """Schedule-Free AdamW: no schedule, and a good average at every step. Call eval() before you evaluate or save the
+    model, and train() before you train on. See Face for what it takes besides."""
+
+    _spelling = _rules.SCHEDULE_FREE_ADAMW
+
+
 OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, NAdam, ASGD, Lion, Signum, NAdamW,
-              AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp)
+              AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp, ScheduleFreeSGD, ScheduleFreeAdamW)
 
 
 def clip_grad_norm_(optimizer, max_norm):

@@ -118,6 +118,9 @@ class Engine:
     def step(self, stream):
         library().check(self.calls.onepass_step(self.handle, stream))
 
+    def sweep(self, name, stream):
+        library().check(self.calls.onepass_sweep(self.handle, name.encode(), stream))
+
     def measure(self, stream):
         """Returns what combines with the measures of other engines by a sum: a tensor of int64 on the device."""
         numel = _interface.LONG()

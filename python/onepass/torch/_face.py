@@ -205,18 +205,42 @@ class Face:
 
     def _step_others(self, plan):
         """Runs torch's own step for the parameters that the library does not take."""
-        groups, others = self.param_groups, {id(parameter) for parameter in plan.others}
         if self._spelling.starts:
-            for group in groups:
+            others = {id(parameter) for parameter in plan.others}
+            for group in self.param_groups:
                 for parameter in group["params"]:
                     if id(parameter) in others and not self.state.get(parameter):
                         self.state[parameter] = self._spelling.starts(group, parameter)
+        with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            self._over_others(plan, lambda: inspect.unwrap(self._spelling.base.step)(self))
+
+    def _over_others(self, plan, work):
+        """Calls work() with groups that have the parameters alone that the library does not take."""
+        groups, others = self.param_groups, {id(parameter) for parameter in plan.others}
         self.param_groups = [{**group, "params": [p for p in group["params"] if id(p) in others]} for group in groups]
         try:
-            with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
-                inspect.unwrap(self._spelling.base.step)(self)
+            work()
         finally:
             self.param_groups = groups
+
+    @torch._disable_dynamo
+    def _sweep(self, name, others_sweep):
+        """Takes a pass of the rule that is no step. `others_sweep` does so for what the library does not take."""
+        with torch.no_grad():
+            plan = self._read()
+            handling = self._handling(plan)
+            if plan.reduction.across and handling.skips:
+                raise RuntimeError(f"{name}() cannot skip gradients that are not finite on all ranks alike; make the "
+                                   "optimizer without skip_nonfinite")
+            self._before(plan)
+            for engine in plan.engines:
+                stream = stream_of(engine.device)
+                engine.send_settings(stream)
+                engine.send_handling(handling, stream)
+                engine.prepare(stream, plan.walker.changed)
+                engine.sweep(name, stream)
+        if plan.others:
+            self._over_others(plan, others_sweep)
 
     def clip_grad_norm_(self, max_norm):
         """Clips the gradients of the next step by the norm of all of them, inside the step: their memory is not read or

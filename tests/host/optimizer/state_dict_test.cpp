@@ -52,8 +52,8 @@ TEST_P(States, DictHoldsEveryStateOfEveryParameter) {
     const SavedParameter& saved = dict.parameters[i];
     EXPECT_EQ(saved.name, tensor_name(static_cast<int>(i)));
     EXPECT_EQ(saved.step, 3);
-    ASSERT_EQ(saved.states.size(), optimizer.state_names().size());
-    for (std::size_t s = 0; s < saved.states.size(); ++s) {
+    ASSERT_GE(saved.states.size(), optimizer.state_names().size());
+    for (std::size_t s = 0; s < optimizer.state_names().size(); ++s) {
       EXPECT_EQ(saved.states[s].name, optimizer.state_names()[s]);
       std::vector<float> floats(saved.states[s].bytes.size() / sizeof(float));
       if (!floats.empty())

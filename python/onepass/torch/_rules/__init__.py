@@ -4,7 +4,7 @@ import typing
 
 import torch
 
-from . import plain
+from . import plain, schedule_free
 
 
 class Spelling(typing.NamedTuple):
@@ -176,4 +176,9 @@ GRAMS = _own(plain.Grams, "eps", betas=True)
 SOPHIAG = _own(plain.SophiaG, "rho", "batch_size", betas=True, keys=("exp_avg", "hessian"))
 ADOPT = _own(plain.ADOPT, "eps", betas=True, flags=("clip",))
 ADAN = _own(plain.Adan, "eps", betas=True, keys=("exp_avg", "exp_avg_diff", "exp_avg_sq", "neg_pre_grad"))
+SCHEDULE_FREE = ("warmup_steps", "r", "weight_lr_power")
+SCHEDULE_FREE_SGD = _own(schedule_free.ScheduleFreeSGD, "momentum", *SCHEDULE_FREE,
+                         keys=("weight_sum", "lr_max", "z_minus_y"))
+SCHEDULE_FREE_ADAMW = _own(schedule_free.ScheduleFreeAdamW, "eps", *SCHEDULE_FREE, betas=True,
+                           keys=("weight_sum", "lr_max", "z_minus_y", "exp_avg_sq"))
 LAPROP = _own(plain.LaProp, "eps", betas=True, keys=("exp_avg_lr_1", "exp_avg", "exp_avg_sq"))

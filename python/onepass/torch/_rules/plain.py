@@ -72,6 +72,14 @@ class Plain(torch.optim.Optimizer):
     def _step_one(self, group, p):
         if p.grad.is_sparse:
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        state = self._begun(group, p)
+        state["step"] += 1
+        real = torch.view_as_real if torch.is_complex(p) else lambda tensor: tensor
+        values = {key: real(state[key]) for key in self.states(group)} | {key: state[key] for key in self.scalars}
+        self._move(group, values, real(p), real(p.grad), int(state["step"]))
+
+    def _begun(self, group, p):
+        """Returns the state of a parameter, whose streams are 0 before its first step."""
         state = self.state[p]
         if not state:
             state["step"] = torch.tensor(0.0)
@@ -79,10 +87,7 @@ class Plain(torch.optim.Optimizer):
         for key in self.states(group):
             if key not in state:
                 state[key] = torch.zeros_like(p, memory_format=torch.preserve_format)
-        state["step"] += 1
-        real = torch.view_as_real if torch.is_complex(p) else lambda tensor: tensor
-        values = {key: real(state[key]) for key in self.states(group)} | {key: state[key] for key in self.scalars}
-        self._move(group, values, real(p), real(p.grad), int(state["step"]))
+        return state
 
     def _move(self, group, state, p, g, t):
         lr, mode, decay = float(group["lr"]), group["weight_decay_mode"], float(group["weight_decay"])
@@ -244,8 +249,7 @@ class Grams(_AdamLike):
 
 
 class SophiaG(Plain):
-    """Liu et al. 2023, arXiv 2305.14342, algorithm 3: a clipped step by an estimate of the Hessian's diagonal. step()
-    reads the state "hessian" and leaves it as it is."""
+    """Liu et al. 2023, arXiv 2305.14342, algorithm 3: a clipped step by an estimate of the Hessian's diagonal."""
 
     def __init__(self, params, lr=1e-4, betas=(0.965, 0.99), rho=0.04, batch_size=5120, weight_decay=0.1, *,
                  weight_decay_mode="decoupled", maximize=False):
@@ -259,6 +263,14 @@ class SophiaG(Plain):
         m = state["exp_avg"].lerp_(g, 1 - group["betas"][0])
         scale = group["rho"] * group["batch_size"] * state["hessian"] + 1e-15
         return float(group["lr"]) * sign(m) * (m.abs() / scale).clamp(max=1)
+
+    @torch.no_grad()
+    def update_hessian(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    state = self._begun(group, p)
+                    state["hessian"].mul_(group["betas"][1]).addcmul_(p.grad, p.grad, value=1 - group["betas"][1])
 
 
 class ADOPT(_AdamLike):
