@@ -129,6 +129,7 @@ class Sharded {
       append(parameters_[s].value.dtype, values_[s].bytes());
       if (parameters_[s].copy.data != nullptr) append(DType::bfloat16, copies_[s].bytes());
       for (const SavedState& state : dict.parameters[0].states) {
+        if (state.dtype == DType::float64) continue;  // A scalar is the tensor's and no element's.
         append(state.dtype, state.bytes);
         if (state.dtype == DType::uint8 && state.name != "remainder") add_scales(all, places_[s], state);
       }
