@@ -9,7 +9,7 @@ import torch
 from onepass.torch import OPTIMIZERS
 from onepass.torch._rules import plain
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "tests/optimizers/golden"
+GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "tests/optimizers/golden"
 STEPS = 100
 BETAS = ("beta1", "beta2", "beta3")
 CLASSES = {ours._spelling.name: ours._spelling.base for ours in OPTIMIZERS if issubclass(ours, plain.Plain)}
