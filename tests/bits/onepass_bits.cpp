@@ -72,13 +72,14 @@ std::uint16_t float16_of(float x) {
 }
 
 std::vector<std::byte> encoded(const std::vector<float>& values, DType dtype) {
-  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  const std::size_t each = dtype == DType::float32 ? sizeof(float) : sizeof(std::uint16_t);
+  std::vector<std::byte> bytes(values.size() * each);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto wide = __builtin_bit_cast(std::uint32_t, values[i]);
     const std::uint16_t narrow =
         dtype == DType::float16 ? float16_of(values[i]) : static_cast<std::uint16_t>(wide >> 16);
     const void* from = dtype == DType::float32 ? static_cast<const void*>(&wide) : &narrow;
-    std::memcpy(bytes.data() + i * size_of(dtype), from, size_of(dtype));
+    std::memcpy(bytes.data() + i * each, from, each);
   }
   return bytes;
 }

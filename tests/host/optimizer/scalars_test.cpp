@@ -151,7 +151,7 @@ TEST(Scalars, LieInMemoryOfTheCallersIfItIsGiven) {
   train_finite(model, optimizer, 1, 4);
   EXPECT_GT(moved[0], sums[0]);
   EXPECT_EQ(moved[0], sums[2]);
-  parameters[0].streams[0].tensor = {&sums[0], 1};
+  parameters[0].streams[0].tensor = Tensor(sums.data(), DType::float32, 1);
   EXPECT_TRUE(refused([&] { Optimizer(kRule, parameters); }, {"weight_sum of \"t0\"", "float32", "float64"}));
 }
 
