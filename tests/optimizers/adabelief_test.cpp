@@ -54,6 +54,16 @@ TEST(AdaBelief, GradientsOfZeroLeaveTheParameter) {
   EXPECT_GT(one.state("exp_avg_var"), 2.9e-16f);  // the eps of three steps
 }
 
+// After 10,000 steps the state is eps / (1 - beta2) but for 5e-5 of it and the rounding of each step.
+TEST(AdaBelief, EpsThatTheStateAddsUpToInfinityIsRefused) {
+  EXPECT_THROW(OneElement<AdaBelief>({.eps = 3e35}), InvalidArgument);
+  EXPECT_THROW(OneElement<AdaBelief>({.beta2 = 0.5, .eps = 1e38}), InvalidArgument);
+  OneElement<AdaBelief> one({.eps = 1.7e35}, 1.0f);
+  for (int step = 0; step < 10000; ++step) one.step(0.0f);
+  EXPECT_NEAR(one.state("exp_avg_var"), 1.7e38, 2e35);
+  EXPECT_EQ(one.step(0.0f), 1.0f);
+}
+
 /// With this beta2, rho_inf is 7, rho is 4.84 at step 7 and 5.22 at step 8.
 constexpr AdaBelief kRectified{.lr = 0.25, .beta1 = 0.5, .beta2 = 0.75, .eps = 0.75, .rectify = true};
 

@@ -36,7 +36,8 @@ namespace onepass {
 /// Inf and NaN in a gradient propagate into the states and p: an Inf makes g - exp_avg NaN. The square of a
 /// g - exp_avg beyond 1.8e19 overflows float32: exp_avg_var becomes Inf, and NaN one step later.
 ///
-/// describe() has units and ranges of the hyperparameters.
+/// describe() has units and ranges of the hyperparameters; eps / (1 - beta2), which exp_avg_var reaches where
+/// every gradient is 0, must be finite.
 struct AdaBelief {
   double lr = 1e-3;
   double beta1 = 0.9;
@@ -101,6 +102,14 @@ struct AdaBelief {
             .inverse_root = rectify ? 1.0f : static_cast<float>(1.0 / root),
             .eps = static_cast<float>(eps),
             .adapts = adapts ? 1u : 0u};
+  }
+
+  /// Throws InvalidArgument if the eps of all steps, eps / (1 - beta2) in the end, would overflow
+  /// exp_avg_var.
+  void check() const {
+    if (eps > (1.0 - beta2) * 0x1p127) {
+      rule::fail(kName, "eps must be at most (1 - beta2) * 1.7e38, because exp_avg_var adds it up");
+    }
   }
 };
 
