@@ -14,8 +14,8 @@ namespace onepass::test {
 using storage::kBlock;
 
 inline bool is_nonnegative(const std::string& state) {
-  return state.find("sq") != std::string::npos || state == "acc_delta" || state == "exp_inf";
-  return state.find("sq") != std::string::npos || state == "exp_avg_var" || state == "hessian";
+  return state.find("sq") != std::string::npos || state == "acc_delta" || state == "exp_inf" ||
+         state == "exp_avg_var" || state == "hessian";
 }
 
 template <class Code>
