@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <string_view>
 #include <type_traits>
 #include <vector>
+
+#include "onepass/optimizer.hpp"
+#include "onepass/parameter.hpp"
 
 namespace onepass::bench {
 namespace {

@@ -77,7 +77,7 @@ TEST(Sweep, ZeroesGradientsIfStepsDo) {
 }
 
 TEST(Sweep, LeavesOtherRulesAndNullGradientsAlone) {
-  const std::vector<Shape> shapes{{.numel = 70}, {.numel = 33, .id = 1, .group = 1}, {.numel = 40, .id = 2}};
+  const std::vector<Shape> shapes{{.numel = 70}, {.numel = 33, .group = 1, .id = 1}, {.numel = 40, .id = 2}};
   Model model(shapes), untouched(shapes);
   Optimizer optimizer(std::vector<Rule>{kExact, AdamW{}}, model.parameters());
   Optimizer usual(std::vector<Rule>{kExact, AdamW{}}, untouched.parameters());

@@ -133,7 +133,7 @@ TEST_F(CudaFamily, FormsOfDecayAndCautionHaveTheBitsOfTheCpu) {
 std::vector<Shape> four_groups() {
   std::vector<Shape> shapes;
   for (int i = 0; i < 12; ++i) {
-    shapes.push_back({.numel = 5 + 9 * i, .id = i, .group = static_cast<std::size_t>(i % 4)});
+    shapes.push_back({.numel = 5 + 9 * i, .group = static_cast<std::size_t>(i % 4), .id = i});
   }
   return shapes;
 }
