@@ -386,8 +386,8 @@ Loaded put_together(const Target& target, std::vector<Piece> pieces, Wanted want
   check_elements(target.parameter, pieces, wanted.shards);
   Assembly assembly(target, wanted);
   assembly.set_counts(*pieces.front().record);
-  assembly.set_scalars(*pieces.front().record);
   for (const Piece& piece : pieces) assembly.add(piece);
+  assembly.set_scalars(*pieces.front().record);
   return assembly.take();
 }
 

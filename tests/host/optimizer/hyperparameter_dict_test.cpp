@@ -17,7 +17,8 @@ Rule changed(Rule rule) {
   for (const Hyperparameter& one : rule.hyperparameters()) {
     if (one.kind != Hyperparameter::Kind::number) continue;
     const double value = rule.get(one.name);
-    if (std::string_view(one.name) == "momentum" && value == 0.0) continue;  // it would add a state
+    const std::string_view name = one.name;
+    if ((name == "momentum" || name == "beta1") && value == 0.0) continue;  // it would add a state
     const double smaller = value == 0.0 ? 0.25 : value * 0.75;
     rule.set(one.name, one.range.contains(smaller) ? smaller : value * 1.25);
   }
