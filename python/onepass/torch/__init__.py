@@ -122,8 +122,8 @@ class SophiaG(Face, _rules.plain.SophiaG):
     _spelling = _rules.SOPHIAG
 
     def update_hessian(self):
-        """Refreshes the estimate from the gradients, those of a loss with labels drawn from the model. Call it every few
-        steps, in place of step(). Gradients are unscaled as in a step, and not clipped."""
+        """Refreshes the estimate from the gradients, those of a loss with labels drawn from the model. Call it every
+        few steps, in place of step(). Gradients are unscaled as in a step, and not clipped."""
         self._sweep("update_hessian", super().update_hessian)
 
 
@@ -146,8 +146,8 @@ class LaProp(Face, _rules.plain.LaProp):
 
 
 class ScheduleFreeSGD(_rules.schedule_free.Modes, Face, _rules.schedule_free.ScheduleFreeSGD):
-    """Schedule-Free SGD: no schedule, and a good average at every step. Call eval() before you evaluate or save the model,
-    and train() before you train on. See Face for what it takes besides."""
+    """Schedule-Free SGD: no schedule, and a good average at every step. Call eval() before you evaluate or save the
+    model, and train() before you train on. See Face for what it takes besides."""
 
     _spelling = _rules.SCHEDULE_FREE_SGD
 

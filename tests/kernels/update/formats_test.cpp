@@ -39,7 +39,19 @@ std::vector<std::byte> after_steps(const RuleCase& rule, const FormatCase& forma
   return all_bytes(model, optimizer.state_dict());
 }
 
-TEST_F(CudaFormats, EveryRuleInEveryFormatHasTheBitsOfTheCpu) {
+TEST_F(CudaFormats, EveryKernelHasTheBitsOfTheCpu) {
+  Sample sample;
+  for (const RuleCase& rule : one_case_per_kernel()) {
+    for (const FormatCase& format : format_cases()) {
+      if (!sample.takes_next()) continue;
+      SCOPED_TRACE(rule.name + " in " + format.name);
+      const Cut small{{100, 1025}, 0, 2};
+      ASSERT_EQ(after_steps(rule, format, Device::cpu(), small), after_steps(rule, format, kGpu, small));
+    }
+  }
+}
+
+TEST_F(CudaFormats, EveryLayoutOfStatesInEveryFormatHasTheBitsOfTheCpu) {
   Sample sample;
   for (const RuleCase& rule : one_case_per_layout()) {
     for (const FormatCase& format : all_format_cases()) {

@@ -1,5 +1,5 @@
-"""schedule_free.py - Schedule-Free SGD and AdamW (Defazio et al. 2024, arXiv 2405.15682) in operations of torch, and the
-two modes of their parameters. The library's headers have the formulas."""
+"""schedule_free.py - Schedule-Free SGD and AdamW (Defazio et al. 2024, arXiv 2405.15682) in operations of torch, and
+the two modes of their parameters. The library's headers have the formulas."""
 
 import torch
 
@@ -11,7 +11,8 @@ class _ScheduleFree(Plain):
 
     scalars = ("weight_sum", "lr_max")
 
-    def __init__(self, params, lr, warmup_steps, r, weight_lr_power, weight_decay, weight_decay_mode, maximize, **others):
+    def __init__(self, params, lr, warmup_steps, r, weight_lr_power, weight_decay, weight_decay_mode, maximize,
+                 **others):
         super().__init__(params, lr=lr, **others, warmup_steps=warmup_steps, r=r, weight_lr_power=weight_lr_power,
                          weight_decay=weight_decay, weight_decay_mode=weight_decay_mode, maximize=maximize,
                          train_mode=True)

@@ -42,7 +42,8 @@ def test_evaluation_is_the_mean_of_the_plain_steps(kind, options):
         torch.testing.assert_close(p.detach(), sum_ / 20, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype, more", [(torch.float32, {}), (torch.bfloat16, {}), (torch.bfloat16, {"master": "split"}),
+@pytest.mark.parametrize("dtype, more", [(torch.float32, {}), (torch.bfloat16, {}),
+                                         (torch.bfloat16, {"master": "split"}),
                                          (torch.bfloat16, {"master": "float32"})])
 @pytest.mark.parametrize("kind, options", KINDS)
 def test_training_goes_on_as_if_nothing_was_evaluated(kind, options, dtype, more):
