@@ -73,7 +73,7 @@ TEST(Plan, ScalesLlamaToTheMemory) {
   options.layouts = {"llama8b"};
   EXPECT_EQ(layouts_of(options).front().name, "llama8b_1layer");
   options.memory = 80e9;
-  EXPECT_EQ(layouts_of(options).front().name, "llama8b_8layers");
+  EXPECT_EQ(layouts_of(options).front().name, "llama8b_6layers");
   const Plan plan = make_plan(options);
   EXPECT_TRUE(plan.left_out.empty());
   for (const Batch& batch : plan.batches) expect_partners(batch);

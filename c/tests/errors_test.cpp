@@ -141,7 +141,7 @@ TEST(CErrors, CreateRefusesTensorsThatItCannotUse) {
   EXPECT_EQ(refusal_after([](Arguments& a) { a.tensors[2].group = 1; }),
             "onepass: Optimizer: \"tensor 2\" is in group 1, but there are rules for 1 group");
   const std::string dtypes = "it must be from 0 (float32) to 6 (float64)";
-  EXPECT_EQ(refusal_after([](Arguments& a) { a.tensors[1].dtype = 6; }), "onepass: a dtype is 6; " + dtypes);
+  EXPECT_EQ(refusal_after([](Arguments& a) { a.tensors[1].dtype = 7; }), "onepass: a dtype is 7; " + dtypes);
   EXPECT_EQ(refusal_after([](Arguments& a) { a.tensors[1].grad_dtype = -1; }),
             "onepass: a dtype is -1; " + dtypes);
   EXPECT_EQ(refusal_after([](Arguments& a) { a.tensors[1].value = nullptr; }),

@@ -164,7 +164,7 @@ inline double other_value(const Rule& rule, std::size_t index) {
   const double present = rule.get(one.name);
   if (one.kind == Hyperparameter::Kind::flag) return 1.0 - present;
   if (one.kind == Hyperparameter::Kind::choice) {
-    return static_cast<double>((static_cast<std::size_t>(present) + 1) % one.choices.size());
+    return present == 0.0 ? 1.0 : 0.0;  // Every rule takes the first two.
   }
   const double scaled = 0.75 * present + 0.01 * static_cast<double>(index + 1);
   for (const double value : {scaled, 0.5 * present, present + 1.0, present - 1.0}) {

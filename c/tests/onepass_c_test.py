@@ -161,7 +161,8 @@ class CInterface(unittest.TestCase):
         self.assertEqual(found["beta1"][1:4], ("number", 0.9, "[0, 1)"))
         self.assertEqual(found["amsgrad"][1:3], ("flag", 0.0))
         self.assertEqual(found["weight_decay_mode"][1:3], ("choice", 1.0))
-        self.assertEqual(found["weight_decay_mode"].choices, ("coupled", "decoupled"))
+        self.assertEqual(found["weight_decay_mode"].choices,
+                         ("coupled", "decoupled", "after", "proximal", "corrected", "cautious"))
         with self.assertRaisesRegex(onepass.Error, 'there is no rule "adamw"; the rules are: .*AdamW'):
             LIBRARY.hyperparameters("adamw")
 
@@ -246,7 +247,7 @@ class CInterface(unittest.TestCase):
         self.refused("pool is 3; it must be", "Adam", tensors, cpu, options(pool=_interface.POOLS["openmp"] + 1))
         self.refused("device is -2", "Adam", tensors, -2)
         self.refused("cuda:99", "Adam", tensors, 99)
-        self.refused("a dtype is 6", "SGD", [parameter(1, 1, 1, 6)])
+        self.refused("a dtype is 7", "SGD", [parameter(1, 1, 1, 7)])
         self.refused("is of int64, but must be of float32", "SGD", [parameter(8, 8, 1, 5)])
         self.refused("is in group 2", "SGD", [parameter(None, None, 0, group=2)])
         self.refused("null", "SGD", [parameter(None, None, 3)])

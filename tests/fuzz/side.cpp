@@ -41,6 +41,13 @@ std::vector<std::byte> encode_all(const std::vector<float>& numbers) {
 /// Any NaN equals any other: which one comes out of an operation depends on the instruction set.
 void make_nans_equal(std::vector<std::byte>& bytes, DType dtype) {
   if (dtype == DType::uint8 || dtype == DType::uint16) return;
+  if (dtype == DType::float64) {
+    double scalar = 0.0;
+    std::memcpy(&scalar, bytes.data(), sizeof scalar);
+    if (std::isnan(scalar)) scalar = std::numeric_limits<double>::quiet_NaN();
+    std::memcpy(bytes.data(), &scalar, sizeof scalar);
+    return;
+  }
   std::vector<float> numbers = decoded(bytes, dtype);
   for (float& number : numbers) {
     if (std::isnan(number)) number = std::numeric_limits<float>::quiet_NaN();

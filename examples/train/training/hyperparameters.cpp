@@ -17,6 +17,10 @@ using onepass::Hyperparameter;
 using Kind = Hyperparameter::Kind;
 
 constexpr std::string_view kHeading = "Hyperparameters, for the optimizers that have them";
+/// Hyperparameters that have the name of another option of the trainer: clipping of gradients, and the images
+/// of a batch. Their options begin with --rule.
+constexpr std::array<std::string_view, 2> kTaken{"clip", "batch_size"};
+
 /// Hyperparameters whose options are rows of settings.cpp.
 constexpr std::array<std::string_view, 4> kOwnFields{"lr", "weight_decay", "l1", "l1_mode"};
 
@@ -120,7 +124,10 @@ std::string written(std::string_view hyperparameter, char separator) {
   return text;
 }
 
-std::string option_of(std::string_view hyperparameter) { return "--" + written(hyperparameter, '-'); }
+std::string option_of(std::string_view hyperparameter) {
+  const bool is_taken = std::ranges::find(kTaken, hyperparameter) != kTaken.end();
+  return (is_taken ? "--rule-" : "--") + written(hyperparameter, '-');
+}
 
 std::vector<Setting> hyperparameter_settings() {
   std::vector<Setting> settings;

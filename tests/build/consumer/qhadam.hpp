@@ -45,12 +45,12 @@ struct QHAdam {
     static constexpr unsigned kNonnegative = 0b10;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
-      using namespace onepass::lane;
+      namespace lane = onepass::lane;
       const float square = g * g;
-      exp_avg = lerp(exp_avg, g, k.weight1);
-      exp_avg_sq = lerp(exp_avg_sq, square, k.weight2);
-      const float second = fma(k.nu2, exp_avg_sq, k.one_minus_nu2 * square);
-      return k.lr * (fma(k.nu1, exp_avg, k.one_minus_nu1 * g) / (sqrt(second) + k.eps));
+      exp_avg = lane::lerp(exp_avg, g, k.weight1);
+      exp_avg_sq = lane::lerp(exp_avg_sq, square, k.weight2);
+      const float second = lane::fma(k.nu2, exp_avg_sq, k.one_minus_nu2 * square);
+      return k.lr * (lane::fma(k.nu1, exp_avg, k.one_minus_nu1 * g) / (lane::sqrt(second) + k.eps));
     }
   };
 

@@ -45,11 +45,11 @@ struct Yogi {
     static constexpr unsigned kNonnegative = 0b10;
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
-      using namespace onepass::lane;
-      exp_avg = lerp(select(k.first, k.initial, exp_avg), g, k.one_minus_beta1);
-      const float square = g * g, before = select(k.first, k.initial, exp_avg_sq);
-      exp_avg_sq = fma(-k.one_minus_beta2, with_sign_of(before - square, square), before);
-      return k.step_size * (exp_avg / fma(sqrt(exp_avg_sq), k.inverse_root, k.eps));
+      namespace lane = onepass::lane;
+      exp_avg = lane::lerp(lane::select(k.first, k.initial, exp_avg), g, k.one_minus_beta1);
+      const float square = g * g, before = lane::select(k.first, k.initial, exp_avg_sq);
+      exp_avg_sq = lane::fma(-k.one_minus_beta2, lane::with_sign_of(before - square, square), before);
+      return k.step_size * (exp_avg / lane::fma(lane::sqrt(exp_avg_sq), k.inverse_root, k.eps));
     }
   };
 
