@@ -71,10 +71,9 @@ TEST_F(CudaFamily, StateDictsCarryScalarsBetweenDevices) {
   EXPECT_EQ(scalar(loaded, "t0", "lr_max"), 0.1);
 }
 
-TEST_F(CudaFamily, SweepsHaveTheBitsOfTheCpuInEachKindOfKernel) {
-  for (const char* const name : {"float32", "bf16_split", "compact", "f32_q8"}) {
-    SCOPED_TRACE(name);
-    const FormatCase& format = format_case(name);
+TEST_F(CudaFamily, SweepsHaveTheBitsOfTheCpuInEveryFormat) {
+  for (const FormatCase& format : all_format_cases()) {
+    SCOPED_TRACE(format.name);
     const auto after = [&](Device device) {
       FormatModel model(format, device, {100, 0, 1030});
       Optimizer optimizer(SophiaG{.lr = 0.01}, model.parameters(),

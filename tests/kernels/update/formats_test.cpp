@@ -48,9 +48,13 @@ TEST_F(CudaFormats, EveryKernelHasTheBitsOfTheCpu) {
       SCOPED_TRACE(rule.name + " in " + format.name);
       ASSERT_EQ(after_steps(rule, format, Device::cpu(), small), after_steps(rule, format, kGpu, small));
     }
-    const FormatCase& other = other_format_cases().front();
-    SCOPED_TRACE(rule.name + " in " + other.name);
-    ASSERT_EQ(after_steps(rule, other, Device::cpu(), small), after_steps(rule, other, kGpu, small));
+    // Rules without states share kernels of formats that differ in their states alone: few are other formats.
+    const std::size_t others = rule.rule.state_names().empty() ? other_format_cases().size() : 1;
+    for (std::size_t i = 0; i < others; ++i) {
+      const FormatCase& other = other_format_cases()[i];
+      SCOPED_TRACE(rule.name + " in " + other.name);
+      ASSERT_EQ(after_steps(rule, other, Device::cpu(), small), after_steps(rule, other, kGpu, small));
+    }
   }
 }
 
