@@ -132,7 +132,9 @@ TEST(Options, HelpExplainsTheHyperparametersUnderTheirHeading) {
   const std::size_t heading = text.find("\nHyperparameters, for the optimizers that have them:\n");
   ASSERT_NE(heading, std::string::npos);
   for (const Setting& setting : setting_table()) {
-    const std::size_t at = text.find("\n  " + setting.option + " " + std::string(setting.value) + " ");
+    const std::string option = "\n  " + setting.option + " " + std::string(setting.value);
+    const std::size_t at =
+        std::min(text.find(option + " "), text.find(option + "\n"));  // A long one ends its line.
     ASSERT_NE(at, std::string::npos) << setting.option;
     EXPECT_EQ(at > heading, !setting.heading.empty()) << setting.option;
     EXPECT_NE(text.find(setting.help, at), std::string::npos) << setting.option;

@@ -30,6 +30,8 @@ class EveryOptimizer : public TrainerTest,
 TEST_P(EveryOptimizer, LowersTheLossWithAnyBatchSize) {
   const auto& [kind, batch_size] = GetParam();
   Settings small = config(kind.name, batch_size);
+  // Rprop is for whole data sets: here the noise of small batches must not let its steps grow.
+  if (kind.name == "rprop") small.hyperparameters["step_size_max"] = "0.003";
   // The default rates are for larger batches and longer runs. Rules differ in the rate that suits 500 steps.
   bool lowers_the_loss = false;
   for (const double lr : {0.01, 0.1, 0.001, 1.0}) {
