@@ -20,6 +20,8 @@ namespace onepass {
 /// Source: Ma and Yarats 2019, arXiv 1810.06801, eq. 3. The default beta and nu are the paper's rule of
 /// thumb. Deviations: none.
 ///
+/// Use: as SGD with momentum, where the last gradient should have a share of its own in the step.
+///
 /// Shapes: p, g and buf have equal numel; the rule combines elements with equal index. The arithmetic is in
 /// float32; Storage says how p and buf are stored. Inf and NaN in a gradient propagate into buf and p.
 ///
