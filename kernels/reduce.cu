@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/exact_warp.cuh"
 #include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
-#include "step/exact_leaf.hpp"
 #include "step/lookup.hpp"
 
 namespace onepass::kernels {
@@ -16,26 +16,8 @@ namespace onepass::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kWarp = 32;
 constexpr int kGroupsAtOnce = 8;  // whose results lie in shared memory
-constexpr unsigned kAllLanes = 0xffffffffu;
 static_assert(kSlots == kWarp * kLanes);
-
-using Counter = unsigned long long;  // the 64-bit type of CUDA's atomics
-
-__device__ __forceinline__ Counter* counter(std::uint64_t* word) { return reinterpret_cast<Counter*>(word); }
-
-/// Atomic operations for add_leaf(). They are operations on integers, so the order of the warps does not
-/// matter.
-struct AtomicWords {
-  static __device__ __forceinline__ void set(std::uint64_t& word) { atomicOr(counter(&word), Counter{1}); }
-  static __device__ __forceinline__ void raise(std::uint64_t& word, std::uint64_t x) {
-    atomicMax(counter(&word), Counter{x});
-  }
-  static __device__ __forceinline__ void add(std::uint64_t& word, std::uint64_t x) {
-    atomicAdd(counter(&word), Counter{x});
-  }
-};
 
 /// A leaf of one tensor: `count` elements at `from`. The first one is element `index` of its piece.
 template <class Codec>
@@ -70,25 +52,6 @@ __device__ double reduce_leaf(const Term<kMeasure>& term, const Leaf<Codec>& lea
   return sum;
 }
 
-__device__ __forceinline__ std::int64_t sum_of_lanes(std::int64_t count) {
-#pragma unroll
-  for (int width = kWarp / 2; width > 0; width /= 2) count += __shfl_xor_sync(kAllLanes, count, width);
-  return count;
-}
-
-/// Returns the bits of the leaf to every lane.
-__device__ __forceinline__ LeafBits bits_of_lanes(LeafBits bits) {
-#pragma unroll
-  for (int width = kWarp / 2; width > 0; width /= 2) {
-    const std::uint32_t largest = __shfl_xor_sync(kAllLanes, bits.largest, width);
-    const std::uint32_t smallest = __shfl_xor_sync(kAllLanes, bits.smallest, width);
-    bits.largest = largest > bits.largest ? largest : bits.largest;
-    bits.smallest = smallest < bits.smallest ? smallest : bits.smallest;
-    bits.any |= __shfl_xor_sync(kAllLanes, bits.any, width);
-  }
-  return bits;
-}
-
 /// Adds a leaf of any number of bins, bin by bin from the lowest. Reads it anew for each, and repeats for
 /// each element what the bins above have taken of it. Such leaves are rare.
 template <Measure kMeasure, class Codec>
@@ -112,30 +75,6 @@ __device__ __forceinline__ void add_many_bins(const Leaf<Codec>& leaf, const Bin
 
 /// The elements of a leaf that one lane reads.
 using LaneOfLeaf = float[kLeaf / kSlots][kLanes];
-
-/// Adds a leaf of one or two bins.
-template <Measure kMeasure>
-__device__ __forceinline__ void add_few_bins(const LaneOfLeaf& values, const Bins& bins, int lane,
-                                             ExactSum& into) {
-  const double anchors[2] = {bins.anchor(0), bins.anchor(bins.count - 1)};
-  std::int64_t counts[2] = {0, 0};
-#pragma unroll
-  for (int slot = 0; slot < kLanes; ++slot) {
-    double low = anchors[0];
-    double high = anchors[1];
-#pragma unroll
-    for (int row = 0; row < kLeaf / kSlots; ++row) {
-      low += fill(high, exact_term<kMeasure>(values[row][slot]));
-    }
-    counts[0] += units(low, anchors[0]);
-    counts[1] += units(high, anchors[1]);
-  }
-  for (int b = 0; b < 2; ++b) counts[b] = sum_of_lanes(counts[b]);
-  if (lane != 0) return;
-  std::int64_t carry = 0;
-  if (bins.count == 2) add_bin<AtomicWords>(into, bins, 0, counts[0], carry);
-  add_bin<AtomicWords>(into, bins, bins.count - 1, counts[1], carry);
-}
 
 /// Adds a leaf with one warp and rounds nothing. Returns 0 to every lane, or infinity or NaN if an element
 /// is.
@@ -169,28 +108,6 @@ __device__ void find_nonfinite(const Leaf<Codec>& leaf, std::uint64_t piece, int
     if (lane::abs(Codec::decode(leaf.from[i])) <= __FLT_MAX__) continue;
     atomicMin(counter(&into.first_nonfinite), piece * kReduceChunk + leaf.index + static_cast<Counter>(i));
     return;
-  }
-}
-
-__device__ void clear(Reduction& reduction) {
-  if (threadIdx.x == 0) reduction = Reduction::none();
-  __syncthreads();
-}
-
-/// Adds the result of one thread block to the total.
-__device__ void merge(Reduction& into, Reduction& part) {
-  __syncthreads();
-  const int thread = static_cast<int>(threadIdx.x);
-  if (thread < ExactSum::kLimbs && part.sum.limbs[thread] != 0) {
-    atomicAdd(counter(&into.sum.limbs[thread]), Counter{part.sum.limbs[thread]});
-  }
-  if (thread == kWarp) {
-    if (part.nan != 0) atomicOr(counter(&into.nan), Counter{1});
-    if (part.infinite != 0) atomicOr(counter(&into.infinite), Counter{1});
-    if (part.largest != 0) atomicMax(counter(&into.largest), Counter{part.largest});
-    if (part.first_nonfinite != kNowhere) {
-      atomicMin(counter(&into.first_nonfinite), Counter{part.first_nonfinite});
-    }
   }
 }
 

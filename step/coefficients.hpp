@@ -29,17 +29,23 @@ ONEPASS_LANE bool drive_momentum(Rule& rule, double momentum) {
   }
 }
 
-/// Returns the tensor's rule with the learning rate and momentum that its group's schedule sets for this
-/// step. It follows the steps of the optimizer, or in a part of a round those of the tensor, whose count must
-/// already include this step.
+/// Returns the number of steps before this one that a tensor's schedule counts: those of the optimizer, or in
+/// a part of a round those of the tensor, whose count must already include this step. `concluded`: that of
+/// the optimizer includes it too.
+ONEPASS_LANE std::int64_t steps_before(const Table& table, std::int64_t tensor, bool concluded) {
+  if (is_part(table)) return table.steps[tensor] - 1;
+  return table.control->progress.steps - (concluded ? 1 : 0);
+}
+
+/// Returns the tensor's rule with the learning rate and momentum that its group's schedule sets after `taken`
+/// steps.
 template <class Rule>
-ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor) {
+ONEPASS_LANE Rule scheduled(const Table& table, std::int64_t tensor, std::int64_t taken) {
   Rule rule = rule_of<Rule>(table, tensor);
   const schedule::View& stored = table.schedules[table.tensors[tensor].group];
   if (stored.segment_count == 0) return rule;
   const schedule::View view{declared_global(stored.segments), stored.segment_count,
                             declared_global(stored.numbers)};
-  const std::int64_t taken = is_part(table) ? table.steps[tensor] - 1 : table.control->progress.steps;
   const Rates rates = schedule::evaluate(view, rule.lr, taken);
   rule.lr = rates.lr;
   if (rates.drives_momentum) drive_momentum(rule, rates.momentum);
@@ -129,13 +135,37 @@ ONEPASS_LANE void prepare_sweep(const Table& table, const StepPlan& plan, std::i
 /// step.
 template <class Rule>
 ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
-  const Rule rule = scheduled<Rule>(table, tensor);
+  const Rule rule = scheduled<Rule>(table, tensor, steps_before(table, tensor, false));
   rule::ScalarsOf<Rule> scalars = carried<Rule>(table, tensor);
   coefficients<Rule>(table)[tensor] = {
       .step = tensor_step(table, tensor),
       .around = rule::Around::prepare(rule, scale_of(table, plan, tensor), table.steps[tensor],
                                       rule_of<Rule>(table, tensor).lr),
       .rule = rule::prepared(rule, table.steps[tensor], scalars)};
+  carry<Rule>(table, tensor, scalars);
+}
+
+/// Returns the sums over a tensor, and empties them for the next step.
+template <class Rule>
+ONEPASS_LANE rule::Sums<kSumCount<Rule>> taken_sums(const Table& table, std::int64_t tensor) {
+  rule::Sums<kSumCount<Rule>> sums{};
+  sums.numel = table.tensors[tensor].numel;
+  for (int i = 0; i < kSumCount<Rule>; ++i) {
+    Reduction& sum = sums_of(table, tensor)[i];
+    sums.of_squares[i] = value_of(sum, Measure::exact_squares);
+    sum = Reduction::none();
+  }
+  return sums;
+}
+
+/// Completes the coefficients of a tensor that takes part in the step, after its elements were measured and
+/// the step was counted.
+template <class Rule>
+ONEPASS_LANE void finish(const Table& table, std::int64_t tensor) {
+  const Rule rule = scheduled<Rule>(table, tensor, steps_before(table, tensor, true));
+  rule::ScalarsOf<Rule> scalars = carried<Rule>(table, tensor);
+  rule::finish(rule, table.steps[tensor], taken_sums<Rule>(table, tensor), scalars,
+               coefficients<Rule>(table)[tensor].rule);
   carry<Rule>(table, tensor, scalars);
 }
 

@@ -88,6 +88,17 @@ ONEPASS_LANE void add_leaf(Reduction& into, double leaf) {
   }
 }
 
+/// Adds a sum without a measure of its own to one that several threads add to. `Words` as for add_leaf(); its
+/// operations are atomic.
+template <class Words>
+ONEPASS_LANE void merge(Reduction& into, const Reduction& part) {
+  for (int i = 0; i < ExactSum::kLimbs; ++i) {
+    if (part.sum.limbs[i] != 0) Words::add(into.sum.limbs[i], part.sum.limbs[i]);
+  }
+  if (part.infinite != 0) Words::set(into.infinite);
+  if (part.nan != 0) Words::set(into.nan);
+}
+
 /// Adds another thread's result.
 ONEPASS_LANE void add(Reduction& whole, const Reduction& part) {
   for (int i = 0; i < ExactSum::kLimbs; ++i) whole.sum.limbs[i] += part.sum.limbs[i];

@@ -15,6 +15,7 @@ namespace onepass::step {
 
 inline constexpr std::size_t kMaxStates = 4;
 inline constexpr std::size_t kMaxScalars = 2;
+inline constexpr std::size_t kMaxSums = 2;
 
 /// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
 /// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements
@@ -123,6 +124,8 @@ struct Table {
   void* coefficients;              ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
   std::int64_t coefficient_bytes;  ///< Room for the largest of them.
   std::int64_t group_count;
+  Reduction* tensor_sums;      ///< kMaxSums for each tensor, which are empty between two steps; null if no
+                               ///< rule takes sums over tensors.
   Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
   double* group_norms;         ///< Norm of each group in the last step that clipped by group.
   Reduction* group_rounds;     ///< Sums of the measures of the parts of a round, one for each group.

@@ -26,6 +26,11 @@ using UpdateLoop = void (*)(const step::Table& table, std::int64_t first, std::i
 using RuleLoop = void (*)(const void* coefficients, float* param, const float* grad, float* const* states,
                           std::int64_t count);
 
+/// Computes the terms that `count` elements add to the sums over their tensor (rule/sums.hpp). Term number t
+/// of element i goes to terms[t * apart + i]. Otherwise as above.
+using TermLoop = void (*)(const void* coefficients, const float* param, const float* grad,
+                          float* const* states, std::int64_t count, float* terms, std::int64_t apart);
+
 /// The part of a staged update that depends on the rule: one variant's loops over float32. The loops of
 /// host/cpu/staged/ decode a format into float32 and encode it again.
 struct StagedLoops {
@@ -34,6 +39,9 @@ struct StagedLoops {
   using Loops = std::array<RuleLoop, 4>;
   Loops exact;           ///< For states of 32 bits.
   Loops lossy;           ///< For states of fewer bits.
+  TermLoop exact_terms;  ///< Null if the rule takes no sums over tensors.
+  TermLoop lossy_terms;  ///< For states of fewer bits.
+  int sums;              ///< Number of sums.
   int states;            ///< Number of states.
   unsigned nonnegative;  ///< Bit i is set if state i is never negative.
   unsigned float32;      ///< Bit i is set if state i is float32 in every format.

@@ -24,12 +24,14 @@ struct VariantOps {
   unsigned float32;                      ///< Bit i is set if state i is float32 in every format.
   std::span<const char* const> decays;   ///< The hyperparameter that decays each state, or null.
   std::span<const char* const> scalars;  ///< Of the rule: numbers that each tensor carries.
+  unsigned measured;                     ///< The streams that the rule's sums read (rule/sums.hpp).
   /// Formats with less than 32 bits store other numbers than the states (rule/concept.hpp): compress() makes
   /// them of the states, and expand() the states of them. Both are null if such formats store the states.
   MapStates compress = nullptr;
   MapStates expand = nullptr;
   std::array<const cpu::VariantLoops*, 4> cpu_loops{};  ///< By Isa; null if this build has none.
   kernels::CudaUpdates cuda{};                          ///< Null functions if this build has no CUDA.
+  kernels::CudaLaunch cuda_measure{};                   ///< Also null if the rule takes no sums.
 
   [[nodiscard]] bool is_nonnegative(std::size_t state) const { return (nonnegative >> state & 1u) != 0; }
   [[nodiscard]] bool is_float32(std::size_t state) const { return (float32 >> state & 1u) != 0; }
@@ -68,6 +70,9 @@ struct RuleOps {
   void (*cpu_prepare)(const step::Table& table);
   /// The kernel that does the same (kernels/update/prepare.cuh); null functions if this build has no CUDA.
   kernels::CudaLaunch cuda_prepare;
+  /// Complete the coefficients with the sums over tensors; null if the rule takes none.
+  void (*cpu_finish)(const step::Table& table);
+  kernels::CudaLaunch cuda_finish;
   std::span<const VariantOps> variants;  ///< In the order of the rule's Variants.
   std::span<const SweepOps> sweeps;
 

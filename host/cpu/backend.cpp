@@ -98,7 +98,7 @@ class Partials {
 
 /// One learner for each kind of work that the backend does again and again.
 struct Learners {
-  cpu::Learner update, zero, accumulate, norm, penalty;
+  cpu::Learner update, measure, zero, accumulate, norm, penalty;
 };
 
 /// The work of a step over all tensors, or over a part of them.
@@ -243,10 +243,26 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       prepare(table, work.rules);
     }
+    if (table.sweeps == 0) take_sums(table, work);
     on_threads(
         work.chunks, [&](ChunkRange share, int /*thread*/) { update(table, work.runs, share); },
         &work.learners.update);
     team_.rethrow();
+  }
+
+  /// Takes the sums over tensors, for rules that do, and completes the coefficients with them.
+  void take_sums(const step::Table& table, CpuWork& work) {
+    const auto takes = [](const PreparedRule& rule) { return rule.ops->cpu_finish != nullptr; };
+    if (std::ranges::none_of(work.rules, takes)) return;
+    on_threads(
+        work.chunks, [&](ChunkRange share, int /*thread*/) { measure_chunks(table, work.runs, share); },
+        &work.learners.measure);
+    const cpu::DefaultFloatEnvironment environment;
+    step::Table part = table;
+    for (const PreparedRule& rule : work.rules) {
+      part.prepares = rule.number;
+      if (takes(rule)) rule.ops->cpu_finish(part);
+    }
   }
 
   [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
@@ -264,13 +280,27 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// Updates the chunks of one share, run by run.
-  void update(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
+  /// Calls work(run, chunks of it) for each run that has chunks in a share.
+  template <class Work>
+  static void over_runs(const std::vector<PlannedRun>& runs, ChunkRange share, const Work& work) {
     for (const PlannedRun& run : runs) {
       const std::int64_t first = std::max(share.first, run.chunks.first);
       const std::int64_t last = std::min(share.last, run.chunks.last);
-      if (first < last) update(table, run, {first, last});
+      if (first < last) work(run, ChunkRange{first, last});
     }
+  }
+
+  /// Updates the chunks of one share.
+  void update(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
+    over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) { update(table, run, range); });
+  }
+
+  /// Adds the chunks of one share to the sums over their tensors.
+  void measure_chunks(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
+    over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) {
+      if (run.staged->sums == 0) return;
+      loops_.table.measure_staged(table, *run.staged, range.first, range.last, stores_);
+    });
   }
 
   /// Returns whether this step settles the states of any tensor among the chunks.

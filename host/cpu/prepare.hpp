@@ -54,4 +54,13 @@ void prepare(const step::Table& table) {
   step::conclude_step(table, plan);
 }
 
+/// Does the same as the CUDA kernel of that name, in one thread.
+template <class Rule>
+void finish(const step::Table& table) {
+  for (std::int64_t i = 0; i < step::stepped_count(table); ++i) {
+    const std::int64_t t = step::stepped_tensor(table, i);
+    if (step::prepares(table, t) && step::step_of(table, t).active) step::finish<Rule>(table, t);
+  }
+}
+
 }  // namespace onepass::cpu

@@ -31,20 +31,38 @@ bool is_capturing(Stream stream) {
   return status != cudaStreamCaptureStatusNone;
 }
 
-struct PlannedPrepare {
+/// A kernel, and how many of its thread blocks the device holds at once. Making it loads the kernel, so that
+/// a step under capture need not.
+struct PlannedKernel {
   kernels::CudaLaunch kernel;
-  int resident_blocks;
+  int resident_blocks = 0;
+
+  explicit PlannedKernel(const kernels::CudaLaunch& made) : kernel(made) {
+    if (exists()) resident_blocks = kernel.resident_blocks();
+  }
+  [[nodiscard]] bool exists() const { return kernel.launch != nullptr; }
+  void launch(const step::Table& table, Stream stream) const {
+    kernel.launch(table, resident_blocks, stream);
+  }
+};
+struct PlannedRule {
+  PlannedKernel prepare, finish;
   std::uint32_t rule;
 };
 struct PlannedRun {
-  kernels::CudaLaunch kernel;
-  int resident_blocks;
+  PlannedKernel measure, update;
   ChunkRange chunks;
+
+  [[nodiscard]] step::Table part_of(step::Table table) const {
+    table.chunks += chunks.first;
+    table.chunk_count = chunks.last - chunks.first;
+    return table;
+  }
 };
 
 /// The launches of a step over all tensors, or over a part of them.
 struct CudaWork final : PlannedWork {
-  std::vector<PlannedPrepare> prepares;
+  std::vector<PlannedRule> rules;
   std::vector<PlannedRun> runs;
 };
 
@@ -103,16 +121,13 @@ class CudaBackend final : public Backend {
     const auto& work = static_cast<const CudaWork&>(planned);
     if (norm) kernels::reduce_gradients(table, *norm, reduce_blocks_, stream);
     step::Table part = table;
-    for (const PlannedPrepare& prepare : work.prepares) {
-      part.prepares = prepare.rule;
-      part.concludes = &prepare == &work.prepares.back() ? 1 : 0;
-      prepare.kernel.launch(part, prepare.resident_blocks, stream);
+    for (const PlannedRule& rule : work.rules) {
+      part.prepares = rule.rule;
+      part.concludes = &rule == &work.rules.back() ? 1 : 0;
+      rule.prepare.launch(part, stream);
     }
-    for (const PlannedRun& run : work.runs) {
-      part.chunks = table.chunks + run.chunks.first;
-      part.chunk_count = run.chunks.last - run.chunks.first;
-      run.kernel.launch(part, run.resident_blocks, stream);
-    }
+    if (table.sweeps == 0) take_sums(table, work, stream);
+    for (const PlannedRun& run : work.runs) run.update.launch(run.part_of(table), stream);
     remember(stream);
   }
 
@@ -180,18 +195,30 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  /// Loads the kernels of the programs in use, so that a step under capture need not.
+  /// Takes the sums over tensors, for rules that do, and completes the coefficients with them.
+  static void take_sums(const step::Table& table, const CudaWork& work, Stream stream) {
+    for (const PlannedRun& run : work.runs) {
+      if (run.measure.exists()) run.measure.launch(run.part_of(table), stream);
+    }
+    step::Table part = table;
+    for (const PlannedRule& rule : work.rules) {
+      part.prepares = rule.rule;
+      if (rule.finish.exists()) rule.finish.launch(part, stream);
+    }
+  }
+
   [[nodiscard]] std::unique_ptr<CudaWork> work_of(const WorkPlan& plan) const {
     const DeviceGuard guard(index_);
     auto work = std::make_unique<CudaWork>();
     for (const PreparedRule& rule : plan.rules) {
-      const kernels::CudaLaunch& prepare = rule.ops->cuda_prepare;
-      work->prepares.push_back({prepare, prepare.resident_blocks(), rule.number});
+      work->rules.push_back(
+          {PlannedKernel(rule.ops->cuda_prepare), PlannedKernel(rule.ops->cuda_finish), rule.number});
     }
     for (const ProgramRun& run : plan.runs) {
       const Program& program = plan.programs[run.program];
-      const kernels::CudaLaunch& update = program.variant->cuda[program.format];
-      work->runs.push_back({update, update.resident_blocks(), {run.first, run.first + run.count}});
+      work->runs.push_back({PlannedKernel(program.variant->cuda_measure),
+                            PlannedKernel(program.variant->cuda[program.format]),
+                            {run.first, run.first + run.count}});
     }
     return work;
   }

@@ -88,12 +88,20 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     const bool zeroes = settings.zeroes_gradients != 0 && !impl_->accumulates;
     // Beside a master in float32 the parameter is written and never read.
     const bool is_read = format_name(impl_->roster.formats[p]).master != Master::float32;
-    ledger.add("param", (is_read ? 2 : 1) * count * static_cast<double>(size_of(parameter.value.dtype)));
-    ledger.add("grad",
-               count * grad * (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0)));
+    const unsigned measured = impl_->variant_of(parameter).measured;
+    const auto times_measured = [&](unsigned stream) { return (measured & stream) != 0 ? 1.0 : 0.0; };
+    ledger.add("param", (is_read ? 2.0 + times_measured(rule::kParam) : 1.0) * count *
+                            static_cast<double>(size_of(parameter.value.dtype)));
+    ledger.add("grad", count * grad *
+                           (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0) +
+                            times_measured(rule::kGrad)));
+    unsigned state = rule::kState<0>;
     for (const StreamSpec& spec : impl_->specs_of(p)) {
       if (spec.role == StreamRole::scalar) continue;  // 16 bytes of a whole tensor
-      ledger.add(spec.name, 2 * spec.moved_bytes(Shard::of(parameter)));
+      double times = 2.0;
+      if (spec.role == StreamRole::state) times += times_measured(state), state <<= 1;
+      if (spec.role == StreamRole::remainder) times += times_measured(rule::kParam);
+      ledger.add(spec.name, times * spec.moved_bytes(Shard::of(parameter)));
     }
     ledger.add("copy", copied_bytes(parameter));
   }

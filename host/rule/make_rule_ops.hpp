@@ -134,11 +134,15 @@ VariantOps make_variant_ops() {
   using Loops = rule::LoopsOf<Rule>;
   static_assert(kStateCount<Variant> <= static_cast<int>(step::kMaxStates));
   static_assert(kScalarCount<Rule> <= step::kMaxScalars);
+  static_assert(kSumCount<Rule> <= static_cast<int>(step::kMaxSums));
+  static_assert(kVariant >= Rule::Variants::kCount ||
+                (kSumCount<Rule> != 0) == (rule::kMeasuredStreams<Variant> != 0));
   VariantOps ops{.states = Variant::kStates,
                  .nonnegative = kNonnegativeStates<Variant>,
                  .float32 = kFloat32States<Variant>,
                  .decays = kStateDecays<Variant>,
-                 .scalars = scalars_of<Rule>()};
+                 .scalars = scalars_of<Rule>(),
+                 .measured = rule::kMeasuredStreams<Variant>};
   if constexpr (Compressible<Variant>) {
     using States = std::make_index_sequence<Variant::kStates.size()>;
     ops.compress = [](float* const* states, std::size_t count) {
@@ -158,6 +162,7 @@ VariantOps make_variant_ops() {
 #endif
 #if defined(ONEPASS_WITH_CUDA)
   ops.cuda = kernels::cuda_rule<Rule>().updates[kVariant];
+  if (ops.measured != 0) ops.cuda_measure = kernels::cuda_rule<Rule>().measures[kVariant];
 #endif
   return ops;
 }
@@ -172,6 +177,16 @@ std::span<const SweepOps> sweeps_of(std::index_sequence<kSweep...> /*sweeps*/) {
     static const std::array<SweepOps, sizeof...(kSweep)> sweeps{SweepOps{
         Sweeps::template At<kSweep>::kName, make_variant_ops<Rule, Rule::Variants::kCount + kSweep>()}...};
     return sweeps;
+  }
+}
+
+/// RuleOps::cpu_finish.
+template <class Rule>
+auto finish_of() -> void (*)(const step::Table& table) {
+  if constexpr (kSumCount<Rule> != 0) {
+    return &cpu::finish<Rule>;
+  } else {
+    return nullptr;
   }
 }
 
@@ -195,10 +210,13 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
               .driven_variant = [](const std::byte* rule) { return driven_variant(rule_at<Rule>(rule)); },
               .cpu_prepare = &cpu::prepare<Rule>,
               .cuda_prepare = {},
+              .cpu_finish = finish_of<Rule>(),
+              .cuda_finish = {},
               .variants = variants,
               .sweeps = sweeps_of<Rule>(std::make_index_sequence<rule::SweepsOf<Rule>::kCount>{})};
 #if defined(ONEPASS_WITH_CUDA)
   ops.cuda_prepare = kernels::cuda_rule<Rule>().prepare;
+  ops.cuda_finish = kernels::cuda_rule<Rule>().finish;
 #endif
   return ops;
 }

@@ -246,10 +246,18 @@ struct AnyStreams<Variant, std::index_sequence<kState...>> {
 
   __device__ __forceinline__ void load(TileOf& tile, Place place) const {
     param().load(tile.param, place);
-    with_gradient(tensor, [&](auto format) {
-      GradStream<decltype(format)>(gradient, chunk.begin, tensor.grad_type).load(tile.grad, place, false);
-    });
+    load_gradient(tile, place);
     (..., state<kState>().load(tile.state[kState], place));
+  }
+
+  /// Loads the streams that measure() reads. Coupled decay and L1 need the parameter, whether it does or not.
+  __device__ __forceinline__ void load_measured(TileOf& tile, Place place, const rule::Around& around) const {
+    constexpr unsigned kRead = rule::kMeasuredStreams<Variant>;
+    if ((kRead & rule::kParam) != 0 || around.l2 != 0.0f || around.l1 != 0.0f) {
+      param().load(tile.param, place);
+    }
+    if ((kRead & rule::kGrad) != 0) load_gradient(tile, place);
+    (..., ((kRead & rule::kState<kState>) != 0 ? state<kState>().load(tile.state[kState], place) : void()));
   }
 
   /// Stores all streams but the gradient. Call it in every turn, by all lanes of the warp.
@@ -274,6 +282,11 @@ struct AnyStreams<Variant, std::index_sequence<kState...>> {
   }
 
  private:
+  __device__ __forceinline__ void load_gradient(TileOf& tile, Place place) const {
+    with_gradient(tensor, [&](auto format) {
+      GradStream<decltype(format)>(gradient, chunk.begin, tensor.grad_type).load(tile.grad, place, false);
+    });
+  }
   template <rule::Extras kExtras, class Rule>
   __device__ __forceinline__ void move_by(const rule::TensorCoefficients<Rule>& k, TileOf& tile) const {
     if constexpr (Compressible<Variant>) {

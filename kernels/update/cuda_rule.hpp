@@ -27,6 +27,8 @@ using CudaUpdates = std::array<CudaLaunch, storage::kFormatCount>;
 struct CudaRule {
   CudaLaunch prepare;
   const CudaUpdates* updates;  ///< An array in the order of Rule::Variants.
+  const CudaLaunch* measures;  ///< The same of kernels for the sums over tensors, in any format; or null.
+  CudaLaunch finish;           ///< Completes the coefficients with these sums; or null.
 };
 
 /// Returns the kernels of a rule. One small .cu per rule specialises it.

@@ -10,6 +10,7 @@
 #include "kernels/update/any_format.cuh"
 #include "kernels/update/cuda_rule.hpp"
 #include "kernels/update/elementwise.cuh"
+#include "kernels/update/measure.cuh"
 #include "kernels/update/prepare.cuh"
 #include "onepass/rule/concept.hpp"
 #include "onepass/storage/formats.hpp"
@@ -18,14 +19,40 @@ namespace onepass::kernels {
 
 using namespace step;
 
-template <class Rule>
-CudaLaunch prepare_of() {
-  return {.resident_blocks = [] { return resident_blocks(prepare<Rule>, kPrepareThreads); },
+/// A kernel with one thread for each tensor.
+template <void (*kKernel)(Table)>
+CudaLaunch over_tensors() {
+  return {.resident_blocks = [] { return resident_blocks(kKernel, kPrepareThreads); },
           .launch =
               [](const Table& table, int resident, Stream stream) {
                 const std::int64_t work = (stepped_count(table) + kPrepareThreads - 1) / kPrepareThreads;
-                launch(prepare<Rule>, {blocks_for(work, resident), kPrepareThreads, stream.handle()}, table);
+                launch(kKernel, {blocks_for(work, resident), kPrepareThreads, stream.handle()}, table);
               }};
+}
+
+template <class Rule>
+CudaLaunch finish_of() {
+  if constexpr (kSumCount<Rule> != 0) {
+    return over_tensors<finish<Rule>>();
+  } else {
+    return {};
+  }
+}
+
+/// The kernel for the sums over tensors in any format.
+template <class Rule, class Variant>
+CudaLaunch measure_of() {
+  if constexpr (rule::kMeasuredStreams<Variant> != 0) {
+    constexpr int kThreadCount = AnyStreams<Variant>::kThreadCount;
+    return {.resident_blocks = [] { return resident_blocks(measure<Rule, Variant>, kThreadCount); },
+            .launch =
+                [](const Table& table, int resident, Stream stream) {
+                  launch(measure<Rule, Variant>,
+                         {blocks_for(table.chunk_count, resident), kThreadCount, stream.handle()}, table);
+                }};
+  } else {
+    return {};
+  }
 }
 
 template <class Rule, class Variant, class Format>
@@ -75,15 +102,31 @@ const CudaUpdates* make_updates(std::index_sequence<kVariant...>) {
   return made.data();
 }
 
-/// Every rule has a prepare kernel. A rule that uses the loops of another takes its update kernels from it.
+template <class Rule, std::size_t... kVariant>
+const CudaLaunch* make_measures(std::index_sequence<kVariant...>) {
+  static const std::array<CudaLaunch, sizeof...(kVariant)> made{
+      measure_of<Rule, typename rule::Compiled<Rule>::template At<kVariant>>()...};
+  return made.data();
+}
+
+/// Every rule has a prepare kernel, and one to finish if it takes sums. A rule that uses the loops of another
+/// takes its other kernels from it.
 template <ElementwiseRule Rule>
 CudaRule instantiate() {
   using Loops = rule::LoopsOf<Rule>;
+  using Compiled = std::make_index_sequence<rule::Compiled<Rule>::kCount>;
+  CudaRule made{.prepare = over_tensors<prepare<Rule>>(),
+                .updates = nullptr,
+                .measures = nullptr,
+                .finish = finish_of<Rule>()};
   if constexpr (std::is_same_v<Loops, Rule>) {
-    return {prepare_of<Rule>(), make_updates<Rule>(std::make_index_sequence<rule::Compiled<Rule>::kCount>{})};
+    made.updates = make_updates<Rule>(Compiled{});
+    made.measures = make_measures<Rule>(Compiled{});
   } else {
-    return {prepare_of<Rule>(), cuda_rule<Loops>().updates};
+    made.updates = cuda_rule<Loops>().updates;
+    made.measures = cuda_rule<Loops>().measures;
   }
+  return made;
 }
 
 }  // namespace onepass::kernels

@@ -46,4 +46,15 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
   }
 }
 
+/// Completes the coefficients of tensors that take part in the step with the sums over them. Threads as
+/// above.
+template <class Rule>
+__global__ void __launch_bounds__(kPrepareThreads, 1) finish(const Table table) {
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
+       i < stepped_count(table); i += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
+    const std::int64_t t = stepped_tensor(table, i);
+    if (prepares(table, t) && step_of(table, t).active) step::finish<Rule>(table, t);
+  }
+}
+
 }  // namespace onepass::kernels

@@ -116,4 +116,15 @@ inline Number average(Number old, Number fresh, double weight) {
           std::max((1.0 - weight) * old.magnitude + weight * fresh.magnitude, double{FLT_MIN})};
 }
 
+/// The sum of the squares of a tensor's numbers.
+class SumOfSquares {
+ public:
+  void add(Number x) { sum_ = sum_ + x * x; }
+  [[nodiscard]] double value() const { return sum_.value; }
+  [[nodiscard]] Number norm() const { return sqrt(sum_); }
+
+ private:
+  Number sum_;
+};
+
 }  // namespace reference

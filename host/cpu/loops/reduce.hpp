@@ -7,9 +7,9 @@
 #include <type_traits>
 
 #include "host/cpu/codecs/stores.hpp"
+#include "host/cpu/loops/exact_leaf.hpp"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
-#include "step/exact_leaf.hpp"
 #include "step/lookup.hpp"
 #include "step/reduction.hpp"
 #include "step/table.hpp"
@@ -18,28 +18,13 @@
 namespace onepass::cpu {
 namespace {
 
-using step::ExactSum;
-using step::kLeaf;
 using step::kReduceChunk;
-using step::kSlots;
-using step::Measure;
 using step::Reduction;
 using step::Table;
 using step::Term;
 
 constexpr int kWarp = 32;
 constexpr int kSlotsOfLane = kSlots / kWarp;
-constexpr int kRows = kLeaf / kSlots;
-
-/// Operations for step::add_leaf() on a reduction that belongs to one thread.
-struct OwnWords {
-  static void set(std::uint64_t& word) { word = 1; }
-  static void raise(std::uint64_t& word, std::uint64_t x) {
-    if (x > word) word = x;
-  }
-  static void add(std::uint64_t& word, std::uint64_t x) { word += x; }
-};
-
 /// Folds the slots of a leaf in the order of a warp: the four slots of each lane, then the lanes in halves.
 template <Measure kMeasure>
 double fold(const double* slots) {
@@ -105,86 +90,6 @@ const float* decoded(const typename Codec::Element* from, std::int64_t count, fl
   for (std::int64_t i = 0; i < count; ++i) room[i] = Codec::decode(from[i]);
   for (std::int64_t i = count; i < kLeaf; ++i) room[i] = 0.0f;
   return room;
-}
-
-step::LeafBits bits_of(const float* leaf) {
-  step::LeafBits bits;
-  for (int i = 0; i < kLeaf; ++i) bits.include(leaf[i]);
-  return bits;
-}
-
-/// Adds a leaf of one bin.
-template <Measure kMeasure>
-void add_one_bin(const float* leaf, const step::Bins& bins, ExactSum& into) {
-  const double anchor = bins.anchor(0);
-  std::int64_t count = 0;
-  for (int slot = 0; slot < kSlots; ++slot) {
-    double sum = anchor;
-    for (int row = 0; row < kRows; ++row) {
-      sum += step::exact_term<kMeasure>(leaf[row * kSlots + slot]);
-    }
-    count += step::units(sum, anchor);
-  }
-  std::int64_t carry = 0;
-  step::add_bin<OwnWords>(into, bins, 0, count, carry);
-}
-
-/// Adds a leaf of two bins, as most leaves of float32 are.
-template <Measure kMeasure>
-void add_two_bins(const float* leaf, const step::Bins& bins, ExactSum& into) {
-  const double anchors[2] = {bins.anchor(0), bins.anchor(1)};
-  std::int64_t counts[2] = {0, 0};
-  for (int slot = 0; slot < kSlots; ++slot) {
-    double low = anchors[0];
-    double high = anchors[1];
-    for (int row = 0; row < kRows; ++row) {
-      low += step::fill(high, step::exact_term<kMeasure>(leaf[row * kSlots + slot]));
-    }
-    counts[0] += step::units(low, anchors[0]);
-    counts[1] += step::units(high, anchors[1]);
-  }
-  std::int64_t carry = 0;
-  for (int b = 0; b < 2; ++b) step::add_bin<OwnWords>(into, bins, b, counts[b], carry);
-}
-
-/// Adds a leaf of any number of bins, bin by bin from the highest. Keeps what is left of each term.
-template <Measure kMeasure>
-void add_many_bins(const float* leaf, const step::Bins& bins, ExactSum& into) {
-  double rests[kLeaf];
-  for (int i = 0; i < kLeaf; ++i) rests[i] = step::exact_term<kMeasure>(leaf[i]);
-  std::int64_t counts[step::kMostBins];
-  for (int b = bins.count - 1; b >= 0; --b) {
-    const double anchor = bins.anchor(b);
-    std::int64_t count = 0;
-    for (int slot = 0; slot < kSlots; ++slot) {
-      double sum = anchor;
-      for (int row = 0; row < kRows; ++row) {
-        double& rest = rests[row * kSlots + slot];
-        rest = step::fill(sum, rest);
-      }
-      count += step::units(sum, anchor);
-    }
-    counts[b] = count;
-  }
-  std::int64_t carry = 0;
-  for (int b = 0; b < bins.count; ++b) step::add_bin<OwnWords>(into, bins, b, counts[b], carry);
-}
-
-/// Adds a leaf of kLeaf elements without a rounding. Returns 0, or infinity or NaN if an element is.
-template <Measure kMeasure>
-double add_exact_leaf(const float* leaf, ExactSum& into) {
-  const step::LeafBits bits = bits_of(leaf);
-  if (!bits.is_finite()) return bits.special();
-  if (bits.is_zero()) return 0.0;
-  const step::Bins bins = step::bins_of<kMeasure>(bits);
-  if (bins.count == 1) {
-    add_one_bin<kMeasure>(leaf, bins, into);
-  } else if (bins.count == 2) {
-    add_two_bins<kMeasure>(leaf, bins, into);
-  } else {
-    add_many_bins<kMeasure>(leaf, bins, into);
-  }
-  return 0.0;
 }
 
 /// Adds a leaf. Returns its sum, or 0 or what is not finite if it was added exactly.

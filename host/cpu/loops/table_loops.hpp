@@ -1,5 +1,5 @@
 // table_loops.hpp - the seam between the host and the CPU loops that do not depend on the rule: reductions,
-// gradient accumulation, moving averages and 16-bit copies, their start, and the staged update.
+// gradient accumulation, moving averages and 16-bit copies, their start, and the staged passes.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,10 @@ struct TableLoops {
   /// Updates the chunks [first, last), all of which have one format, by the loops of any rule.
   void (*update_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
                         std::int64_t last, Stores stores);
+  /// Adds the chunks [first, last), all of which have one format, to the sums over their tensors, by the
+  /// loops of a rule that takes sums. Several threads may.
+  void (*measure_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
+                         std::int64_t last, Stores stores);
 };
 
 /// The loops for one instruction set. Defined in generated files only, one for each instruction set: CMake
@@ -39,5 +43,9 @@ const TableLoops& table_loops();
 template <Isa kIsa>
 void update_staged(const step::Table& table, const StagedLoops& rule, std::int64_t first, std::int64_t last,
                    Stores stores);
+/// TableLoops::measure_staged, in the same object.
+template <Isa kIsa>
+void measure_staged(const step::Table& table, const StagedLoops& rule, std::int64_t first, std::int64_t last,
+                    Stores stores);
 
 }  // namespace onepass::cpu

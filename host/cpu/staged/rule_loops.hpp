@@ -44,6 +44,42 @@ void move_blocks(const void* coefficients, float* param, const float* grad,
       states[kState]...);
 }
 
+/// Computes the terms of whole blocks, as move_whole_blocks() moves them.
+template <class Variant, bool kLossy, class Rule, class... State>
+ONEPASS_LANE void measure_whole_blocks(const rule::TensorCoefficients<Rule> k, const float* __restrict param,
+                                       const float* __restrict grad, std::int64_t count,
+                                       float* __restrict terms, std::int64_t apart,
+                                       const State* __restrict... states) {
+  constexpr int kTerms = kSumCount<Rule>;
+  const std::int64_t whole = count & -std::int64_t{storage::kBlock};
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < whole; ++i) {
+    float of_element[kTerms];
+    rule::measure<Variant, kLossy>(k, param[i], grad[i], of_element, states[i]...);
+    for (int term = 0; term < kTerms; ++term) terms[term * apart + i] = of_element[term];
+  }
+}
+
+/// A TermLoop. kLossy: as for rule::measure().
+template <class Rule, class Variant, bool kLossy, std::size_t... kState>
+void measure_blocks(const void* coefficients, const float* param, const float* grad,
+                    [[maybe_unused]] float* const* states, std::int64_t count, float* terms,
+                    std::int64_t apart) {
+  measure_whole_blocks<Variant, kLossy>(*static_cast<const rule::TensorCoefficients<Rule>*>(coefficients),
+                                        param, grad, count, terms, apart,
+                                        static_cast<const float*>(states[kState])...);
+}
+
+/// Returns the TermLoop of a variant, or null if it has none.
+template <class Rule, class Variant, bool kLossy, std::size_t... kState>
+constexpr TermLoop term_loop() {
+  if constexpr (rule::kMeasuredStreams<Variant> == 0) {
+    return nullptr;
+  } else {
+    return &measure_blocks<Rule, Variant, kLossy, kState...>;
+  }
+}
+
 template <class Rule, class Variant, std::size_t... kState>
 constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
   using rule::Extras;
@@ -55,6 +91,9 @@ constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
                     &move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
                     &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>,
                     &move_blocks<Rule, Variant, kLossy, Extras::settle, kState...>},
+          .exact_terms = term_loop<Rule, Variant, false, kState...>(),
+          .lossy_terms = term_loop<Rule, Variant, kLossy, kState...>(),
+          .sums = rule::kMeasuredStreams<Variant> != 0 ? kSumCount<Rule> : 0,
           .states = kStateCount<Variant>,
           .nonnegative = kNonnegativeStates<Variant>,
           .float32 = kFloat32States<Variant>};

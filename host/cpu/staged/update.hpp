@@ -128,15 +128,21 @@ void update_drawing(const StageCodec& codec, const Mover& mover, const StagedStr
 /// Returns the codec for a choice: stage_codec_of() of some format.
 using ChooseCodec = StageCodec (*)(const StageChoice& choice);
 
+/// Returns the codec of a tensor, which must have the format of `choose`.
+StageCodec codec_of(const step::TensorEntry& tensor, const StagedLoops& rule, ChooseCodec choose,
+                    const SharedCoefficients& k, Stores stores) {
+  return choose({.has_float32_gradients = tensor.grad_type == DType::float32,
+                 .rounds_stochastically = k.step.rounds_stochastically != 0,
+                 .has_bf16_instruction = stores.has_bf16_instruction,
+                 .states = rule.states,
+                 .float32 = rule.float32});
+}
+
 /// Updates one chunk.
 void update_staged_chunk(const step::Table& table, const step::Chunk& chunk, const StagedLoops& rule,
                          ChooseCodec choose, const SharedCoefficients& k, Stores stores) {
   const step::TensorEntry& tensor = table.tensors[chunk.tensor];
-  const StageCodec codec = choose({.has_float32_gradients = tensor.grad_type == DType::float32,
-                                   .rounds_stochastically = k.step.rounds_stochastically != 0,
-                                   .has_bf16_instruction = stores.has_bf16_instruction,
-                                   .states = rule.states,
-                                   .float32 = rule.float32});
+  const StageCodec codec = codec_of(tensor, rule, choose, k, stores);
   const StagedLoops::Loops& loops = codec.states_in_place == kAllStates ? rule.exact : rule.lossy;
   const bool settles = codec.settles_in_loop && k.around.settles(rule.states != 0);
   const rule::Extras extras = settles ? rule::Extras::settle : k.around.extras();

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "onepass/rule/around.hpp"
+#include "onepass/rule/sums.hpp"
 
 namespace onepass {
 
@@ -138,6 +139,18 @@ ONEPASS_LANE typename Rule::Coefficients prepared(const Rule& rule, std::int64_t
   }
 }
 
+/// Completes a rule's coefficients for a step with the sums over a tensor. May change the scalars, if the
+/// rule carries any.
+template <class Rule>
+ONEPASS_LANE void finish(const Rule& rule, std::int64_t step, const Sums<kSumCount<Rule>>& sums,
+                         ScalarsOf<Rule>& scalars, typename Rule::Coefficients& k) {
+  if constexpr (kScalarCount<Rule> != 0) {
+    rule.finish(step, sums, scalars, k);
+  } else {
+    rule.finish(step, sums, k);
+  }
+}
+
 }  // namespace rule
 
 /// A rule is a plain value: hyperparameters in double, lr first, and these members:
@@ -155,15 +168,15 @@ ONEPASS_LANE typename Rule::Coefficients prepared(const Rule& rule, std::int64_t
 ///   double and rounded once each. It is called once per step and tensor, on host and device. `Coefficients`
 ///   consists of floats and of lane::Flag; a rule with one that is not finite is refused when it is set. A
 ///   rule with kScalars has prepare(step, scalars) instead.
-/// - `kOwnsDecay`, optional: update() and prepare() apply every weight decay but the coupled one;
-/// rule::Around
-///   leaves it to them.
+/// - `kSums`, optional: sums over each tensor, of which `finish(step, sums, k)` makes coefficients
+///   (onepass/rule/sums.hpp).
+/// - `kOwnsDecay`, optional: update() and prepare() apply every weight decay but the coupled one, and
+///   rule::Around leaves it to them.
 /// - `decay_share(step)`, optional: a factor of the decay that rule::Around applies, 0 on a step without any.
 /// - `caution`, optional: a hyperparameter of type Caution.
 /// - `Sweeps`, optional: a VariantList of passes over the rule's streams that are no steps
-/// (Optimizer::sweep()):
-///   variants with the states of the rule's only one, and a `kName`. They count nothing, and neither clip nor
-///   decay; update() gets the gradient after unscaling and sign.
+///   (Optimizer::sweep()): variants with the states of the rule's only one, and a `kName`. They count
+///   nothing, and neither clip nor decay; update() gets the gradient after unscaling and sign.
 /// - `Loops`, optional: the rule whose CPU loops and update kernels this one uses, with the same
 ///   Coefficients and Variants. AdamW uses Adam's, so that nothing is compiled for it but prepare().
 template <class R>
@@ -202,6 +215,7 @@ struct LoopsOfRule<Rule> {
   using Type = typename Rule::Loops;
   static_assert(std::is_same_v<typename Type::Coefficients, typename Rule::Coefficients>);
   static_assert(std::is_same_v<typename Type::Variants, typename Rule::Variants>);
+  static_assert(kSumCount<Type> == kSumCount<Rule>);
 };
 
 /// The rule whose loops and update kernels a rule uses: Rule::Loops, or the rule itself.

@@ -144,6 +144,15 @@ ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, Sta
   if constexpr (kLossy && Compressible<Variant>) Variant::compress(states...);
 }
 
+/// Computes the terms that one element adds to the sums over its tensor. Changes nothing.
+template <class Variant, bool kLossy, int kTerms, class Rule, class... State>
+ONEPASS_LANE void measure(const TensorCoefficients<Rule>& k, float p, float g, float (&terms)[kTerms],
+                          State... states) {
+  if constexpr (kLossy && Compressible<Variant>) Variant::expand(states...);
+  const float seen = k.around.template before<Extras::all>(p, g);
+  Variant::measure(k.rule, p, seen, states..., terms);
+}
+
 /// Moves one element of the moving average towards p. The average of a parameter that has become 0 settles.
 ONEPASS_LANE float follow(const TensorStep& step, float average, float p) {
   return settle(p != 0.0f, lane::lerp(average, p, step.ema_weight), step.ema_settles);

@@ -1,0 +1,130 @@
+// measure.hpp - the sums over tensors that a rule takes before its update: for each stage, a codec decodes
+// the streams, the rule computes the terms, and leaves of terms are added exactly. It writes no stream.
+// Compiled once for each instruction set, and not for a rule.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "host/backend/cpu_rule.hpp"
+#include "host/cpu/loops/exact_leaf.hpp"
+#include "host/cpu/staged/update.hpp"
+#include "step/lookup.hpp"
+#include "step/reduction.hpp"
+#include "step/table.hpp"
+
+// Internal linkage: loops/update.hpp says why.
+namespace onepass::cpu {
+namespace {
+
+/// Operations for step::merge() on sums that all threads add to.
+struct SharedWords {
+  static void set(std::uint64_t& word) { __atomic_store_n(&word, std::uint64_t{1}, __ATOMIC_RELAXED); }
+  static void add(std::uint64_t& word, std::uint64_t x) { __atomic_fetch_add(&word, x, __ATOMIC_RELAXED); }
+};
+
+/// The terms of a chunk: a leaf of each sum, and what was added of the leaves before it.
+class ChunkSums {
+ public:
+  explicit ChunkSums(int sums) : count_(sums) { std::fill_n(sums_, sums, step::Reduction::none()); }
+
+  /// Where the next terms go: those of sum t kLeaf numbers further on for each t.
+  [[nodiscard]] float* next() { return terms_ + filled_; }
+  /// Returns how many more terms the leaf takes.
+  [[nodiscard]] std::int64_t left() const { return kLeaf - filled_; }
+  /// Says that `some` terms were written to next().
+  void advance(std::int64_t some) {
+    filled_ += some;
+    if (filled_ == kLeaf) add();
+  }
+  /// Takes `some` terms, those of sum t storage::kBlock numbers further on for each t.
+  void take(const float* terms, std::int64_t some) {
+    for (int sum = 0; sum < count_; ++sum) {
+      std::copy_n(terms + sum * storage::kBlock, some, next() + sum * kLeaf);
+    }
+    advance(some);
+  }
+  /// Adds all terms to the sums over a tensor.
+  void add_to(step::Reduction* tensor) {
+    if (filled_ != 0) add();
+    for (int sum = 0; sum < count_; ++sum) step::merge<SharedWords>(tensor[sum], sums_[sum]);
+  }
+
+ private:
+  void add() {
+    for (int sum = 0; sum < count_; ++sum) {
+      float* const leaf = terms_ + sum * kLeaf;
+      std::fill(leaf + filled_, leaf + kLeaf, 0.0f);
+      const double special = add_exact_leaf<Measure::exact_squares>(leaf, sums_[sum].sum);
+      step::add_leaf<Measure::exact_squares, OwnWords>(sums_[sum], special);
+    }
+    filled_ = 0;
+  }
+
+  int count_;
+  std::int64_t filled_ = 0;
+  step::Reduction sums_[step::kMaxSums];
+  alignas(64) float terms_[step::kMaxSums * kLeaf];
+};
+
+/// The rule's part of a chunk: its loop, and the coefficients that it takes.
+struct Measurer {
+  TermLoop loop;
+  const void* coefficients;
+};
+
+/// Computes the terms of one block of which the tensor has `count` elements, from a copy.
+__attribute__((noinline)) void measure_cut_block(const StageCodec& codec, const Measurer& measurer,
+                                                 const StagedStreams& original, std::int64_t count,
+                                                 float* room, ChunkSums& sums) {
+  CutBlock block(original, count, codec.bytes);
+  const StagedStreams copy = block.streams();
+  const Moved read(codec, copy, room);
+  if (codec.unpack != nullptr) codec.unpack(copy, 0, copy.lead + count, room);
+  alignas(64) float terms[step::kMaxSums * storage::kBlock];
+  measurer.loop(measurer.coefficients, read.param, read.grad, read.states, storage::kBlock, terms,
+                storage::kBlock);
+  sums.take(terms + copy.lead, count);
+}
+
+/// Computes the terms of a chunk. As update_stages(), it works from the start of a block on, unless
+/// chunk.lead says else, and only the last block may be cut short.
+void measure_stages(const StageCodec& codec, const Measurer& measurer, const StagedStreams& chunk,
+                    std::int64_t count, ChunkSums& sums) {
+  alignas(64) float room[kStreams * buffers_apart(kStage8)];
+  const std::int64_t whole = count / storage::kBlock * storage::kBlock;
+  Moved read(codec, chunk, room);
+  for (std::int64_t i = 0, some = 0; i < whole; i += some) {
+    some = std::min({whole - i, codec.stage, sums.left()});
+    if (chunk.fetches_ahead) fetch_stage_ahead(codec, chunk, i, some);
+    if (codec.unpack != nullptr) codec.unpack(chunk, i, some, room);
+    measurer.loop(measurer.coefficients, read.param, read.grad, read.states, some, sums.next(), kLeaf);
+    sums.advance(some);
+    read.advance(codec, chunk.state_count, some);
+  }
+  if (whole < count) {
+    measure_cut_block(codec, measurer, chunk.from(whole, codec.bytes), count - whole, room, sums);
+  }
+}
+
+/// Adds the chunks [first, last) of the table, all of which have the format of `choose`.
+void measure_staged_chunks(const step::Table& table, const StagedLoops& rule, ChooseCodec choose,
+                           std::int64_t first, std::int64_t last, Stores stores) {
+  for (std::int64_t c = first; c < last; ++c) {
+    const step::Chunk& chunk = table.chunks[c];
+    const SharedCoefficients& k = shared_coefficients(table, chunk.tensor);
+    if (!k.step.active) continue;
+    const step::TensorEntry& tensor = table.tensors[chunk.tensor];
+    const StageCodec codec = codec_of(tensor, rule, choose, k, stores);
+    const bool exact = codec.states_in_place == kAllStates;
+    const Measurer measurer{exact ? rule.exact_terms : rule.lossy_terms, &k};
+    ChunkSums sums(rule.sums);
+    measure_stages(codec, measurer,
+                   StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores),
+                   chunk.count, sums);
+    sums.add_to(step::sums_of(table, chunk.tensor));
+  }
+}
+
+}  // namespace
+}  // namespace onepass::cpu

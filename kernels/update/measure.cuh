@@ -1,0 +1,75 @@
+// measure.cuh - the kernel for the sums over tensors that a rule takes before its update, in any format. It
+// writes no stream.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/exact_warp.cuh"
+#include "kernels/update/any_format.cuh"
+#include "onepass/rule/element.hpp"
+#include "step/lookup.hpp"
+#include "step/table.hpp"
+
+namespace onepass::kernels {
+
+using namespace step;
+
+/// The terms of a lane's tile, for each sum. A lane without an element has zeros.
+template <int kTerms>
+using TileTerms = float[kTerms][kAnyTile][1];
+
+/// Computes the terms of a tile of `count` elements.
+template <class Variant, class Rule, class Tile, int kTerms, std::size_t... kState>
+__device__ __forceinline__ void measure_tile(const rule::TensorCoefficients<Rule>& k, bool lossy,
+                                             const Tile& tile, int count, TileTerms<kTerms>& terms,
+                                             std::index_sequence<kState...> /*states*/) {
+#pragma unroll
+  for (int lane = 0; lane < kAnyTile; ++lane) {
+    float of_element[kTerms];
+    if (Compressible<Variant> && lossy) {
+      rule::measure<Variant, true>(k, tile.param[lane], tile.grad[lane], of_element,
+                                   tile.state[kState][lane]...);
+    } else {
+      rule::measure<Variant, false>(k, tile.param[lane], tile.grad[lane], of_element,
+                                    tile.state[kState][lane]...);
+    }
+#pragma unroll
+    for (int term = 0; term < kTerms; ++term) terms[term][lane][0] = lane < count ? of_element[term] : 0.0f;
+  }
+}
+
+/// Adds the table's chunks to the sums over their tensors. Thread blocks of AnyStreams::kThreadCount threads;
+/// any grid size works. A thread block collects the sums of a chunk in shared memory.
+template <class Rule, class Variant>
+__global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<Variant>::kMinThreadBlocks)
+    measure(const Table table) {
+  using Streams = AnyStreams<Variant>;
+  constexpr int kTerms = kSumCount<Rule>;
+  __shared__ Reduction block[kTerms];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
+    const Chunk chunk = table.chunks[c];
+    const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
+    if (!k.step.active) continue;
+    __syncthreads();  // the chunk before has been merged
+    for (Reduction& sum : block) clear(sum);
+    const Streams streams(table.tensors[chunk.tensor], table.grads[chunk.tensor], chunk);
+    const bool lossy = streams.tensor.state_storage != States::float32;
+    const Extent part = chunk.extent();
+    for (typename Streams::TurnsOf turns; turns.any(part); turns.advance()) {
+      const Place place(turns.at(), turns.count(part), chunk.lead());
+      typename Streams::TileOf tile{};
+      streams.load_measured(tile, place, k.around);
+      TileTerms<kTerms> terms;
+      measure_tile<Variant>(k, lossy, tile, place.count, terms,
+                            std::make_index_sequence<kStateCount<Variant>>{});
+#pragma unroll
+      for (int term = 0; term < kTerms; ++term) {
+        add_exactly<Measure::exact_squares>(terms[term], lane, block[term]);
+      }
+    }
+    for (int term = 0; term < kTerms; ++term) merge(sums_of(table, chunk.tensor)[term], block[term]);
+  }
+}
+
+}  // namespace onepass::kernels
