@@ -87,6 +87,19 @@ __global__ void __launch_bounds__(kThreads) take_measure_kernel(const Table tabl
   step::take_measure(table, from, threadIdx.x, kThreads);
 }
 
+/// Thread blocks of kThreads threads, which stride over the tensors; any grid size works.
+__global__ void __launch_bounds__(kThreads) give_sums_kernel(const Table table, std::int64_t* const words) {
+  step::give_sums(table, words, std::int64_t{blockIdx.x} * kThreads + threadIdx.x,
+                  std::int64_t{gridDim.x} * kThreads);
+}
+
+/// The same.
+__global__ void __launch_bounds__(kThreads)
+    take_sums_kernel(const Table table, const std::int64_t* const words) {
+  step::take_sums(table, words, std::int64_t{blockIdx.x} * kThreads + threadIdx.x,
+                  std::int64_t{gridDim.x} * kThreads);
+}
+
 /// One thread block of kThreads threads, which stride over the groups and tensors.
 __global__ void __launch_bounds__(kThreads) end_round_kernel(const Table table) {
   end_round_of_groups(table, threadIdx.x, kThreads);
@@ -97,6 +110,12 @@ __global__ void __launch_bounds__(kThreads) end_round_kernel(const Table table) 
 /// One thread.
 __global__ void update_scale_kernel(SharedScale* const shared) { update_shared_scale(*shared); }
 
+/// Thread blocks for a small work on each tensor.
+unsigned blocks_of_tensors(const Table& table) {
+  constexpr std::int64_t kMostBlocks = 64;
+  return blocks_for((table.tensor_count + kThreads - 1) / kThreads, kMostBlocks);
+}
+
 }  // namespace
 
 int zero_grad_blocks() {
@@ -104,6 +123,8 @@ int zero_grad_blocks() {
   (void)resident_blocks(update_scale_kernel, 1);
   (void)resident_blocks(give_measure_kernel, kThreads);
   (void)resident_blocks(take_measure_kernel, kThreads);
+  (void)resident_blocks(give_sums_kernel, kThreads);
+  (void)resident_blocks(take_sums_kernel, kThreads);
   (void)resident_blocks(end_round_kernel, kThreads);
   return resident_blocks(zero_grad_kernel, kThreads);
 }
@@ -136,6 +157,14 @@ void give_measure(const Table& table, const ShardMeasure& to, Stream stream) {
 
 void take_measure(const Table& table, const ShardMeasure& from, Stream stream) {
   launch(take_measure_kernel, {1, kThreads, stream.handle()}, table, from);
+}
+
+void give_sums(const Table& table, std::int64_t* words, Stream stream) {
+  launch(give_sums_kernel, {blocks_of_tensors(table), kThreads, stream.handle()}, table, words);
+}
+
+void take_sums(const Table& table, const std::int64_t* words, Stream stream) {
+  launch(take_sums_kernel, {blocks_of_tensors(table), kThreads, stream.handle()}, table, words);
 }
 
 void end_round(const Table& table, Stream stream) {

@@ -7,6 +7,7 @@
 
 #include "onepass/stream.hpp"
 #include "step/shard_measure.hpp"
+#include "step/shard_sums.hpp"
 #include "step/table.hpp"
 
 namespace onepass::kernels {
@@ -36,6 +37,9 @@ void write_bytes(void* to, std::span<const std::byte> bytes, Stream stream);
 /// CudaError.
 void give_measure(const Table& table, const ShardMeasure& to, Stream stream);
 void take_measure(const Table& table, const ShardMeasure& from, Stream stream);
+/// Calls give_sums() or take_sums() on the device, as above.
+void give_sums(const Table& table, std::int64_t* words, Stream stream);
+void take_sums(const Table& table, const std::int64_t* words, Stream stream);
 
 /// Ends a round: calls end_round_of_groups() and end_round() on the device. One launch, asynchronous on the
 /// stream. Throws CudaError.

@@ -148,13 +148,13 @@ ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, st
 /// Returns the sums over a tensor, and empties them for the next step.
 template <class Rule>
 ONEPASS_LANE rule::Sums<kSumCount<Rule>> taken_sums(const Table& table, std::int64_t tensor) {
+  TensorSums& own = table.sums[tensor];
   rule::Sums<kSumCount<Rule>> sums{};
-  sums.numel = table.tensors[tensor].numel;
+  sums.numel = own.numel != 0 ? own.numel : table.tensors[tensor].numel;
   for (int i = 0; i < kSumCount<Rule>; ++i) {
-    Reduction& sum = sums_of(table, tensor)[i];
-    sums.of_squares[i] = value_of(sum, Measure::exact_squares);
-    sum = Reduction::none();
+    sums.of_squares[i] = value_of(own.of_terms[i], Measure::exact_squares);
   }
+  own = TensorSums::none();
   return sums;
 }
 

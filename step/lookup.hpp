@@ -44,11 +44,6 @@ ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) 
                                               tensor * table.coefficient_bytes);
 }
 
-/// Returns the kMaxSums sums over a tensor.
-ONEPASS_LANE Reduction* sums_of(const Table& table, std::int64_t tensor) {
-  return table.tensor_sums + tensor * static_cast<std::int64_t>(kMaxSums);
-}
-
 /// Returns whether a step is for a part of a round, and not for all tensors.
 ONEPASS_LANE bool is_part(const Table& table) { return table.chosen != nullptr; }
 

@@ -99,6 +99,15 @@ struct Piece {
   std::uint32_t index;
 };
 
+/// The sums over a tensor.
+struct TensorSums {
+  Reduction of_terms[kMaxSums];
+  std::int64_t numel;  ///< Elements that they are over; 0: those of the tensor, of which this is no shard.
+
+  static ONEPASS_LANE TensorSums none() { return {{Reduction::none(), Reduction::none()}, 0}; }
+};
+static_assert(kMaxSums == 2);
+
 /// Table::prepares if all tensors have one type of rule.
 inline constexpr std::uint32_t kEveryRule = ~std::uint32_t{0};
 
@@ -124,8 +133,7 @@ struct Table {
   void* coefficients;              ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
   std::int64_t coefficient_bytes;  ///< Room for the largest of them.
   std::int64_t group_count;
-  Reduction* tensor_sums;      ///< kMaxSums for each tensor, which are empty between two steps; null if no
-                               ///< rule takes sums over tensors.
+  TensorSums* sums;            ///< One per tensor, empty between two steps; null if no rule takes sums.
   Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
   double* group_norms;         ///< Norm of each group in the last step that clipped by group.
   Reduction* group_rounds;     ///< Sums of the measures of the parts of a round, one for each group.

@@ -96,6 +96,11 @@ class Backend {
 
   /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;
+  /// Steps the table up to the sums over tensors, and gives these to the caller (step/shard_sums.hpp).
+  virtual void begin_step(const step::Table& table, std::optional<step::Measure> norm, std::int64_t* sums,
+                          Stream stream) = 0;
+  /// Ends such a step with the caller's sums.
+  virtual void finish_step(const step::Table& table, const std::int64_t* sums, Stream stream) = 0;
   /// Makes the work of a part of the planned table's tensors.
   [[nodiscard]] virtual std::unique_ptr<PlannedWork> plan_part(const WorkPlan& plan) = 0;
   /// Steps a part of a round: the tensors that the table has chosen. `work` is that of plan_part().

@@ -8,24 +8,23 @@
 #include <utility>
 #include <vector>
 
-#include "host/backend/plan.hpp"
 #include "host/cpu/isa.hpp"
 #include "host/cpu/loops/table_loops.hpp"
 #include "host/cpu/streams.hpp"
 #include "host/cpu/threads/float_environment.hpp"
-#include "host/cpu/threads/learner.hpp"
-#include "host/cpu/threads/parallel.hpp"
 #include "host/cpu/threads/team.hpp"
+#include "host/cpu/work.hpp"
 #include "onepass/error.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
+#include "step/shard_sums.hpp"
 
 namespace onepass {
 namespace {
 
-/// About the time of one element: AdamW of float32 in cache. SGD takes a third of it. AVX2 and quantised
-/// states take several times as much, so that for them more threads pay sooner than this says.
-constexpr double kNanosecondsAnElement = 0.25;
+using cpu::CpuWork;
+using cpu::PlannedRun;
+using cpu::SharedWork;
 
 /// 32 KiB of each float32 stream: small enough to balance two threads, large enough to hide the 20 ns around
 /// a chunk.
@@ -40,73 +39,6 @@ struct CpuLoops {
   Isa compiled;  ///< The level that the loops are compiled for.
   const cpu::TableLoops& table;
   bool has_bf16_instruction;  ///< As in cpu::Stores.
-};
-
-/// A run of chunks, and how they are updated: by a fused loop, or, if there is none, in stages.
-struct PlannedRun {
-  cpu::UpdateLoop fused;
-  const cpu::StagedLoops* staged;
-  ChunkRange chunks;
-};
-
-/// Work that threads share, and where it is cut into parts. Computed once for all steps: searching for each
-/// part's chunks in every step would take a twentieth of the step's time.
-struct SharedWork {
-  cpu::PoolRun run{1, 1, 0.0};
-  std::vector<std::int64_t> firsts{0, 0};  ///< The return value of cut_into_shares().
-
-  static SharedWork of(std::span<const std::int64_t> offsets, int threads) {
-    const double nanoseconds = kNanosecondsAnElement * static_cast<double>(offsets.back());
-    const cpu::PoolRun run = cpu::cut(nanoseconds, std::ssize(offsets) - 1, threads);
-    return {run, cut_into_shares(offsets, run.parts)};
-  }
-  [[nodiscard]] ChunkRange part(int part) const {
-    const auto at = static_cast<std::size_t>(part);
-    return {firsts[at], firsts[at + 1]};
-  }
-};
-
-/// The measures of each thread: one for each group, of which the first also serves for all groups together.
-/// The last one of a thread is a gap that keeps the next thread's on other cache lines.
-class Partials {
- public:
-  explicit Partials(std::size_t threads) : threads_(threads) {}
-
-  void resize(std::size_t groups) {
-    groups_ = groups;
-    all_.resize(threads_ * (groups + 1));
-  }
-  void clear() { std::ranges::fill(all_, step::Reduction::none()); }
-  [[nodiscard]] step::Reduction* of(int thread) {
-    return all_.data() + static_cast<std::size_t>(thread) * (groups_ + 1);
-  }
-  /// Adds the measures of one group to a result.
-  void add_to(step::Reduction& result, std::size_t group) {
-    for (std::size_t thread = 0; thread < threads_; ++thread) {
-      step::add(result, of(static_cast<int>(thread))[group]);
-    }
-  }
-  [[nodiscard]] std::size_t groups() const { return groups_; }
-
- private:
-  static_assert(sizeof(step::Reduction) >= 64);
-
-  std::size_t threads_;
-  std::size_t groups_ = 0;
-  std::vector<step::Reduction> all_;
-};
-
-/// One learner for each kind of work that the backend does again and again.
-struct Learners {
-  cpu::Learner update, measure, zero, accumulate, norm, penalty;
-};
-
-/// The work of a step over all tensors, or over a part of them.
-struct CpuWork final : PlannedWork {
-  std::vector<PreparedRule> rules;
-  std::vector<PlannedRun> runs;
-  SharedWork chunks, pieces;
-  Learners learners;
 };
 
 class CpuBackend final : public Backend {
@@ -157,6 +89,18 @@ class CpuBackend final : public Backend {
 
   void step(const step::Table& table, std::optional<step::Measure> norm, Stream /*stream*/) override {
     step_work(table, norm, *work_);
+  }
+
+  void begin_step(const step::Table& table, std::optional<step::Measure> norm, std::int64_t* sums,
+                  Stream /*stream*/) override {
+    begin(table, norm, *work_);
+    step::give_sums(table, sums, 0, 1);
+    team_.rethrow();
+  }
+  void finish_step(const step::Table& table, const std::int64_t* sums, Stream /*stream*/) override {
+    step::take_sums(table, sums, 0, 1);
+    finish(table, *work_);
+    team_.rethrow();
   }
 
   std::unique_ptr<PlannedWork> plan_part(const WorkPlan& plan) override { return work_of(plan); }
@@ -238,31 +182,37 @@ class CpuBackend final : public Backend {
   }
 
   void step_work(const step::Table& table, std::optional<step::Measure> norm, CpuWork& work) {
+    begin(table, norm, work);
+    finish(table, work);
+    team_.rethrow();
+  }
+
+  /// Takes a step up to the sums over tensors, for rules that take any. A sweep takes none.
+  void begin(const step::Table& table, std::optional<step::Measure> norm, CpuWork& work) {
     if (norm) measure_gradients(table, *norm, work);
     {
       const cpu::DefaultFloatEnvironment environment;
       prepare(table, work.rules);
     }
-    if (table.sweeps == 0) take_sums(table, work);
+    if (table.sweeps != 0 || !work.takes_sums()) return;
+    on_threads(
+        work.chunks, [&](ChunkRange share, int /*thread*/) { take_sums(table, work.runs, share); },
+        &work.learners.sums);
+  }
+
+  /// Takes the rest of the step.
+  void finish(const step::Table& table, CpuWork& work) {
+    if (table.sweeps == 0) {
+      const cpu::DefaultFloatEnvironment environment;
+      step::Table part = table;
+      for (const PreparedRule& rule : work.rules) {
+        part.prepares = rule.number;
+        if (rule.ops->cpu_finish != nullptr) rule.ops->cpu_finish(part);
+      }
+    }
     on_threads(
         work.chunks, [&](ChunkRange share, int /*thread*/) { update(table, work.runs, share); },
         &work.learners.update);
-    team_.rethrow();
-  }
-
-  /// Takes the sums over tensors, for rules that do, and completes the coefficients with them.
-  void take_sums(const step::Table& table, CpuWork& work) {
-    const auto takes = [](const PreparedRule& rule) { return rule.ops->cpu_finish != nullptr; };
-    if (std::ranges::none_of(work.rules, takes)) return;
-    on_threads(
-        work.chunks, [&](ChunkRange share, int /*thread*/) { measure_chunks(table, work.runs, share); },
-        &work.learners.measure);
-    const cpu::DefaultFloatEnvironment environment;
-    step::Table part = table;
-    for (const PreparedRule& rule : work.rules) {
-      part.prepares = rule.number;
-      if (takes(rule)) rule.ops->cpu_finish(part);
-    }
   }
 
   [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
@@ -280,24 +230,14 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// Calls work(run, chunks of it) for each run that has chunks in a share.
-  template <class Work>
-  static void over_runs(const std::vector<PlannedRun>& runs, ChunkRange share, const Work& work) {
-    for (const PlannedRun& run : runs) {
-      const std::int64_t first = std::max(share.first, run.chunks.first);
-      const std::int64_t last = std::min(share.last, run.chunks.last);
-      if (first < last) work(run, ChunkRange{first, last});
-    }
-  }
-
   /// Updates the chunks of one share.
   void update(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
-    over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) { update(table, run, range); });
+    cpu::over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) { update(table, run, range); });
   }
 
   /// Adds the chunks of one share to the sums over their tensors.
-  void measure_chunks(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
-    over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) {
+  void take_sums(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
+    cpu::over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) {
       if (run.staged->sums == 0) return;
       loops_.table.measure_staged(table, *run.staged, range.first, range.last, stores_);
     });
@@ -374,7 +314,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<CpuWork> work_ = std::make_unique<CpuWork>();
   bool has_followers_ = false;
   cpu::Stores stores_;
-  Partials partials_;
+  cpu::Partials partials_;
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
 };
 

@@ -119,15 +119,23 @@ class CudaBackend final : public Backend {
                  Stream stream) override {
     const DeviceGuard guard(index_);
     const auto& work = static_cast<const CudaWork&>(planned);
-    if (norm) kernels::reduce_gradients(table, *norm, reduce_blocks_, stream);
-    step::Table part = table;
-    for (const PlannedRule& rule : work.rules) {
-      part.prepares = rule.rule;
-      part.concludes = &rule == &work.rules.back() ? 1 : 0;
-      rule.prepare.launch(part, stream);
-    }
-    if (table.sweeps == 0) take_sums(table, work, stream);
-    for (const PlannedRun& run : work.runs) run.update.launch(run.part_of(table), stream);
+    begin(table, norm, work, stream);
+    finish(table, work, stream);
+    remember(stream);
+  }
+
+  void begin_step(const step::Table& table, std::optional<step::Measure> norm, std::int64_t* sums,
+                  Stream stream) override {
+    const DeviceGuard guard(index_);
+    begin(table, norm, *work_, stream);
+    kernels::give_sums(table, sums, stream);
+    remember(stream);
+  }
+
+  void finish_step(const step::Table& table, const std::int64_t* sums, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::take_sums(table, sums, stream);
+    finish(table, *work_, stream);
     remember(stream);
   }
 
@@ -195,16 +203,30 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  /// Takes the sums over tensors, for rules that do, and completes the coefficients with them.
-  static void take_sums(const step::Table& table, const CudaWork& work, Stream stream) {
-    for (const PlannedRun& run : work.runs) {
-      if (run.measure.exists()) run.measure.launch(run.part_of(table), stream);
-    }
+  /// Launches a step up to the sums over tensors, for rules that take any. A sweep takes none.
+  void begin(const step::Table& table, std::optional<step::Measure> norm, const CudaWork& work,
+             Stream stream) const {
+    if (norm) kernels::reduce_gradients(table, *norm, reduce_blocks_, stream);
     step::Table part = table;
     for (const PlannedRule& rule : work.rules) {
       part.prepares = rule.rule;
-      if (rule.finish.exists()) rule.finish.launch(part, stream);
+      part.concludes = &rule == &work.rules.back() ? 1 : 0;
+      rule.prepare.launch(part, stream);
     }
+    if (table.sweeps != 0) return;
+    for (const PlannedRun& run : work.runs) {
+      if (run.measure.exists()) run.measure.launch(run.part_of(table), stream);
+    }
+  }
+
+  /// Launches the rest of the step.
+  static void finish(const step::Table& table, const CudaWork& work, Stream stream) {
+    step::Table part = table;
+    for (const PlannedRule& rule : work.rules) {
+      part.prepares = rule.rule;
+      if (rule.finish.exists() && table.sweeps == 0) rule.finish.launch(part, stream);
+    }
+    for (const PlannedRun& run : work.runs) run.update.launch(run.part_of(table), stream);
   }
 
   [[nodiscard]] std::unique_ptr<CudaWork> work_of(const WorkPlan& plan) const {

@@ -1,6 +1,7 @@
 // groups.hpp - the parameter groups of an optimizer: the rule and the schedule of each.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -43,6 +44,10 @@ struct Groups {
   explicit Groups(const std::vector<Rule>& rules);
 
   [[nodiscard]] std::size_t count() const { return all.size(); }
+  /// Returns whether any rule takes sums over tensors.
+  [[nodiscard]] bool takes_sums() const {
+    return std::ranges::any_of(rule_types, [](const RuleOps* rule) { return rule->cpu_finish != nullptr; });
+  }
   /// Returns a group. Throws InvalidArgument if there is none with this number.
   [[nodiscard]] const Group& at(std::size_t group) const;
   [[nodiscard]] std::vector<Rule> rules() const;

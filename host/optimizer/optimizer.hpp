@@ -61,8 +61,14 @@ struct Optimizer::Impl {
   /// Returns the table with the chunks of a part alone.
   [[nodiscard]] step::Table table_of(const RoundPart& part) const;
   void sweep(std::string_view name, Stream stream);
-  /// Throws InvalidArgument in the middle of a round.
+  /// The first half of a step. Throws InvalidArgument unless `into` can hold the sums over tensors.
+  void begin_step(const Tensor& into, std::optional<step::Measure> norm, Stream stream);
+  /// Returns the words of the sums that a function was given. Throws InvalidArgument if they do not fit.
+  [[nodiscard]] std::int64_t* checked_sums(const char* function, const Tensor& sums) const;
+  /// Throws InvalidArgument in the middle of a round, and between begin_step() and finish_step().
   void require_no_round(const char* function) const;
+  /// Throws InvalidArgument between begin_step() and finish_step().
+  void require_none_begun(const char* function) const;
   /// Forgets all parts, when parameters have joined or left.
   void forget_parts();
   /// Replaces the memory of parameters, in the order of the CUDA stream.
@@ -178,6 +184,7 @@ struct Optimizer::Impl {
   std::int64_t chunk_size = 0;
   TableMemory table_memory;
   Round round;
+  bool begun = false;  ///< begin_step() was called, and finish_step() not yet.
 };
 
 }  // namespace onepass

@@ -14,6 +14,7 @@
 #include "host/optimizer/optimizer.hpp"
 #include "onepass/error.hpp"
 #include "onepass/shared_loss_scaler.hpp"
+#include "step/shard_sums.hpp"
 
 namespace onepass {
 namespace {
@@ -78,6 +79,22 @@ step::ShardMeasure measure_shape(const Optimizer::Impl& core) {
           .apart = settings.norm == step::Measure::largest ? 1 : step::kSumWords};
 }
 
+/// Throws InvalidArgument unless `given`, the argument `what` of a function, is `numel` int64 on the
+/// optimizer's device. `size`: the function that returns numel.
+std::int64_t* checked_words(const Optimizer::Impl& core, const std::string& what, const Tensor& given,
+                            std::int64_t numel, const char* size) {
+  if (given.numel != numel) {
+    refuse(what + " has " + elements(given.numel) + ", but must have " + std::to_string(numel) + " (" + size +
+           "())");
+  }
+  if (given.device != core.device) {
+    refuse(what + " is on " + to_string(given.device) + ", but the optimizer is on " +
+           to_string(core.device));
+  }
+  check_tensor({"Optimizer", what.c_str()}, given, DType::int64);
+  return static_cast<std::int64_t*>(given.data);
+}
+
 /// Throws InvalidArgument unless steps measure gradients, and `measure` can hold what they measure.
 step::ShardMeasure checked_measure(const Optimizer::Impl& core, const char* function, const Tensor& measure) {
   core.require_no_round(function);
@@ -87,17 +104,8 @@ step::ShardMeasure checked_measure(const Optimizer::Impl& core, const char* func
            "not measure the gradients");
   }
   step::ShardMeasure checked = measure_shape(core);
-  const std::int64_t numel = checked.records * checked.apart;
-  if (measure.numel != numel) {
-    refuse("the measure given to " + std::string(function) + "() has " + elements(measure.numel) +
-           ", but must have " + std::to_string(numel) + " (measure_numel())");
-  }
-  if (measure.device != core.device) {
-    refuse("the measure given to " + std::string(function) + "() is on " + to_string(measure.device) +
-           ", but the optimizer is on " + to_string(core.device));
-  }
-  check_tensor({"Optimizer", "the measure"}, measure, DType::int64);
-  checked.words = static_cast<std::int64_t*>(measure.data);
+  checked.words = checked_words(core, "the measure given to " + std::string(function) + "()", measure,
+                                checked.records * checked.apart, "measure_numel");
   return checked;
 }
 
@@ -117,6 +125,42 @@ void Optimizer::step_measured(const Tensor& measure, Stream stream) {
   const step::ShardMeasure checked = checked_measure(*impl_, "step_measured", measure);
   impl_->backend->take_measure(impl_->table_memory.view(), checked, stream);
   impl_->backend->step(impl_->table_memory.view(), std::nullopt, stream);
+}
+
+std::int64_t Optimizer::sums_numel() const {
+  if (!impl_->groups.takes_sums()) return 0;
+  return static_cast<std::int64_t>(impl_->roster.parameters.size()) * step::kTensorWords;
+}
+
+std::int64_t* Optimizer::Impl::checked_sums(const char* function, const Tensor& sums) const {
+  if (!groups.takes_sums()) refuse(std::string(function) + "() needs a rule that takes sums over tensors");
+  return checked_words(*this, "the sums given to " + std::string(function) + "()", sums,
+                       static_cast<std::int64_t>(roster.parameters.size()) * step::kTensorWords,
+                       "sums_numel");
+}
+
+void Optimizer::Impl::begin_step(const Tensor& into, std::optional<step::Measure> norm, Stream stream) {
+  backend->begin_step(table_memory.view(), norm, checked_sums("begin_step", into), stream);
+  begun = true;
+}
+
+void Optimizer::begin_step(const Tensor& into, Stream stream) {
+  impl_->require_no_round("begin_step");
+  impl_->begin_step(into, impl_->measured(), stream);
+}
+
+void Optimizer::begin_step(const Tensor& measure, const Tensor& into, Stream stream) {
+  const step::ShardMeasure checked = checked_measure(*impl_, "begin_step", measure);
+  static_cast<void>(impl_->checked_sums("begin_step", into));
+  impl_->backend->take_measure(impl_->table_memory.view(), checked, stream);
+  impl_->begin_step(into, std::nullopt, stream);
+}
+
+void Optimizer::finish_step(const Tensor& sums, Stream stream) {
+  if (!impl_->begun) refuse("finish_step() was called without begin_step()");
+  const std::int64_t* const words = impl_->checked_sums("finish_step", sums);
+  impl_->backend->finish_step(impl_->table_memory.view(), words, stream);
+  impl_->begun = false;
 }
 
 void Optimizer::fetch_grad_norm(Stream stream) {

@@ -86,9 +86,7 @@ TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const s
   contents.penalties = ScaledPenalties::of(groups.rules()).of_groups;
   for (const Group& group : groups.all) contents.schedules.push_back(group.schedule_memory.view);
   contents.coefficient_bytes = groups.coefficient_bytes();
-  const auto takes_sums = [](const RuleOps* rule) { return rule->cpu_finish != nullptr; };
-  if (std::ranges::any_of(groups.rule_types, takes_sums))
-    contents.sums = next.parameters.size() * step::kMaxSums;
+  contents.takes_sums = groups.takes_sums();
   return contents;
 }
 

@@ -48,7 +48,13 @@ void use_sweep(WorkPlan& plan, const Groups& groups, std::string_view name) {
 
 }  // namespace
 
+void Optimizer::Impl::require_none_begun(const char* function) const {
+  if (!begun) return;
+  refuse(std::string(function) + "() was called after begin_step(); finish_step() ends the step");
+}
+
 void Optimizer::Impl::require_no_round(const char* function) const {
+  require_none_begun(function);
   if (!round.is_open()) return;
   refuse(std::string(function) + "() was called in the middle of a round; end_round() ends it");
 }
@@ -99,6 +105,7 @@ step::Table Optimizer::Impl::table_of(const RoundPart& part) const {
 }
 
 void Optimizer::Impl::step_some(std::vector<std::uint32_t> which, Stream stream) {
+  require_none_begun("step_some");
   std::ranges::sort(which);
   check_unstepped(*this, which);
   if (which.empty()) return;

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,21 +21,16 @@
 
 namespace onepass {
 
-/// A range whose elements convert to Parameter.
-template <class R>
-concept ParameterRange =
-    std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, Parameter>;
-
 /// Updates every parameter of a model in one pass over memory. Each parameter group has a rule of its own
 /// (SGD, RMSProp, Adam, AdamW, or your own): rules of different types may stand side by side, and one clip,
 /// one loss scaler and one decision to skip span all of them.
 ///
 /// The caller owns the memory of the parameters, which must all be on one device. The optimizer owns the
 /// states and step counts, on the same device, unless the caller gives memory for them (Parameter::streams).
-/// On CUDA a step is one launch for each type of rule, one for
-/// each program (a rule with its optional states, in one storage format), and one if it measures the
-/// gradients (clipping by norm, a loss scaler, or a test for Inf and NaN), whatever the number of tensors and
-/// groups. With one rule and one format that makes two launches, or three.
+/// On CUDA a step is one launch for each type of rule, one for each program (a rule with its optional states,
+/// in one storage format), and one if it measures the gradients (clipping by norm, a loss scaler, or a test
+/// for Inf and NaN), whatever the number of tensors and groups. With one rule and one format that makes two
+/// launches, or three. A rule with sums over tensors, such as LAMB, has twice as many of its own.
 ///
 /// Move-only. Do not call one optimizer from two host threads at once. Two optimizers may step at the same
 /// time, on two CUDA streams. If you call one optimizer on several CUDA streams, you must order the calls,
@@ -260,6 +254,22 @@ class Optimizer {
   /// InvalidArgument as measure() does.
   void step_measured(const Tensor& measure, Stream stream = {});
 
+  /// Begins a step of shards whose rules take sums over tensors (rule/sums.hpp): does all that step() does
+  /// before the update, and writes the sums over this shard's part of each tensor to `into`, sums_numel()
+  /// elements of int64 on the optimizer's device. Add up those of all shards by one all-reduce, and call
+  /// finish_step(): every shard then has the bits of one optimizer over whole tensors. All shards register
+  /// the same parameters in the same order; a part may be empty. `measure`: that of step_measured(), where
+  /// steps measure gradients and shards have measured them together. Asynchronous; a graph can capture both.
+  /// Until finish_step(), calls throw InvalidArgument that do so in a round. Throws InvalidArgument if no
+  /// rule takes sums, and as step_measured() does.
+  void begin_step(const Tensor& into, Stream stream = {});
+  void begin_step(const Tensor& measure, const Tensor& into, Stream stream = {});
+  /// Ends the step. Throws InvalidArgument if none was begun, and as begin_step() does.
+  void finish_step(const Tensor& sums, Stream stream = {});
+  /// Returns the number of elements that begin_step() writes: 45 for each parameter, or 0 if no rule takes
+  /// sums.
+  [[nodiscard]] std::int64_t sums_numel() const;
+
   /// Returns the norm of all gradients at the last step that measured it (a step with clip_norm, whether or
   /// not it clipped), unscaled and before clipping. It is 0 before the first such step. Waits for `stream`.
   [[nodiscard]] double grad_norm(Stream stream = {}) const;
@@ -368,13 +378,6 @@ class Optimizer {
 
   Optimizer(const std::vector<Rule>& rules, std::vector<Parameter> parameters, const Options& options,
             Collected /*tag*/);
-
-  template <class Parameters>
-  static std::vector<Parameter> collect(Parameters&& parameters) {
-    std::vector<Parameter> collected;
-    for (auto&& parameter : parameters) collected.push_back(parameter);
-    return collected;
-  }
 
   static std::vector<RequiredMemory> required_memory(const std::vector<Rule>& rules,
                                                      const std::vector<Parameter>& parameters,

@@ -1,9 +1,11 @@
 // parameter.hpp - a tensor that the caller registers with an optimizer.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -67,5 +69,18 @@ struct Parameter {
   /// optimizer's own.
   std::vector<GivenStream> streams = {};
 };
+
+/// A range whose elements convert to Parameter.
+template <class R>
+concept ParameterRange =
+    std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, Parameter>;
+
+/// Copies the parameters of a range to a vector.
+template <ParameterRange Parameters>
+std::vector<Parameter> collect(Parameters&& parameters) {
+  std::vector<Parameter> collected;
+  for (auto&& parameter : parameters) collected.push_back(parameter);
+  return collected;
+}
 
 }  // namespace onepass

@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<
         add_exactly<Measure::exact_squares>(terms[term], lane, block[term]);
       }
     }
-    for (int term = 0; term < kTerms; ++term) merge(sums_of(table, chunk.tensor)[term], block[term]);
+    for (int term = 0; term < kTerms; ++term) merge(table.sums[chunk.tensor].of_terms[term], block[term]);
   }
 }
 

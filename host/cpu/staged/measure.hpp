@@ -122,7 +122,7 @@ void measure_staged_chunks(const step::Table& table, const StagedLoops& rule, Ch
     measure_stages(codec, measurer,
                    StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores),
                    chunk.count, sums);
-    sums.add_to(step::sums_of(table, chunk.tensor));
+    sums.add_to(table.sums[chunk.tensor].of_terms);
   }
 }
 

@@ -40,7 +40,7 @@ struct TableContents {
   std::vector<std::byte> rules;
   std::size_t rule_bytes = 0;         ///< Size of the room for one rule.
   std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.
-  std::size_t sums = 0;               ///< step::kMaxSums for each tensor, or 0 if no rule takes sums.
+  bool takes_sums = false;            ///< Whether any rule takes sums over tensors.
   std::vector<double> group_norms;    ///< One for each group.
   step::Control control{};
 };

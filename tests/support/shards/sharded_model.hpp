@@ -18,7 +18,7 @@ namespace onepass::test {
 class Shard {
  public:
   Shard(const std::vector<std::int64_t>& begins, const std::vector<std::int64_t>& ends,
-        const GradientHandling& handling, const Options& options = {})
+        const GradientHandling& handling, const Options& options, const std::vector<Rule>& rules)
       : begins_(begins) {
     values_.resize(begins.size());
     grads_.resize(begins.size());
@@ -33,8 +33,7 @@ class Shard {
                             .grad = std::span(grads_[t]),
                             .group = t % 2});
     }
-    optimizer_ = std::make_unique<Optimizer>(std::vector<AdamW>{{.lr = 0.01}, {.lr = 0.02, .amsgrad = true}},
-                                             parameters, options);
+    optimizer_ = std::make_unique<Optimizer>(rules, parameters, options);
     optimizer_->set_gradient_handling(handling);
   }
 
@@ -47,7 +46,14 @@ class Shard {
     }
   }
   [[nodiscard]] Optimizer& optimizer() { return *optimizer_; }
+  [[nodiscard]] std::size_t size() const { return values_.size(); }
   [[nodiscard]] std::vector<float>& grad(std::size_t tensor) { return grads_[tensor]; }
+  /// Takes a tensor's gradient away.
+  void drop_gradient(std::size_t tensor) {
+    std::vector<Tensor> gradients(grads_.begin(), grads_.end());
+    gradients[tensor].data = nullptr;
+    optimizer_->set_gradients(gradients);
+  }
   [[nodiscard]] const std::vector<float>& value(std::size_t tensor) const { return values_[tensor]; }
 
  private:
@@ -61,13 +67,14 @@ class ShardedModel {
  public:
   /// `cuts`: for each cut the element of every tensor where it falls; in ascending order.
   ShardedModel(const std::vector<std::int64_t>& numels, const std::vector<std::vector<std::int64_t>>& cuts,
-               const GradientHandling& handling, const Options& options = {})
+               const GradientHandling& handling, const Options& options = {},
+               const std::vector<Rule>& rules = {AdamW{.lr = 0.01}, AdamW{.lr = 0.02, .amsgrad = true}})
       : numels_(numels) {
     std::vector<std::int64_t> begins(numels.size(), 0);
-    whole_ = std::make_unique<Shard>(begins, numels, handling, options);
+    whole_ = std::make_unique<Shard>(begins, numels, handling, options, rules);
     for (std::size_t rank = 0; rank <= cuts.size(); ++rank) {
       const std::vector<std::int64_t>& ends = rank < cuts.size() ? cuts[rank] : numels;
-      shards_.push_back(std::make_unique<Shard>(begins, ends, handling, options));
+      shards_.push_back(std::make_unique<Shard>(begins, ends, handling, options, rules));
       begins = ends;
     }
   }
@@ -103,10 +110,25 @@ class ShardedModel {
   /// Steps the whole, and the shards by the combined measure.
   void step() {
     std::vector<std::int64_t> all = combined();
-    each([&](Shard& shard) {
-      shard.optimizer().step_measured({all.data(), DType::int64, static_cast<std::int64_t>(all.size())});
-    });
+    each([&](Shard& shard) { shard.optimizer().step_measured(words_of(all)); });
     optimizer().step();
+  }
+  /// The same for rules that take sums over tensors: the shards add these up too.
+  void step_with_sums() {
+    const bool measures = optimizer().gradient_handling().clip_norm.has_value();
+    std::vector<std::int64_t> measure = measures ? combined() : std::vector<std::int64_t>{};
+    std::vector<std::int64_t> all(static_cast<std::size_t>(optimizer().sums_numel()), 0);
+    each([&](Shard& shard) {
+      std::vector<std::int64_t> own(all.size(), -1);
+      measures ? shard.optimizer().begin_step(words_of(measure), words_of(own))
+               : shard.optimizer().begin_step(words_of(own));
+      for (std::size_t i = 0; i < all.size(); ++i) all[i] += own[i];
+    });
+    each([&](Shard& shard) { shard.optimizer().finish_step(words_of(all)); });
+    optimizer().step();
+  }
+  static Tensor words_of(std::vector<std::int64_t>& words) {
+    return {words.data(), DType::int64, static_cast<std::int64_t>(words.size())};
   }
   /// The values of a tensor, put together from the shards.
   [[nodiscard]] std::vector<float> value(std::size_t tensor) {
