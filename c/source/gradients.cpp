@@ -31,7 +31,7 @@ onepass_clip_grad_norm clip_of(const ClipGradNorm& own) {
           .reserved = 0};
 }
 
-/// A measure on the optimizer's device. The library does not write to one that it only reads.
+/// A measure, or sums, on the optimizer's device. The library does not write to what it only reads.
 Tensor measure_of(const Optimizer& optimizer, const std::int64_t* words, std::int64_t numel) {
   return {const_cast<std::int64_t*>(words), DType::int64, numel, optimizer.device()};
 }
@@ -231,6 +231,27 @@ int onepass_step_measured(onepass_optimizer* optimizer, const int64_t* measure, 
   return guarded([&] {
     onepass::Optimizer& one = optimizer_of(optimizer);
     one.step_measured(measure_of(one, measure, numel), stream_of(stream));
+  });
+}
+
+int onepass_sums_numel(const onepass_optimizer* optimizer, int64_t* numel) {
+  return guarded([&] { write(numel, "numel", optimizer_of(optimizer).sums_numel()); });
+}
+
+int onepass_begin_step(onepass_optimizer* optimizer, const int64_t* measure, int64_t measure_numel,
+                       int64_t* sums, int64_t sums_numel, void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    const onepass::Tensor into = measure_of(one, sums, sums_numel);
+    if (measure == nullptr && measure_numel == 0) return one.begin_step(into, stream_of(stream));
+    one.begin_step(measure_of(one, measure, measure_numel), into, stream_of(stream));
+  });
+}
+
+int onepass_finish_step(onepass_optimizer* optimizer, const int64_t* sums, int64_t numel, void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    one.finish_step(measure_of(one, sums, numel), stream_of(stream));
   });
 }
 

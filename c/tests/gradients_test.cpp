@@ -21,9 +21,10 @@ struct Both {
   Handle optimizer;
   Optimizer library;
 
-  explicit Both(bool accumulates = false)
-      : optimizer(create({group_of("SGD"), group_of("AdamW")}, model.tensors(2), options(accumulates))),
-        library(std::vector<Rule>{SGD{}, AdamW{}}, expected.parameters(2),
+  explicit Both(bool accumulates = false, const Rule& first = SGD{})
+      : optimizer(create({group_of(first.name().data()), group_of("AdamW")}, model.tensors(2),
+                         options(accumulates))),
+        library(std::vector<Rule>{first, AdamW{}}, expected.parameters(2),
                 {.accumulates_gradients = accumulates}) {}
 
   void set_gradients(int step) { model.set_gradients(step), expected.set_gradients(step); }
@@ -116,6 +117,40 @@ TEST(CGradients, MeasuresAreTakenAndStepAsInTheLibrary) {
     EXPECT_EQ(both.model.bits(), both.expected.bits());
     EXPECT_NE(refusal(onepass_measure(both.optimizer.get(), words.data(), numel - 1, nullptr)), "");
     EXPECT_NE(refusal(onepass_step_measured(both.optimizer.get(), nullptr, numel, nullptr)), "");
+  }
+}
+
+TEST(CGradients, SumsAreTakenAndStepAsInTheLibrary) {
+  for (const bool measures : {false, true}) {
+    Both both(false, LAMB{});
+    const onepass_clip_grad_norm clip{sizeof clip, ONEPASS_NORM_L2, 0.05, ONEPASS_CLIP_PYTORCH, 0, 0, 0};
+    if (measures) {
+      both.handle({.size = sizeof(onepass_gradient_handling), .clip_norm = &clip},
+                  {.clip_norm = ClipGradNorm{.max_norm = 0.05}});
+    }
+    both.set_gradients(1);
+    std::int64_t numel = -1;
+    expect_ok(onepass_sums_numel(both.optimizer.get(), &numel));
+    ASSERT_EQ(numel, both.library.sums_numel());
+    std::vector<std::int64_t> measure(measures ? 22 : 0), sums(static_cast<std::size_t>(numel), -1),
+        expected(sums);
+    const Tensor of_library{expected.data(), DType::int64, numel};
+    const auto count = static_cast<std::int64_t>(measure.size());
+    if (measures) {
+      expect_ok(onepass_measure(both.optimizer.get(), measure.data(), count, nullptr));
+      const Tensor given{measure.data(), DType::int64, count};
+      both.library.begin_step(given, of_library);
+    } else {
+      both.library.begin_step(of_library);
+    }
+    expect_ok(onepass_begin_step(both.optimizer.get(), measures ? measure.data() : nullptr, count,
+                                 sums.data(), numel, nullptr));
+    EXPECT_EQ(expected, sums);
+    EXPECT_NE(refusal(onepass_step(both.optimizer.get(), nullptr)), "");
+    EXPECT_NE(refusal(onepass_finish_step(both.optimizer.get(), sums.data(), numel - 1, nullptr)), "");
+    expect_ok(onepass_finish_step(both.optimizer.get(), sums.data(), numel, nullptr));
+    both.library.finish_step(of_library);
+    EXPECT_EQ(both.model.bits(), both.expected.bits());
   }
 }
 

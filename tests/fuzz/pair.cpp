@@ -116,16 +116,22 @@ void Pair::draw_gradients() {
   }
 }
 
-/// Steps by a measure that was taken before, as shards of a model do, if steps measure the gradients.
-void Pair::step_measured(Optimizer& one) {
+/// Steps as shards of a model do: by a measure that was taken before, if steps measure the gradients, and in
+/// two halves, if rules take sums over tensors.
+void Pair::step_as_shard(Optimizer& one) {
   std::vector<std::int64_t> words(static_cast<std::size_t>(one.measure_numel()));
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(one.sums_numel()));
   const Tensor measure{words.data(), DType::int64, one.measure_numel()};
+  const Tensor taken{sums.data(), DType::int64, one.sums_numel()};
+  bool measures = true;
   try {
     one.measure(measure);
   } catch (const InvalidArgument&) {
-    return one.step();
+    measures = false;
   }
-  one.step_measured(measure);
+  if (sums.empty()) return measures ? one.step_measured(measure) : one.step();
+  measures ? one.begin_step(measure, taken) : one.begin_step(taken);
+  one.finish_step(taken);
 }
 
 void Pair::step() {
@@ -138,11 +144,11 @@ void Pair::step() {
     side->found_inf = found_inf;
     side->grad_scale = grad_scale;
   }
-  const bool measured = draw_.chance(0.2);
+  const bool as_shard = draw_.chance(0.2);
   const Side* const first = sides_[0].get();
   both(
       [&](Side& side) {
-        measured&&& side != first ? step_measured(*side.optimizer) : side.optimizer->step();
+        as_shard&&& side != first ? step_as_shard(*side.optimizer) : side.optimizer->step();
       },
       [&](Shot& want) {
         expect_step(model_, *sides_[0], {&memory_[0], &memory_[1]}, want, sides_[0]->shot());

@@ -28,7 +28,7 @@ class Pair {
   void require_readings(Shot& shot);
 
   void step();
-  static void step_measured(Optimizer& one);
+  static void step_as_shard(Optimizer& one);
   void accumulate();
   void drop_accumulated();
   void zero_grad();

@@ -97,9 +97,16 @@ class Reduction:
 
         if self.group is not None:
             dist.all_reduce(total, group=self.group)
-        elif self.mesh is not None and self.mesh.size() == dist.get_world_size():
-            dist.all_reduce(total)
         elif self.mesh is not None:
-            for dimension in range(self.mesh.ndim):
-                dist.all_reduce(total, group=self.mesh.get_group(dimension))
+            self.all_reduce_over_mesh(total)
         return total
+
+    def all_reduce_over_mesh(self, total):
+        """Adds a tensor of int64 over the ranks that have parts of the same parameters, in place."""
+        import torch.distributed as dist
+
+        if self.mesh.size() == dist.get_world_size():
+            dist.all_reduce(total)
+            return
+        for dimension in range(self.mesh.ndim):
+            dist.all_reduce(total, group=self.mesh.get_group(dimension))

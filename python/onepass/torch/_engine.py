@@ -11,6 +11,8 @@ from .._optimizer import settings_of
 from ._formats import storage_struct
 from ._walk import DTYPES, device_number
 
+SUMS = 45  # Integers of a tensor's sums.
+
 _CODES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16", torch.int16: "uint16",
           torch.uint8: "uint8", torch.int64: "int64", torch.float64: "float64"}
 
@@ -45,6 +47,7 @@ class Engine:
         """Makes the library's optimizer, which initialises the states that do not hold numbers yet."""
         self.calls = library().calls
         self.used = sorted({seat.group for seat in self.seats})
+        self.places = [seat.index for seat in self.seats]  # Among the parameters of all ranks.
         made = [settings_of(dict(self._settings(number))) for number in self.used]
         groups = (_interface.Group * len(made))(*(
             _interface.Group(rule=self.spelling.name.encode(), settings=settings, setting_count=len(settings))
@@ -134,6 +137,19 @@ class Engine:
         measure = measure.to(self.device)
         library().check(self.calls.onepass_step_measured(
             self.handle, ctypes.cast(measure.data_ptr(), ctypes.POINTER(_interface.LONG)), measure.numel(), stream))
+
+    def begin_step(self, measure, stream):
+        """Returns the sums over this rank's part of each tensor, a row for each seat, which combine with those of other
+        ranks by a sum. finish_step() ends the step. `measure`: as for step_measured(), or None."""
+        into = torch.empty(len(self.seats), SUMS, dtype=torch.int64, device=self.device)
+        measure = torch.empty(0, dtype=torch.int64) if measure is None else measure.to(self.device)
+        library().check(self.calls.onepass_begin_step(
+            self.handle, measure.data_ptr() or None, measure.numel(), into.data_ptr(), into.numel(), stream))
+        return into
+
+    def finish_step(self, sums, stream):
+        sums = sums.to(self.device).contiguous()
+        library().check(self.calls.onepass_finish_step(self.handle, sums.data_ptr(), sums.numel(), stream))
 
     def grad_norm(self, stream):
         norm = _interface.DOUBLE()

@@ -9,7 +9,7 @@ import weakref
 import torch
 
 from . import _distributed, _state
-from ._engine import stream_of
+from ._engine import SUMS, stream_of
 from ._formats import Choice, refresh
 from ._plan import Handling, Plan
 from ._walk import OTHER, local
@@ -182,14 +182,25 @@ class Face:
             engine.send_settings(stream)
             engine.send_handling(handling, stream)
             engine.prepare(stream, plan.walker.changed)
-        if not handling.measures() or len(engines) <= 1 and not plan.reduction.across:
-            for engine, stream in zip(engines, streams):
-                engine.step(stream)
-            return
-        total = plan.reduction.sum([(engine.measure(stream), engine.counted)
-                                   for engine, stream in zip(engines, streams)])
+        total = None
+        if handling.measures() and (len(engines) > 1 or plan.reduction.across):
+            total = plan.reduction.sum([(engine.measure(stream), engine.counted)
+                                       for engine, stream in zip(engines, streams)])
+        if self._spelling.sums and plan.reduction.mesh is not None:
+            return self._run_with_sums(plan, streams, total)
         for engine, stream in zip(engines, streams):
-            engine.step_measured(total, stream)
+            engine.step(stream) if total is None else engine.step_measured(total, stream)
+
+    def _run_with_sums(self, plan, streams, measure):
+        """Steps by the sums over whole tensors, of which this rank has parts."""
+        rows = torch.zeros(len(plan.seats), SUMS, dtype=torch.int64, device=plan.reduction.device())
+        for engine, stream in zip(plan.engines, streams):
+            own = engine.begin_step(measure, stream)
+            if engine.counted:
+                rows[engine.places] = own.to(rows.device)
+        plan.reduction.all_reduce_over_mesh(rows)
+        for engine, stream in zip(plan.engines, streams):
+            engine.finish_step(rows[engine.places], stream)
 
     def _after(self, plan):
         """Tells autograd which parameters have changed."""

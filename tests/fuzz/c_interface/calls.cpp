@@ -147,6 +147,15 @@ int step_measured(Call& c, onepass_optimizer* one) {
                               : status;
 }
 
+int begin_step(Call& c, onepass_optimizer* one) {
+  std::int64_t numel = 0;
+  onepass_sums_numel(one, &numel);
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(numel));
+  const int status =
+      onepass_begin_step(one, nullptr, c.a.count(0), c.a.pointer(sums.data()), c.a.count(numel), nullptr);
+  return status == ONEPASS_OK ? onepass_finish_step(one, sums.data(), numel, nullptr) : status;
+}
+
 int set_lr(Call& c, onepass_optimizer* one) { return onepass_set_lr(one, c.a.number(), nullptr); }
 
 int get(Call& c, onepass_optimizer* one) {
@@ -270,6 +279,7 @@ constexpr Named kCalls[]{{"create", create, nullptr},
                          {"step", nullptr, step},
                          {"step_some, end_round", nullptr, step_some},
                          {"measure, step_measured", nullptr, step_measured},
+                         {"begin_step, finish_step", nullptr, begin_step},
                          {"zero_grad", nullptr, zero_grad},
                          {"check", nullptr, check},
                          {"drop_accumulated", nullptr, drop},

@@ -19,6 +19,7 @@ class Spelling(typing.NamedTuple):
     selecting: tuple = ()  # Hyperparameters that select the states.
     starts: typing.Callable | None = None  # Group, parameter -> the state that torch makes in the constructor.
     completed: typing.Callable | None = None  # Group, state -> the state with what torch has besides.
+    sums: bool = False  # The rule takes sums over tensors, which ranks add up.
 
 
 def number(value):
