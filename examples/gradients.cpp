@@ -115,6 +115,30 @@ bool sharding() {
   return optimizer.grad_norm() == 5.0 && std::abs(x[0] - 0.6f) < 1e-5f;
 }
 
+/// The same with LARS, whose steps follow the norm of the point (3, 4) and of its gradient.
+bool sharding_sums() {
+  Floats x{3}, y{4}, x_grad{3}, y_grad{4};
+  const onepass::LARS rule{.lr = 0.5, .trust_coeff = 1.0, .eps = 0.0, .always_adapt = true};
+  onepass::Optimizer optimizer{rule,
+                               std::vector{onepass::Parameter{.name = "point", .value = x, .grad = x_grad}}};
+  onepass::Optimizer other{rule,
+                           std::vector{onepass::Parameter{.name = "point", .value = y, .grad = y_grad}}};
+  std::vector<std::int64_t> others(static_cast<std::size_t>(other.sums_numel()));
+  other.begin_step({others.data(), onepass::DType::int64, other.sums_numel()});
+  const auto all_reduce = [&](std::vector<std::int64_t>& words) {
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = others[i] += words[i];
+  };
+  // [sums]
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(optimizer.sums_numel()));  // on its device
+  const onepass::Tensor taken{sums.data(), onepass::DType::int64, optimizer.sums_numel()};
+  optimizer.begin_step(taken);   // or begin_step(measure, taken), after an all-reduce of the measure
+  all_reduce(sums);              // ncclInt64 and ncclSum
+  optimizer.finish_step(taken);  // with the bits of one optimizer over whole tensors
+  // [/sums]
+  other.finish_step({others.data(), onepass::DType::int64, other.sums_numel()});
+  return x[0] == 1.5f && y[0] == 2.0f;  // trust is 5 / 5
+}
+
 bool releasing() {
   Floats point{0, 0}, other{0, 0}, buffer{0, 0};
   const std::vector<onepass::Parameter> parameters{{.name = "first", .value = point},
@@ -138,6 +162,7 @@ bool releasing() {
 }  // namespace
 
 int main() {
-  const bool works = clipping() && scaling() && sharing() && accumulating() && sharding() && releasing();
+  const bool works =
+      clipping() && scaling() && sharing() && accumulating() && sharding() && sharding_sums() && releasing();
   return works ? EXIT_SUCCESS : EXIT_FAILURE;
 }
