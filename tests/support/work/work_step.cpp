@@ -99,6 +99,15 @@ bool has_fused_loops(const RuleCase& rule) {
   return loops.back() != nullptr && loops.back()->fused != nullptr;
 }
 
+bool takes_sums(const RuleCase& rule) { return rule.rule.ops().variants[rule.variant].measured != 0; }
+
+/// The kernel that takes the sums of a step.
+NamedStep sums_of(NamedStep step) {
+  step.name += ", sums";
+  step.kernel = "measure<";
+  return step;
+}
+
 std::vector<NamedStep> named_steps() {
   std::vector<NamedStep> steps;
   for (const RuleCase& rule : one_case_per_kernel()) {
@@ -106,6 +115,7 @@ std::vector<NamedStep> named_steps() {
       if (costs_as_bf16_grad32(format)) continue;
       if (!has_fused_loops(rule) && !kStagedFormats.contains(format.name)) continue;
       steps.push_back(named_step(rule, format));
+      if (takes_sums(rule) && format.param == DType::float32) steps.push_back(sums_of(steps.back()));
       const bool more = rule.name == "AdamW_plain_coupled" && kAroundFormats.contains(format.name);
       if (!more) continue;
       for (NamedStep& one : around(rule, format)) steps.push_back(std::move(one));
