@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "host/backend/cpu_rule.hpp"
+#include "host/cpu/codecs/scaled_block_codec.hpp"
 #include "host/cpu/loops/exact_leaf.hpp"
 #include "host/cpu/staged/update.hpp"
 #include "step/lookup.hpp"
@@ -37,12 +38,14 @@ class ChunkSums {
     filled_ += some;
     if (filled_ == kLeaf) add();
   }
-  /// Takes `some` terms, those of sum t storage::kBlock numbers further on for each t.
-  void take(const float* terms, std::int64_t some) {
+  /// Takes the terms of the elements [first, last) of a block, those of sum t storage::kBlock numbers further
+  /// on for each t. in_pairs: as in StageCodec.
+  void take(const float* terms, int first, int last, bool in_pairs) {
     for (int sum = 0; sum < count_; ++sum) {
-      std::copy_n(terms + sum * storage::kBlock, some, next() + sum * kLeaf);
+      float* to = next() + sum * kLeaf;
+      for (int i = first; i < last; ++i) *to++ = terms[sum * storage::kBlock + (in_pairs ? place_of(i) : i)];
     }
-    advance(some);
+    advance(last - first);
   }
   /// Adds all terms to the sums over a tensor.
   void add_to(step::Reduction* tensor) {
@@ -84,7 +87,7 @@ __attribute__((noinline)) void measure_cut_block(const StageCodec& codec, const 
   alignas(64) float terms[step::kMaxSums * storage::kBlock];
   measurer.loop(measurer.coefficients, read.param, read.grad, read.states, storage::kBlock, terms,
                 storage::kBlock);
-  sums.take(terms + copy.lead, count);
+  sums.take(terms, copy.lead, copy.lead + static_cast<int>(count), codec.in_pairs);
 }
 
 /// Computes the terms of a chunk. As update_stages(), it works from the start of a block on, unless

@@ -29,6 +29,7 @@ struct StageCodec {
   bool param_in_place;  ///< The rule moves the float32 parameter, or its float32 master, where it lies.
   bool grad_in_place;
   unsigned states_in_place;  ///< Bit i is set if the rule moves state i where it lies.
+  bool in_pairs = false;     ///< The buffers are in Order::pairs: place_of() says where an element is.
   bool settles_in_loop =
       false;  ///< States have 8 bits, or a remainder beside them; others have settled before.
 };

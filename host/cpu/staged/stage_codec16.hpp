@@ -134,7 +134,8 @@ StageCodec stage_codec16_of(const StageChoice& choice) {
                              sizeof(typename GradCodec::Element), sizeof(typename Format::State::Element)},
                    .param_in_place = kParamInPlace<Format>,
                    .grad_in_place = kGradInPlace,
-                   .states_in_place = Format::kHasLossyStates ? 0 : kAllStates};
+                   .states_in_place = Format::kHasLossyStates ? 0 : kAllStates,
+                   .in_pairs = kOrder == Order::pairs};
   if constexpr (kParamInPlace<Format> && kGradInPlace && !Format::kHasLossyStates) codec.unpack = nullptr;
   if constexpr (Format::kAllFloat32) codec.pack = nullptr;
   if constexpr (Format::kRoundsStochastically) {

@@ -139,6 +139,7 @@ requires(Format::kQuantized) StageCodec stage_codec_of(const StageChoice& choice
       .param_in_place = false,
       .grad_in_place = false,
       .states_in_place = 0,
+      .in_pairs = true,
       .settles_in_loop = choice.states != 0 || Format::kDithersRemainder};
   if (choice.has_float32_gradients) {
     codec.unpack = &unpack8<Format, storage::Float32>;

@@ -95,7 +95,11 @@ TEST(ShardSums, ThatDoNotFitAreRefused) {
   EXPECT_TRUE(refused([&] { model.optimizer().begin_step(ShardedModel::words_of(few)); },
                       {"the sums given to begin_step() has 4 elements, but must have 180 (sums_numel())"}));
   std::vector<double> other(180);
-  EXPECT_TRUE(refused([&] { model.optimizer().begin_step(std::span(other)); }, {"int64", "float64"}));
+  EXPECT_TRUE(refused(
+      [&] {
+        model.optimizer().begin_step({other.data(), DType::float64, 180});
+      },
+      {"the sums given to begin_step()", "int64", "float64"}));
   ShardedModel without(kNumels, {}, {});
   EXPECT_TRUE(refused([&] { without.optimizer().begin_step(ShardedModel::words_of(few)); },
                       {"begin_step() needs a rule that takes sums over tensors"}));
