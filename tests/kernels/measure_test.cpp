@@ -1,8 +1,8 @@
 // measure_test.cpp - the measures of shards have on CUDA the bits of the CPU, and steps take them in graphs.
 #include <limits>
 
-#include "kernels/device_words.hpp"
 #include "kernels/gradient_pair.hpp"
+#include "kernels/shared/device_words.hpp"
 #include "support/numbers/values.hpp"
 #include "support/refusal.hpp"
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "host/cpu/codecs/stores.hpp"
-#include "host/cpu/loops/exact_leaf.hpp"
+#include "host/cpu/exact_leaf.hpp"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"

@@ -8,7 +8,7 @@
 
 #include "host/backend/cpu_rule.hpp"
 #include "host/cpu/codecs/scaled_block_codec.hpp"
-#include "host/cpu/loops/exact_leaf.hpp"
+#include "host/cpu/exact_leaf.hpp"
 #include "host/cpu/staged/update.hpp"
 #include "step/lookup.hpp"
 #include "step/reduction.hpp"

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "kernels/cuda_test.hpp"
-#include "kernels/device_words.hpp"
+#include "kernels/shared/device_words.hpp"
 #include "support/formats/format_model.hpp"
 #include "support/formats/format_state.hpp"
 
