@@ -46,14 +46,6 @@ std::vector<Shape> every_size(std::int64_t chunk_size) {
   return shapes;
 }
 
-/// Makes the error of the float32 run so far an error of the next step's arguments.
-void carry(std::span<Element> elements) {
-  for (Element& e : elements) {
-    e.p = e.p.carried();
-    for (Number& state : e.state) state = state.carried();
-  }
-}
-
 /// Runs kSteps steps of the library and of the reference, and compares them after each. With
 /// `from_same_state` the reference starts each step from the library's floats.
 void expect_agreement(const Rule& rule, const std::vector<Shape>& shapes, bool from_same_state,
@@ -65,7 +57,9 @@ void expect_agreement(const Rule& rule, const std::vector<Shape>& shapes, bool f
     if (from_same_state) {
       expected = run.elements();
     } else {
-      for (std::vector<Element>& elements : expected) carry(elements);
+      for (std::vector<Element>& elements : expected) {
+        for (Element& e : elements) e.carry();
+      }
     }
     run.model.draw_gradients(t, kSteps);
     run.optimizer.step();

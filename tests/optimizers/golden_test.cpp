@@ -230,10 +230,7 @@ class Replay {
   }
 
   void step_reference(std::size_t tensor, const std::vector<float>& floats) {
-    for (Element& e : elements_[tensor]) {
-      e.p = e.p.carried();
-      for (Number& state : e.state) state = state.carried();
-    }
+    for (Element& e : elements_[tensor]) e.carry();
     const std::vector<Number> gradient(floats.begin(), floats.end());
     reference_(tensor == 0 ? step_ : step_ - kLate + 1, elements_[tensor], gradient);
   }

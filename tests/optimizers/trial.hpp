@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/backend/rule_ops.hpp"
 #include "step/table.hpp"
 #include "support/model.hpp"
 #include "support/numbers/compare.hpp"
@@ -19,6 +20,7 @@
 namespace onepass::test {
 
 static_assert(reference::kMostStates == step::kMaxStates);
+static_assert(reference::kMostScalars == step::kMaxScalars);
 
 /// Returns true if both are NaN, both are the same infinity (a reference beyond float32 counts as infinite),
 /// or they differ by at most `tolerance`.
@@ -30,12 +32,13 @@ inline bool agrees(float actual, reference::Number expected, double tolerance) {
   return std::fabs(static_cast<double>(actual) - expected.value) <= tolerance;
 }
 
-/// The floats of one tensor and its states.
+/// The floats of one tensor and its states, and its scalars.
 struct Streams {
   std::vector<std::string> names;
   std::vector<std::span<const float>> floats;  // the parameter, then each state
+  std::vector<const double*> scalars;
 
-  Streams(Model& model, Optimizer& optimizer, std::size_t tensor)
+  Streams(Model& model, Optimizer& optimizer, std::size_t tensor, std::span<const char* const> scalar_names)
       : names{"p"}, floats{model.value(tensor).host()} {
     const std::string parameter = tensor_name(model.shape(tensor).id);
     for (const char* name : optimizer.state_names(parameter)) {
@@ -43,11 +46,14 @@ struct Streams {
       names.emplace_back(name);
       floats.emplace_back(static_cast<const float*>(state.data), static_cast<std::size_t>(state.numel));
     }
+    for (const char* name : scalar_names)
+      scalars.push_back(static_cast<const double*>(optimizer.state(parameter, name).data));
   }
 
   [[nodiscard]] reference::Element element(std::size_t i) const {
-    reference::Element e{.p = reference::Number(floats[0][i]), .state = {}};
+    reference::Element e{.p = reference::Number(floats[0][i]), .state = {}, .scalar = {}};
     for (std::size_t s = 1; s < floats.size(); ++s) e.state[s - 1] = reference::Number(floats[s][i]);
+    for (std::size_t s = 0; s < scalars.size(); ++s) e.scalar[s] = reference::Number(*scalars[s]);
     return e;
   }
 };
@@ -88,8 +94,9 @@ struct Trial {
       : model(std::move(shapes)),
         optimizer(rule, model.parameters(), options),
         reference(reference_step(rule)) {
+    const std::span<const char* const> scalars = rule.ops().variants.front().scalars;
     for (std::size_t tensor = 0; tensor < model.size(); ++tensor)
-      streams.emplace_back(model, optimizer, tensor);
+      streams.emplace_back(model, optimizer, tensor, scalars);
   }
 
   [[nodiscard]] std::vector<std::vector<reference::Element>> elements() const {

@@ -120,6 +120,7 @@ inline Number average(Number old, Number fresh, double weight) {
 class SumOfSquares {
  public:
   void add(Number x) { sum_ = sum_ + x * x; }
+  [[nodiscard]] Number sum() const { return sum_; }
   [[nodiscard]] double value() const { return sum_.value; }
   [[nodiscard]] Number norm() const { return sqrt(sum_); }
 

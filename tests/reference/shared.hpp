@@ -91,13 +91,23 @@ struct Shared {
   }
 };
 
-/// Most states that an element may have.
+/// Most states that an element may have, and most scalars that a tensor may have.
 inline constexpr std::size_t kMostStates = 4;
+inline constexpr std::size_t kMostScalars = 2;
 
-/// One element: the parameter and its states, in the order that the optimizer's header gives.
+/// One element: the parameter and its states, in the order that the optimizer's header gives, and the scalars
+/// of its tensor, which are the same in each of its elements.
 struct Element {
   Number p;
   Number state[kMostStates];
+  Number scalar[kMostScalars];
+
+  /// Makes the error of the float32 run so far an error of the next step's arguments.
+  void carry() {
+    p = p.carried();
+    for (Number& one : state) one = one.carried();
+    for (Number& one : scalar) one = one.carried();
+  }
 };
 
 /// Applies one step to every element of a tensor.

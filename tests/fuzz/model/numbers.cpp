@@ -95,7 +95,7 @@ void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
   const SavedParameter& saved = before.dict.parameters[tensor];
   const std::int64_t step = saved.step + 1;
   const Rule rule = scheduled(side.optimizer->rule(plan.group), rates);
-  // The references know constant rates alone, and no scalars, in which such a rule remembers others.
+  // The references know constant rates alone, and scalars may remember others.
   if (!rule.ops().variants.front().scalars.empty()) return;
   const std::vector<std::vector<float>> old = numbers_of(before, tensor), moved = numbers_of(after, tensor);
   const std::size_t states = saved.states.size() - (side.setup.options.ema ? 1 : 0);
