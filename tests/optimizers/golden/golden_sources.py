@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import adabelief_pytorch
 import adopt
 import lion_pytorch
+import optimi
 import pytorch_optimizer
 import schedulefree
 import sophia_opt
@@ -256,6 +257,36 @@ def schedule_free(cls, p, s):
     return optimizer
 
 
+def lars(cls, p, s):
+    return cls(p, lr=s["lr"], weight_decay=s["weight_decay"], momentum=s["momentum"], dampening=s["dampening"],
+               nesterov=s["nesterov"], trust_coeff=s["trust_coeff"], eps=s["eps"], trust_clip=s["trust_clip"],
+               always_adapt=s["always_adapt"], foreach=False)
+
+
+def lamb(cls, p, s):
+    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"],
+               bias_correction=s["bias_correction"], grad_averaging=s["grad_averaging"], max_grad_norm=None,
+               trust_clip=s["trust_clip"], always_adapt=s["always_adapt"], foreach=False)
+
+
+def novograd(cls, p, s):
+    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"],
+               grad_averaging=s["grad_averaging"])
+
+
+def mars(cls, p, s):
+    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"], gamma=s["gamma"],
+               optimize_1d=True)
+
+
+def stable_adamw(cls, p, s):
+    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"], foreach=False, triton=False)
+
+
+def stable_adamw_of_another(cls, p, s):
+    return cls(p, betas=betas(s), eps=s["eps"], weight_decouple=decoupled(s), kahan_sum=False, **common(s))
+
+
 def with_hessian(all_cases):
     """Starts the cases with a hessian, which step() leaves as it is."""
     for case in all_cases:
@@ -308,6 +339,32 @@ OTHERS = {
                   {"lr": 0.01, "beta1": 0.98, "beta2": 0.92, "beta3": 0.99, "eps": 1e-8, **decay("proximal")},
                   # Not maximize: the class then takes the first difference from the gradient of the other sign.
                   proximal={}, decoupled={"beta1": 0.9, "beta2": 0.7, "beta3": 0.95, "eps": 1e-3, **DECOUPLED}),
+    "LARS": cases("timm", timm.optim.Lars, lars, same("momentum_buffer"),
+                  {"lr": 1.0, "momentum": 0.9, "dampening": 0.0, "nesterov": False, "trust_coeff": 0.02, "eps": 1e-8,
+                   "always_adapt": False, "trust_clip": False, **DECOUPLED},
+                  decoupled={}, dampening={"momentum": 0.8, "dampening": 0.3, "eps": 0.1},
+                  nesterov={"lr": 0.1, "nesterov": True, "trust_clip": True},
+                  always={"weight_decay": 0.0, "always_adapt": True}, undecayed={"lr": 0.02, "weight_decay": 0.0}),
+    "LAMB": cases("timm", timm.optim.Lamb, lamb, same("exp_avg", "exp_avg_sq"),
+                  {"lr": 0.02, **USUAL, "eps": 1e-6, "bias_correction": True, "grad_averaging": True,
+                   "always_adapt": False, "trust_clip": False, **DECOUPLED},
+                  decoupled={}, clipped={**MOMENTS, "trust_clip": True}, summed={**MOMENTS, "grad_averaging": False},
+                  always={"weight_decay": 0.0, "always_adapt": True},
+                  uncorrected={**MOMENTS, "bias_correction": False}, undecayed={"weight_decay": 0.0}),
+    "NovoGrad": cases("timm", timm.optim.NvNovoGrad, novograd, same("exp_avg"),
+                      {"lr": 0.02, "beta1": 0.95, "beta2": 0.98, "eps": 1e-8, "grad_averaging": False, **DECOUPLED},
+                      decoupled={}, averaging={"lr": 0.1, "beta1": 0.8, "beta2": 0.5, "eps": 0.1,
+                                               "grad_averaging": True}),
+    "StableAdamW": [
+        *cases("torch-optimi", optimi.StableAdamW, stable_adamw, same("exp_avg", "exp_avg_sq"),
+               {"lr": 0.02, "beta1": 0.9, "beta2": 0.99, "eps": 1e-6, **DECOUPLED},
+               decoupled={}, betas={**MOMENTS, "beta2": 0.7, "eps": 0.01}),
+        *cases("pytorch-optimizer", pytorch_optimizer.StableAdamW, stable_adamw_of_another,
+               same("exp_avg", "exp_avg_sq"), {"lr": 0.02, **MOMENTS, **COUPLED, **MAXIMIZE}, coupled={}),
+    ],
+    "MARS": cases("timm", timm.optim.Mars, mars, same("exp_avg", "exp_avg_sq", "last_grad"),
+                  {"lr": 0.02, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "gamma": 0.025, **DECOUPLED},
+                  decoupled={}, strong={**MOMENTS, "gamma": 0.5}),
     "LaProp": cases("timm", timm.optim.LaProp, laprop, same("exp_avg", "exp_avg_sq"),
                     {"lr": 0.01, **USUAL, "eps": 1e-15, **decay("after")}, after={}, constant={}, betas=MOMENTS),
     "ScheduleFreeSGD": cases("schedulefree", schedulefree.SGDScheduleFree, schedule_free, same("z"),
