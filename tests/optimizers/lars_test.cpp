@@ -76,5 +76,12 @@ TEST(LARS, OtherDecaysAreRefused) {
   EXPECT_TRUE(refused([&] { Rule(rule).check(); }, {"weight_decay_mode must be coupled or decoupled"}));
 }
 
+TEST(LARS, NesterovNeedsMomentumWithoutDampening) {
+  LARS rule{.momentum = 0.0, .nesterov = true};
+  EXPECT_TRUE(refused([&] { Rule(rule).check(); }, {"nesterov needs a momentum above 0"}));
+  rule = {.momentum = 0.9, .dampening = 0.1, .nesterov = true};
+  EXPECT_TRUE(refused([&] { Rule(rule).check(); }, {"a dampening of 0"}));
+}
+
 }  // namespace
 }  // namespace onepass::test

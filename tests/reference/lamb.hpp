@@ -24,10 +24,9 @@ struct LAMB {
         clips(settings.flag("trust_clip")) {}
 
   static std::vector<Option> options() {
-    const Settings plain{{"lr", 0.01}, {"weight_decay", 0.1}};
+    const Settings plain{{"lr", 0.01}};
     return {{"plain", plain},
-            {"undecayed", plain.with("weight_decay", 0.0)},
-            {"always", plain.with("weight_decay", 0.0).with("always_adapt", true).with("trust_clip", true)},
+            {"clipped", plain.with("trust_clip", true)},
             {"uncorrected", plain.with("bias_correction", false).with("grad_averaging", false)}};
   }
 

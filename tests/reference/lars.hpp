@@ -24,12 +24,11 @@ struct LARS {
         clips(settings.flag("trust_clip")) {}
 
   static std::vector<Option> options() {
-    const Settings plain{{"lr", 0.01}, {"weight_decay", 0.1}, {"trust_coeff", 0.5}};
+    const Settings plain{{"lr", 0.01}, {"trust_coeff", 0.5}};
     return {{"plain", plain},
-            {"undecayed", Settings{{"lr", 0.01}}},
-            {"nesterov", plain.with("nesterov", true).with("dampening", 0.25)},
-            {"larc",
-             Settings{{"lr", 0.01}, {"trust_coeff", 0.01}, {"always_adapt", true}, {"trust_clip", true}}}};
+            {"dampening", plain.with("dampening", 0.25)},
+            {"nesterov", plain.with("nesterov", true)},
+            {"larc", plain.with("trust_coeff", 0.01).with("trust_clip", true)}};
   }
 
   [[nodiscard]] double own_decay() const {

@@ -23,9 +23,10 @@ namespace onepass {
 /// to 1. g is the gradient after sign (maximize) and coupled weight decay; see rule::Around. The decay of
 /// the other mode, decoupled, is the one in u; this rule has no other.
 ///
-/// Source: You et al. 2020, arXiv 1904.00962v5, algorithm 2, with the identity for phi; grad_averaging and
-/// trust by decay are those of apex and timm. Deviations: none. The sources clip the norm of all gradients to
-/// 1: set clip_norm for that.
+/// Source: You et al. 2020, arXiv 1904.00962v5, algorithm 2, with the identity for phi; grad_averaging,
+/// trust by decay and the defaults are those of apex and timm. Deviations: the paper scales tensors without
+/// decay too, as always_adapt does. apex and timm clip the norm of all gradients to 1: set clip_norm for
+/// that.
 ///
 /// Use: large batches, where one learning rate must suit all layers.
 ///
@@ -33,8 +34,9 @@ namespace onepass {
 /// float32, that of the norms is exact (rule/sums.hpp); Storage says how p and the states are stored. A step
 /// passes over the tensor twice.
 ///
-/// NaN in a gradient propagates into its element; the norms are NaN then, and trust is 1. After an infinite
-/// gradient the element becomes NaN, and trust 1.
+/// NaN or Inf in a gradient makes its element NaN; the norms are NaN from then on, and trust is 1 for the
+/// rest of the tensor. An infinite parameter makes trust infinite or NaN, and with it the tensor. The square
+/// of a gradient beyond 1.8e19 overflows float32: exp_avg_sq becomes Inf, and NaN one step later.
 ///
 /// describe() has units and ranges of the hyperparameters.
 struct LAMB {

@@ -22,8 +22,9 @@ namespace onepass {
 /// gradient after sign (maximize) and coupled weight decay; see rule::Around. The decay of the other mode,
 /// decoupled, is the one in d; this rule has no other.
 ///
-/// Source: You, Gitman and Ginsburg 2017, arXiv 1708.03888, algorithm 1. Deviations: lr stays outside the
-/// momentum, as in SGD of PyTorch and in timm, where the paper's buffer holds steps with their rates.
+/// Source: You, Gitman and Ginsburg 2017, arXiv 1708.03888, algorithm 1; always_adapt, trust_clip and the
+/// defaults are those of timm, but for momentum, which is the paper's. Deviations: lr stays outside the
+/// momentum, as in timm and in PyTorch's SGD, where the paper's buffer holds steps with their rates.
 ///
 /// Use: convolutional networks with batches of thousands, and self-supervised vision.
 ///
@@ -31,8 +32,10 @@ namespace onepass {
 /// float32, that of the norms is exact (rule/sums.hpp); Storage says how p and momentum_buffer are stored. A
 /// step passes over p and g twice.
 ///
-/// NaN in a gradient propagates into its element; the norms are NaN then, and trust is 1. An infinite
-/// gradient makes trust 0, so that its element becomes NaN and all others decay their momentum alone.
+/// NaN in a gradient propagates into its element, whose parameter is NaN from then on: the norms are NaN too,
+/// and trust is 1. An infinite gradient makes trust 0 in its step, so that its element becomes NaN and all
+/// others decay their momentum alone. An infinite parameter makes trust infinite or NaN, and with it the
+/// tensor.
 ///
 /// describe() has units and ranges of the hyperparameters.
 struct LARS {
@@ -118,8 +121,14 @@ struct LARS {
     k.trust = static_cast<float>(!trust_clip ? trust : trust < lr ? trust / lr : 1.0);
   }
 
-  /// Throws InvalidArgument for a decay that the rule has not.
-  void check() const { rule::require_own_decay(kName, weight_decay_mode); }
+  /// Throws InvalidArgument for a decay that the rule has not, and for nesterov without a momentum or with
+  /// dampening.
+  void check() const {
+    rule::require_own_decay(kName, weight_decay_mode);
+    if (nesterov && (momentum == 0.0 || dampening != 0.0)) {
+      rule::fail(kName, "nesterov needs a momentum above 0 and a dampening of 0");
+    }
+  }
 
  private:
   [[nodiscard]] ONEPASS_LANE double own_decay() const {
