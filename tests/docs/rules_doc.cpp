@@ -7,6 +7,7 @@
 // CMake defines ONEPASS_INCLUDE, the folder of public headers, and ONEPASS_RULE_HEADERS, the header of each
 // of library_rules() in their order.
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -38,7 +39,8 @@ its list of hyperparameters (`describe()`) and its variants. [Adding an optimize
 write one.
 
 "bytes" are those that a step moves for each parameter in float32: 12 for the parameter and its gradient, and 8 for each
-state. [Other formats](storage.md) move fewer. A rule with one pass reads and writes each of them once.
+state. [Other formats](storage.md) move fewer. A rule with one pass reads and writes each of them once; one with two
+reads some of them before, for sums over the tensor, which are 4 bytes for each of these.
 
 )";
 
@@ -239,13 +241,16 @@ std::string states_of(const RuleOps& ops) {
 }
 
 /// The bytes of a parameter that a step in float32 moves, with the fewest states and with the most: it reads
-/// the gradient, and it reads and writes the parameter and each state.
+/// the gradient, it reads and writes the parameter and each state, and reads what its sums need once more.
 std::string bytes_of(const RuleOps& ops) {
-  const auto states = [](const VariantOps& one) { return one.states.size(); };
-  const auto [fewest, most] = std::ranges::minmax(ops.variants | std::views::transform(states));
-  const auto bytes = [](std::size_t count) { return std::to_string(12 + 8 * count); };
-  return fewest == most ? bytes(most) : bytes(fewest) + " to " + bytes(most);
+  const auto bytes = [](const VariantOps& one) {
+    return 12 + 8 * one.states.size() + 4 * static_cast<std::size_t>(std::popcount(one.measured));
+  };
+  const auto [fewest, most] = std::ranges::minmax(ops.variants | std::views::transform(bytes));
+  return fewest == most ? std::to_string(most) : std::to_string(fewest) + " to " + std::to_string(most);
 }
+
+int passes_of(const RuleOps& ops) { return ops.cpu_finish != nullptr ? 2 : 1; }
 
 void print_overview(std::ostream& out, const std::vector<Header>& headers) {
   out << "| rule | summary | use it for | states | bytes | passes |\n|---|---|---|---|---|---|\n";
@@ -257,7 +262,7 @@ void print_overview(std::ostream& out, const std::vector<Header>& headers) {
     });
     out << "| [" << rule.name() << "](#" << anchor << ") | " << cell(headers[i].summary()) << " | "
         << cell(headers[i].use_of(rule.name())) << " | " << states_of(rule.ops()) << " | "
-        << bytes_of(rule.ops()) << " | 1 |\n";
+        << bytes_of(rule.ops()) << " | " << passes_of(rule.ops()) << " |\n";
   }
 }
 

@@ -49,6 +49,23 @@ def shards_have_the_bits_of_the_whole():
 
 
 @scenario
+def norms_of_whole_tensors_have_the_bits_of_the_whole():
+    """Rules that take sums over tensors, of which each rank has a part, or nothing."""
+    results, mesh = {}, line()
+    for make in (onepass.LAMB, onepass.LARS, onepass.NovoGrad, onepass.StableAdamW, onepass.MARS):
+        for placements in (rows, columns, some_replicated):
+            for clip in (None, 1.0):
+                model = parameters(SHAPES)
+                sharded = cut(model, mesh, placements)
+                optimizer = make(sharded, lr=0.01, weight_decay=0.1, max_grad_norm=clip)
+                for step in range(4):
+                    give_gradients(sharded, model, step)
+                    optimizer.step()
+                results[f"{make.__name__} {placements.__name__} {clip}"] = bits(sharded)
+    return results
+
+
+@scenario
 def blocks_of_8_bit_states_have_the_bits_of_the_whole():
     """Rows of 32 elements cut no group that shares a scale."""
     model = parameters([(64, 32), (8, 64)], torch.bfloat16)
