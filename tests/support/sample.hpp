@@ -6,7 +6,8 @@
 namespace onepass::test {
 
 /// Takes one in ONEPASS_TEST_SAMPLE of the cases that it is asked about, and all without that variable.
-/// tools/test sets it for the second order of the emulator's threads, and for onepass_bits under the emulator.
+/// tools/test sets it for the second order of the emulator's threads, and for onepass_bits under the
+/// emulator.
 class Sample {
  public:
   [[nodiscard]] bool takes_next() { return next_++ % one_in_ == 0; }
