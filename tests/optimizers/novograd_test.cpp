@@ -27,7 +27,9 @@ class FourElements {
     optimizer_.step();
     return value_;
   }
-  double exp_avg_sq() { return *static_cast<const double*>(optimizer_.state("p", "exp_avg_sq").data); }
+  double exp_avg_norm_sq() {
+    return *static_cast<const double*>(optimizer_.state("p", "exp_avg_norm_sq").data);
+  }
 
  private:
   std::vector<Parameter> parameters() { return {{"p", std::span(value_), std::span(gradient_)}}; }
@@ -40,18 +42,18 @@ class FourElements {
 TEST(NovoGrad, FirstStepDividesByTheNorm) {
   FourElements four(kPlain);
   EXPECT_EQ(four.step({2, 2, -2, 2}), (std::vector<float>{3.5f, 3.5f, 4.5f, 3.5f}));
-  EXPECT_EQ(four.exp_avg_sq(), 16.0);
+  EXPECT_EQ(four.exp_avg_norm_sq(), 16.0);
 }
 
-// exp_avg_sq = 0.75 * 16 + 0.25 * 208 = 64; exp_avg = 0.5 * 0.5 + 6 / 8 and 0.25 + 10 / 8 ...
+// exp_avg_norm_sq = 0.75 * 16 + 0.25 * 208 = 64; exp_avg = 0.5 * 0.5 + 6 / 8 and 0.25 + 10 / 8 ...
 TEST(NovoGrad, LaterStepsDivideByTheAverageNorm) {
   FourElements four(kPlain);
   four.step({2, 2, 2, 2});
   EXPECT_EQ(four.step({6, 10, 6, -6}), (std::vector<float>{2.5f, 2, 2.5f, 4}));
-  EXPECT_EQ(four.exp_avg_sq(), 64.0);
+  EXPECT_EQ(four.exp_avg_norm_sq(), 64.0);
 }
 
-// The second gradient counts by a quarter: exp_avg_sq = 0.25 * 16.
+// The second gradient counts by a quarter: exp_avg_norm_sq = 0.25 * 16.
 TEST(NovoGrad, FirstStepIsTheFirstAlsoWithoutAGradient) {
   NovoGrad rule = kPlain;
   rule.eps = 2.0;

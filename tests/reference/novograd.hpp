@@ -7,7 +7,7 @@ namespace reference {
 
 /// Ginsburg et al. 2019, algorithm 1: v = |g|^2 at first, then b2 v + (1 - b2) |g|^2; m = b1 m +
 /// (g / (sqrt(v) + eps) + d w), the addend times 1 - b1 if gradients are averaged; w = w - lr m. State:
-/// exp_avg (m); scalar: exp_avg_sq (v).
+/// exp_avg (m); scalar: exp_avg_norm_sq (v).
 struct NovoGrad {
   Shared shared;
   double beta1, beta2, eps;

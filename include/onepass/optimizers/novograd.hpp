@@ -10,29 +10,27 @@ namespace onepass {
 
 /// NovoGrad.
 ///
-///     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * ||g||^2    ||g||^2 on the first step
-///     x = g / (sqrt(exp_avg_sq) + eps) + weight_decay * p
-///     exp_avg = beta1 * exp_avg + x                              beta1 * exp_avg + (1 - beta1) * x
-///                                                                if grad_averaging
+///     v = beta2 * v + (1 - beta2) * ||g||^2                      ||g||^2 on the first step
+///     x = g / (sqrt(v) + eps) + weight_decay * p
+///     exp_avg = beta1 * exp_avg + x                              (1 - beta1) * x if grad_averaging
 ///     p = p - lr * exp_avg
 ///
-/// The norm is Euclidean, over the tensor, and exp_avg_sq is a scalar. g is the gradient after sign
-/// (maximize) and coupled weight decay; see rule::Around. The decay of the other mode, decoupled, is the one
-/// in x; this rule has no other.
+/// The norm is Euclidean, over the tensor. v is the scalar exp_avg_norm_sq, which timm calls exp_avg_sq. g is
+/// the gradient after sign (maximize) and coupled weight decay; see rule::Around. The decay of the other
+/// mode, decoupled, is the one in x; this rule has no other.
 ///
-/// Source: Ginsburg et al. 2019, arXiv 1905.11286, algorithm 1; grad_averaging is that of apex
-/// and timm. Deviations: none. timm takes every step for the first one until a gradient is not 0.
+/// Source: Ginsburg et al. 2019, arXiv 1905.11286, algorithm 1; grad_averaging and the defaults are those of
+/// timm. Deviations: none. timm takes every step for the first one until a gradient is not 0.
 ///
-/// Use: speech and image models with large batches, in the bytes of SGD with momentum; a rate that is warmed
-/// up and then falls.
+/// Use: speech and image models with large batches, in the bytes of SGD with momentum.
 ///
 /// Shapes: p, g and exp_avg have equal numel, and the norm runs over all of it. The arithmetic is in float32,
-/// that of the norm is exact (rule/sums.hpp), and exp_avg_sq is a double; Storage says how p and exp_avg are
-/// stored. A step passes over g twice.
+/// that of the norm is exact (rule/sums.hpp), and v is a double; Storage says how p and exp_avg are stored. A
+/// step passes over g twice.
 ///
-/// NaN in a gradient makes exp_avg_sq NaN, and with it the whole tensor. An infinite gradient makes
-/// exp_avg_sq infinite and its element NaN; all others then move by their momentum and the decay alone, in
-/// all later steps too. NonFinite::skip leaves such steps out.
+/// NaN in a gradient makes v NaN, and with it the whole tensor. An infinite gradient makes v infinite and its
+/// element NaN; all others then move by their momentum and the decay alone, in all later steps too.
+/// NonFinite::skip leaves such steps out.
 ///
 /// describe() has units and ranges of the hyperparameters.
 struct NovoGrad {
@@ -54,7 +52,7 @@ struct NovoGrad {
   static void describe(auto& list) {
     list("lr", &NovoGrad::lr, rule::kNonnegative, "Learning rate: parameter units per step.");
     list("beta1", &NovoGrad::beta1, rule::kUnitInterval, "Share of exp_avg kept per step.");
-    list("beta2", &NovoGrad::beta2, rule::kUnitInterval, "Share of exp_avg_sq kept per step.");
+    list("beta2", &NovoGrad::beta2, rule::kUnitInterval, "Share of exp_avg_norm_sq kept per step.");
     list("eps", &NovoGrad::eps, rule::kEps,
          "Gradient units, outside the root. With 0, a tensor of gradients of 0 gives 0 / 0 = NaN.");
     list("grad_averaging", &NovoGrad::grad_averaging,
@@ -63,16 +61,16 @@ struct NovoGrad {
 
   /// The average of the tensor's squared norms.
   struct Scalars {
-    double exp_avg_sq;
+    double exp_avg_norm_sq;
   };
-  static constexpr std::array kScalars{"exp_avg_sq"};
+  static constexpr std::array kScalars{"exp_avg_norm_sq"};
 
   /// The coefficients of one step; see prepare() and finish().
   struct Coefficients {
     float lr;
     float beta1;
     float weight;  ///< Of x in exp_avg: 1, or 1 - beta1.
-    float root;    ///< sqrt(exp_avg_sq) + eps
+    float root;    ///< sqrt(exp_avg_norm_sq) + eps
     float decay;   ///< weight_decay, unless it is coupled.
   };
 
@@ -109,12 +107,12 @@ struct NovoGrad {
             .decay = is_coupled ? 0.0f : static_cast<float>(weight_decay)};
   }
 
-  /// Moves exp_avg_sq and computes the root, given the squares of g.
+  /// Moves exp_avg_norm_sq and computes the root, given the squares of g.
   ONEPASS_LANE void finish(std::int64_t step, const rule::Sums<kSums>& sums, Scalars& carried,
                            Coefficients& k) const {
     const double fresh = sums.of_squares[0];
-    carried.exp_avg_sq = step == 1 ? fresh : beta2 * carried.exp_avg_sq + (1.0 - beta2) * fresh;
-    k.root = static_cast<float>(lane::sqrt(carried.exp_avg_sq) + eps);
+    carried.exp_avg_norm_sq = step == 1 ? fresh : beta2 * carried.exp_avg_norm_sq + (1.0 - beta2) * fresh;
+    k.root = static_cast<float>(lane::sqrt(carried.exp_avg_norm_sq) + eps);
   }
 
   /// Throws InvalidArgument for a decay that the rule has not.
