@@ -145,6 +145,36 @@ class LaProp(Face, _rules.plain.LaProp):
     _spelling = _rules.LAPROP
 
 
+class LARS(Face, _rules.sums.LARS):
+    """LARS: SGD with a learning rate for each tensor, by its norm. See Face for what it takes besides."""
+
+    _spelling = _rules.LARS
+
+
+class LAMB(Face, _rules.sums.LAMB):
+    """LAMB: Adam's direction, as long as the tensor it moves. See Face for what it takes besides."""
+
+    _spelling = _rules.LAMB
+
+
+class NovoGrad(Face, _rules.sums.NovoGrad):
+    """NovoGrad: momentum of gradients over the norm of their tensor. See Face for what it takes besides."""
+
+    _spelling = _rules.NOVOGRAD
+
+
+class StableAdamW(Face, _rules.sums.StableAdamW):
+    """StableAdamW: AdamW with a lower rate after surprising gradients. See Face for what it takes besides."""
+
+    _spelling = _rules.STABLE_ADAMW
+
+
+class MARS(Face, _rules.sums.MARS):
+    """MARS: AdamW on gradients of reduced variance. See Face for what it takes besides."""
+
+    _spelling = _rules.MARS
+
+
 class ScheduleFreeSGD(_rules.schedule_free.Modes, Face, _rules.schedule_free.ScheduleFreeSGD):
     """Schedule-Free SGD: no schedule, and a good average at every step. Call eval() before you evaluate or save the
     model, and train() before you train on. See Face for what it takes besides."""
@@ -160,7 +190,8 @@ class ScheduleFreeAdamW(_rules.schedule_free.Modes, Face, _rules.schedule_free.S
 
 
 OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, NAdam, ASGD, Lion, Signum, NAdamW,
-              AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp, ScheduleFreeSGD, ScheduleFreeAdamW)
+              AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp, LARS, LAMB, NovoGrad, StableAdamW,
+              MARS, ScheduleFreeSGD, ScheduleFreeAdamW)
 
 
 def clip_grad_norm_(optimizer, max_norm):

@@ -58,6 +58,19 @@ CASES = [
     ("Adan", {"lr": 0.01, "weight_decay": 0.1}),
     ("Adan", {"lr": 0.01, "betas": (0.9, 0.8, 0.95), "weight_decay": 0.1, "weight_decay_mode": "decoupled",
               "maximize": True}),
+    ("LARS", {"lr": 0.5, "trust_coeff": 0.02, "weight_decay": 0.1}),
+    ("LARS", {"lr": 0.05, "momentum": 0.8, "nesterov": True, "trust_clip": True, "weight_decay": 0.1,
+              "weight_decay_mode": "coupled", "maximize": True}),
+    ("LARS", {"lr": 0.5, "momentum": 0.0, "trust_coeff": 0.02, "always_adapt": True}),
+    ("LAMB", {"lr": 0.01, "weight_decay": 0.1}),
+    ("LAMB", {"lr": 0.01, "bias_correction": False, "grad_averaging": False, "weight_decay": 0.1, "trust_clip": True}),
+    ("LAMB", {"lr": 0.01, "weight_decay": 0.0, "always_adapt": True, "maximize": True}),
+    ("NovoGrad", {"lr": 0.01, "weight_decay": 0.1}),
+    ("NovoGrad", {"lr": 0.1, "betas": (0.8, 0.9), "grad_averaging": True, "weight_decay": 0.1,
+                  "weight_decay_mode": "coupled"}),
+    ("StableAdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("MARS", {"lr": 0.01, "weight_decay": 0.1}),
+    ("MARS", {"lr": 0.01, "betas": (0.8, 0.9), "gamma": 0.5, "weight_decay": 0.1, "weight_decay_mode": "cautious"}),
 ]
 SHAPES = [(), (1,), (7,), (3, 5), (31,), (32,), (33,), (0,), (100, 33), (2, 3, 4, 5), (4099,), (0, 4)]
 

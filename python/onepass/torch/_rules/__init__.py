@@ -4,7 +4,7 @@ import typing
 
 import torch
 
-from . import plain, schedule_free
+from . import plain, schedule_free, sums
 
 
 class Spelling(typing.NamedTuple):
@@ -183,3 +183,9 @@ SCHEDULE_FREE_SGD = _own(schedule_free.ScheduleFreeSGD, "momentum", *SCHEDULE_FR
 SCHEDULE_FREE_ADAMW = _own(schedule_free.ScheduleFreeAdamW, "eps", *SCHEDULE_FREE, betas=True,
                            keys=("weight_sum", "lr_max", "z_minus_y", "exp_avg_sq"))
 LAPROP = _own(plain.LaProp, "eps", betas=True, keys=("exp_avg_lr_1", "exp_avg", "exp_avg_sq"))
+LARS = _own(sums.LARS, "momentum", "dampening", "trust_coeff", "eps",
+            flags=("nesterov", "always_adapt", "trust_clip"), keys=("momentum_buffer",))
+LAMB = _own(sums.LAMB, "eps", betas=True, flags=("bias_correction", "grad_averaging", "always_adapt", "trust_clip"))
+NOVOGRAD = _own(sums.NovoGrad, "eps", betas=True, flags=("grad_averaging",), keys=("exp_avg_norm_sq", "exp_avg"))
+STABLE_ADAMW = _own(sums.StableAdamW, "eps", betas=True)
+MARS = _own(sums.MARS, "eps", "gamma", betas=True, keys=("exp_avg", "exp_avg_sq", "last_grad"))

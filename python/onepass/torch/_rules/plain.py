@@ -109,6 +109,24 @@ class Plain(torch.optim.Optimizer):
         return True
 
 
+class OwnsDecay(Plain):
+    """What rules share whose formula has the decay in it. They have no other forms."""
+
+    @staticmethod
+    def _check(key, value):
+        if key == "weight_decay_mode" and value not in ("coupled", "decoupled"):
+            raise ValueError(f"weight_decay_mode is {value!r}; it must be 'coupled' or 'decoupled'")
+        Plain._check(key, value)
+
+    def decays(self, t):
+        return False
+
+    @staticmethod
+    def own_decay(group):
+        """Returns the share of p in the direction."""
+        return group["weight_decay"] if group["weight_decay_mode"] == "decoupled" else 0.0
+
+
 class Lion(Plain):
     """Chen et al. 2023, arXiv 2302.06675, algorithm 2: the sign of an average of gradients."""
 
@@ -148,7 +166,7 @@ class Signum(Plain):
         return float(group["lr"]) * sign(buffer.lerp(g, share) if group["nesterov"] else buffer)
 
 
-class _AdamLike(Plain):
+class AdamLike(Plain):
     """What the relatives of Adam share."""
 
     def __init__(self, params, lr, betas, eps, weight_decay, weight_decay_mode, maximize, **others):
@@ -166,7 +184,7 @@ class _AdamLike(Plain):
         return 1 - beta1**t, 1 - beta2**t
 
 
-class NAdamW(_AdamLike):
+class NAdamW(AdamLike):
     """Adam with Nesterov momentum and decoupled weight decay, in timm's form."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, *,
@@ -180,7 +198,7 @@ class NAdamW(_AdamLike):
         return float(group["lr"]) / correction1 * ahead / ((v / correction2).sqrt() + group["eps"])
 
 
-class AdEMAMix(_AdamLike):
+class AdEMAMix(AdamLike):
     """Pagliardini et al. 2024, arXiv 2409.03137, algorithm 1: Adam with a second, slow average of gradients."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999, 0.9999), alpha=5.0, alpha_warmup=0, beta3_warmup=0, eps=1e-8,
@@ -213,7 +231,7 @@ class AdEMAMix(_AdamLike):
         return alpha, math.exp(1 / inverse) if inverse else 0.0
 
 
-class AdaBelief(_AdamLike):
+class AdaBelief(AdamLike):
     """Zhuang et al. 2020, arXiv 2010.07468, algorithm 1: Adam that divides by the deviation from the average."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-16, weight_decay=0.0, rectify=False, *,
@@ -235,7 +253,7 @@ class AdaBelief(_AdamLike):
         return rate * m if length < 5 else rate * factor * math.sqrt(correction2) * m / (v.sqrt() + eps)
 
 
-class Grams(_AdamLike):
+class Grams(AdamLike):
     """Cao et al. 2024, arXiv 2412.17107: the magnitude of Adam's step with the sign of the gradient."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0, *,
@@ -273,7 +291,7 @@ class SophiaG(Plain):
                     state["hessian"].mul_(group["betas"][1]).addcmul_(p.grad, p.grad, value=1 - group["betas"][1])
 
 
-class ADOPT(_AdamLike):
+class ADOPT(AdamLike):
     """Taniguchi et al. 2024, arXiv 2411.02853, algorithm 2: Adam that normalises by the squares before this step. Its
     first step only fills exp_avg_sq."""
 
@@ -299,7 +317,7 @@ class ADOPT(_AdamLike):
         return float(group["lr"]) * m
 
 
-class Adan(_AdamLike):
+class Adan(AdamLike):
     """Xie et al. 2022, arXiv 2208.06677, algorithm 1: Nesterov momentum from the difference of gradients."""
 
     def __init__(self, params, lr=1e-3, betas=(0.98, 0.92, 0.99), eps=1e-8, weight_decay=0.0, *,
@@ -321,7 +339,7 @@ class Adan(_AdamLike):
         return float(group["lr"]) * step / ((n / (1 - beta3**t)).sqrt() + group["eps"])
 
 
-class LaProp(_AdamLike):
+class LaProp(AdamLike):
     """Ziyin et al. 2020, arXiv 2002.04839, algorithm 1: an average of normalised gradients. exp_avg_lr_1 is an average
     of learning rates, which corrects its bias."""
 

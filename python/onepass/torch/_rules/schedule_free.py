@@ -3,10 +3,10 @@ the two modes of their parameters. The library's headers have the formulas."""
 
 import torch
 
-from .plain import Plain
+from .plain import OwnsDecay
 
 
-class _ScheduleFree(Plain):
+class _ScheduleFree(OwnsDecay):
     """What both share. z_minus_y is the difference of the sequence of plain steps and the parameter."""
 
     scalars = ("weight_sum", "lr_max")
@@ -19,27 +19,22 @@ class _ScheduleFree(Plain):
 
     @staticmethod
     def _check(key, value):
-        if key == "weight_decay_mode" and value not in ("coupled", "decoupled"):
-            raise ValueError(f"weight_decay_mode is {value!r}; it must be 'coupled' or 'decoupled'")
         first = value[0] if key == "betas" else value
         if key in ("momentum", "betas") and not 0.0 < first < 1.0:
             raise ValueError(f"Invalid {'momentum' if key == 'momentum' else 'beta parameter at index 0'}: {first}")
-        Plain._check(key, value)
+        OwnsDecay._check(key, value)
 
     def states(self, group):
         return ("z_minus_y",)
-
-    def decays(self, t):
-        return False  # The decay is a part of the direction.
 
     def direction(self, group, state, g, t):
         raise NotImplementedError
 
     def update(self, group, state, p, g, t):
         rate, share = self._weights(group, state, t)
-        u = self.direction(group, state, g, t)
-        if group["weight_decay_mode"] == "decoupled":
-            u = u + group["weight_decay"] * p
+        u, decay = self.direction(group, state, g, t), self.own_decay(group)
+        if decay != 0:
+            u = u + decay * p
         d, kept = state["z_minus_y"], momentum_of(group)
         loss = rate * (1 - kept * (1 - share)) * u - share * d
         d.sub_(rate * kept * u).mul_(1 - share)

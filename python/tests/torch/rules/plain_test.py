@@ -11,6 +11,7 @@ from onepass.torch._rules import plain
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "tests/optimizers/golden"
 STEPS = 100
+FLAGS = ("maximize", "nesterov", "rectify", "clip", "bias_correction", "grad_averaging", "always_adapt", "trust_clip")
 BETAS = ("beta1", "beta2", "beta3")
 CLASSES = {ours._spelling.name: ours._spelling.base for ours in OPTIMIZERS if issubclass(ours, plain.Plain)}
 
@@ -56,7 +57,7 @@ def made(rule, settings, parameter):
     """Returns the optimizer of a case: betas come in one argument."""
     betas = tuple(settings[name] for name in BETAS if name in settings)
     arguments = {name: value for name, value in settings.items() if name not in BETAS}
-    for name in ("maximize", "nesterov", "rectify", "clip"):
+    for name in FLAGS:
         if name in arguments:
             arguments[name] = bool(arguments[name])
     return CLASSES[rule]([parameter], **arguments, **({"betas": betas} if betas else {}))
