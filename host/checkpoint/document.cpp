@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <span>
 #include <string_view>
@@ -59,6 +60,12 @@ Json to_json(const SavedGroup& group, const Schedule& schedule) {
   return {{"rule", group.rule}, {"hyperparameters", hyperparameters}, {"schedule", to_json(schedule)}};
 }
 
+/// A number that is not finite has its bits in place of a value, because JSON has no such numbers.
+Json to_json(const ScalarRecord& scalar) {
+  if (std::isfinite(scalar.value)) return {{"name", scalar.name}, {"value", scalar.value}};
+  return {{"name", scalar.name}, {"bits", std::bit_cast<std::uint64_t>(scalar.value)}};
+}
+
 Json to_json(const PieceRecord& piece) {
   Json states = Json::array();
   for (const StateRecord& one : piece.states) {
@@ -77,10 +84,7 @@ Json to_json(const PieceRecord& piece) {
             {"states", states},
             {"ema", piece.ema ? to_string(*piece.ema) : kNone}};
   if (piece.run != 0) json["run"] = piece.run, json["pitch"] = piece.pitch;
-  for (const ScalarRecord& one : piece.scalars) {
-    json["scalars"].push_back(
-        {{"name", one.name}, {"value", finite(one.value, "a scalar that a rule carries")}});
-  }
+  for (const ScalarRecord& one : piece.scalars) json["scalars"].push_back(to_json(one));
   return json;
 }
 
@@ -203,7 +207,9 @@ std::vector<ScalarRecord> scalars_of(Fields& fields) {
   if (!fields.has("scalars")) return scalars;
   for (const Json& one : fields.list("scalars")) {
     Fields members(one, element(fields.place_of("scalars"), scalars.size()));
-    scalars.push_back({members.text("name"), members.number("value")});
+    const double value =
+        members.has("bits") ? std::bit_cast<double>(members.natural("bits")) : members.number("value");
+    scalars.push_back({members.text("name"), value});
     members.finish();
   }
   return scalars;

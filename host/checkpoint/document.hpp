@@ -1,6 +1,7 @@
 // document.hpp - what a checkpoint has besides numbers, as text: the member "onepass" of its metadata.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,12 +22,14 @@ struct StateRecord {
   bool operator==(const StateRecord&) const = default;
 };
 
-/// A number that a rule carries for a parameter. All its shards have the same.
+/// A number that a rule carries for a parameter. All its shards have the same, bit for bit.
 struct ScalarRecord {
   std::string name;
   double value;
 
-  bool operator==(const ScalarRecord&) const = default;
+  friend bool operator==(const ScalarRecord& a, const ScalarRecord& b) {
+    return a.name == b.name && std::bit_cast<std::uint64_t>(a.value) == std::bit_cast<std::uint64_t>(b.value);
+  }
 };
 
 /// A parameter in a file: all of a logical tensor, or a shard of it.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "support/checkpoint/files.hpp"
@@ -209,6 +210,23 @@ TEST(Scalars, AreTheSameInAllShardsOfACheckpoint) {
   Optimizer plain(SGD{.momentum = 0.9}, whole.parameters());
   save(paths[0], plain);
   EXPECT_TRUE(refused([&] { load(paths[0], joined); }, {"momentum_buffer", "z_minus_y"}));
+}
+
+// A NaN in a gradient is in the average of norms from then on.
+TEST(Scalars, ThatAreNotFiniteAreSavedAndLoaded) {
+  const Folder folder;
+  Shard whole(0, 40), other(0, 40);
+  Optimizer optimizer(NovoGrad{}, whole.parameters()), loaded(NovoGrad{}, other.parameters());
+  for (const float spoiled :
+       {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    whole.grad[3] = spoiled;
+    optimizer.step();
+    save(folder / "run", optimizer);
+    load(folder / "run", loaded);
+    const StateDict expected = optimizer.state_dict(), actual = loaded.state_dict();
+    EXPECT_EQ(expected.parameters[0].states[1].name, "exp_avg_norm_sq");
+    EXPECT_EQ(expected.parameters[0].states[1].bytes, actual.parameters[0].states[1].bytes);
+  }
 }
 
 }  // namespace

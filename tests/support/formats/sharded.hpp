@@ -113,8 +113,10 @@ class Sharded {
     for (std::size_t s = 0; s < places_.size(); ++s) {
       grads_[s].write(part_of(gradients, places_[s]));
       if (accumulates_) optimizers_[s]->accumulate();
-      optimizers_[s]->step();
     }
+    const std::int64_t sums = optimizers_.front()->sums_numel();
+    if (sums != 0) return step_with_sums(sums);
+    for (const auto& optimizer : optimizers_) optimizer->step();
   }
 
   /// Returns all bytes that the shards hold of each element of the tensor: of its value, of its copy, and of
@@ -178,6 +180,21 @@ class Sharded {
   [[nodiscard]] const Places& places() const { return places_; }
 
  private:
+  /// Steps by the sums of all shards, of `numel` integers each.
+  void step_with_sums(std::int64_t numel) {
+    const Device device = values_.front().tensor().device;
+    const std::size_t bytes = static_cast<std::size_t>(numel) * sizeof(std::int64_t);
+    const DeviceBuffer given(device, bytes);
+    const Tensor words{given.data(), DType::int64, numel, device};
+    std::vector<std::int64_t> all(static_cast<std::size_t>(numel), 0), own(all);
+    for (const auto& optimizer : optimizers_) {
+      optimizer->begin_step(words);
+      copy({Device::cpu(), own.data()}, {device, given.data()}, bytes);
+      for (std::size_t i = 0; i < all.size(); ++i) all[i] += own[i];
+    }
+    copy({device, given.data()}, {Device::cpu(), all.data()}, bytes);
+    for (const auto& optimizer : optimizers_) optimizer->finish_step(words);
+  }
   /// Gives the last parameter just the memory that it requires.
   void give(const RuleCase& rule, Device device, const Options& options) {
     const auto required = Optimizer::required_memory(rule.rule, std::vector{parameters_.back()}, options);

@@ -167,6 +167,11 @@ def _own(base, *numbers, betas=False, flags=(), keys=("exp_avg", "exp_avg_sq"), 
     return Spelling(base.__name__, base, settings, read, kept, ("step", *keys), selecting)
 
 
+def _summing(base, *numbers, **names):
+    """The same for a class of sums.py, whose rule takes sums over tensors."""
+    return _own(base, *numbers, **names)._replace(sums=True)
+
+
 LION = _own(plain.Lion, betas=True, keys=("exp_avg",))
 SIGNUM = _own(plain.Signum, "momentum", flags=("nesterov",), keys=("momentum_buffer",), selecting=("momentum",))
 NADAMW = _own(plain.NAdamW, "eps", betas=True)
@@ -183,9 +188,9 @@ SCHEDULE_FREE_SGD = _own(schedule_free.ScheduleFreeSGD, "momentum", *SCHEDULE_FR
 SCHEDULE_FREE_ADAMW = _own(schedule_free.ScheduleFreeAdamW, "eps", *SCHEDULE_FREE, betas=True,
                            keys=("weight_sum", "lr_max", "z_minus_y", "exp_avg_sq"))
 LAPROP = _own(plain.LaProp, "eps", betas=True, keys=("exp_avg_lr_1", "exp_avg", "exp_avg_sq"))
-LARS = _own(sums.LARS, "momentum", "dampening", "trust_coeff", "eps",
-            flags=("nesterov", "always_adapt", "trust_clip"), keys=("momentum_buffer",))
-LAMB = _own(sums.LAMB, "eps", betas=True, flags=("bias_correction", "grad_averaging", "always_adapt", "trust_clip"))
-NOVOGRAD = _own(sums.NovoGrad, "eps", betas=True, flags=("grad_averaging",), keys=("exp_avg_norm_sq", "exp_avg"))
-STABLE_ADAMW = _own(sums.StableAdamW, "eps", betas=True)
-MARS = _own(sums.MARS, "eps", "gamma", betas=True, keys=("exp_avg", "exp_avg_sq", "last_grad"))
+LARS = _summing(sums.LARS, "momentum", "dampening", "trust_coeff", "eps",
+                flags=("nesterov", "always_adapt", "trust_clip"), keys=("momentum_buffer",))
+LAMB = _summing(sums.LAMB, "eps", betas=True, flags=("bias_correction", "grad_averaging", "always_adapt", "trust_clip"))
+NOVOGRAD = _summing(sums.NovoGrad, "eps", betas=True, flags=("grad_averaging",), keys=("exp_avg_norm_sq", "exp_avg"))
+STABLE_ADAMW = _summing(sums.StableAdamW, "eps", betas=True)
+MARS = _summing(sums.MARS, "eps", "gamma", betas=True, keys=("exp_avg", "exp_avg_sq", "last_grad"))

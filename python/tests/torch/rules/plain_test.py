@@ -6,7 +6,10 @@ import pathlib
 import pytest
 import torch
 
+from onepass._interface import LONG
+from onepass._library import library
 from onepass.torch import OPTIMIZERS
+from onepass.torch._engine import SUMS
 from onepass.torch._rules import plain
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "tests/optimizers/golden"
@@ -84,3 +87,15 @@ def test_equals_the_optimizers_of_other_packages(rule, case, settings, rates, ro
                 torch.testing.assert_close(streams[stream], numbers, rtol=1e-11, atol=0)
                 compared += 1
     assert step == STEPS and compared >= 3
+
+
+@pytest.mark.parametrize("ours", OPTIMIZERS, ids=lambda ours: ours.__name__)
+def test_the_library_takes_sums_just_if_the_spelling_says_so(ours):
+    parameter = torch.nn.Parameter(torch.ones(3))
+    parameter.grad = torch.ones(3)
+    optimizer = ours([parameter])
+    optimizer.step()
+    engine, = optimizer._plan.engines
+    numel = LONG()
+    library().check(library().calls.onepass_sums_numel(engine.handle, numel))
+    assert numel.value == (SUMS if ours._spelling.sums else 0)
