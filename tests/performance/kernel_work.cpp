@@ -23,7 +23,7 @@ int run() {
   }
   const char* before = "{";
   for (const NamedStep& named : named_steps()) {
-    const char* const of = named.kernel == kUpdateKernel ? "" : ": the norm";
+    const char* const of = named.step.handling.clip_norm ? ": the norm" : "";
     std::printf("%s\"%s%s\": ", before, named.name.c_str(), of);
     print(work_of(named.step, named.kernel));
     before = ",\n";
