@@ -140,8 +140,8 @@ TEST(Options, HelpExplainsTheHyperparametersUnderTheirHeading) {
     EXPECT_NE(text.find(setting.help, at), std::string::npos) << setting.option;
   }
   const auto help_of = [](const char* option) { return find_setting(option)->help; };
-  EXPECT_EQ(help_of("--dampening"),
-            "Share of g left out of buf. Range: finite. Default: 0 for sgd, momentum and nesterov");
+  EXPECT_EQ(help_of("--trust-coeff"),
+            "Share of ||p|| that a step of rate 1 moves. Range: >= 0. Default: 0.001 for lars");
   EXPECT_EQ(help_of("--maximize"), "Ascends instead of descending. Default: false");
   EXPECT_EQ(help_of("--epsilon"),
             "Position of eps: inside the root, or outside as in PyTorch. Choices: inside_root or "
