@@ -32,6 +32,16 @@ double copied_bytes(const Parameter& parameter) {
   return parameter.copy.data == nullptr ? 0.0 : static_cast<double>(parameter.copy.bytes());
 }
 
+/// Returns the streams that the sums over a tensor read: those that the rule measures, and the parameter, if
+/// it has a part in the gradient that the rule sees.
+unsigned measured_by(const Group& group) {
+  const unsigned measured = group.variant_ops().measured;
+  const Rule& rule = group.rule;
+  const bool has_l2 = rule.text("weight_decay_mode") == "coupled" && rule.get("weight_decay") != 0.0;
+  const bool has_l1 = rule.text("l1_mode") == "subgradient" && rule.get("l1") != 0.0;
+  return measured != 0 && (has_l2 || has_l1) ? measured | rule::kParam : measured;
+}
+
 }  // namespace
 
 std::vector<StreamBytes> Optimizer::Impl::memory_of(const Roster& of) const {
@@ -88,7 +98,7 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     const bool zeroes = settings.zeroes_gradients != 0 && !impl_->accumulates;
     // Beside a master in float32 the parameter is written and never read.
     const bool is_read = format_name(impl_->roster.formats[p]).master != Master::float32;
-    const unsigned measured = impl_->variant_of(parameter).measured;
+    const unsigned measured = measured_by(impl_->groups.all[parameter.group]);
     const auto times_measured = [&](unsigned stream) { return (measured & stream) != 0 ? 1.0 : 0.0; };
     ledger.add("param", (is_read ? 2.0 + times_measured(rule::kParam) : 1.0) * count *
                             static_cast<double>(size_of(parameter.value.dtype)));

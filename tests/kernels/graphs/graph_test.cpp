@@ -1,4 +1,5 @@
 // graph_test.cpp - a step can be captured, is two launches for any model, and a replay is a step.
+#include "host/backend/rule_ops.hpp"
 #include "kernels/cuda_test.hpp"
 
 namespace onepass::test {
@@ -16,18 +17,20 @@ std::vector<Shape> many(int tensors) {
 }
 
 // The launches are prepare and the update. There is no copy and no memset.
-TEST_F(CudaGraph, StepIsTwoLaunchesForOneTensorAndForTwoThousand) {
+// A rule that takes sums over tensors has a launch for them, and one that completes the coefficients.
+TEST_F(CudaGraph, StepIsTwoLaunchesOrFourForOneTensorAndForTwoThousand) {
   for (const int tensors : {1, 2000}) {
     for (const RuleCase& rule : one_case_per_layout()) {
-      if (tensors > 1 && rule.name != "AdamW_plain_coupled") continue;
+      const bool sums = rule.rule.ops().cpu_finish != nullptr;
+      if (tensors > 1 && rule.name != "AdamW_plain_coupled" && rule.name != "MARS_plain_coupled") continue;
       SCOPED_TRACE(rule.name + ", " + std::to_string(tensors) + " tensors");
       Model model(many(tensors), kGpu);
       Optimizer optimizer = rule.make(model.parameters());
       synchronize(kGpu);
       const CudaStream stream;
       const CapturedGraph graph(stream, [&] { optimizer.step(stream); });
-      EXPECT_EQ(graph.kernel_nodes(), 2);
-      EXPECT_EQ(graph.node_count(), 2);
+      EXPECT_EQ(graph.kernel_nodes(), sums ? 4 : 2);
+      EXPECT_EQ(graph.node_count(), sums ? 4 : 2);
 
       // Capturing has run nothing. The replays update every tensor.
       for (int step = 1; step <= 2; ++step) {

@@ -24,18 +24,18 @@ RuleCase adamw() {
   return *std::ranges::find(cases, "AdamW_plain_coupled", &RuleCase::name);
 }
 
-/// Number of states that a format may narrow.
-std::size_t narrow_states_of(const RuleCase& rule) {
-  const VariantOps& variant = rule.rule.ops().variants[rule.variant];
-  return variant.states.size() - static_cast<std::size_t>(std::popcount(variant.float32));
-}
+const VariantOps& variant_of(const RuleCase& rule) { return rule.rule.ops().variants[rule.variant]; }
 
-/// Returns the bytes per element that the kernel reads and traffic() does not count. A block's scale has 2
-/// bytes. All four lanes that share the block read it, in one transaction; traffic() counts one of these
-/// reads.
-double repeated_scales(const WorkStep& step) {
+/// Returns the bytes per element that a kernel which reads some states reads and traffic() does not count. A
+/// block's scale has 2 bytes. All four lanes that share the block read it, in one transaction; traffic()
+/// counts one of these reads. `states` has a bit for each state.
+double repeated_scales(const WorkStep& step, unsigned states) {
   if (step.format.storage.states != States::quantized8) return 0;
-  return static_cast<double>(narrow_states_of(step.rule)) * 3 * 2 / storage::kBlock;
+  return std::popcount(states & ~variant_of(step.rule).float32) * 3.0 * 2.0 / storage::kBlock;
+}
+/// The same of a step, which reads all states.
+double repeated_scales(const WorkStep& step) {
+  return repeated_scales(step, (1u << variant_of(step.rule).states.size()) - 1);
 }
 
 /// Returns the bytes per element that an average or a copy reads of the parameter that the step has just
@@ -84,13 +84,12 @@ double most_of_chunk() {
 /// read again. It writes no stream. A sum over more elements may have one more word that is not 0, which the
 /// kernel reads and writes in the table.
 double bytes_of_sums(const WorkStep& step) {
-  const unsigned measured = step.rule.rule.ops().variants[step.rule.variant].measured;
+  const unsigned measured = variant_of(step.rule).measured;
   if (measured == 0) return 0.0;
   const KernelWork work = work_of(step, "measure<");
   EXPECT_LE(work.bytes_written, 0.01);
   EXPECT_EQ(work.local_accesses, 0);
-  const bool reads_states = measured >= rule::kState<0>;
-  return work.bytes_read - work.bytes_written - (reads_states ? repeated_scales(step) : 0.0);
+  return work.bytes_read - work.bytes_written - repeated_scales(step, measured / rule::kState<0>);
 }
 
 void expect_bytes_of_streams(const RuleCase& rule, const FormatCase& format) {
