@@ -60,10 +60,18 @@ std::string lower_case(std::string_view name) {
   return lower;
 }
 
+/// Returns whether a step of the rule passes over memory once, as the limit does.
+bool has_one_pass(const Rule& rule) {
+  float value = 0.0f;
+  const std::vector<Parameter> one{{.name = "p", .value = Tensor(&value, 1)}};
+  return Optimizer(rule, one, {.threads = 1}).sums_numel() == 0;
+}
+
 std::vector<RuleChoice> make_choices() {
   const auto presets = rules_by_hand();
   std::vector<RuleChoice> choices;
   for (const Rule& rule : library_rules()) {
+    if (!has_one_pass(rule)) continue;
     const std::size_t before = choices.size();
     for (std::size_t i = 0; i < kSteps.size(); ++i) {
       if (presets[i].name() != rule.name()) continue;

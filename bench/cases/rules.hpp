@@ -42,8 +42,8 @@ struct RuleChoice {
 /// states of the rule and others stay float32: the limit moves states of one size.
 bool is_measured(const RuleChoice& rule, const FormatChoice& format);
 
-/// Returns every rule of library_rules(), in that order, each followed by its presets that have a
-/// hand-written step. A rule without a hand-written step has its default hyperparameters.
+/// Returns every rule of library_rules() that takes no sums over tensors, in that order, each followed by its
+/// presets that have a hand-written step. A rule without a hand-written step has its default hyperparameters.
 std::span<const RuleChoice> rule_choices();
 
 }  // namespace onepass::bench

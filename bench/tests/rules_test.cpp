@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
+#include <vector>
 
 #include "onepass/onepass.hpp"
 
@@ -16,11 +18,14 @@ const RuleChoice* find(std::string_view name) {
   return found == rule_choices().end() ? nullptr : &*found;
 }
 
-TEST(RuleChoices, EveryRuleOfTheLibraryIsMeasured) {
+// The limit moves each stream once, and a rule that takes sums over tensors reads some twice.
+TEST(RuleChoices, EveryRuleOfTheLibraryIsMeasuredUnlessItTakesSums) {
+  std::vector<std::string_view> others;
   for (const Rule& rule : library_rules()) {
     const auto is_of = [&](const RuleChoice& choice) { return choice.rule.name() == rule.name(); };
-    EXPECT_TRUE(std::ranges::any_of(rule_choices(), is_of)) << rule.name();
+    if (std::ranges::none_of(rule_choices(), is_of)) others.push_back(rule.name());
   }
+  EXPECT_EQ(others, (std::vector<std::string_view>{"LARS", "LAMB", "NovoGrad", "StableAdamW", "MARS"}));
 }
 
 TEST(RuleChoices, NamesAreDistinct) {
