@@ -136,7 +136,7 @@ class MARS(AdamLike):
         weight = group["gamma"] * beta1 / (1 - beta1)
         c = g + weight * (g - state["last_grad"]) if t > 1 else g
         length = norm(c)
-        m, v = self.moments(group, state, c / length if length > 1 else c)
+        m, v = self.moments(group, state, c * (1 / length) if length > 1 else c)
         state["last_grad"].copy_(g)
         correction1, correction2 = self.corrected(group, t)
         return float(group["lr"]) / correction1 * m / ((v / correction2).sqrt() + group["eps"])
