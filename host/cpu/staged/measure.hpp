@@ -29,7 +29,7 @@ class ChunkSums {
  public:
   explicit ChunkSums(int sums) : count_(sums) { std::fill_n(sums_, sums, step::Reduction::none()); }
 
-  /// Where the next terms go: those of sum t kLeaf numbers further on for each t.
+  /// Returns where the next terms of the first sum go. Those of sum t go kLeaf * t numbers further on.
   [[nodiscard]] float* next() { return terms_ + filled_; }
   /// Returns how many more terms the leaf takes.
   [[nodiscard]] std::int64_t left() const { return kLeaf - filled_; }

@@ -36,6 +36,12 @@ TEST(ShardSums, StepAsTheWholeWhereverTensorsAreCut) {
   expect_like_the_whole(model);
 }
 
+// The mean over a tensor is over all of its elements, and not over those of a shard.
+TEST(ShardSums, TakeTheMeanOverTheWholeTensor) {
+  ShardedModel model(kNumels, kCuts, {}, {}, {StableAdamW{.lr = 0.01, .beta2 = 0.5}, StableAdamW{.lr = 0.1}});
+  expect_like_the_whole(model, 8);
+}
+
 TEST(ShardSums, StepAsTheWholeWithTheNormOfAll) {
   ShardedModel model(kNumels, kCuts, {.clip_norm = ClipGradNorm{.max_norm = 0.5, .exact = true}}, {}, kRules);
   expect_like_the_whole(model);

@@ -141,6 +141,16 @@ TEST(Sums, LoseNoSmallTerms) {
   EXPECT_EQ(after[5], 0x1p-20f - static_cast<float>(norm));
 }
 
+// Without eps, an element of zeros has a direction of 0 / 0, so that one behind the end would make the norm
+// NaN and trust 1. ||p|| = sqrt(7 * 9), ||u|| = sqrt(7): a step is 0.5 * 3.
+TEST(Sums, HaveNoTermBehindTheEndOfATensor) {
+  constexpr LAMB kNoEps{.lr = 0.5, .eps = 0.0, .weight_decay = 0.0, .always_adapt = true};
+  std::vector<float> value(7, 3.0f), gradient(7, 2.0f);
+  Optimizer optimizer{kNoEps, std::vector<Parameter>{{"p", std::span(value), std::span(gradient)}}};
+  optimizer.step();
+  for (const float one : value) EXPECT_NEAR(one, 1.5f, 1e-6f);
+}
+
 TEST(Sums, AreOfTheGradientsAfterClippingAndUnscaling) {
   std::vector<float> value{6, 8}, scaled{6, 8}, gradient{3, 4}, large{3 * 512.0f, 4 * 512.0f};
   Optimizer plain{kLars, std::vector<Parameter>{{"p", std::span(value), std::span(gradient)}}};

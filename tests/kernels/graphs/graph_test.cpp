@@ -1,4 +1,5 @@
-// graph_test.cpp - a step can be captured, is two launches for any model, and a replay is a step.
+// graph_test.cpp - a step can be captured, has a fixed number of launches for any model, and a replay is a
+// step.
 #include "host/backend/rule_ops.hpp"
 #include "kernels/cuda_test.hpp"
 

@@ -66,6 +66,21 @@ TEST_F(CudaSums, OfFarApartTermsHaveTheBitsOfTheCpu) {
   EXPECT_TRUE(equal_bits(after(Device::cpu()), after(kGpu)));
 }
 
+// Without eps, a lane without an element has a direction of 0 / 0, which would make the norm NaN and trust 1.
+TEST_F(CudaSums, HaveNoTermBehindTheEndOfATensor) {
+  const auto after = [&](Device device) {
+    const std::vector<Shape> shapes{{.numel = 7}};
+    Model model(shapes, device);
+    model.value(0).write(std::vector<float>(7, 3.0f));
+    model.grad(0).write(std::vector<float>(7, 2.0f));
+    Optimizer optimizer(LAMB{.lr = 0.5, .eps = 0.0, .weight_decay = 0.0, .always_adapt = true},
+                        model.parameters());
+    optimizer.step();
+    return snapshot(model.parameters(), optimizer);
+  };
+  EXPECT_TRUE(equal_bits(after(Device::cpu()), after(kGpu)));
+}
+
 TEST_F(CudaSums, InEveryFormatHaveTheBitsOfTheCpu) {
   for (const FormatCase& format : all_format_cases()) {
     SCOPED_TRACE(format.name);
