@@ -13,6 +13,7 @@
 #include "onepass/device.hpp"
 #include "onepass/options.hpp"
 #include "onepass/stream.hpp"
+#include "step/perturb.hpp"
 #include "step/shard_measure.hpp"
 #include "step/table.hpp"
 
@@ -115,6 +116,15 @@ class Backend {
                        Stream stream) = 0;
   /// Takes the caller's measure for the next step, which then needs no norm.
   virtual void take_measure(const step::Table& table, const step::ShardMeasure& from, Stream stream) = 0;
+  /// Measures what a perturbation would move the parameters by, and gives the measure to the caller.
+  virtual void measure_perturbation(const step::Table& table, const step::Perturbation& how,
+                                    std::int64_t* words, Stream stream) = 0;
+  /// Keeps the parameters, and moves them (step/perturb.hpp). `words`: the measure of all shards; null to
+  /// measure here.
+  virtual void perturb(const step::Table& table, const step::Perturbation& how, const std::int64_t* words,
+                       Stream stream) = 0;
+  /// Puts the parameters back.
+  virtual void restore(const step::Table& table, const step::Perturbation& how, Stream stream) = 0;
   virtual void zero_grad(const step::Table& table, Stream stream) = 0;
   virtual void accumulate(const step::Table& table, const step::MicroBatch& batch, Stream stream) = 0;
   /// Adds the penalty of all parameters (Measure::penalty) to the table's control.

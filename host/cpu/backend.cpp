@@ -126,6 +126,37 @@ class CpuBackend final : public Backend {
     step::take_measure(table, from, 0, 1);
   }
 
+  void measure_perturbation(const step::Table& table, const step::Perturbation& how, std::int64_t* words,
+                            Stream /*stream*/) override {
+    measure_terms(table, how);
+    step::give_squares(how, words);
+    team_.rethrow();
+  }
+
+  void perturb(const step::Table& table, const step::Perturbation& how, const std::int64_t* words,
+               Stream /*stream*/) override {
+    words == nullptr ? measure_terms(table, how) : step::take_squares(how, words);
+    const cpu::DefaultFloatEnvironment environment;
+    const step::Push push = step::push_of(table, how);
+    const auto move = [&](ChunkRange share, int /*thread*/) {
+      loops_.table.perturb(table, how, push, share.first, share.last, stores_);
+    };
+    on_threads(work_->chunks, move, &work_->learners.perturb);
+    step::conclude_perturbation(table, how, push, 0, 1);
+    team_.rethrow();
+  }
+
+  void restore(const step::Table& table, const step::Perturbation& how, Stream /*stream*/) override {
+    const auto put_back = [&](ChunkRange share, int /*thread*/) {
+      for (std::int64_t c = share.first; c < share.last; ++c) {
+        cpu::restore_streams(table, how, table.chunks[c]);
+      }
+    };
+    on_threads(work_->chunks, put_back, &work_->learners.restore);
+    how.state->is_perturbed = 0;
+    team_.rethrow();
+  }
+
   void zero_grad(const step::Table& table, Stream /*stream*/) override {
     const auto zero = [&](ChunkRange share, int /*thread*/) {
       for (std::int64_t c = share.first; c < share.last; ++c) {
@@ -275,6 +306,16 @@ class CpuBackend final : public Backend {
       partials_.add_to(table.group_gradients[group], group);
       step::add(table.control->gradients, table.group_gradients[group]);
     }
+  }
+
+  /// Adds the squares of what a perturbation moves the parameters by.
+  void measure_terms(const step::Table& table, const step::Perturbation& how) {
+    partials_.clear();
+    const auto add = [&](ChunkRange share, int thread) {
+      loops_.table.measure_perturbation(table, how, share.first, share.last, partials_.of(thread));
+    };
+    on_threads(work_->chunks, add, &work_->learners.terms, true);
+    partials_.add_to(how.state->squares, 0);
   }
 
   void reduce(const step::Table& table, step::Measure measure, const CpuWork& work, cpu::Learner& learner,

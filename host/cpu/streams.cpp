@@ -62,4 +62,18 @@ void load_streams(const step::Chunk& chunk, std::span<const SavedStream> saved) 
   }
 }
 
+void restore_streams(const step::Table& table, const step::Perturbation& how, const step::Chunk& chunk) {
+  const step::TensorEntry& tensor = table.tensors[chunk.tensor];
+  const step::KeptTensor& kept = how.kept[chunk.tensor];
+  if (kept.is_moved == 0) return;
+  const auto put_back = [&](void* stream, const void* from, DType dtype) {
+    if (from == nullptr) return;
+    const Bytes bytes = bytes_of(chunk, size_of(dtype), false);
+    std::memcpy(static_cast<std::byte*>(stream) + bytes.first,
+                static_cast<const std::byte*>(from) + bytes.first, bytes.count);
+  };
+  put_back(tensor.param, kept.param, tensor.param_type);
+  put_back(tensor.copy, kept.copy, tensor.copy_type);
+}
+
 }  // namespace onepass::cpu

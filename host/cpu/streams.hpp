@@ -1,10 +1,11 @@
-// streams.hpp - writes the streams of a chunk between steps: their first contents, and saved ones.
+// streams.hpp - writes the streams of a chunk between steps: their first contents, and saved or kept ones.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "host/backend/backend.hpp"
+#include "step/perturb.hpp"
 #include "step/table.hpp"
 
 namespace onepass::cpu {
@@ -17,5 +18,8 @@ void zero_scalars(const step::Table& table, std::int64_t first);
 
 /// Copies a chunk's share of the saved streams of its tensor.
 void load_streams(const step::Chunk& chunk, std::span<const SavedStream> saved);
+
+/// Puts a chunk's share of the parameter, and of its copy, back to where they were before a perturbation.
+void restore_streams(const step::Table& table, const step::Perturbation& how, const step::Chunk& chunk);
 
 }  // namespace onepass::cpu

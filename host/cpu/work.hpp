@@ -75,7 +75,7 @@ class Partials {
 
 /// One learner for each kind of work that the backend does again and again.
 struct Learners {
-  Learner update, sums, zero, accumulate, norm, penalty;
+  Learner update, sums, zero, accumulate, norm, penalty, terms, perturb, restore;
 };
 
 /// The work of a step over all tensors, or over a part of them.

@@ -15,6 +15,7 @@
 #include "kernels/cuda_check.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/table_kernels.hpp"
+#include "kernels/update/perturb.hpp"
 
 namespace onepass {
 namespace {
@@ -75,6 +76,7 @@ class CudaBackend final : public Backend {
     start_blocks_ = kernels::start_blocks();
     reduce_blocks_ = kernels::reduce_blocks();
     accumulate_blocks_ = kernels::accumulate_blocks();
+    perturb_blocks_ = kernels::perturb_blocks();
     check(cudaMallocHost(reinterpret_cast<void**>(&fetched_), sizeof *fetched_), "cudaMallocHost");
     *fetched_ = std::numeric_limits<double>::quiet_NaN();
   }
@@ -158,6 +160,32 @@ class CudaBackend final : public Backend {
   void take_measure(const step::Table& table, const step::ShardMeasure& from, Stream stream) override {
     const DeviceGuard guard(index_);
     kernels::take_measure(table, from, stream);
+    remember(stream);
+  }
+
+  void measure_perturbation(const step::Table& table, const step::Perturbation& how, std::int64_t* words,
+                            Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::measure_terms(table, how, perturb_blocks_, stream);
+    kernels::give_squares(how, words, stream);
+    remember(stream);
+  }
+
+  void perturb(const step::Table& table, const step::Perturbation& how, const std::int64_t* words,
+               Stream stream) override {
+    const DeviceGuard guard(index_);
+    if (words == nullptr) {
+      kernels::measure_terms(table, how, perturb_blocks_, stream);
+    } else {
+      kernels::take_squares(how, words, stream);
+    }
+    kernels::perturb(table, how, perturb_blocks_, stream);
+    remember(stream);
+  }
+
+  void restore(const step::Table& table, const step::Perturbation& how, Stream stream) override {
+    const DeviceGuard guard(index_);
+    kernels::restore(table, how, perturb_blocks_, stream);
     remember(stream);
   }
 
@@ -261,6 +289,7 @@ class CudaBackend final : public Backend {
   int start_blocks_ = 0;
   kernels::ReduceBlocks reduce_blocks_{};
   int accumulate_blocks_ = 0;
+  kernels::PerturbBlocks perturb_blocks_{};
   double* fetched_ = nullptr;  ///< Pinned host memory, so that a copy to it need not wait.
   cudaEvent_t last_step_ = nullptr;
   bool captured_ = false;

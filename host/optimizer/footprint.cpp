@@ -12,6 +12,8 @@ namespace {
 /// Adds up the bytes of streams by name. Keeps the names in the order in which they first come.
 class Ledger {
  public:
+  Ledger() = default;
+  explicit Ledger(std::vector<StreamBytes> streams) : streams_(std::move(streams)) {}
   void add(const std::string& name, double bytes) {
     if (bytes == 0.0) return;
     for (StreamBytes& stream : streams_) {
@@ -84,7 +86,16 @@ std::vector<RequiredMemory> Optimizer::required_memory(const std::vector<Rule>& 
   return required;
 }
 
-std::vector<StreamBytes> Optimizer::memory() const { return impl_->memory_of(impl_->roster); }
+std::vector<StreamBytes> Optimizer::memory() const {
+  Ledger ledger(impl_->memory_of(impl_->roster));
+  if (!impl_->perturb_memory.is_made()) return ledger.take();
+  for (const Parameter& parameter : impl_->roster.parameters) {
+    for (const StreamSpec& kept : kept_streams(parameter)) {
+      ledger.add(kept.name, kept.moved_bytes(Shard::of(parameter)));
+    }
+  }
+  return ledger.take();
+}
 
 std::vector<StreamBytes> Optimizer::traffic() const {
   Ledger ledger;

@@ -1,5 +1,5 @@
 // optimizer.cpp - how an Optimizer is made, and its step. Its other functions are in registration.cpp,
-// groups.cpp, optimizer_gradients.cpp, state_dict.cpp and footprint.cpp.
+// groups.cpp, optimizer_gradients.cpp, sam/perturb.cpp, state_dict.cpp and footprint.cpp.
 #include "host/optimizer/optimizer.hpp"
 
 #include <algorithm>
@@ -62,6 +62,7 @@ Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;
 
 void Optimizer::step(Stream stream) {
   impl_->require_no_round("step");
+  impl_->restore(stream);
   impl_->backend->step(impl_->table_memory.view(), impl_->measured(), stream);
 }
 

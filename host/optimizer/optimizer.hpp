@@ -14,6 +14,7 @@
 #include "host/backend/rule_ops.hpp"
 #include "host/check/check_parameters.hpp"
 #include "host/optimizer/groups.hpp"
+#include "host/optimizer/memory/perturb_memory.hpp"
 #include "host/optimizer/memory/table_memory.hpp"
 #include "host/optimizer/roster.hpp"
 #include "onepass/device.hpp"
@@ -65,11 +66,24 @@ struct Optimizer::Impl {
   void begin_step(const Tensor& into, std::optional<step::Measure> norm, Stream stream);
   /// Returns the words of the sums that a function was given. Throws InvalidArgument if they do not fit.
   [[nodiscard]] std::int64_t* checked_sums(const char* function, const Tensor& sums) const;
+  /// Returns the words of `given`, the argument `what` of a function. Throws InvalidArgument unless it is
+  /// `numel` int64 on the optimizer's device. `why`: what says this number.
+  [[nodiscard]] std::int64_t* checked_words(const std::string& what, const Tensor& given, std::int64_t numel,
+                                            const char* why) const;
+  /// Returns the words of the measure for a perturbation that a function was given, checked likewise.
+  [[nodiscard]] std::int64_t* checked_perturb_measure(const char* function, const Tensor& measure) const;
+  /// Returns the arguments of a perturbation, and allocates what it keeps if it is the first. Throws
+  /// InvalidArgument if a member of `sam` is out of range, or parameters are perturbed or in a round.
+  [[nodiscard]] step::Perturbation perturbation(const char* function, const Sam& sam, Stream stream);
+  /// Puts the parameters back if they are perturbed.
+  void restore(Stream stream);
+  /// Throws InvalidArgument if the parameters are perturbed.
+  void require_unperturbed(const char* function) const;
   /// Throws InvalidArgument in the middle of a round, and between begin_step() and finish_step().
   void require_no_round(const char* function) const;
   /// Throws InvalidArgument between begin_step() and finish_step().
   void require_none_begun(const char* function) const;
-  /// Forgets all parts, when parameters have joined or left.
+  /// Forgets all parts and what perturbations keep, when parameters have joined or left.
   void forget_parts();
   /// Replaces the memory of parameters, in the order of the CUDA stream.
   void move(const std::vector<Parameter>& moved, Stream stream);
@@ -184,7 +198,9 @@ struct Optimizer::Impl {
   std::int64_t chunk_size = 0;
   TableMemory table_memory;
   Round round;
-  bool begun = false;  ///< begin_step() was called, and finish_step() not yet.
+  bool begun = false;            ///< begin_step() was called, and finish_step() not yet.
+  PerturbMemory perturb_memory;  ///< Made by the first perturbation of these parameters.
+  bool perturbed = false;        ///< The parameters are where perturb() has moved them.
 };
 
 }  // namespace onepass

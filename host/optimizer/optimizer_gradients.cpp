@@ -79,22 +79,6 @@ step::ShardMeasure measure_shape(const Optimizer::Impl& core) {
           .apart = settings.norm == step::Measure::largest ? 1 : step::kSumWords};
 }
 
-/// Throws InvalidArgument unless `given`, the argument `what` of a function, is `numel` int64 on the
-/// optimizer's device. `size`: the function that returns numel.
-std::int64_t* checked_words(const Optimizer::Impl& core, const std::string& what, const Tensor& given,
-                            std::int64_t numel, const char* size) {
-  if (given.numel != numel) {
-    refuse(what + " has " + elements(given.numel) + ", but must have " + std::to_string(numel) + " (" + size +
-           "())");
-  }
-  if (given.device != core.device) {
-    refuse(what + " is on " + to_string(given.device) + ", but the optimizer is on " +
-           to_string(core.device));
-  }
-  check_tensor({"Optimizer", what.c_str()}, given, DType::int64);
-  return static_cast<std::int64_t*>(given.data);
-}
-
 /// Throws InvalidArgument unless steps measure gradients, and `measure` can hold what they measure.
 step::ShardMeasure checked_measure(const Optimizer::Impl& core, const char* function, const Tensor& measure) {
   core.require_no_round(function);
@@ -104,12 +88,25 @@ step::ShardMeasure checked_measure(const Optimizer::Impl& core, const char* func
            "not measure the gradients");
   }
   step::ShardMeasure checked = measure_shape(core);
-  checked.words = checked_words(core, "the measure given to " + std::string(function) + "()", measure,
-                                checked.records * checked.apart, "measure_numel");
+  checked.words = core.checked_words("the measure given to " + std::string(function) + "()", measure,
+                                     checked.records * checked.apart, "measure_numel()");
   return checked;
 }
 
 }  // namespace
+
+std::int64_t* Optimizer::Impl::checked_words(const std::string& what, const Tensor& given, std::int64_t numel,
+                                             const char* why) const {
+  if (given.numel != numel) {
+    refuse(what + " has " + elements(given.numel) + ", but must have " + std::to_string(numel) + " (" + why +
+           ")");
+  }
+  if (given.device != device) {
+    refuse(what + " is on " + to_string(given.device) + ", but the optimizer is on " + to_string(device));
+  }
+  check_tensor({"Optimizer", what.c_str()}, given, DType::int64);
+  return static_cast<std::int64_t*>(given.data);
+}
 
 std::int64_t Optimizer::measure_numel() const {
   const step::ShardMeasure shape = measure_shape(*impl_);
@@ -123,6 +120,7 @@ void Optimizer::measure(const Tensor& into, Stream stream) {
 
 void Optimizer::step_measured(const Tensor& measure, Stream stream) {
   const step::ShardMeasure checked = checked_measure(*impl_, "step_measured", measure);
+  impl_->restore(stream);
   impl_->backend->take_measure(impl_->table_memory.view(), checked, stream);
   impl_->backend->step(impl_->table_memory.view(), std::nullopt, stream);
 }
@@ -134,13 +132,15 @@ std::int64_t Optimizer::sums_numel() const {
 
 std::int64_t* Optimizer::Impl::checked_sums(const char* function, const Tensor& sums) const {
   if (!groups.takes_sums()) refuse(std::string(function) + "() needs a rule that takes sums over tensors");
-  return checked_words(*this, "the sums given to " + std::string(function) + "()", sums,
+  return checked_words("the sums given to " + std::string(function) + "()", sums,
                        static_cast<std::int64_t>(roster.parameters.size()) * step::kTensorWords,
-                       "sums_numel");
+                       "sums_numel()");
 }
 
 void Optimizer::Impl::begin_step(const Tensor& into, std::optional<step::Measure> norm, Stream stream) {
-  backend->begin_step(table_memory.view(), norm, checked_sums("begin_step", into), stream);
+  std::int64_t* const words = checked_sums("begin_step", into);
+  restore(stream);
+  backend->begin_step(table_memory.view(), norm, words, stream);
   begun = true;
 }
 

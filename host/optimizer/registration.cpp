@@ -178,6 +178,7 @@ void Optimizer::Impl::start(const Roster& next, std::size_t first, const TableCo
 
 void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   require_no_round("add_parameters");
+  require_unperturbed("add_parameters");
   check_parameters(context(), added, device);
   if (!is_built()) check_storage(storage, added);
   check_averages(groups.rules(), added);
@@ -218,6 +219,7 @@ std::vector<std::size_t> Optimizer::Impl::all_but(std::span<const std::string> n
 
 void Optimizer::Impl::remove(std::span<const std::string> names) {
   require_no_round("remove_parameters");
+  require_unperturbed("remove_parameters");
   const std::vector<std::size_t> kept = all_but(names);
   backend->wait();
   Roster next = roster.only(kept);

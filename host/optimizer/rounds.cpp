@@ -60,6 +60,7 @@ void Optimizer::Impl::require_no_round(const char* function) const {
 }
 
 void Optimizer::Impl::forget_parts() {
+  perturb_memory = {};
   round = {};
   round.stepped.resize(roster.parameters.size(), false);
 }
@@ -110,6 +111,7 @@ void Optimizer::Impl::step_some(std::vector<std::uint32_t> which, Stream stream)
   check_unstepped(*this, which);
   if (which.empty()) return;
   RoundPart& part = part_of(which, stream);
+  restore(stream);
   backend->step_part(table_of(part), measured(), *part.work, stream);
   for (const std::uint32_t tensor : which) round.stepped[tensor] = true;
 }
@@ -128,6 +130,7 @@ void Optimizer::Impl::sweep(std::string_view name, Stream stream) {
     known = round.sweeps.emplace(name, made_part(which, "sweep", name, stream)).first;
   }
   if (known->second.chosen_count == 0) return;
+  restore(stream);
   step::Table table = table_of(known->second);
   table.sweeps = 1;
   backend->step_part(table, measured(), *known->second.work, stream);

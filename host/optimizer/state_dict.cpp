@@ -235,6 +235,7 @@ SavedGroup saved_group(const Rule& rule) {
 
 StateDict Optimizer::state_dict(Stream stream) const {
   impl_->require_no_round("state_dict");
+  impl_->require_unperturbed("state_dict");
   const step::Table& table = impl_->table_memory.view();
   const step::Progress progress = impl_->progress(stream);
   StateDict dict;
@@ -318,6 +319,7 @@ LoadedDict Optimizer::load_state_dict(const StateDict& dict, const LoadOptions& 
 LoadedDict Optimizer::Impl::check_dict(const StateDict& dict, const LoadOptions& options,
                                        Stream stream) const {
   require_no_round("load_state_dict");
+  require_unperturbed("load_state_dict");
   LoadedDict loaded = DictCheck(*this, options).check(dict, progress(stream).micro_batches);
   const std::vector<Rule> rules = restored_rules(dict, groups);
   check_averages(rules, roster.parameters);

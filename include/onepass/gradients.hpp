@@ -101,6 +101,11 @@ struct MicroBatch {
 /// The operations of a step on the gradients before the rule, in this order: divide by the loss scale and by
 /// the weight of the micro-batches, and clip by norm (together one multiplication); then clip by value. The
 /// rule and its penalties come after that.
+///
+/// A graph captured while no norm was needed (no clip_norm, no loss scaler, NonFinite::propagate) contains no
+/// norm launch. Capture it again after turning one of these on. The scale restarts from its initial value if
+/// loss_scale or LossScaler::init_scale changes, or the scaler is turned on or off. It goes on if other
+/// settings of the scaler change, and comes into [min_scale, max_scale] at the next step.
 struct GradientHandling {
   std::optional<ClipGradNorm> clip_norm = std::nullopt;  ///< Not set: no clipping by norm.
   double clip_value =

@@ -13,6 +13,7 @@
 #include "onepass/gradients.hpp"
 #include "onepass/options.hpp"
 #include "onepass/parameter.hpp"
+#include "onepass/regularizers/sam.hpp"
 #include "onepass/rule/rule.hpp"
 #include "onepass/schedules/schedule.hpp"
 #include "onepass/state_dict.hpp"
@@ -44,17 +45,8 @@ class Optimizer {
   /// group; Parameter::group selects one. Allocates the states, masters and averages, gives them their first
   /// contents on the device, or by the threads that will step them, and waits until that is done.
   ///
-  /// Throws InvalidArgument if
-  /// - a hyperparameter or an option is out of range, or a group has no rule;
-  /// - a name is empty or occurs twice;
-  /// - a value is null, or a gradient or copy has another numel than its value or a dtype that does not fit;
-  /// - memory is on another device than the first parameter's or than its Tensor says, or is not aligned to
-  ///   its elements;
-  /// - a value, a copy or a given stream overlaps another one, a gradient, or the optimizer's own memory;
-  /// - a given stream has a name that the optimizer keeps no stream of, occurs twice, has another dtype or
-  ///   numel than the stream, or is a counter that holds no count, or one that it cannot count further from.
-  ///
-  /// Gradients may share memory with each other, unless steps zero them (GradientHandling::zero_grad).
+  /// Throws InvalidArgument if a hyperparameter or an option is out of range, a group has no rule, or a
+  /// parameter does not fit: Parameter says which ones do.
   template <ParameterRange Parameters>
   Optimizer(const Rules& rules, Parameters&& parameters, const Options& options = {})
       : Optimizer(rules.all(), collect(parameters), options, Collected{}) {}
@@ -140,9 +132,8 @@ class Optimizer {
 
   /// Makes the learning rate of all groups follow a schedule over the steps taken.
   ///
-  /// The device evaluates the schedule before each step, from the step count in its own memory: a captured
-  /// graph follows the schedule, and a skipped step does not advance it. The rule's lr becomes the base rate
-  /// that the schedule is applied to, and set_lr() changes that base rate. Schedule{} removes the schedule.
+  /// The rule's lr becomes the base rate that the schedule is applied to, and set_lr() changes that base
+  /// rate. Schedule{} removes the schedule.
   ///
   /// Copies the schedule to the device and waits for the optimizer's last step. Throws InvalidArgument if the
   /// schedule drives a momentum and the rule has none, or the optimizer keeps no state for it, or if it sets
@@ -180,12 +171,9 @@ class Optimizer {
   /// zeroing. Asynchronous: it takes effect for steps queued on `stream` after this call, including replays
   /// of a captured graph.
   ///
-  /// A graph captured while no norm was needed (no clip_norm, no loss scaler, NonFinite::propagate) contains
-  /// no norm launch. Capture it again after turning one of these on. The scale restarts from its initial
-  /// value if loss_scale or LossScaler::init_scale changes, or the scaler is turned on or off. It goes on if
-  /// other settings of the scaler change, and comes into [min_scale, max_scale] at the next step. Throws
-  /// InvalidArgument if a value is out of range, a pointer is on another device, or zero_grad is on and
-  /// gradients share memory.
+  /// GradientHandling says what a captured graph and the loss scale make of a change. Throws InvalidArgument
+  /// if a value is out of range, a pointer is on another device, or zero_grad is on and gradients share
+  /// memory.
   void set_gradient_handling(const GradientHandling& handling, Stream stream = {});
   /// Returns the gradient handling, as last set.
   [[nodiscard]] const GradientHandling& gradient_handling() const;
@@ -269,6 +257,16 @@ class Optimizer {
   /// Returns the number of elements that begin_step() writes: 45 for each parameter, or 0 if no rule takes
   /// sums.
   [[nodiscard]] std::int64_t sums_numel() const;
+
+  /// Moves the parameters as `sam` says (regularizers/sam.hpp), and keeps their bits until restore() or the
+  /// next step. Asynchronous; two launches on CUDA. Throws InvalidArgument as that file says.
+  void perturb(const Sam& sam, Stream stream = {});
+  /// Puts every parameter and copy back, bit for bit. Every step does so first. Asynchronous; one launch.
+  void restore(Stream stream = {});
+  /// In place of perturb(), for shards: writes this shard's sum of squares, 22 int64 as of an L2 norm by
+  /// measure(). Add up those of all shards and give them to perturb_measured().
+  void measure_perturbation(const Sam& sam, const Tensor& into, Stream stream = {});
+  void perturb_measured(const Sam& sam, const Tensor& measure, Stream stream = {});
 
   /// Returns the norm of all gradients at the last step that measured it (a step with clip_norm, whether or
   /// not it clipped), unscaled and before clipping. It is 0 before the first such step. Waits for `stream`.

@@ -41,7 +41,18 @@ struct GivenStream {
   Contents contents = Contents::first;
 };
 
-/// One tensor to train. The caller owns the memory and must keep it alive as long as the optimizer steps.
+/// One tensor to train. The caller owns the memory and must keep it alive as long as the optimizer steps. An
+/// optimizer refuses parameters with InvalidArgument if
+/// - a name is empty or occurs twice;
+/// - a value is null, or a gradient or copy has another numel than its value or a dtype that does not fit;
+/// - memory is on another device than the first parameter's or than its Tensor says, or is not aligned to its
+///   elements;
+/// - a value, a copy or a given stream overlaps another one, a gradient, or the optimizer's own memory;
+/// - a given stream has a name that the optimizer keeps no stream of, occurs twice, has another dtype or
+/// numel
+///   than the stream, or is a counter that holds no count, or one that it cannot count further from.
+///
+/// Gradients may share memory with each other, unless steps zero them (GradientHandling::zero_grad).
 struct Parameter {
   std::string name;       ///< Unique within an optimizer and not empty; the key of its states.
   Tensor value;           ///< float32, bfloat16 or float16. Steps update it. May be empty (numel 0).

@@ -206,7 +206,8 @@ void Pair::call() {
       &Pair::set_lr,         &Pair::set_rule,     &Pair::set_schedule,    &Pair::set_gradients,
       &Pair::set_handling,   &Pair::set_handling, &Pair::change_handling, &Pair::check,
       &Pair::add_parameters, &Pair::restore,      &Pair::restore,         &Pair::load,
-      &Pair::update_scaler,  &Pair::measure,      &Pair::zero_grad,       &Pair::drop_accumulated};
+      &Pair::update_scaler,  &Pair::measure,      &Pair::zero_grad,       &Pair::drop_accumulated,
+      &Pair::perturb};
   if (accumulates && draw_.chance(0.4)) return accumulate();
   if (draw_.chance(0.5)) return step();
   if (draw_.chance(0.01)) return accumulate();

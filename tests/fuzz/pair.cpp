@@ -179,17 +179,49 @@ void Pair::accumulate() {
       [&](Shot& want) { expect_accumulate(model_, *sides_[0], model, want, sides_[0]->shot()); });
 }
 
+namespace {
+
+void expect_no_micro_batches(StateDict& want) {
+  want.micro_batches = 0;
+  want.accumulated_weight = 0.0;
+  for (SavedParameter& parameter : want.parameters) {
+    parameter.accumulated = 0;
+    parameter.gradient_sum.clear();
+  }
+}
+
+}  // namespace
+
 void Pair::drop_accumulated() {
   trace_.call("drop_accumulated");
   both([](Side& side) { side.optimizer->drop_accumulated(); },
-       [](Shot& want) {
-         want.dict.micro_batches = 0;
-         want.dict.accumulated_weight = 0.0;
-         for (SavedParameter& parameter : want.dict.parameters) {
-           parameter.accumulated = 0;
-           parameter.gradient_sum.clear();
-         }
-       });
+       [](Shot& want) { expect_no_micro_batches(want.dict); });
+}
+
+/// Moves the parameters, expects both optimizers to move them to the same bits, and puts them back.
+void Pair::perturb() {
+  trace_.call("perturb, restore");
+  Sam sam{.rho = draw_.chance(0.1) ? draw_.odd() : draw_.pick({0.05, 1.0}), .adaptive = draw_.chance(0.5)};
+  if (sam.adaptive) sam.eta = draw_.pick({0.0, 0.01});
+  std::vector<std::vector<std::byte>> moved;
+  both(
+      [&](Side& side) {
+        Optimizer& one = *side.optimizer;
+        one.perturb(sam);
+        std::vector<std::vector<std::byte>> values;
+        for (const auto& tensor : side.memory) values.push_back(tensor->value.bytes());
+        if (moved.empty()) moved = values;
+        require(values == moved, "perturb() moved the parameters of the second optimizer elsewhere");
+        one.restore();
+      },
+      [&](Shot& want) {
+        if (setup_.options.accumulates_gradients) {
+          expect_no_micro_batches(want.dict);
+          want.dict.window_scale = 0.0f;
+        } else if (model_.handling.zero_grad) {
+          expect_zero_gradients(*sides_[0], want);
+        }
+      });
 }
 
 void Pair::zero_grad() {

@@ -31,6 +31,7 @@ class Pair {
   static void step_as_shard(Optimizer& one);
   void accumulate();
   void drop_accumulated();
+  void perturb();
   void zero_grad();
   void set_lr();
   void set_rule();

@@ -2,16 +2,14 @@
 // writes its 16-bit copy. Compiled once for each instruction set.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <type_traits>
 
 #include "host/cpu/codecs/block_codec.hpp"
 #include "host/cpu/codecs/drawn_halves.hpp"
-#include "host/cpu/codecs/param_codec.hpp"
 #include "onepass/rule/element.hpp"
 #include "onepass/storage/formats.hpp"
+#include "step/by_dtype.hpp"
 #include "step/lookup.hpp"
 #include "step/table.hpp"
 
@@ -24,23 +22,20 @@ namespace {
 constexpr std::int64_t kFollowedElements = 2048;
 static_assert(kFollowedElements <= DrawnHalves<rule::kEmaHalves>::kMaxElements);
 
-/// Decodes parameters as the step has stored them.
-template <class Format>
-void load_params(const step::TensorEntry& tensor, step::Extent part, float* __restrict values) {
-  using Param = typename Format::Param;
+/// Decodes a part of a parameter as it is stored.
+template <class Param>
+void decode_params(const step::TensorEntry& tensor, step::Extent part, float* __restrict values) {
   const auto* const param = static_cast<const typename Param::Element*>(tensor.param) + part.begin;
-  const typename Param::Remainder* remainder = nullptr;
-  if constexpr (Format::kHasRemainder) {
-    remainder = static_cast<const typename Param::Remainder*>(tensor.remainder) + part.begin;
+  if constexpr (std::is_same_v<typename Param::Remainder, storage::NoRemainder>) {
+    for (std::int64_t i = 0; i < part.count; ++i) values[i] = Param::decode(param[i], {});
+  } else {
+    const auto* const rest = static_cast<const typename Param::Remainder*>(tensor.remainder) + part.begin;
+    for (std::int64_t i = 0; i < part.count; ++i) values[i] = Param::decode(param[i], rest[i]);
   }
-  for (std::int64_t i = 0; i < part.count; ++i) values[i] = decode_param<Format>(param, remainder, i);
 }
-
-using ParamLoader = void (*)(const step::TensorEntry&, step::Extent, float*);
-
-template <std::size_t... kFormat>
-constexpr std::array<ParamLoader, storage::kFormatCount> param_loaders(std::index_sequence<kFormat...>) {
-  return {&load_params<storage::FormatAt<kFormat>>...};
+void load_params(const step::TensorEntry& tensor, step::Extent part, float* values) {
+  step::by_param(tensor.param_type, tensor.master,
+                 [&](auto codec) { decode_params<decltype(codec)>(tensor, part, values); });
 }
 
 /// Moves a float32 average.
@@ -93,23 +88,22 @@ void encode_range(std::uint16_t* __restrict copy, const float* __restrict values
   for (; i < count; ++i) copy[i] = Codec::encode(values[i]);
 }
 
-/// Writes the 16-bit copy of a range of a tensor.
-void write_copy(const step::TensorEntry& tensor, step::Extent part, const float* values, Stores stores) {
-  auto* const copy = static_cast<std::uint16_t*>(tensor.copy) + part.begin;
-  const Writes writes = writes_to(copy, stores.unread);
-  if (tensor.copy_type == DType::float16) {
-    return encode_range<storage::Float16>(copy, values, part.count, Nearest{}, writes);
+/// Writes numbers to a range of a 16-bit stream that the loop does not read.
+void write_low(DType dtype, void* stream, step::Extent part, const float* values, Stores stores) {
+  auto* const low = static_cast<std::uint16_t*>(stream) + part.begin;
+  const Writes writes = writes_to(low, stores.unread);
+  if (dtype == DType::float16) {
+    return encode_range<storage::Float16>(low, values, part.count, Nearest{}, writes);
   }
   if constexpr (kHasNearestByInstruction<storage::BFloat16>) {
     if (stores.has_bf16_instruction)
-      return encode_range<storage::BFloat16>(copy, values, part.count, NearestByInstruction{}, writes);
+      return encode_range<storage::BFloat16>(low, values, part.count, NearestByInstruction{}, writes);
   }
-  encode_range<storage::BFloat16>(copy, values, part.count, Nearest{}, writes);
+  encode_range<storage::BFloat16>(low, values, part.count, Nearest{}, writes);
 }
 
 /// TableLoops::follow. Called after the update of these chunks, while they are in the cache.
 void follow(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores) {
-  static constexpr auto kLoaders = param_loaders(std::make_index_sequence<storage::kFormatCount>{});
   for (std::int64_t c = first; c < last; ++c) {
     const step::Chunk& chunk = table.chunks[c];
     const step::TensorEntry& tensor = table.tensors[chunk.tensor];
@@ -120,11 +114,11 @@ void follow(const step::Table& table, std::int64_t first, std::int64_t last, Sto
       const std::int64_t left = whole.count - i;
       const step::Extent part{whole.begin + i, left < kFollowedElements ? left : kFollowedElements};
       float values[kFollowedElements];
-      kLoaders[tensor.format](tensor, part, values);
+      load_params(tensor, part, values);
       if (tensor.ema != nullptr) {
         move_ema(tensor, step, part, chunk.block() + i / storage::kBlock, chunk.lead(), values);
       }
-      if (tensor.copy != nullptr) write_copy(tensor, part, values, stores);
+      if (tensor.copy != nullptr) write_low(tensor.copy_type, tensor.copy, part, values, stores);
     }
   }
   finish(stores.unread);

@@ -1,5 +1,5 @@
 // table_loops.hpp - the seam between the host and the CPU loops that do not depend on the rule: reductions,
-// gradient accumulation, moving averages and 16-bit copies, their start, and the staged passes.
+// gradient accumulation, moving averages and 16-bit copies, their start, the staged passes, and SAM.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include "host/backend/cpu_rule.hpp"
 #include "host/cpu/codecs/stores.hpp"
 #include "onepass/cpu.hpp"
+#include "step/perturb.hpp"
 #include "step/table.hpp"
 
 namespace onepass::cpu {
@@ -32,6 +33,12 @@ struct TableLoops {
   /// loops of a rule that takes sums. Several threads may.
   void (*measure_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
                          std::int64_t last, Stores stores);
+  /// Adds the squares of step::term() over the chunks [first, last) to `into`, in the calling thread.
+  void (*measure_perturbation)(const step::Table& table, const step::Perturbation& how, std::int64_t first,
+                               std::int64_t last, step::Reduction* into);
+  /// Keeps and moves the parameters of the chunks [first, last), and zeroes gradients that a step would zero.
+  void (*perturb)(const step::Table& table, const step::Perturbation& how, const step::Push& push,
+                  std::int64_t first, std::int64_t last, Stores stores);
 };
 
 /// The loops for one instruction set. Defined in generated files only, one for each instruction set: CMake

@@ -30,6 +30,7 @@ enum class StreamRole : std::uint8_t {
   ema,        ///< The parameter's moving average.
   sum,        ///< The sum of its gradients.
   scalar,     ///< A number that the rule carries for the parameter: one float64.
+  kept,       ///< The bits of the parameter, or of its copy, while it is perturbed.
 };
 
 /// A stream of scales, or of numbers other than these.

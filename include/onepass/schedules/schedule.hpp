@@ -30,7 +30,8 @@ struct WarmupStableDecay;
 /// resuming needs no replay.
 ///
 /// `step` is the number of steps completed before: 0 at the first step, as in PyTorch when scheduler.step()
-/// follows optimizer.step().
+/// follows optimizer.step(). An optimizer's device evaluates its schedule before each step, from the step
+/// count in its own memory: a captured graph follows the schedule, and a skipped step does not advance it.
 class Schedule {
  public:
   /// The schedule that always gives the base rate.
