@@ -51,6 +51,7 @@
 #include "onepass_c/parameter.h"
 #include "onepass_c/random.h"
 #include "onepass_c/rule.h"
+#include "onepass_c/sam.h"
 #include "onepass_c/schedule.h"
 #include "onepass_c/state.h"
 

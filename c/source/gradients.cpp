@@ -1,4 +1,4 @@
-// gradients.cpp - gradient handling, micro-batches, norms and loss scales.
+// gradients.cpp - gradient handling, micro-batches, norms, loss scales, and SAM.
 #include <algorithm>
 #include <cstddef>
 
@@ -79,6 +79,11 @@ MicroBatch micro_batch_of(const onepass_micro_batch* given) {
   return {.weight = c.weight,
           .weight_pointer = c.weight_pointer,
           .drop_nonfinite = flag("drop_nonfinite", c.drop_nonfinite)};
+}
+
+Sam sam_of(const onepass_sam* given) {
+  const auto c = struct_of(given, "onepass_sam");
+  return {.rho = c.rho, .adaptive = flag("adaptive", c.adaptive), .eta = c.eta};
 }
 
 /// Throws unless the caller has given memory for every stream of every parameter.
@@ -252,6 +257,30 @@ int onepass_finish_step(onepass_optimizer* optimizer, const int64_t* sums, int64
   return guarded([&] {
     onepass::Optimizer& one = optimizer_of(optimizer);
     one.finish_step(measure_of(one, sums, numel), stream_of(stream));
+  });
+}
+
+int onepass_perturb(onepass_optimizer* optimizer, const onepass_sam* sam, void* stream) {
+  return guarded([&] { optimizer_of(optimizer).perturb(sam_of(sam), stream_of(stream)); });
+}
+
+int onepass_restore(onepass_optimizer* optimizer, void* stream) {
+  return guarded([&] { optimizer_of(optimizer).restore(stream_of(stream)); });
+}
+
+int onepass_measure_perturbation(onepass_optimizer* optimizer, const onepass_sam* sam, int64_t* measure,
+                                 int64_t numel, void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    one.measure_perturbation(sam_of(sam), measure_of(one, measure, numel), stream_of(stream));
+  });
+}
+
+int onepass_perturb_measured(onepass_optimizer* optimizer, const onepass_sam* sam, const int64_t* measure,
+                             int64_t numel, void* stream) {
+  return guarded([&] {
+    onepass::Optimizer& one = optimizer_of(optimizer);
+    one.perturb_measured(sam_of(sam), measure_of(one, measure, numel), stream_of(stream));
   });
 }
 

@@ -5,7 +5,7 @@ from ctypes import POINTER
 from onepass._interface import (
     ADDRESS, DOUBLE, FLOAT, HANDLE, INT, LONG, TEXT, UNSIGNED, Cpu, DictCounts, Dropout, GradientHandling, Group,
     HyperparameterInfo, LoadOptions, LossScaler, MicroBatch, Options, Parameter, Plateau, RandomKey, Rates,
-    SaveOptions, SavedParameter, SavedState, Segment, Setting, StreamInfo, Tensor, Text)
+    Sam, SaveOptions, SavedParameter, SavedState, Segment, Setting, StreamInfo, Tensor, Text)
 
 # The functions that return a status, and their arguments.
 ARGUMENTS = {
@@ -80,6 +80,11 @@ ARGUMENTS = {
     "onepass_loss_scale": [HANDLE, ADDRESS, POINTER(FLOAT)],
     "onepass_loss_scale_pointer": [HANDLE, POINTER(ADDRESS)],
     "onepass_check": [HANDLE, ADDRESS],
+    # sam.h
+    "onepass_perturb": [HANDLE, POINTER(Sam), ADDRESS],
+    "onepass_restore": [HANDLE, ADDRESS],
+    "onepass_measure_perturbation": [HANDLE, POINTER(Sam), ADDRESS, LONG, ADDRESS],
+    "onepass_perturb_measured": [HANDLE, POINTER(Sam), ADDRESS, LONG, ADDRESS],
     # schedule.h
     "onepass_schedule_create": [TEXT, POINTER(Setting), LONG, POINTER(HANDLE)],
     "onepass_schedule_multi_step": [POINTER(LONG), LONG, DOUBLE, POINTER(HANDLE)],

@@ -178,6 +178,12 @@ class MicroBatch(Struct):
     _fields_ = [("size", SIZE), ("drop_nonfinite", INT), ("weight", DOUBLE), ("weight_pointer", ADDRESS)]
 
 
+class Sam(Struct):
+    """onepass_sam."""
+
+    _fields_ = [("size", SIZE), ("adaptive", INT), ("rho", DOUBLE), ("eta", DOUBLE)]
+
+
 class DictCounts(Struct):
     """onepass_dict_counts."""
 

@@ -9,7 +9,7 @@ documents units, ranges, memory and threads.
 
 import ctypes
 
-from onepass._interface import CPU, DOUBLE, HANDLE, Group, Parameter, Setting
+from onepass._interface import CPU, DOUBLE, HANDLE, Group, Parameter, Sam, Setting
 from onepass._library import Error, library
 
 
@@ -52,6 +52,16 @@ class Optimizer:
     def sweep(self, name, stream=None):
         """Takes a pass over the parameters that is no step: "update_hessian" of SophiaG."""
         self.library.check(self.library.calls.onepass_sweep(self.handle, name.encode(), stream))
+
+    def perturb(self, rho=0.05, adaptive=False, eta=0.0, stream=None):
+        """Moves the parameters by `rho` along their gradients, for a second pass (SAM), or adaptively (ASAM). step()
+        puts them back first."""
+        sam = Sam(adaptive=int(adaptive), rho=rho, eta=eta)
+        self.library.check(self.library.calls.onepass_perturb(self.handle, sam, stream))
+
+    def restore(self, stream=None):
+        """Puts the parameters back to where they were before perturb(), bit for bit."""
+        self.library.check(self.library.calls.onepass_restore(self.handle, stream))
 
     def set(self, group=0, stream=None, /, **hyperparameters):
         """Sets hyperparameters of a group, all of them or, if Error is raised, none."""

@@ -50,6 +50,22 @@ def test_sixteen_bits_are_stepped_as_the_type_that_is_named():
     assert halves.tolist() == AFTER
 
 
+def test_perturbed_parameters_are_put_back_by_restore_and_by_a_step():
+    value, grad = array.array("f", [1.0, 2.0]), array.array("f", [3.0, 4.0])
+    with onepass.Optimizer("SGD", [onepass.parameter(value, grad)], lr=0.25) as optimizer:
+        optimizer.perturb(rho=5.0)
+        assert list(value) == [4.0, 6.0]  # by the gradient over its norm of 5
+        optimizer.restore()
+        assert list(value) == [1.0, 2.0]
+        optimizer.perturb(rho=10.0, adaptive=True, eta=1.0)  # t is 2 and 3, t * t * g is 12 and 36
+        assert value[0] == pytest.approx(1.0 + 10 * 12 / 180 ** 0.5, rel=1e-6)
+        assert value[1] == pytest.approx(2.0 + 10 * 36 / 180 ** 0.5, rel=1e-6)
+        with pytest.raises(onepass.Error, match="after perturb"):
+            optimizer.perturb()
+        optimizer.step()
+    assert list(value) == [0.25, 1.0]
+
+
 def test_a_parameter_without_gradient_or_elements_stays():
     value, empty = array.array("f", START), array.array("f")
     parameters = [onepass.parameter(value, name="still"), onepass.parameter(empty, empty, name="empty")]

@@ -5,11 +5,9 @@ import math
 
 import torch
 
+from ._engine import MEASURE
 from ._seats import Place
 from ._walk import local
-
-
-MEASURE = 22  # Integers of onepass_measure() for an L2 norm.
 
 
 def is_distributed(parameter):

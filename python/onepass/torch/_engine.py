@@ -11,6 +11,7 @@ from .._optimizer import settings_of
 from ._formats import storage_struct
 from ._walk import DTYPES, device_number
 
+MEASURE = 22  # Integers of the measure of an L2 norm.
 SUMS = 45  # Integers of a tensor's sums.
 
 _CODES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16", torch.int16: "uint16",
@@ -137,6 +138,23 @@ class Engine:
         measure = measure.to(self.device)
         library().check(self.calls.onepass_step_measured(
             self.handle, ctypes.cast(measure.data_ptr(), ctypes.POINTER(_interface.LONG)), measure.numel(), stream))
+
+    def perturb(self, sam, stream):
+        """Moves the parameters as `sam` says, an _interface.Sam."""
+        library().check(self.calls.onepass_perturb(self.handle, sam, stream))
+
+    def measure_perturbation(self, sam, stream):
+        """Returns what combines with the measures of other engines by a sum, as measure() does."""
+        into = torch.empty(MEASURE, dtype=torch.int64, device=self.device)
+        library().check(self.calls.onepass_measure_perturbation(self.handle, sam, into.data_ptr(), MEASURE, stream))
+        return into
+
+    def perturb_measured(self, sam, measure, stream):
+        measure = measure.to(self.device)
+        library().check(self.calls.onepass_perturb_measured(self.handle, sam, measure.data_ptr(), MEASURE, stream))
+
+    def restore(self, stream):
+        library().check(self.calls.onepass_restore(self.handle, stream))
 
     def begin_step(self, measure, stream):
         """Returns the sums over this rank's part of each tensor, a row for each seat, which combine with those of other

@@ -12,6 +12,7 @@ from . import _distributed, _state
 from ._engine import SUMS, stream_of
 from ._formats import Choice, refresh
 from ._plan import Handling, Plan
+from ._sam import Perturbs
 from ._walk import OTHER, local
 
 CHECKPOINTS = ("portable", "float32", "exact")
@@ -43,7 +44,7 @@ class Arguments(typing.NamedTuple):
         return Choice(self.master, self.states, self.rounding)
 
 
-class Face:
+class Face(Perturbs):
     """The part that all optimizers here share. Every argument but these is that of torch's class:
 
     master: the more precise number that steps update, beside a 16-bit parameter. None: "split" for bfloat16 (2 bytes,
@@ -97,6 +98,7 @@ class Face:
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.restore()
         with torch.no_grad():
             plan = self._read()
             handling = self._handling(plan)
@@ -175,13 +177,18 @@ class Face:
                 seat.hold_gradient(gradient)
                 plan.walker.changed += 1
 
-    def _run(self, plan, handling):
-        engines = plan.engines
-        streams = [stream_of(engine.device) for engine in engines]
-        for engine, stream in zip(engines, streams):
+    def _prepare(self, plan, handling):
+        """Sends what has changed to all engines. Returns the stream of each."""
+        streams = [stream_of(engine.device) for engine in plan.engines]
+        for engine, stream in zip(plan.engines, streams):
             engine.send_settings(stream)
             engine.send_handling(handling, stream)
             engine.prepare(stream, plan.walker.changed)
+        return streams
+
+    def _run(self, plan, handling):
+        engines = plan.engines
+        streams = self._prepare(plan, handling)
         total = None
         if handling.measures() and (len(engines) > 1 or plan.reduction.across):
             total = plan.reduction.sum([(engine.measure(stream), engine.counted)
@@ -203,14 +210,17 @@ class Face:
             engine.finish_step(rows[engine.places], stream)
 
     def _after(self, plan):
-        """Tells autograd which parameters have changed."""
-        for seat in plan.shadowed:
-            seat.write_shadow()
+        """Lets gradients go that were held for the engines, and notes which parameters have changed."""
         for seat in plan.stepped if plan.walker.changed else ():
             seat.held = None
-        stepped = plan.stepped_parameters()
-        if stepped:
-            torch.autograd.graph.increment_version(stepped)
+        self._note_changes(plan, plan.stepped_parameters())
+
+    def _note_changes(self, plan, changed):
+        """Tells autograd which parameters have changed, and the next step that their masters are true."""
+        for seat in plan.shadowed:
+            seat.write_shadow()
+        if changed:
+            torch.autograd.graph.increment_version(changed)
         for seat in plan.mastered:
             plan.versions[id(seat)] = seat.parameter._version
 
@@ -237,6 +247,7 @@ class Face:
     @torch._disable_dynamo
     def _sweep(self, name, others_sweep):
         """Takes a pass of the rule that is no step. `others_sweep` does so for what the library does not take."""
+        self.restore()
         with torch.no_grad():
             plan = self._read()
             handling = self._handling(plan)
@@ -244,11 +255,7 @@ class Face:
                 raise RuntimeError(f"{name}() cannot skip gradients that are not finite on all ranks alike; make the "
                                    "optimizer without skip_nonfinite")
             self._before(plan)
-            for engine in plan.engines:
-                stream = stream_of(engine.device)
-                engine.send_settings(stream)
-                engine.send_handling(handling, stream)
-                engine.prepare(stream, plan.walker.changed)
+            for engine, stream in zip(plan.engines, self._prepare(plan, handling)):
                 engine.sweep(name, stream)
         if plan.others:
             self._over_others(plan, others_sweep)
@@ -284,12 +291,15 @@ class Face:
         return self._nonfinite
 
     def state_dict(self):
+        self._require_unperturbed("state_dict")
         return _state.save(self, super().state_dict)
 
     def load_state_dict(self, state_dict):
+        self._require_unperturbed("load_state_dict")
         _state.load(self, super().load_state_dict, state_dict)
 
     def __getstate__(self):
+        self._require_unperturbed("__getstate__")
         return {**super().__getstate__(), "_arguments": self._arguments._replace(process_group=None)}
 
     def __setstate__(self, state):

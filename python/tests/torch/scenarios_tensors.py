@@ -49,6 +49,26 @@ def shards_have_the_bits_of_the_whole():
 
 
 @scenario
+def perturbed_shards_have_the_bits_of_the_whole():
+    """Where SAM and ASAM move shards in every format, and that the shards come back."""
+    results, mesh = {}, line()
+    for name, (dtype, arguments) in FORMATS.items():
+        for placements in (rows, columns, some_replicated):
+            model = parameters(SHAPES, dtype)
+            sharded = cut(model, mesh, placements)
+            optimizer = onepass.AdamW(sharded, lr=0.01, **arguments)
+            before = bits(sharded)
+            for adaptive in (False, True):
+                give_gradients(sharded, model, int(adaptive))
+                optimizer.perturb(rho=1.0, adaptive=adaptive)
+                results[f"{name} {placements.__name__} {adaptive}"] = bits(sharded)
+                assert bits(sharded) != before
+                optimizer.restore()
+                assert bits(sharded) == before
+    return results
+
+
+@scenario
 def norms_of_whole_tensors_have_the_bits_of_the_whole():
     """Rules that take sums over tensors, of which each rank has a part, or nothing."""
     results, mesh = {}, line()

@@ -156,6 +156,20 @@ int begin_step(Call& c, onepass_optimizer* one) {
   return status == ONEPASS_OK ? onepass_finish_step(one, sums.data(), numel, nullptr) : status;
 }
 
+int perturb(Call& c, onepass_optimizer* one) {
+  onepass_sam sam{0, c.a.flag(), c.a.number(), c.a.draw.chance(0.7) ? 0.0 : c.a.number()};
+  std::vector<std::int64_t> measure(22);
+  const onepass_sam* const given = c.a.pointer(&c.a.sized(sam));
+  int status = ONEPASS_OK;
+  if (c.a.draw.chance(0.5)) {
+    status = onepass_perturb(one, given, nullptr);
+  } else {
+    status = onepass_measure_perturbation(one, given, c.a.pointer(measure.data()), c.a.count(22), nullptr);
+    if (status == ONEPASS_OK) status = onepass_perturb_measured(one, given, measure.data(), 22, nullptr);
+  }
+  return status == ONEPASS_OK ? onepass_restore(one, nullptr) : status;
+}
+
 int set_lr(Call& c, onepass_optimizer* one) { return onepass_set_lr(one, c.a.number(), nullptr); }
 
 int get(Call& c, onepass_optimizer* one) {
@@ -280,6 +294,7 @@ constexpr Named kCalls[]{{"create", create, nullptr},
                          {"step_some, end_round", nullptr, step_some},
                          {"measure, step_measured", nullptr, step_measured},
                          {"begin_step, finish_step", nullptr, begin_step},
+                         {"perturb, restore", nullptr, perturb},
                          {"zero_grad", nullptr, zero_grad},
                          {"check", nullptr, check},
                          {"drop_accumulated", nullptr, drop},
