@@ -1,4 +1,4 @@
-// rules.cpp - lists the rules and their hyperparameters.
+// rules.cpp - lists the rules, their presets and their hyperparameters.
 #include "c/source/convert.hpp"
 
 namespace onepass::c {
@@ -7,6 +7,10 @@ namespace {
 Rule rule_named(const char* name) {
   require(name, "the name of a rule");
   return Rule::named(name);
+}
+
+onepass_preset_info info_of(const Preset& one) {
+  return {.size = sizeof(onepass_preset_info), .reserved = 0, .name = one.name, .meaning = one.meaning};
 }
 
 onepass_hyperparameter_info info_of(const Rule& rule, const Hyperparameter& one) {
@@ -37,6 +41,23 @@ const char* onepass_rule_name(int32_t index) {
     name = at(rules, "a rule's index", index).name().data();
   });
   return name;
+}
+
+int onepass_preset_count(const char* rule, int32_t* count) {
+  return guarded([&] {
+    require(count, "count");
+    *count = static_cast<int32_t>(rule_named(rule).presets().size());
+  });
+}
+
+int onepass_preset(const char* rule, int32_t index, onepass_preset_info* info) {
+  return guarded([&] {
+    require(info, "info");
+    const onepass::Rule named = rule_named(rule);
+    const auto list = named.presets();
+    const onepass::Preset& one = at(list, "a preset's index", index);
+    write_struct(info_of(one), info, "onepass_preset_info");
+  });
 }
 
 int onepass_hyperparameter_count(const char* rule, int32_t* count) {

@@ -193,6 +193,29 @@ TEST(CErrors, ListsRefuseUnknownRulesIndicesAndNullPointers) {
   EXPECT_EQ(info.name, nullptr);
 }
 
+TEST(CErrors, PresetsThatDoNotExistAreRefusedWithThoseThatDo) {
+  std::int32_t count = 7;
+  EXPECT_EQ(
+      refusal(onepass_preset_count("Lion King", &count)).find("onepass: there is no rule \"Lion King\""), 0u);
+  EXPECT_EQ(refusal(onepass_preset_count(nullptr, &count)), "onepass: the name of a rule is null");
+  EXPECT_EQ(refusal(onepass_preset_count("Lion", nullptr)), "onepass: count is null");
+  EXPECT_EQ(refusal(onepass_hyperparameter_count("Lion.King", &count)),
+            "onepass: Lion has no preset \"King\"; it has these: optax");
+  EXPECT_EQ(count, 7);
+
+  onepass_preset_info info{.size = sizeof info};
+  EXPECT_EQ(refusal(onepass_preset("Lion", 0, nullptr)), "onepass: info is null");
+  EXPECT_EQ(refusal(onepass_preset("Lion", 1, &info)),
+            "onepass: a preset's index is 1; it must be from 0 to 0");
+  EXPECT_EQ(refusal(onepass_preset("SGD", 0, &info)),
+            "onepass: a preset's index is 0; it must be in a list, but the list is empty");
+  EXPECT_EQ(info.name, nullptr);
+  info.size = 0;
+  EXPECT_NE(refusal(onepass_preset("Lion", 0, &info)), "");
+  EXPECT_EQ(refusal_after([](Arguments& a) { a.groups[0].rule = "SGD.apex"; }),
+            "onepass: SGD has no preset \"apex\"; it has none");
+}
+
 TEST(CErrors, SetAndGetRefuseWhatDoesNotExist) {
   Model model;
   const std::vector<onepass_parameter> tensors = model.tensors();

@@ -76,6 +76,39 @@ TEST_P(EveryRule, IsListedWithItsHyperparameters) {
   }
 }
 
+TEST_P(EveryRule, IsListedWithItsPresets) {
+  const std::string name(GetParam().name());
+  std::int32_t count = -1;
+  ASSERT_EQ(onepass_preset_count(name.c_str(), &count), ONEPASS_OK);
+  ASSERT_EQ(static_cast<std::size_t>(count), GetParam().presets().size());
+  for (std::int32_t i = 0; i < count; ++i) {
+    const Preset& expected = GetParam().presets()[static_cast<std::size_t>(i)];
+    onepass_preset_info info{.size = sizeof info};
+    ASSERT_EQ(onepass_preset(name.c_str(), i, &info), ONEPASS_OK);
+    EXPECT_STREQ(info.name, expected.name);
+    EXPECT_STREQ(info.meaning, expected.meaning);
+  }
+}
+
+TEST_P(EveryRule, HasTheSettingsAndTheBitsOfItsPresetsByName) {
+  for (const Preset& preset : GetParam().presets()) {
+    const Rule rule = GetParam().preset(preset.name);
+    const std::string name = std::string(rule.name()) + "." + preset.name;
+    for (std::size_t i = 0; i < rule.hyperparameters().size(); ++i) {
+      onepass_hyperparameter_info info{.size = sizeof info};
+      ASSERT_EQ(onepass_hyperparameter(name.c_str(), static_cast<std::int32_t>(i), &info), ONEPASS_OK);
+      EXPECT_EQ(info.default_value, rule.get(info.name)) << name << " " << info.name;
+    }
+    Model model;
+    const Handle optimizer = create({group_of(name.c_str())}, model.tensors());
+    for (int i = 0; i < kSteps; ++i) {
+      model.set_gradients(i);
+      step(optimizer);
+    }
+    EXPECT_EQ(model.bits(), steps_of_library({rule})) << name;
+  }
+}
+
 TEST_P(EveryRule, HasTheBitsOfTheLibraryWithDefaults) {
   Model model;
   const std::string name(GetParam().name());

@@ -58,6 +58,7 @@ struct RuleOps {
   std::size_t rule_bytes;
   std::size_t coefficient_bytes;  ///< Size of the coefficients of one tensor.
   std::span<const Hyperparameter> hyperparameters;
+  std::span<const Preset> presets;
   unsigned switchable;  ///< Bits of the variant that may change after construction (rule/concept.hpp).
   unsigned (*variant)(const std::byte* rule);
   void (*check)(const std::byte* rule);  ///< Checks what the ranges of single hyperparameters do not.

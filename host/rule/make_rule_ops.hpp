@@ -83,6 +83,27 @@ std::vector<Hyperparameter> hyperparameters_of() {
   return list.take();
 }
 
+/// Takes down the presets that a rule lists.
+template <class Rule>
+class PresetList {
+ public:
+  void operator()(const char* name, const Rule& preset, const char* meaning) {
+    Preset& one = listed_.emplace_back(Preset{name, meaning, {}});
+    std::memcpy(one.values.bytes, &preset, sizeof preset);
+  }
+  [[nodiscard]] std::vector<Preset> take() { return std::move(listed_); }
+
+ private:
+  std::vector<Preset> listed_;
+};
+
+template <class Rule>
+std::vector<Preset> presets_of() {
+  PresetList<Rule> list;
+  if constexpr (requires { Rule::presets(list); }) Rule::presets(list);
+  return list.take();
+}
+
 /// RuleOps::check.
 template <class Rule>
 void check_combination(const Rule& rule) {
@@ -195,10 +216,12 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
   static const std::array<VariantOps, sizeof...(kVariant)> variants{make_variant_ops<Rule, kVariant>()...};
   static_assert(offsetof(Rule, lr) == 0, "lr is the first member of a rule");
   static const std::vector<Hyperparameter> hyperparameters = hyperparameters_of<Rule>();
+  static const std::vector<Preset> presets = presets_of<Rule>();
   RuleOps ops{.name = Rule::kName,
               .rule_bytes = sizeof(Rule),
               .coefficient_bytes = sizeof(rule::TensorCoefficients<Rule>),
               .hyperparameters = hyperparameters,
+              .presets = presets,
               .switchable = rule::kSwitchableBits<Rule>,
               .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
               .check = [](const std::byte* rule) { check_combination(rule_at<Rule>(rule)); },

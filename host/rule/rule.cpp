@@ -1,4 +1,4 @@
-// rule.cpp - onepass::Rule: hyperparameters by name.
+// rule.cpp - onepass::Rule: presets and hyperparameters by name.
 #include "onepass/rule/rule.hpp"
 
 #include <algorithm>
@@ -69,6 +69,8 @@ double value_of(const RuleOps& ops, const Hyperparameter& one, std::string_view 
 }  // namespace
 
 Rule Rule::named(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  if (dot != std::string_view::npos) return named(name.substr(0, dot)).preset(name.substr(dot + 1));
   const std::span<const Rule> all = library_rules();
   const auto found = std::ranges::find(all, name, &Rule::name);
   if (found != all.end()) return *found;
@@ -78,6 +80,22 @@ Rule Rule::named(std::string_view name) {
 }
 
 std::string_view Rule::name() const { return ops_->name; }
+
+std::span<const Preset> Rule::presets() const { return ops_->presets; }
+
+Rule Rule::preset(std::string_view name) const {
+  std::vector<std::string> names;
+  for (const Preset& one : ops_->presets) {
+    if (name == one.name) {
+      Rule made = *this;
+      static_cast<Memory&>(made) = one.values;
+      return made;
+    }
+    names.emplace_back(one.name);
+  }
+  throw InvalidArgument("onepass: " + std::string(this->name()) + " has no preset " + quoted(name) +
+                        "; it has " + (names.empty() ? "none" : "these: " + listed(names)));
+}
 
 std::span<const Hyperparameter> Rule::hyperparameters() const { return ops_->hyperparameters; }
 

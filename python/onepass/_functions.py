@@ -4,7 +4,7 @@ from ctypes import POINTER
 
 from onepass._interface import (
     ADDRESS, DOUBLE, FLOAT, HANDLE, INT, LONG, TEXT, UNSIGNED, Cpu, DictCounts, Dropout, GradientHandling, Group,
-    HyperparameterInfo, LoadOptions, LossScaler, MicroBatch, Options, Parameter, Plateau, RandomKey, Rates,
+    HyperparameterInfo, LoadOptions, LossScaler, MicroBatch, Options, Parameter, Plateau, PresetInfo, RandomKey, Rates,
     Sam, SaveOptions, SavedParameter, SavedState, Segment, Setting, StreamInfo, Tensor, Text)
 
 # The functions that return a status, and their arguments.
@@ -20,6 +20,8 @@ ARGUMENTS = {
     "onepass_describe_cpu": [POINTER(Cpu)],
     "onepass_isa_available": [INT, POINTER(INT)],
     # rule.h
+    "onepass_preset_count": [TEXT, POINTER(INT)],
+    "onepass_preset": [TEXT, INT, POINTER(PresetInfo)],
     "onepass_hyperparameter_count": [TEXT, POINTER(INT)],
     "onepass_hyperparameter": [TEXT, INT, POINTER(HyperparameterInfo)],
     # parameter.h

@@ -57,6 +57,12 @@ class Cpu(Struct):
     _fields_ = [("size", SIZE), ("isa", INT), ("threads", INT), ("pool", INT), ("cache_bytes", LONG)]
 
 
+class PresetInfo(Struct):
+    """onepass_preset_info."""
+
+    _fields_ = [("size", SIZE), ("reserved", INT), ("name", TEXT), ("meaning", TEXT)]
+
+
 class HyperparameterInfo(Struct):
     """onepass_hyperparameter_info."""
 

@@ -66,9 +66,21 @@ class Library:
         """Returns the names of all rules."""
         return [self.calls.onepass_rule_name(index).decode() for index in range(self.calls.onepass_rule_count())]
 
+    def presets(self, rule):
+        """Returns the presets of a rule, the settings of other implementations: for each name, such as "apex", one
+        sentence or more about it. "LAMB.apex" stands for the rule with these settings. Raises Error for an unknown
+        rule."""
+        count, info = _interface.INT(), _interface.PresetInfo()
+        self.check(self.calls.onepass_preset_count(rule.encode(), ctypes.byref(count)))
+        listed = {}
+        for index in range(count.value):
+            self.check(self.calls.onepass_preset(rule.encode(), index, ctypes.byref(info)))
+            listed[info.name.decode()] = info.meaning.decode()
+        return listed
+
     def hyperparameters(self, rule):
         """Returns a Hyperparameter for each hyperparameter of a rule. Its kind is one of KINDS. Raises Error for
-        an unknown rule."""
+        an unknown rule. With "LAMB.apex" the values are the preset's."""
         count, info = _interface.INT(), _interface.HyperparameterInfo()
         self.check(self.calls.onepass_hyperparameter_count(rule.encode(), ctypes.byref(count)))
         listed = []

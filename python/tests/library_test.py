@@ -155,3 +155,18 @@ def test_the_programs_in_the_documentation_run():
     assert printed[0] == []
     shown = re.search(r"```\n(AdamW over .*?)```", text, re.S).group(1).splitlines()
     assert len(shown) == 5 and [line for line in shown if line not in printed[1]] == []
+
+
+def test_presets_are_listed_with_their_sentences_and_settings():
+    library = onepass.library()
+    assert list(library.presets("LAMB")) == ["apex", "nvlamb", "lambc", "optax"]
+    assert all(meaning.endswith(".") for meaning in library.presets("LAMB").values())
+    assert library.presets("SGD") == {}
+    usual, preset = ({one.name: one.default for one in library.hyperparameters(rule)}
+                     for rule in ("LAMB", "LAMB.nvlamb"))
+    assert {name for name in usual if usual[name] != preset[name]} == {"always_adapt"}
+    for refused in (library.presets, library.hyperparameters):
+        with pytest.raises(onepass.Error, match='there is no rule "LAMP"'):
+            refused("LAMP")
+    with pytest.raises(onepass.Error, match='LAMB has no preset "none"; it has these: apex, nvlamb, lambc, optax'):
+        library.hyperparameters("LAMB.none")

@@ -50,6 +50,18 @@ def test_sixteen_bits_are_stepped_as_the_type_that_is_named():
     assert halves.tolist() == AFTER
 
 
+def test_a_preset_is_its_rule_with_other_settings():
+    def stepped(rule, **hyperparameters):
+        value = array.array("f", START)
+        with onepass.Optimizer(rule, [onepass.parameter(value, array.array("f", GRADIENT))], **hyperparameters) as one:
+            one.step()
+        return list(value)
+
+    assert stepped("RMSProp.keras") == stepped("RMSProp", lr=1e-3, alpha=0.9, eps=1e-7)
+    assert stepped("RMSProp.keras", lr=0.5) == stepped("RMSProp", lr=0.5, alpha=0.9, eps=1e-7)
+    assert stepped("RMSProp.keras") != stepped("RMSProp")
+
+
 def test_perturbed_parameters_are_put_back_by_restore_and_by_a_step():
     value, grad = array.array("f", [1.0, 2.0]), array.array("f", [3.0, 4.0])
     with onepass.Optimizer("SGD", [onepass.parameter(value, grad)], lr=0.25) as optimizer:

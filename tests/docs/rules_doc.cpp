@@ -33,10 +33,10 @@ constexpr const char* kBeginning =
     R"(<!-- Written by onepass_rules_doc. A test compares this page; do not edit it. -->
 # Rules
 
-This page lists the optimizers of the library: formula, source and deviations from it, hyperparameters, states. The
-text of a rule is the comment of its header in `include/onepass/optimizers/`, and the tables come from the rule itself:
-its list of hyperparameters (`describe()`) and its variants. [Adding an optimizer](adding-an-optimizer.md) says how to
-write one.
+This page lists the optimizers of the library: formula, source and deviations from it, hyperparameters, presets,
+states. The text of a rule is the comment of its header in `include/onepass/optimizers/`, and the tables come from the
+rule itself: its lists of hyperparameters (`describe()`) and presets (`presets()`), and its variants.
+[Adding an optimizer](adding-an-optimizer.md) says how to write one.
 
 "bytes" are those that a step moves for each parameter in float32: 12 for the parameter and its gradient, and 8 for each
 state. [Other formats](storage.md) move fewer. A rule with one pass reads and writes each of them once; one with two
@@ -60,9 +60,15 @@ All rules have the following hyperparameters. The table of each rule has their d
 )";
 
 constexpr const char* kStates = R"(
-The hyperparameters of a parameter group select its states when the optimizer is made. All states start at 0. The
-second table of a rule lists its sets of states, each with an example of hyperparameters that select it. Later, a group
-refuses hyperparameters that need other states, but a momentum may become 0 and return.
+The hyperparameters of a parameter group select its states when the optimizer is made. All states start at 0. The last
+table of a rule lists its sets of states, each with an example of hyperparameters that select it. Later, a group refuses
+hyperparameters that need other states, but a momentum may become 0 and return.
+
+A rule may have presets: the settings of another implementation of it, where these differ or where the name helps. A
+table of the rule lists them, and a test holds each to its implementation or to its formula. In C++ a preset is a
+function of the struct, `LAMB::nvlamb()`. `LAMB.nvlamb` is its name for `Rule::named()`, the C interface and Python's
+`onepass.Optimizer`; `onepass.torch.LAMB` takes `preset="nvlamb"`, and the trainer `--optimizer lamb.nvlamb`. Any
+setting may be changed afterwards.
 )";
 
 /// Names of the hyperparameters that every rule has besides lr.
@@ -275,6 +281,26 @@ void print_shared(std::ostream& out) {
   out << kStates;
 }
 
+/// The settings in which a preset differs from the defaults.
+std::string changes_of(const Rule& preset, const Rule& usual) {
+  std::string text;
+  for (const Hyperparameter& one : usual.hyperparameters()) {
+    if (preset.get(one.name) == usual.get(one.name)) continue;
+    text += (text.empty() ? "" : ", ") + code(std::string(one.name) + " = " + preset.text(one.name));
+  }
+  return text.empty() ? "the defaults" : text;
+}
+
+void print_presets(std::ostream& out, const Rule& rule) {
+  if (rule.presets().empty()) return;
+  out << "\n| preset | settings | of whom |\n|---|---|---|\n";
+  for (const Preset& one : rule.presets()) {
+    const std::string name = std::string(rule.name()) + "." + one.name;
+    out << "| " << code(name) << " | " << changes_of(rule.preset(one.name), rule) << " | "
+        << cell(one.meaning) << " |\n";
+  }
+}
+
 void print_rule(std::ostream& out, const Rule& rule, const Header& header) {
   out << "\n## " << rule.name() << "\n\n[" << code(header.name()) << "](../include/" << header.name()
       << ")\n\n";
@@ -284,6 +310,7 @@ void print_rule(std::ostream& out, const Rule& rule, const Header& header) {
     out << "| " << code(one.name) << " | " << rule.text(one.name) << " | " << range_of(one) << " | "
         << (is_shared(one) ? "as in [every rule](#every-rule)" : cell(one.meaning)) << " |\n";
   }
+  print_presets(out, rule);
   out << "\n| states | selected, for example, by |\n|---|---|\n";
   const Selections selections(rule);
   for (unsigned variant = 0; variant < rule.ops().variants.size(); ++variant) {

@@ -52,10 +52,15 @@ struct Row {
 struct GoldenRun {
   std::string name;  ///< "Adam_amsgrad"
   std::string rule;
+  std::string preset;  ///< Empty, or the name of the preset that the other settings change.
   Settings settings;
+  Settings defaults;  ///< What the other implementation has for learning rate and decay if it is not told.
   std::int64_t new_lr_at = kSteps + 1;  ///< Step from which on the learning rate is new_lr.
   double new_lr = 0.0;
   std::vector<Row> rows;
+
+  /// Returns "Adam", or "LAMB.optax".
+  [[nodiscard]] std::string full_name() const { return preset.empty() ? rule : rule + "." + preset; }
 
   friend std::ostream& operator<<(std::ostream& out, const GoldenRun& one) { return out << one.name; }
 };
@@ -92,9 +97,13 @@ std::vector<GoldenRun> runs_of(const std::string& rule) {
     line >> word;
     if (word == "case") {
       line >> word;
-      runs.push_back({.name = rule + "_" + word, .rule = rule, .settings = {}, .rows = {}});
+      runs.push_back({.name = rule + "_" + word, .rule = rule, .settings = {}, .defaults = {}, .rows = {}});
+    } else if (word == "preset") {
+      line >> runs.back().preset;
     } else if (word == "settings") {
       runs.back().settings = settings_in(line);
+    } else if (word == "defaults") {
+      runs.back().defaults = settings_in(line);
     } else if (word == "lr") {
       line >> runs.back().new_lr_at >> runs.back().new_lr;
     } else if (word != "source") {
@@ -150,7 +159,7 @@ class Replay {
  public:
   explicit Replay(const GoldenRun& run)
       : run_(run),
-        rule_(rule_with(run.rule, run.settings)),
+        rule_(rule_with(run.full_name(), run.settings)),
         reference_(reference_step(rule_)),
         optimizer_(rule_, parameters()) {
     for (std::size_t tensor = 0; tensor < kTensors.size(); ++tensor) {
@@ -303,6 +312,19 @@ TEST_P(Golden, LibraryDiffersByFloat32sRoundingOnly) {
     if (replay.has_reference()) tolerance = std::min(tolerance, replay.reference_number(row, i).tolerance());
     EXPECT_NEAR(replay.library_number(row, i), row.values[i], tolerance) << place(row, i);
   });
+}
+
+TEST(GoldenFiles, PresetsHaveTheLearningRateAndDecayOfTheirImplementation) {
+  std::size_t compared = 0;
+  for (const GoldenRun& run : golden_runs()) {
+    if (run.preset.empty()) continue;
+    const Rule rule = Rule::named(run.full_name());
+    for (const auto& [name, value] : run.defaults.values()) {
+      EXPECT_EQ(rule.get(name), value.number) << run.full_name() << " " << name;
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 10u);
 }
 
 TEST(GoldenFiles, EveryRuleOfTheLibraryHasOne) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <utility>
 
 #include "training/optimizer.hpp"
@@ -68,17 +69,24 @@ std::string meanings_of(std::string_view name) {
   return fmt::format("{}", fmt::join(parts, " "));
 }
 
+/// Returns the optimizers without the library's presets, whose settings --list shows.
+auto own_kinds() {
+  return optimizer_kinds() |
+         std::views::filter([](const OptimizerKind& kind) { return !kind.is_preset_of_library; });
+}
+
 /// Returns the default of each optimizer: "0.01 for adamw, 0 for the others" if all have the hyperparameter,
 /// and otherwise the names of all that have it.
 std::string defaults_of(std::string_view name) {
   std::vector<Shared> defaults;
-  std::size_t owners = 0;
-  for (const OptimizerKind& kind : optimizer_kinds()) {
-    if (!kind.rule.has(name)) continue;
-    add(defaults, kind.rule.text(name), kind.name);
-    ++owners;
+  bool all_have_it = true;
+  for (const OptimizerKind& kind : own_kinds()) {
+    if (kind.rule.has(name)) {
+      add(defaults, kind.rule.text(name), kind.name);
+    } else {
+      all_have_it = false;
+    }
   }
-  const bool all_have_it = owners == optimizer_kinds().size();
   if (all_have_it && defaults.size() == 1) return defaults.front().text;
   if (all_have_it) {
     const auto most =
@@ -144,7 +152,7 @@ std::vector<Setting> hyperparameter_settings() {
 
 std::string weight_decay_help() {
   std::vector<std::string> decoupled;
-  for (const OptimizerKind& kind : optimizer_kinds()) {
+  for (const OptimizerKind& kind : own_kinds()) {
     if (kind.rule.text("weight_decay_mode") == "decoupled") decoupled.push_back(kind.name);
   }
   return fmt::format("Weight decay, decoupled for {}, added to the gradient (L2) for the others. Default: {}",

@@ -48,6 +48,12 @@ std::string lower_case(std::string_view name) {
   return lower;
 }
 
+/// The presets of the library have the learning rates of the implementations that they are named after.
+OptimizerKind kind_of(const onepass::Rule& rule, const onepass::Preset& preset) {
+  const std::string title = fmt::format("{}.{}", rule.name(), preset.name);
+  return {lower_case(title), title, rule.preset(preset.name), true};
+}
+
 OptimizerKind kind_of(const Preset& preset) {
   OptimizerKind kind{std::string(preset.name), std::string(preset.title), onepass::Rule::named(preset.rule)};
   for (const auto& [name, value] : preset.hyperparameters) kind.rule.set(name, value);
@@ -65,6 +71,7 @@ std::vector<OptimizerKind> all_kinds() {
     for (const Preset& preset : table) {
       if (preset.rule == rule.name()) kinds.push_back(kind_of(preset));
     }
+    for (const onepass::Preset& preset : rule.presets()) kinds.push_back(kind_of(rule, preset));
   }
   return kinds;
 }

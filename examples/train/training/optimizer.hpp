@@ -17,9 +17,11 @@ struct OptimizerKind {
   std::string name;   ///< "adamw"
   std::string title;  ///< "AdamW"
   onepass::Rule rule;
+  bool is_preset_of_library = false;  ///< As "lamb.apex": a preset that the rule lists.
 };
 
-/// Returns every rule of the library, under its name in lower case, and the presets, in the order of --help.
+/// Returns every rule of the library, under its name in lower case, the presets of the table, and those of
+/// the library, such as "lamb.apex", in the order of --help.
 std::span<const OptimizerKind> optimizer_kinds();
 /// Returns the names that --compare trains if it is given no configurations.
 std::span<const std::string_view> compared_kinds();

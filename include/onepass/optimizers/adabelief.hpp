@@ -111,6 +111,14 @@ struct AdaBelief {
       rule::fail(kName, "eps must be at most (1 - beta2) * 1.7e38, because exp_avg_var adds it up");
     }
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("authors", authors(),
+         "The authors' adabelief-pytorch rectifies by default, and so does timm's AdaBelief.");
+  }
+  /// adabelief_pytorch.AdaBelief and timm.optim.AdaBelief. Source: adabelief-pytorch 0.2.1.
+  static constexpr AdaBelief authors() { return {.rectify = true}; }
 };
 
 }  // namespace onepass

@@ -86,6 +86,16 @@ struct Adadelta {
             .one_minus_rho = static_cast<float>(1.0 - rho),
             .eps = static_cast<float>(eps)};
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("keras", keras(),
+         "Adadelta of Keras and TensorFlow has other defaults and decouples the weight decay.");
+  }
+  /// keras.optimizers.Adadelta, also of TensorFlow 2. Source: keras 3.15.1.
+  static constexpr Adadelta keras() {
+    return {.lr = 1e-3, .rho = 0.95, .eps = 1e-7, .weight_decay_mode = WeightDecay::decoupled};
+  }
 };
 
 }  // namespace onepass

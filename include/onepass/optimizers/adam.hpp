@@ -114,6 +114,20 @@ struct Adam {
             .inverse_root = static_cast<float>(1.0 / lane::sqrt(bias_correction2)),
             .eps = static_cast<float>(eps)};
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("apex", apex(), "FusedAdam of NVIDIA Apex and of DeepSpeed decouples the weight decay.");
+    list("bitsandbytes", bitsandbytes(),
+         "Adam of bitsandbytes shrinks the moved parameter by the weight decay, in the kernels "
+         "for CUDA.");
+  }
+  /// apex.optimizers.FusedAdam and deepspeed.ops.adam.FusedAdam: their adam_w_mode is on by default. Source:
+  /// apex 6424da3, csrc/multi_tensor_adam.cu.
+  static constexpr Adam apex() { return {.weight_decay_mode = WeightDecay::decoupled}; }
+  /// bitsandbytes.optim.Adam, which shares the kernels of its AdamW. Source: bitsandbytes 95f9af3,
+  /// csrc/kernels.cu, kOptimizer32bit2State; its other backends decay the old parameter.
+  static constexpr Adam bitsandbytes() { return {.weight_decay_mode = WeightDecay::after}; }
 };
 
 }  // namespace onepass

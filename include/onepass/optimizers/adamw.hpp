@@ -43,6 +43,19 @@ struct AdamW {
   [[nodiscard]] ONEPASS_LANE Coefficients prepare(std::int64_t step) const {
     return Adam{.lr = lr, .beta1 = beta1, .beta2 = beta2, .eps = eps}.prepare(step);
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("bitsandbytes", bitsandbytes(),
+         "AdamW of bitsandbytes shrinks the moved parameter by the weight decay, in the kernels "
+         "for CUDA.");
+    list("optax", optax(), "optax.adamw has a smaller weight decay.");
+  }
+  /// bitsandbytes.optim.AdamW. Source: bitsandbytes 95f9af3, csrc/kernels.cu, kOptimizer32bit2State; its
+  /// other backends decay the old parameter, as the default here does.
+  static constexpr AdamW bitsandbytes() { return {.weight_decay_mode = WeightDecay::after}; }
+  /// optax.adamw. Source: optax 0.2.8. optax has no default learning rate.
+  static constexpr AdamW optax() { return {.weight_decay = 1e-4}; }
 };
 
 }  // namespace onepass

@@ -148,6 +148,21 @@ struct AdEMAMix {
             .inverse_root = static_cast<float>(1.0 / lane::sqrt(1.0 - lane::power(beta2, step))),
             .eps = static_cast<float>(eps)};
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("apple", apple(), "The authors' code has an alpha of 2, where their runs have 5.");
+    list("bitsandbytes", bitsandbytes(),
+         "AdEMAMix of bitsandbytes has a weight decay and shrinks the moved parameter by it, in "
+         "the kernels for CUDA. alpha_warmup is its t_alpha, and beta3_warmup its t_beta3.");
+  }
+  /// The authors' AdEMAMix. Source: apple/ml-ademamix c3d73c0, pytorch/ademamix.py.
+  static constexpr AdEMAMix apple() { return {.alpha = 2.0}; }
+  /// bitsandbytes.optim.AdEMAMix. Source: bitsandbytes 95f9af3, csrc/kernels.cu, kOptimizer32bit2State; its
+  /// other backends decay the old parameter.
+  static constexpr AdEMAMix bitsandbytes() {
+    return {.weight_decay = 1e-2, .weight_decay_mode = WeightDecay::after};
+  }
 };
 
 }  // namespace onepass

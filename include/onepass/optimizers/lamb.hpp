@@ -140,6 +140,26 @@ struct LAMB {
 
   /// Throws InvalidArgument for a decay that the rule has not.
   void check() const { rule::require_own_decay(kName, weight_decay_mode); }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("apex", apex(),
+         "FusedLAMB of NVIDIA Apex and Lamb of timm have the defaults of this rule. Both clip the "
+         "norm of all gradients to 1: set clip_norm for that.");
+    list("nvlamb", nvlamb(),
+         "NVLAMB, which is FusedLAMB of NVIDIA Apex with use_nvlamb, scales tensors without "
+         "weight decay by trust too.");
+    list("lambc", lambc(), "LAMBC limits trust to 1; timm makes it by the name lambc.");
+    list("optax", optax(), "optax.lamb has no weight decay by default and scales every tensor by trust.");
+  }
+  /// apex.optimizers.FusedLAMB and timm.optim.Lamb. Source: apex 6424da3, csrc/multi_tensor_lamb.cu.
+  static constexpr LAMB apex() { return {}; }
+  /// apex.optimizers.FusedLAMB(..., use_nvlamb=True). Source: apex 6424da3, csrc/multi_tensor_lamb.cu.
+  static constexpr LAMB nvlamb() { return {.always_adapt = true}; }
+  /// timm.optim.create_optimizer_v2(..., opt='lambc'). Source: timm 1.0.31.
+  static constexpr LAMB lambc() { return {.trust_clip = true}; }
+  /// optax.lamb. Source: optax 0.2.8. optax has no default learning rate.
+  static constexpr LAMB optax() { return {.weight_decay = 0.0, .always_adapt = true}; }
 };
 
 }  // namespace onepass

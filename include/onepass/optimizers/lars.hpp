@@ -130,6 +130,13 @@ struct LARS {
     }
   }
 
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("larc", larc(), "LARC limits the rate of each tensor to lr; timm makes it by the name larc.");
+  }
+  /// timm.optim.create_optimizer_v2(..., opt='larc'). Source: timm 1.0.31.
+  static constexpr LARS larc() { return {.trust_clip = true}; }
+
  private:
   [[nodiscard]] ONEPASS_LANE double own_decay() const {
     return weight_decay_mode == WeightDecay::coupled ? 0.0 : weight_decay;

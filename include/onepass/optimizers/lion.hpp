@@ -79,6 +79,11 @@ struct Lion {
             .one_minus_beta1 = static_cast<float>(1.0 - beta1),
             .one_minus_beta2 = static_cast<float>(1.0 - beta2)};
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) { list("optax", optax(), "optax.lion has a weight decay of 1e-3."); }
+  /// optax.lion. Source: optax 0.2.8. optax has no default learning rate.
+  static constexpr Lion optax() { return {.weight_decay = 1e-3}; }
 };
 
 }  // namespace onepass

@@ -88,6 +88,25 @@ struct NAdam {
             .looks_ahead = 1u,
             .adapts = 1u};
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("keras", keras(),
+         "Nadam of Keras and TensorFlow raises the momentum 250 times as fast, and decouples the "
+         "weight decay.");
+    list("optax", optax(),
+         "optax.nadam and optax.nadamw keep the momentum at beta1; nadamw has a weight decay of "
+         "1e-4.");
+  }
+  /// keras.optimizers.Nadam, also of TensorFlow 2. Source: keras 3.15.1.
+  static constexpr NAdam keras() {
+    return {.lr = 1e-3, .eps = 1e-7, .momentum_decay = 1.0, .weight_decay_mode = WeightDecay::decoupled};
+  }
+  /// optax.nadam; optax.nadamw with its weight decay. Source: optax 0.2.8. 0.96^10000 is 0 beside 1, so that
+  /// mu is beta1 from the first step on.
+  static constexpr NAdam optax() {
+    return {.momentum_decay = 1e4, .weight_decay_mode = WeightDecay::decoupled};
+  }
 };
 
 }  // namespace onepass

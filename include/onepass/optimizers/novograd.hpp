@@ -117,6 +117,13 @@ struct NovoGrad {
 
   /// Throws InvalidArgument for a decay that the rule has not.
   void check() const { rule::require_own_decay(kName, weight_decay_mode); }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("optax", optax(), "optax.novograd has shorter averages and a larger eps.");
+  }
+  /// optax.novograd. Source: optax 0.2.8. optax has no default learning rate.
+  static constexpr NovoGrad optax() { return {.beta1 = 0.9, .beta2 = 0.25, .eps = 1e-6}; }
 };
 
 }  // namespace onepass

@@ -171,6 +171,26 @@ struct RMSProp {
             .eps_outside = inside ? 0.0f : static_cast<float>(eps),
             .accumulates = momentum != 0.0 ? 1u : 0u};
   }
+
+  /// Lists the presets.
+  static void presets(auto& list) {
+    list("torch", torch(), "torch.optim.RMSprop adds eps outside the root.");
+    list("keras", keras(),
+         "RMSprop of Keras and TensorFlow has other defaults and decouples the weight decay. With "
+         "momentum it agrees while the learning rate stays the same, because its buffer holds "
+         "whole steps.");
+    list("optax", optax(),
+         "optax.rmsprop has a shorter average. With momentum it agrees while the learning rate "
+         "stays the same, because its buffer holds whole steps.");
+  }
+  /// torch.optim.RMSprop. Source: torch 2.15.0.
+  static constexpr RMSProp torch() { return {.epsilon = Epsilon::outside_root}; }
+  /// keras.optimizers.RMSprop, also of TensorFlow 2. Source: keras 3.15.1.
+  static constexpr RMSProp keras() {
+    return {.lr = 1e-3, .alpha = 0.9, .eps = 1e-7, .weight_decay_mode = WeightDecay::decoupled};
+  }
+  /// optax.rmsprop. Source: optax 0.2.8. optax has no default learning rate.
+  static constexpr RMSProp optax() { return {.alpha = 0.9}; }
 };
 
 }  // namespace onepass

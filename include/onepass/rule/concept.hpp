@@ -159,6 +159,8 @@ ONEPASS_LANE void finish(const Rule& rule, std::int64_t step, const Sums<kSumCou
 /// - `describe(list)`: lists the rule's own hyperparameters, lr first, each by one call of `list` with its
 ///   name, member, range (of a double; onepass/rule/check.hpp) and meaning. rule::describe_shared() lists
 ///   those that every rule has.
+/// - `presets(list)`, optional: lists the settings of other implementations, each by one call of `list` with
+///   a name, a rule, and a sentence or more that says whose settings it has.
 /// - `variant()`: the index of the variant that the rule needs: a set of bits, one for each optional state.
 /// - `check()`, optional: throws InvalidArgument if hyperparameters that are each in range contradict each
 ///   other.

@@ -35,6 +35,14 @@ struct Memory {
 
 }  // namespace rule
 
+/// A preset of a rule: the settings of another implementation of it. A rule lists its presets once, in
+/// presets(). Rule::named(), the C interface, Python, the trainer and docs/rules.md take them from that list.
+struct Preset {
+  const char* name;     ///< "apex"
+  const char* meaning;  ///< One sentence or more: whose settings they are, and what they leave out.
+  rule::Memory values;  ///< The bytes of the rule with these settings; Rule::preset() returns it.
+};
+
 /// A rule of any type with its hyperparameters. Every rule struct converts to it:
 ///
 ///     Rule rule = AdamW{.lr = 3e-4};
@@ -55,8 +63,9 @@ class Rule : rule::Memory {
     std::memcpy(Memory::bytes, &rule, sizeof rule);
   }
 
-  /// Returns the library's rule of this name, such as "AdamW", with its default hyperparameters. Throws
-  /// InvalidArgument, which lists the names, if there is no such rule.
+  /// Returns the library's rule of this name, such as "AdamW", with its default hyperparameters, or with
+  /// those of a preset: "LAMB.apex". Throws InvalidArgument, which lists the names, if there is no such rule
+  /// or it has no such preset.
   [[nodiscard]] static Rule named(std::string_view name);
 
   /// Returns the name of the rule: "AdamW".
@@ -72,6 +81,12 @@ class Rule : rule::Memory {
     if (!is<R>()) refuse_type(R::kName);
     return *reinterpret_cast<const R*>(Memory::bytes);
   }
+
+  /// Returns the presets of the rule, in its own order. Most rules have none.
+  [[nodiscard]] std::span<const Preset> presets() const;
+  /// Returns a rule of the same type with the settings of a preset: "apex". Throws InvalidArgument, which
+  /// lists the names, if the rule has no such preset.
+  [[nodiscard]] Rule preset(std::string_view name) const;
 
   /// Returns the list of the rule's hyperparameters, lr first.
   [[nodiscard]] std::span<const Hyperparameter> hyperparameters() const;

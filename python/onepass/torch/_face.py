@@ -12,6 +12,7 @@ from . import _distributed, _state
 from ._engine import SUMS, stream_of
 from ._formats import Choice, refresh
 from ._plan import Handling, Plan
+from ._rules.presets import completed
 from ._sam import Perturbs
 from ._walk import OTHER, local
 
@@ -58,6 +59,8 @@ class Face(Perturbs):
     checkpoint: of states of 8 bits in state_dict(): "portable" writes bfloat16, "float32" float32, and both load into
         torch's optimizer and into other shards; "exact" writes the codes, which load here alone.
     process_group: adds the norm of the gradients over these ranks; DTensors need none, they know theirs.
+    preset: the settings of another implementation of the rule, such as "apex" of LAMB, in place of the defaults of the
+        arguments that are not given. docs/rules.md lists the presets of each rule.
 
     A group may have the keys `master`, `states` and `rounding` of its own."""
 
@@ -66,10 +69,12 @@ class Face(Perturbs):
     _skipped = 0  # By plans before this one.
 
     def __init__(self, params, *args, master=None, states=None, rounding="nearest", seed=0, max_grad_norm=None,
-                 skip_nonfinite=False, checkpoint="portable", process_group=None, **kwargs):
+                 skip_nonfinite=False, checkpoint="portable", process_group=None, preset=None, **kwargs):
         self._arguments = Arguments(master, states, rounding, seed, max_grad_norm, skip_nonfinite, checkpoint,
                                     process_group).check()
         self._begin()
+        if preset is not None:
+            args, kwargs = (), completed(self._spelling, preset, params, args, kwargs)
         super().__init__(params, *args, **kwargs)
         self.state.clear()  # torch's Adagrad makes its states here; steps make them.
 

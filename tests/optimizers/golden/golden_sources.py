@@ -28,6 +28,8 @@ class Case:
     names: dict[str, str]  # the class's name of each state by the library's
     start: dict[str, dict[str, tuple]] = field(default_factory=dict)  # states by tensor before the first step
     halves: bool = True  # the learning rate on the way
+    preset: str = ""  # of the library
+    defaults: Settings = field(default_factory=dict)  # learning rate and decay that the class has if it is not told
 
     def states(self, optimizer, parameter):
         """Returns the states by the library's names."""

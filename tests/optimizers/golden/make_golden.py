@@ -6,6 +6,8 @@ RULE.txt holds the cases of one rule. A case has lines of these forms:
 
     case NAME
     source PACKAGE VERSION, CLASS
+    preset NAME                                of the library: the class has its own defaults, but for the settings
+    defaults lr=0.001 weight_decay=0.0         of the class, where it has them; after a preset alone
     settings lr=0.02 weight_decay=0.1 ...      the library's names; the others keep their defaults
     lr STEP VALUE                              the learning rate from this step on
     STEP TENSOR STREAM VALUE VALUE ...         the numbers after a step, in Python's repr; step 0: before the first
@@ -17,7 +19,8 @@ steps, "late" from step LATE on.
 gradients.txt has a line for each step: the gradients of "early", then of "late" if it takes part. All of them, and the
 values at the start, are rounded to float32, so that the library gets the same numbers.
 
-golden_test.cpp reads both. The classes of other packages are in golden_sources.py.
+golden_test.cpp reads both. The classes of other packages are in golden_sources.py, and those that presets are named
+after in preset_sources.py.
 """
 
 import pathlib
@@ -25,6 +28,7 @@ import random
 
 import torch
 from golden_sources import EXAMPLES, RULES
+from preset_sources import PRESETS
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLE = HERE.parents[1] / "build/new_rule"
@@ -103,11 +107,18 @@ class Run:
         yield from self.rows(step, {"p": self.parameter.detach(), **states})
 
 
+def shown(settings):
+    return " ".join(f"{name}={int(value) if isinstance(value, bool) else value}" for name, value in settings.items())
+
+
 def rows_of(case, steps):
     """Yields the lines of a case."""
-    shown = " ".join(f"{name}={int(value) if isinstance(value, bool) else value}"
-                     for name, value in case.settings.items())
-    yield from (f"case {case.name}\n", f"source {case.source}\n", f"settings {shown}\n")
+    yield from (f"case {case.name}\n", f"source {case.source}\n")
+    if case.preset:
+        yield f"preset {case.preset}\n"
+    if case.defaults:
+        yield f"defaults {shown(case.defaults)}\n"
+    yield f"settings {shown(case.settings)}\n"
     if case.halves:
         yield f"lr {HALVED} {case.settings['lr'] / 2}\n"
     runs = [Run(case, tensor) for tensor in START]
@@ -130,7 +141,7 @@ def main():
     write_gradients(steps)
     for rules, folder in ((RULES, HERE), (EXAMPLES, EXAMPLE)):
         for rule, cases in rules.items():
-            text = "".join(row for case in cases for row in rows_of(case, steps))
+            text = "".join(row for case in cases + PRESETS.get(rule, []) for row in rows_of(case, steps))
             (folder / f"{rule}.txt").write_text(text)
 
 

@@ -74,6 +74,26 @@ TEST(Optimizers, PresetsHaveTheirTitlesAndHyperparameters) {
   EXPECT_EQ(described("adamw"), "AdamW, lr 0.001, weight decay 0.01");
 }
 
+TEST(Optimizers, EveryPresetOfTheLibraryHasTheNamesOfRuleAndPreset) {
+  std::size_t presets = 0;
+  for (const onepass::Rule& rule : onepass::library_rules()) {
+    for (const onepass::Preset& preset : rule.presets()) {
+      const OptimizerKind* const kind = find_kind(name_of(rule) + "." + preset.name);
+      ASSERT_NE(kind, nullptr) << rule.name() << "." << preset.name;
+      EXPECT_EQ(kind->title, std::string(rule.name()) + "." + preset.name);
+      EXPECT_EQ(kind->rule, rule.preset(preset.name));
+      EXPECT_TRUE(kind->is_preset_of_library);
+      ++presets;
+    }
+  }
+  EXPECT_GE(presets, 10u);
+  EXPECT_EQ(describe(*find_kind("lamb.nvlamb")),
+            "LAMB.nvlamb, lr 0.001, always adapt true, weight decay 0.01");
+  EXPECT_EQ(find_kind("lamb.none"), nullptr);
+  // The help of an option has the defaults of the rules.
+  EXPECT_EQ(find_setting("--momentum-decay")->help.find("nadam.keras"), std::string::npos);
+}
+
 TEST(Optimizers, SmallStepsScaleTheRateInProportionForSgdAndByTheRootForOthers) {
   for (const OptimizerKind& kind : optimizer_kinds()) {
     Settings settings = settings_of(kind.name);
@@ -136,6 +156,20 @@ TEST(Optimizers, HyperparametersThatAreOutOfPlaceOrRangeAreRefusedByTheirOption)
             "--lr: Adam.lr must be at least 0 and finite in float32, but is 1e+300");
   EXPECT_EQ(refusal(settings_of("sgd", {{"--nesterov", "true"}})),
             "--optimizer sgd: SGD: nesterov needs a momentum above 0 and a dampening of 0");
+}
+
+TEST_F(TrainerTest, APresetOfTheLibraryTrainsAsItsRuleWithTheSameHyperparameters) {
+  Settings same = config("nadam");
+  same.hyperparameters = {{"momentum_decay", "10000"}, {"weight_decay_mode", "decoupled"}};
+  Trainer by_name = make(config("nadam.optax")), by_hand = make(same), usual = make(config("nadam"));
+  for (Trainer* const trainer : {&by_name, &by_hand, &usual}) trainer->run(5);
+  EXPECT_EQ(testing::numbers_of(by_name), testing::numbers_of(by_hand));
+  EXPECT_NE(testing::numbers_of(by_name), testing::numbers_of(usual));
+  const Checkpoint saved = testing::through_a_file(by_name.checkpoint());
+  Trainer after = make(config("nadam.optax"));
+  after.restore(saved);
+  after.run(3), by_name.run(3);
+  EXPECT_EQ(testing::numbers_of(after), testing::numbers_of(by_name));
 }
 
 class LibraryRule : public TrainerTest, public ::testing::WithParamInterface<onepass::Rule> {};

@@ -63,10 +63,16 @@ TEST_P(EveryOptimizer, AResumedRunEqualsAnUninterruptedOne) {
   EXPECT_EQ(bits(after.checkpoint()), bits(whole.checkpoint()));
 }
 
+/// The presets of the library differ from their rules in hyperparameters alone: optimizer_test.cpp trains
+/// them.
+std::vector<OptimizerKind> own_kinds() {
+  std::vector<OptimizerKind> kinds(optimizer_kinds().begin(), optimizer_kinds().end());
+  std::erase_if(kinds, [](const OptimizerKind& kind) { return kind.is_preset_of_library; });
+  return kinds;
+}
+
 INSTANTIATE_TEST_SUITE_P(Trainer, EveryOptimizer,
-                         ::testing::Combine(::testing::ValuesIn(optimizer_kinds().begin(),
-                                                                optimizer_kinds().end()),
-                                            ::testing::Values(1, 7, 0)),
+                         ::testing::Combine(::testing::ValuesIn(own_kinds()), ::testing::Values(1, 7, 0)),
                          [](const auto& info) {
                            std::string name = std::get<0>(info.param).name;
                            std::erase(name, '-');

@@ -10,13 +10,14 @@ from onepass._interface import LONG
 from onepass._library import library
 from onepass.torch import OPTIMIZERS
 from onepass.torch._engine import SUMS
+from onepass.torch._rules.presets import arguments_of
 from onepass.torch._rules import plain
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "tests/optimizers/golden"
 STEPS = 100
 FLAGS = ("maximize", "nesterov", "rectify", "clip", "bias_correction", "grad_averaging", "always_adapt", "trust_clip")
 BETAS = ("beta1", "beta2", "beta3")
-CLASSES = {ours._spelling.name: ours._spelling.base for ours in OPTIMIZERS if issubclass(ours, plain.Plain)}
+SPELLINGS = {ours._spelling.name: ours._spelling for ours in OPTIMIZERS if issubclass(ours, plain.Plain)}
 
 
 def value_of(text):
@@ -30,16 +31,18 @@ def cases():
     """Returns (rule, case, settings, rates, rows) of each case: new learning rates by their step, and rows (step,
     tensor, stream, numbers)."""
     found = []
-    for rule in CLASSES:
+    for rule in SPELLINGS:
         for line in (GOLDEN / f"{rule}.txt").read_text().splitlines():
             first, *words = line.split()
             if first == "case":
                 found.append((rule, words[0], {}, {}, []))
             elif first == "settings":
                 found[-1][2].update((name, value_of(value)) for name, value in (word.split("=") for word in words))
+            elif first == "preset":
+                found[-1][2]["preset"] = words[0]
             elif first == "lr":
                 found[-1][3][int(words[0])] = float(words[1])
-            elif first != "source":
+            elif first not in ("source", "defaults"):
                 numbers = torch.tensor([float(word) for word in words[2:]], dtype=torch.float64)
                 found[-1][4].append((int(first), words[0], words[1], numbers))
     return found
@@ -59,11 +62,13 @@ def gradients(tensor):
 def made(rule, settings, parameter):
     """Returns the optimizer of a case: betas come in one argument."""
     betas = tuple(settings[name] for name in BETAS if name in settings)
-    arguments = {name: value for name, value in settings.items() if name not in BETAS}
+    arguments = {name: value for name, value in settings.items() if name not in (*BETAS, "preset")}
+    if "preset" in settings:
+        arguments = arguments_of(SPELLINGS[rule], settings["preset"]) | arguments
     for name in FLAGS:
         if name in arguments:
             arguments[name] = bool(arguments[name])
-    return CLASSES[rule]([parameter], **arguments, **({"betas": betas} if betas else {}))
+    return SPELLINGS[rule].base([parameter], **arguments, **({"betas": betas} if betas else {}))
 
 
 @pytest.mark.parametrize("tensor", ["early", "late"])
