@@ -73,7 +73,8 @@ ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tenso
           .rounds_stochastically = entry.rounds_stochastically ? 1u : 0u,
           .active = true,
           .settles = rule::Around::settled_at(table.steps[tensor]) != 0.0f,
-          .zero_grad = zeroes_gradient(table, tensor)};
+          .zero_grad = zeroes_gradient(table, tensor),
+          .takes_sums = false};
 }
 
 /// Returns the scalars that a tensor carries for its rule.
@@ -88,6 +89,28 @@ ONEPASS_LANE rule::ScalarsOf<Rule> carried(const Table& table, std::int64_t tens
     __builtin_memcpy(&scalars, numbers, sizeof scalars);
   }
   return scalars;
+}
+
+/// The tensor whose scalars all others of its type of rule take over, if the rule sums over the model: the
+/// first one of those that have counted the most steps. Compares as "is better than" and needs no order.
+struct Leader {
+  double counted = -1.0;
+  std::int64_t tensor = 0;
+
+  ONEPASS_LANE void consider(double steps, std::int64_t which) {
+    if (steps > counted || (steps == counted && which < tensor)) *this = {steps, which};
+  }
+};
+
+/// Returns the leader among every `threads`-th tensor from number `thread` on. Prepare writes no scalars of
+/// such a rule, so all threads see the same.
+template <class Rule>
+ONEPASS_LANE Leader leader_among(const Table& table, std::int64_t thread, std::int64_t threads) {
+  Leader leader;
+  for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
+    if (prepares(table, t)) leader.consider(carried<Rule>(table, t).k, t);
+  }
+  return leader;
 }
 
 /// Writes them.
@@ -131,31 +154,48 @@ ONEPASS_LANE void prepare_sweep(const Table& table, const StepPlan& plan, std::i
   }
 }
 
-/// Writes all coefficients of a tensor, and its scalars. The tensor's step count must already include this
-/// step.
+/// Writes all coefficients of a tensor, and its scalars, which are those of tensor `from`. The tensor's step
+/// count must already include this step. Scalars that tensors share go into the coefficients, for finish().
 template <class Rule>
-ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+ONEPASS_LANE void form_coefficients(const Table& table, const StepPlan& plan, std::int64_t tensor,
+                                    std::int64_t from) {
   const Rule rule = scheduled<Rule>(table, tensor, steps_before(table, tensor, false));
-  rule::ScalarsOf<Rule> scalars = carried<Rule>(table, tensor);
+  rule::ScalarsOf<Rule> scalars = carried<Rule>(table, from);
   coefficients<Rule>(table)[tensor] = {
       .step = tensor_step(table, tensor),
       .around = rule::Around::prepare(rule, scale_of(table, plan, tensor), table.steps[tensor],
                                       rule_of<Rule>(table, tensor).lr),
       .rule = rule::prepared(rule, table.steps[tensor], scalars)};
-  carry<Rule>(table, tensor, scalars);
+  coefficients<Rule>(table)[tensor].step.takes_sums = rule::takes_sums(rule);
+  if constexpr (kSumsOverModel<Rule>) {
+    coefficients<Rule>(table)[tensor].scalars = scalars;
+  } else {
+    carry<Rule>(table, tensor, scalars);
+  }
 }
 
-/// Returns the sums over a tensor, and empties them for the next step.
+/// Returns the sums for a tensor. Empties those over the tensor for the next step; many tensors read those
+/// over the model.
 template <class Rule>
 ONEPASS_LANE rule::Sums<kSumCount<Rule>> taken_sums(const Table& table, std::int64_t tensor) {
-  TensorSums& own = table.sums[tensor];
+  constexpr Measure kMeasure = kSumsMagnitudes<Rule> ? Measure::exact_magnitudes : Measure::exact_squares;
+  TensorSums& own = sums_of(table, tensor, kSumsOverModel<Rule>);
   rule::Sums<kSumCount<Rule>> sums{};
-  sums.numel = own.numel != 0 ? own.numel : table.tensors[tensor].numel;
-  for (int i = 0; i < kSumCount<Rule>; ++i) {
-    sums.of_squares[i] = value_of(own.of_terms[i], Measure::exact_squares);
+  for (int i = 0; i < kSumCount<Rule>; ++i) sums.total[i] = value_of(own.of_terms[i], kMeasure);
+  if constexpr (!kSumsOverModel<Rule>) {
+    sums.numel = own.numel != 0 ? own.numel : table.tensors[tensor].numel;
+    own = TensorSums::none();
   }
-  own = TensorSums::none();
   return sums;
+}
+
+/// Empties the sums over the model of the rule that this launch is for, after all tensors have read them.
+template <class Rule>
+ONEPASS_LANE void forget_model_sums(const Table& table) {
+  if constexpr (kSumsOverModel<Rule>) {
+    const std::uint32_t type = table.prepares == kEveryRule ? 0 : table.prepares;
+    table.sums[table.tensor_count + type] = TensorSums::none();
+  }
 }
 
 /// Completes the coefficients of a tensor that takes part in the step, after its elements were measured and
@@ -163,9 +203,15 @@ ONEPASS_LANE rule::Sums<kSumCount<Rule>> taken_sums(const Table& table, std::int
 template <class Rule>
 ONEPASS_LANE void finish(const Table& table, std::int64_t tensor) {
   const Rule rule = scheduled<Rule>(table, tensor, steps_before(table, tensor, true));
-  rule::ScalarsOf<Rule> scalars = carried<Rule>(table, tensor);
-  rule::finish(rule, table.steps[tensor], taken_sums<Rule>(table, tensor), scalars,
-               coefficients<Rule>(table)[tensor].rule);
+  auto& formed = coefficients<Rule>(table)[tensor];
+  rule::ScalarsOf<Rule> scalars;
+  if constexpr (kSumsOverModel<Rule>) {
+    scalars = formed.scalars;
+  } else {
+    scalars = carried<Rule>(table, tensor);
+  }
+  rule::finish(rule, table.steps[tensor], taken_sums<Rule>(table, tensor), scalars, formed.around,
+               formed.rule);
   carry<Rule>(table, tensor, scalars);
 }
 

@@ -44,6 +44,12 @@ ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) 
                                               tensor * table.coefficient_bytes);
 }
 
+/// Returns whether the tensor takes part in the step, with sums that complete its coefficients.
+ONEPASS_LANE bool finishes(const Table& table, std::int64_t tensor) {
+  const rule::TensorStep& step = step_of(table, tensor);
+  return step.active && step.takes_sums;
+}
+
 /// Returns whether a step is for a part of a round, and not for all tensors.
 ONEPASS_LANE bool is_part(const Table& table) { return table.chosen != nullptr; }
 
@@ -58,6 +64,12 @@ ONEPASS_LANE std::int64_t stepped_tensor(const Table& table, std::int64_t i) {
 /// Returns whether this launch of prepare is for the tensor.
 ONEPASS_LANE bool prepares(const Table& table, std::int64_t tensor) {
   return table.prepares == kEveryRule || table.tensors[tensor].rule == table.prepares;
+}
+
+/// Returns the sums that a tensor's elements add to: those over the tensor, or those over all tensors of its
+/// type of rule.
+ONEPASS_LANE TensorSums& sums_of(const Table& table, std::int64_t tensor, bool over_model) {
+  return table.sums[over_model ? table.tensor_count + table.tensors[tensor].rule : tensor];
 }
 
 /// Returns the rule of a tensor, which must be a Rule.

@@ -1,4 +1,5 @@
-// shard_sums.hpp - the sums over tensors as integers in the caller's memory, which shards combine.
+// shard_sums.hpp - the sums over tensors and over the model as integers in the caller's memory, which shards
+// combine.
 #pragma once
 
 #include <cstdint>
@@ -10,29 +11,29 @@
 
 namespace onepass::step {
 
-/// Numbers of a tensor: its sums (kSumWords), then its number of elements.
+/// Numbers of a tensor, or of the model: the sums (kSumWords), then the number of elements; 0 for the model.
 inline constexpr std::int64_t kTensorWords = static_cast<std::int64_t>(kMaxSums) * kSumWords + 1;
 
-/// Moves the sums over tensors into the caller's memory, kTensorWords for each tensor. Each of `threads`
-/// threads calls this once and moves its share of the tensors.
+/// Moves all sums (Table::sums) into the caller's memory, kTensorWords each. Each of `threads` threads calls
+/// this once and moves its share.
 ONEPASS_LANE void give_sums(const Table& table, std::int64_t* words, std::int64_t thread,
                             std::int64_t threads) {
-  for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
+  for (std::int64_t t = thread; t < table.sum_count; t += threads) {
     std::int64_t* const of_tensor = declared_global(words) + t * kTensorWords;
     for (std::size_t i = 0; i < kMaxSums; ++i) {
       pack(table.sums[t].of_terms[i], of_tensor + static_cast<std::int64_t>(i) * kSumWords, kSumWords);
     }
-    of_tensor[kTensorWords - 1] = table.tensors[t].numel;
+    of_tensor[kTensorWords - 1] = t < table.tensor_count ? table.tensors[t].numel : 0;
     table.sums[t] = TensorSums::none();
   }
 }
 
-/// Takes the sums over whole tensors from the caller's memory, for those that take part in the step. Threads
-/// as above.
+/// Takes the sums over whole tensors from the caller's memory, for those that take part in the step, and
+/// those over the model. Threads as above.
 ONEPASS_LANE void take_sums(const Table& table, const std::int64_t* words, std::int64_t thread,
                             std::int64_t threads) {
-  for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
-    if (!step_of(table, t).active) continue;
+  for (std::int64_t t = thread; t < table.sum_count; t += threads) {
+    if (t < table.tensor_count && !step_of(table, t).active) continue;
     const std::int64_t* const of_tensor = declared_global(words) + t * kTensorWords;
     for (std::size_t i = 0; i < kMaxSums; ++i) {
       table.sums[t].of_terms[i] = unpacked(of_tensor + static_cast<std::int64_t>(i) * kSumWords, kSumWords);

@@ -14,8 +14,8 @@
 namespace onepass::step {
 
 inline constexpr std::size_t kMaxStates = 4;
-inline constexpr std::size_t kMaxScalars = 2;
-inline constexpr std::size_t kMaxSums = 2;
+inline constexpr std::size_t kMaxScalars = 4;
+inline constexpr std::size_t kMaxSums = 3;
 
 /// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
 /// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements
@@ -48,7 +48,7 @@ struct TensorEntry {
   /// Returns whether the step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 144);
+static_assert(sizeof(TensorEntry) == 160);
 
 /// Returns the offset of a quantised state's scales, in bytes, where codes and scales lie in one stretch of
 /// memory: in state dicts, and in the optimizer's own memory.
@@ -99,14 +99,16 @@ struct Piece {
   std::uint32_t index;
 };
 
-/// The sums over a tensor.
+/// The sums over a tensor, or over the tensors of a type of rule.
 struct TensorSums {
   Reduction of_terms[kMaxSums];
   std::int64_t numel;  ///< Elements that they are over; 0: those of the tensor, of which this is no shard.
 
-  static ONEPASS_LANE TensorSums none() { return {{Reduction::none(), Reduction::none()}, 0}; }
+  static ONEPASS_LANE TensorSums none() {
+    return {{Reduction::none(), Reduction::none(), Reduction::none()}, 0};
+  }
 };
-static_assert(kMaxSums == 2);
+static_assert(kMaxSums == 3);
 
 /// Table::prepares if all tensors have one type of rule.
 inline constexpr std::uint32_t kEveryRule = ~std::uint32_t{0};
@@ -133,7 +135,9 @@ struct Table {
   void* coefficients;              ///< The TensorCoefficients of each tensor, `coefficient_bytes` apart.
   std::int64_t coefficient_bytes;  ///< Room for the largest of them.
   std::int64_t group_count;
-  TensorSums* sums;            ///< One per tensor, empty between two steps; null if no rule takes sums.
+  TensorSums* sums;        ///< Empty between two steps; null if no rule takes sums. One per tensor, then one
+                           ///< per type of rule if any rule sums over the model.
+  std::int64_t sum_count;  ///< Number of them.
   Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
   double* group_norms;         ///< Norm of each group in the last step that clipped by group.
   Reduction* group_rounds;     ///< Sums of the measures of the parts of a round, one for each group.

@@ -124,12 +124,12 @@ int onepass_measure_numel(const onepass_optimizer* optimizer, int64_t* numel);
 int onepass_measure(onepass_optimizer* optimizer, int64_t* measure, int64_t numel, void* stream);
 /* Steps by a measure that was combined over all shards, in place of one of its own. */
 int onepass_step_measured(onepass_optimizer* optimizer, const int64_t* measure, int64_t numel, void* stream);
-/* Writes the number of integers that onepass_begin_step() writes: 45 for each parameter, or 0 if no rule
- * takes sums over tensors, as LAMB does. */
+/* Writes the number of integers that onepass_begin_step() writes: 67 for each parameter, then 67 for each
+ * type of rule if one sums over the model, as Prodigy does; or 0 if no rule takes sums. */
 int onepass_sums_numel(const onepass_optimizer* optimizer, int64_t* numel);
-/* Begins a step of a shard of a model, and writes the sums over its part of each tensor to `sums`, on the
- * optimizer's device. Shards add them up by one all-reduce. `measure`: as for onepass_step_measured(), or
- * null with 0. */
+/* Begins a step of a shard of a model, and writes the sums over its part of each tensor, and of the model, to
+ * `sums`, on the optimizer's device. Shards add them up by one all-reduce. `measure`: as for
+ * onepass_step_measured(), or null with 0. */
 int onepass_begin_step(onepass_optimizer* optimizer, const int64_t* measure, int64_t measure_numel,
                        int64_t* sums, int64_t sums_numel, void* stream);
 /* Ends the step by the sums of all shards. */

@@ -24,6 +24,7 @@ namespace onepass {
 struct Program {
   const VariantOps* variant;
   std::uint8_t format;
+  bool takes_sums;  ///< Whether any of its tensors' steps takes sums.
 
   friend bool operator==(const Program& a, const Program& b) {
     return a.format == b.format && a.variant->updates_like(*b.variant);
@@ -34,6 +35,7 @@ struct Program {
 struct PreparedRule {
   const RuleOps* ops;
   std::uint32_t number;  ///< TensorEntry::rule of its tensors; step::kEveryRule if it is the only one.
+  bool takes_sums;       ///< Whether any of its tensors' steps takes sums.
 };
 
 /// The work of a step.

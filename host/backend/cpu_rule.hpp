@@ -42,6 +42,8 @@ struct StagedLoops {
   TermLoop exact_terms;  ///< Null if the rule takes no sums over tensors.
   TermLoop lossy_terms;  ///< For states of fewer bits.
   int sums;              ///< Number of sums.
+  bool magnitudes;       ///< The sums are of magnitudes, not of squares.
+  bool over_model;       ///< The sums run over all tensors of the rule.
   int states;            ///< Number of states.
   unsigned nonnegative;  ///< Bit i is set if state i is never negative.
   unsigned float32;      ///< Bit i is set if state i is float32 in every format.

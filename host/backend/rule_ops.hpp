@@ -61,7 +61,8 @@ struct RuleOps {
   std::span<const Preset> presets;
   unsigned switchable;  ///< Bits of the variant that may change after construction (rule/concept.hpp).
   unsigned (*variant)(const std::byte* rule);
-  void (*check)(const std::byte* rule);  ///< Checks what the ranges of single hyperparameters do not.
+  void (*check)(const std::byte* rule);       ///< Checks what the ranges of single hyperparameters do not.
+  bool (*takes_sums)(const std::byte* rule);  ///< Returns whether steps take sums over tensors.
   /// Returns whether all coefficients of all steps are finite, with the rates in place of the rule's own.
   bool (*has_finite_coefficients)(const std::byte* rule, const Rates& rates);
   step::Penalty (*penalty)(const std::byte* rule);
@@ -74,6 +75,7 @@ struct RuleOps {
   /// Complete the coefficients with the sums over tensors; null if the rule takes none.
   void (*cpu_finish)(const step::Table& table);
   kernels::CudaLaunch cuda_finish;
+  bool sums_over_model;                  ///< The rule's sums run over all its tensors.
   std::span<const VariantOps> variants;  ///< In the order of the rule's Variants.
   std::span<const SweepOps> sweeps;
 

@@ -14,6 +14,8 @@ bool is_in_unit_interval(double value) { return value >= 0.0 && value < 1.0; }
 bool is_eps(double value) {
   return is_nonnegative(value) && (value == 0.0 || static_cast<float>(value) != 0.0f);
 }
+bool is_positive(double value) { return is_eps(value) && value > 0.0; }
+bool is_growth(double value) { return value >= 1.0; }
 
 void require(Named which, const Range& range, double value) {
   if (range.contains(value)) return;

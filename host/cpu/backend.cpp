@@ -238,7 +238,7 @@ class CpuBackend final : public Backend {
       step::Table part = table;
       for (const PreparedRule& rule : work.rules) {
         part.prepares = rule.number;
-        if (rule.ops->cpu_finish != nullptr) rule.ops->cpu_finish(part);
+        if (rule.takes_sums) rule.ops->cpu_finish(part);
       }
     }
     on_threads(
@@ -248,7 +248,10 @@ class CpuBackend final : public Backend {
 
   [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
     const cpu::VariantLoops& loops = *program.variant->cpu_loops[static_cast<std::size_t>(loops_.compiled)];
-    return {loops.fused_for(program.format), &loops.staged, {run.first, run.first + run.count}};
+    return {loops.fused_for(program.format),
+            &loops.staged,
+            {run.first, run.first + run.count},
+            program.takes_sums};
   }
 
   /// Prepares the tensors of each type of rule. The last type's call counts the step.
@@ -269,7 +272,7 @@ class CpuBackend final : public Backend {
   /// Adds the chunks of one share to the sums over their tensors.
   void take_sums(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
     cpu::over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) {
-      if (run.staged->sums == 0) return;
+      if (!run.takes_sums) return;
       loops_.table.measure_staged(table, *run.staged, range.first, range.last, stores_);
     });
   }

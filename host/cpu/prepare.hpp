@@ -11,6 +11,13 @@
 
 namespace onepass::cpu {
 
+/// Returns the tensor whose scalars a tensor takes: its own, or those of the leader if the rule sums over the
+/// model.
+template <class Rule>
+std::int64_t source_of(const step::Leader& leader, std::int64_t tensor) {
+  return kSumsOverModel<Rule> ? leader.tensor : tensor;
+}
+
 /// Does the same as the CUDA kernel of that name (kernels/update/prepare.cuh), in one thread. Neighbouring
 /// tensors of one group that have taken equally many steps and carry the same scalars share their
 /// coefficients, which saves a model of 2,000 tensors 2,000 powers.
@@ -20,6 +27,8 @@ void prepare(const step::Table& table) {
   const auto coefficients = step::coefficients<Rule>(table);
   std::int64_t last = -1;
   rule::ScalarsOf<Rule> of_last{};  // before this step
+  step::Leader leader;
+  if constexpr (kSumsOverModel<Rule>) leader = step::leader_among<Rule>(table, 0, 1);
   for (std::int64_t i = 0; i < step::stepped_count(table); ++i) {
     const std::int64_t t = step::stepped_tensor(table, i);
     if (!step::prepares(table, t)) continue;
@@ -33,18 +42,18 @@ void prepare(const step::Table& table) {
       step::leave_out(table, t);
       continue;
     }
-    const rule::ScalarsOf<Rule> carried = step::carried<Rule>(table, t);
+    const rule::ScalarsOf<Rule> carried = step::carried<Rule>(table, source_of<Rule>(leader, t));
     const bool carries_alike =
         kScalarCount<Rule> == 0 || std::memcmp(&carried, &of_last, sizeof carried) == 0;
     if (last >= 0 && table.tensors[t].group == table.tensors[last].group &&
         table.steps[t] == table.steps[last] && carries_alike) {
       coefficients[t] = coefficients[last];
-      step::carry<Rule>(table, t, step::carried<Rule>(table, last));
+      if constexpr (!kSumsOverModel<Rule>) step::carry<Rule>(table, t, step::carried<Rule>(table, last));
       coefficients[t].step.draws = step::draws_of(table, t);
       coefficients[t].step.rounds_stochastically = table.tensors[t].rounds_stochastically ? 1u : 0u;
       coefficients[t].step.zero_grad = step::zeroes_gradient(table, t);
     } else {
-      step::form_coefficients<Rule>(table, plan, t);
+      step::form_coefficients<Rule>(table, plan, t, source_of<Rule>(leader, t));
     }
     last = t;
     of_last = carried;
@@ -59,8 +68,9 @@ template <class Rule>
 void finish(const step::Table& table) {
   for (std::int64_t i = 0; i < step::stepped_count(table); ++i) {
     const std::int64_t t = step::stepped_tensor(table, i);
-    if (step::prepares(table, t) && step::step_of(table, t).active) step::finish<Rule>(table, t);
+    if (step::prepares(table, t) && step::finishes(table, t)) step::finish<Rule>(table, t);
   }
+  step::forget_model_sums<Rule>(table);
 }
 
 }  // namespace onepass::cpu

@@ -24,6 +24,7 @@ struct PlannedRun {
   UpdateLoop fused;
   const StagedLoops* staged;
   ChunkRange chunks;
+  bool takes_sums;
 };
 
 /// Work that threads share, and where it is cut into parts. Computed once for all steps: searching for each
@@ -86,10 +87,7 @@ struct CpuWork final : PlannedWork {
   Learners learners;
 
   /// Returns whether any rule takes sums over tensors.
-  [[nodiscard]] bool takes_sums() const {
-    return std::ranges::any_of(rules,
-                               [](const PreparedRule& rule) { return rule.ops->cpu_finish != nullptr; });
-  }
+  [[nodiscard]] bool takes_sums() const { return std::ranges::any_of(rules, &PreparedRule::takes_sums); }
 };
 
 /// Calls work(run, chunks of it) for each run that has chunks in a share.

@@ -261,14 +261,16 @@ class CudaBackend final : public Backend {
     const DeviceGuard guard(index_);
     auto work = std::make_unique<CudaWork>();
     for (const PreparedRule& rule : plan.rules) {
-      work->rules.push_back(
-          {PlannedKernel(rule.ops->cuda_prepare), PlannedKernel(rule.ops->cuda_finish), rule.number});
+      work->rules.push_back({PlannedKernel(rule.ops->cuda_prepare),
+                             PlannedKernel(rule.takes_sums ? rule.ops->cuda_finish : kernels::CudaLaunch{}),
+                             rule.number});
     }
     for (const ProgramRun& run : plan.runs) {
       const Program& program = plan.programs[run.program];
-      work->runs.push_back({PlannedKernel(program.variant->cuda_measure),
-                            PlannedKernel(program.variant->cuda[program.format]),
-                            {run.first, run.first + run.count}});
+      work->runs.push_back(
+          {PlannedKernel(program.takes_sums ? program.variant->cuda_measure : kernels::CudaLaunch{}),
+           PlannedKernel(program.variant->cuda[program.format]),
+           {run.first, run.first + run.count}});
     }
     return work;
   }

@@ -37,7 +37,7 @@ double copied_bytes(const Parameter& parameter) {
 /// Returns the streams that the sums over a tensor read: those that the rule measures, and the parameter, if
 /// it has a part in the gradient that the rule sees.
 unsigned measured_by(const Group& group) {
-  const unsigned measured = group.variant_ops().measured;
+  const unsigned measured = group.takes_sums() ? group.variant_ops().measured : 0u;
   const Rule& rule = group.rule;
   const bool has_l2 = rule.text("weight_decay_mode") == "coupled" && rule.get("weight_decay") != 0.0;
   const bool has_l1 = rule.text("l1_mode") == "subgradient" && rule.get("l1") != 0.0;

@@ -36,6 +36,10 @@ void check_replacement(const Group& present, const Rule& changed, std::size_t gr
   const RuleOps& ops = present.rule.ops();
   const std::string which = "group " + std::to_string(group) + ", which has the rule " + ops.name;
   if (&changed.ops() != &ops) refuse("the rule " + std::string(changed.name()) + " was given for " + which);
+  if (ops.takes_sums(changed.bytes()) != present.takes_sums()) {
+    refuse("caution may not become rescaled, or cease to be it, in " + which +
+           ": its steps are made to take sums over tensors, or not to");
+  }
   const unsigned wanted = ops.variant(changed.bytes());
   if (ops.runs_as(wanted, present.variant)) return;
   const VariantOps &before = present.variant_ops(), &after = ops.variants[wanted];

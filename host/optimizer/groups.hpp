@@ -32,6 +32,8 @@ struct Group {
   ScheduleMemory schedule_memory = {};
 
   [[nodiscard]] const VariantOps& variant_ops() const { return rule.ops().variants[variant]; }
+  /// Returns whether steps take sums over tensors.
+  [[nodiscard]] bool takes_sums() const { return rule.ops().takes_sums(rule.bytes()); }
 };
 
 /// All groups of an optimizer.
@@ -45,8 +47,21 @@ struct Groups {
 
   [[nodiscard]] std::size_t count() const { return all.size(); }
   /// Returns whether any rule takes sums over tensors.
-  [[nodiscard]] bool takes_sums() const {
-    return std::ranges::any_of(rule_types, [](const RuleOps* rule) { return rule->cpu_finish != nullptr; });
+  [[nodiscard]] bool takes_sums() const { return std::ranges::any_of(all, &Group::takes_sums); }
+  /// Returns whether any rule of the type does.
+  [[nodiscard]] bool takes_sums(std::uint32_t rule_type) const {
+    return std::ranges::any_of(
+        all, [&](const Group& group) { return group.rule_type == rule_type && group.takes_sums(); });
+  }
+  /// Returns the rule that sums over the model, or null.
+  [[nodiscard]] const RuleOps* summing_over_model() const {
+    const auto found = std::ranges::find_if(rule_types, &RuleOps::sums_over_model);
+    return found == rule_types.end() ? nullptr : *found;
+  }
+  /// Returns how many sums a table of `tensors` tensors has room for.
+  [[nodiscard]] std::size_t sum_count(std::size_t tensors) const {
+    if (!takes_sums()) return 0;
+    return tensors + (summing_over_model() != nullptr ? rule_types.size() : 0);
   }
   /// Returns a group. Throws InvalidArgument if there is none with this number.
   [[nodiscard]] const Group& at(std::size_t group) const;

@@ -126,15 +126,13 @@ void Optimizer::step_measured(const Tensor& measure, Stream stream) {
 }
 
 std::int64_t Optimizer::sums_numel() const {
-  if (!impl_->groups.takes_sums()) return 0;
-  return static_cast<std::int64_t>(impl_->roster.parameters.size()) * step::kTensorWords;
+  return impl_->table_memory.view().sum_count * step::kTensorWords;
 }
 
 std::int64_t* Optimizer::Impl::checked_sums(const char* function, const Tensor& sums) const {
   if (!groups.takes_sums()) refuse(std::string(function) + "() needs a rule that takes sums over tensors");
   return checked_words("the sums given to " + std::string(function) + "()", sums,
-                       static_cast<std::int64_t>(roster.parameters.size()) * step::kTensorWords,
-                       "sums_numel()");
+                       table_memory.view().sum_count * step::kTensorWords, "sums_numel()");
 }
 
 void Optimizer::Impl::begin_step(const Tensor& into, std::optional<step::Measure> norm, Stream stream) {

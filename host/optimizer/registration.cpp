@@ -86,7 +86,7 @@ TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const s
   contents.penalties = ScaledPenalties::of(groups.rules()).of_groups;
   for (const Group& group : groups.all) contents.schedules.push_back(group.schedule_memory.view);
   contents.coefficient_bytes = groups.coefficient_bytes();
-  contents.takes_sums = groups.takes_sums();
+  contents.sum_count = groups.sum_count(contents.rows.tensors.size());
   return contents;
 }
 
@@ -119,17 +119,23 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents,
   WorkPlan plan;
   std::vector<std::size_t> program_of_tensor;
   for (std::size_t i = 0; i < next.parameters.size(); ++i) {
-    const Program program{&variant_of(next.parameters[i]), next.formats[i]};
+    const bool takes_sums = groups.all[next.parameters[i].group].takes_sums();
+    const Program program{&variant_of(next.parameters[i]), next.formats[i], takes_sums};
     const auto known = std::ranges::find(plan.programs, program);
     program_of_tensor.push_back(static_cast<std::size_t>(known - plan.programs.begin()));
-    if (known == plan.programs.end()) plan.programs.push_back(program);
+    if (known == plan.programs.end()) {
+      plan.programs.push_back(program);
+    } else {
+      known->takes_sums |= takes_sums;
+    }
   }
   for (std::uint32_t type = 0; type < groups.rule_types.size(); ++type) {
     const auto has_type = [&](std::uint32_t i) { return contents.rows.tensors[i].rule == type; };
-    if (std::ranges::any_of(numbers, has_type)) plan.rules.push_back({groups.rule_types[type], type});
+    if (std::ranges::any_of(numbers, has_type))
+      plan.rules.push_back({groups.rule_types[type], type, groups.takes_sums(type)});
   }
   // A step without parameters counts too, and prepare counts it.
-  if (plan.rules.empty()) plan.rules.push_back({groups.rule_types[0], 0});
+  if (plan.rules.empty()) plan.rules.push_back({groups.rule_types[0], 0, false});
   if (plan.rules.size() == 1) plan.rules[0].number = step::kEveryRule;
   plan.runs = sort_by_program(contents.chunks, program_of_tensor);
   plan.chunks = element_offsets(contents.chunks);

@@ -107,6 +107,10 @@ step::Table Optimizer::Impl::table_of(const RoundPart& part) const {
 
 void Optimizer::Impl::step_some(std::vector<std::uint32_t> which, Stream stream) {
   require_none_begun("step_some");
+  if (const RuleOps* const ops = groups.summing_over_model()) {
+    refuse("step_some() cannot step a part of the model with " + std::string(ops->name) +
+           ", whose steps follow from sums over all parameters");
+  }
   std::ranges::sort(which);
   check_unstepped(*this, which);
   if (which.empty()) return;

@@ -225,6 +225,7 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
               .switchable = rule::kSwitchableBits<Rule>,
               .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
               .check = [](const std::byte* rule) { check_combination(rule_at<Rule>(rule)); },
+              .takes_sums = [](const std::byte* rule) { return rule::takes_sums(rule_at<Rule>(rule)); },
               .has_finite_coefficients =
                   [](const std::byte* rule, const Rates& rates) {
                     return has_finite_coefficients(rule_at<Rule>(rule), rates);
@@ -235,6 +236,7 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
               .cuda_prepare = {},
               .cpu_finish = finish_of<Rule>(),
               .cuda_finish = {},
+              .sums_over_model = kSumsOverModel<Rule>,
               .variants = variants,
               .sweeps = sweeps_of<Rule>(std::make_index_sequence<rule::SweepsOf<Rule>::kCount>{})};
 #if defined(ONEPASS_WITH_CUDA)

@@ -242,20 +242,20 @@ class Optimizer {
   /// InvalidArgument as measure() does.
   void step_measured(const Tensor& measure, Stream stream = {});
 
-  /// Begins a step of shards whose rules take sums over tensors (rule/sums.hpp): does all that step() does
-  /// before the update, and writes the sums over this shard's part of each tensor to `into`, sums_numel()
-  /// elements of int64 on the optimizer's device. Add up those of all shards by one all-reduce, and call
-  /// finish_step(): every shard then has the bits of one optimizer over whole tensors. All shards register
-  /// the same parameters in the same order; a part may be empty. `measure`: that of step_measured(), where
-  /// steps measure gradients and shards have measured them together. Asynchronous; a graph can capture both.
-  /// Until finish_step(), calls throw InvalidArgument that do so in a round. Throws InvalidArgument if no
-  /// rule takes sums, and as step_measured() does.
+  /// Begins a step of shards whose rules take sums over tensors, or the model (rule/sums.hpp): does all that
+  /// step() does before the update, and writes the sums over this shard's part of each tensor to `into`,
+  /// sums_numel() elements of int64 on the optimizer's device. Add up those of all shards by one all-reduce,
+  /// and call finish_step(): every shard then has the bits of one optimizer over whole tensors. All shards
+  /// register the same parameters in the same order; a part may be empty. `measure`: that of step_measured(),
+  /// where steps measure gradients and shards have measured them together. Asynchronous; a graph can capture
+  /// both. Until finish_step(), calls throw InvalidArgument that do so in a round. Throws InvalidArgument if
+  /// no rule takes sums, and as step_measured() does.
   void begin_step(const Tensor& into, Stream stream = {});
   void begin_step(const Tensor& measure, const Tensor& into, Stream stream = {});
   /// Ends the step. Throws InvalidArgument if none was begun, and as begin_step() does.
   void finish_step(const Tensor& sums, Stream stream = {});
-  /// Returns the number of elements that begin_step() writes: 45 for each parameter, or 0 if no rule takes
-  /// sums.
+  /// Returns the number of elements that begin_step() writes: 67 for each parameter, then 67 for each type of
+  /// rule if one sums over the model; or 0 if no rule takes sums.
   [[nodiscard]] std::int64_t sums_numel() const;
 
   /// Moves the parameters as `sam` says (regularizers/sam.hpp), and keeps their bits until restore() or the

@@ -1,5 +1,5 @@
-// measure.cuh - the kernel for the sums over tensors that a rule takes before its update, in any format. It
-// writes no stream.
+// measure.cuh - the kernel for the sums over tensors or over the model that a rule takes before its update,
+// in any format. It writes no stream.
 #pragma once
 
 #include <cstdint>
@@ -38,21 +38,33 @@ __device__ __forceinline__ void measure_tile(const rule::TensorCoefficients<Rule
   }
 }
 
-/// Adds the table's chunks to the sums over their tensors. Thread blocks of AnyStreams::kThreadCount threads;
-/// any grid size works. A thread block collects the sums of a chunk in shared memory.
+/// Adds what a thread block has collected to the sums that a tensor's elements belong to, and empties it.
+template <bool kOverModel, int kTerms>
+__device__ __forceinline__ void merge_sums(const Table& table, std::uint32_t tensor,
+                                           Reduction (&block)[kTerms]) {
+  TensorSums& whole = sums_of(table, tensor, kOverModel);
+  for (int term = 0; term < kTerms; ++term) merge(whole.of_terms[term], block[term]);
+  __syncthreads();  // merged before it is emptied
+  for (Reduction& sum : block) clear(sum);
+}
+
+/// Adds the table's chunks to the sums over their tensors, or over the model. Thread blocks of
+/// AnyStreams::kThreadCount threads; any grid size works. A thread block collects the sums of a chunk in
+/// shared memory, or those of all its chunks if they run over the model.
 template <class Rule, class Variant>
 __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<Variant>::kMinThreadBlocks)
     measure(const Table table) {
   using Streams = AnyStreams<Variant>;
   constexpr int kTerms = kSumCount<Rule>;
+  constexpr bool kOverModel = kSumsOverModel<Rule>;
+  constexpr Measure kMeasure = kSumsMagnitudes<Rule> ? Measure::exact_magnitudes : Measure::exact_squares;
   __shared__ Reduction block[kTerms];
+  for (Reduction& sum : block) clear(sum);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   for (std::int64_t c = blockIdx.x; c < table.chunk_count; c += gridDim.x) {
     const Chunk chunk = table.chunks[c];
     const rule::TensorCoefficients<Rule> k = coefficients<Rule>(table)[chunk.tensor];
-    if (!k.step.active) continue;
-    __syncthreads();  // the chunk before has been merged
-    for (Reduction& sum : block) clear(sum);
+    if (!k.step.active || !k.step.takes_sums) continue;
     const Streams streams(table.tensors[chunk.tensor], table.grads[chunk.tensor], chunk);
     const bool lossy = streams.tensor.state_storage != States::float32;
     const Extent part = chunk.extent();
@@ -65,10 +77,13 @@ __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<
                             std::make_index_sequence<kStateCount<Variant>>{});
 #pragma unroll
       for (int term = 0; term < kTerms; ++term) {
-        add_exactly<Measure::exact_squares>(terms[term], lane, block[term]);
+        add_exactly<kMeasure>(terms[term], lane, block[term]);
       }
     }
-    for (int term = 0; term < kTerms; ++term) merge(table.sums[chunk.tensor].of_terms[term], block[term]);
+    if constexpr (!kOverModel) merge_sums<kOverModel>(table, chunk.tensor, block);
+  }
+  if constexpr (kOverModel) {
+    if (blockIdx.x < table.chunk_count) merge_sums<kOverModel>(table, table.chunks[0].tensor, block);
   }
 }
 

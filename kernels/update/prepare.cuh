@@ -15,6 +15,20 @@ using namespace step;
 
 inline constexpr int kPrepareThreads = 128;
 
+/// Returns the leader among all tensors to every thread of the thread block.
+template <class Rule>
+__device__ Leader elected_leader(const Table& table) {
+  __shared__ double counted[kPrepareThreads];
+  __shared__ std::int64_t tensor[kPrepareThreads];
+  const Leader own = leader_among<Rule>(table, threadIdx.x, kPrepareThreads);
+  counted[threadIdx.x] = own.counted;
+  tensor[threadIdx.x] = own.tensor;
+  __syncthreads();
+  Leader leader;
+  for (int i = 0; i < kPrepareThreads; ++i) leader.consider(counted[i], tensor[i]);
+  return leader;
+}
+
 /// Prepares the tensors of one type of rule. Each thread prepares one tensor at a time, striding over the
 /// tensors; any grid size works. Each thread block plans the step itself, from memory that no thread block
 /// changes before the last one to finish records the result. A tensor takes some hundred double-precision
@@ -23,6 +37,8 @@ template <class Rule>
 __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table) {
   __shared__ StepPlan plan;
   if (threadIdx.x == 0) plan = plan_step(table);
+  Leader leader;
+  if constexpr (kSumsOverModel<Rule>) leader = elected_leader<Rule>(table);
   __syncthreads();
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        i < stepped_count(table); i += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
@@ -38,7 +54,7 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
       leave_out(table, t);
       continue;
     }
-    form_coefficients<Rule>(table, plan, t);
+    form_coefficients<Rule>(table, plan, t, kSumsOverModel<Rule> ? leader.tensor : t);
   }
   if (table.concludes != 0 && is_last_block(table.control->blocks_done)) {
     conclude_groups(table, plan, threadIdx.x, kPrepareThreads);
@@ -53,7 +69,10 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) finish(const Table table) 
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
        i < stepped_count(table); i += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
     const std::int64_t t = stepped_tensor(table, i);
-    if (prepares(table, t) && step_of(table, t).active) step::finish<Rule>(table, t);
+    if (prepares(table, t) && finishes(table, t)) step::finish<Rule>(table, t);
+  }
+  if constexpr (kSumsOverModel<Rule>) {
+    if (is_last_block(table.control->blocks_done) && threadIdx.x == 0) forget_model_sums<Rule>(table);
   }
 }
 

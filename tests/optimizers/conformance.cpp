@@ -52,7 +52,6 @@ void expect_agreement(const Rule& rule, const std::vector<Shape>& shapes, bool f
                       double (*tolerance)(Number)) {
   Trial run(rule, shapes, Options{.chunk_size = 64});
   std::vector<std::vector<Element>> expected = run.elements();
-  std::vector<Number> gradient;
   for (std::int64_t t = 1; t <= kSteps; ++t) {
     if (from_same_state) {
       expected = run.elements();
@@ -63,10 +62,8 @@ void expect_agreement(const Rule& rule, const std::vector<Shape>& shapes, bool f
     }
     run.model.draw_gradients(t, kSteps);
     run.optimizer.step();
+    run.step_reference(t, expected, run.gradients());
     for (std::size_t tensor = 0; tensor < expected.size(); ++tensor) {
-      const std::span<const float> floats = run.model.grad(tensor).host();
-      gradient.assign(floats.begin(), floats.end());
-      run.reference(t, expected[tensor], gradient);
       const testing::AssertionResult same = agree(run.streams[tensor], expected[tensor], tolerance);
       const Shape& shape = run.model.shape(tensor);
       ASSERT_TRUE(same) << "step " << t << ", tensor " << tensor << ", value misaligned by "

@@ -182,10 +182,9 @@ class Replay {
     for (std::size_t tensor = 0; tensor < kTensors.size(); ++tensor) {
       grads_[tensor] = gradients[tensor];
       grads_[tensor].resize(kNumel);
-      const bool takes_part = !gradients[tensor].empty();
-      tensors.emplace_back(takes_part ? grads_[tensor].data() : nullptr, kNumel);
-      if (takes_part) step_reference(tensor, gradients[tensor]);
+      tensors.emplace_back(gradients[tensor].empty() ? nullptr : grads_[tensor].data(), kNumel);
     }
+    step_reference(gradients);
     optimizer_.set_gradients(tensors);
     optimizer_.step();
   }
@@ -238,10 +237,16 @@ class Replay {
     }
   }
 
-  void step_reference(std::size_t tensor, const std::vector<float>& floats) {
-    for (Element& e : elements_[tensor]) e.carry();
-    const std::vector<Number> gradient(floats.begin(), floats.end());
-    reference_(tensor == 0 ? step_ : step_ - kLate + 1, elements_[tensor], gradient);
+  void step_reference(const std::array<std::vector<float>, kTensors.size()>& gradients) {
+    std::array<std::vector<Number>, kTensors.size()> numbers;
+    std::vector<reference::TensorStep> taking_part;
+    for (std::size_t tensor = 0; tensor < kTensors.size(); ++tensor) {
+      if (gradients[tensor].empty()) continue;
+      for (Element& e : elements_[tensor]) e.carry();
+      numbers[tensor].assign(gradients[tensor].begin(), gradients[tensor].end());
+      taking_part.push_back({tensor == 0 ? step_ : step_ - kLate + 1, elements_[tensor], numbers[tensor]});
+    }
+    reference_(taking_part);
   }
 
   using Floats = std::array<std::vector<float>, kTensors.size()>;

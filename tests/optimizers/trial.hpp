@@ -99,6 +99,25 @@ struct Trial {
       streams.emplace_back(model, optimizer, tensor, scalars);
   }
 
+  /// Takes step t of the reference, given the gradients of all tensors.
+  void step_reference(std::int64_t t, std::vector<std::vector<reference::Element>>& elements,
+                      const std::vector<std::vector<reference::Number>>& gradients) const {
+    std::vector<reference::TensorStep> tensors;
+    for (std::size_t tensor = 0; tensor < elements.size(); ++tensor)
+      tensors.push_back({t, elements[tensor], gradients[tensor]});
+    reference(tensors);
+  }
+
+  /// The gradients that lie in the model.
+  [[nodiscard]] std::vector<std::vector<reference::Number>> gradients() {
+    std::vector<std::vector<reference::Number>> all;
+    for (std::size_t tensor = 0; tensor < model.size(); ++tensor) {
+      const std::span<const float> floats = model.grad(tensor).host();
+      all.emplace_back(floats.begin(), floats.end());
+    }
+    return all;
+  }
+
   [[nodiscard]] std::vector<std::vector<reference::Element>> elements() const {
     std::vector<std::vector<reference::Element>> all(streams.size());
     for (std::size_t tensor = 0; tensor < all.size(); ++tensor) {

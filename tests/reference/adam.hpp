@@ -49,10 +49,8 @@ struct Adam {
 
   void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     const Corrections c = corrections(t);
-    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
-      const Number g = shared.gradient(e.p, gradient);
-      e.p = shared.moved(e.p, Number(shared.lr) * direction(c, e, g), g);
-    });
+    shared.move_all(elements, gradients,
+                    [&](Element& e, Number g) { return Number(shared.lr) * direction(c, e, g); });
   }
 };
 

@@ -23,12 +23,11 @@ struct LaProp {
   void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     const auto power = static_cast<double>(t);
     const Number correction1(1.0 - std::pow(beta1, power)), correction2(1.0 - std::pow(beta2, power));
-    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
-      const Number g = shared.gradient(e.p, gradient);
+    shared.move_all(elements, gradients, [&](Element& e, Number g) {
       Number &m = e.state[0], &n = e.state[1];
       n = average(n, g * g, 1.0 - beta2);
       m = average(m, Number(shared.lr) * (g / (sqrt(n / correction2) + Number(eps))), 1.0 - beta1);
-      e.p = shared.moved(e.p, m / correction1, g);
+      return m / correction1;
     });
   }
 };

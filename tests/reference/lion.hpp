@@ -20,12 +20,11 @@ struct Lion {
   }
 
   void step(std::int64_t /*t*/, std::span<Element> elements, std::span<const Number> gradients) const {
-    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
-      const Number g = shared.gradient(e.p, gradient);
+    shared.move_all(elements, gradients, [&](Element& e, Number g) {
       Number& m = e.state[0];
       const Number c = average(m, g, 1.0 - beta1);
       m = average(m, g, 1.0 - beta2);
-      e.p = shared.moved(e.p, Number(shared.lr) * sign(c));
+      return Number(shared.lr) * sign(c);
     });
   }
 };

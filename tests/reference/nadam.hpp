@@ -39,13 +39,12 @@ struct NAdam {
     const Number of_average(momentum(t + 1) / (1.0 - product(t + 1)));
     const Number of_gradient((1.0 - momentum(t)) / (1.0 - product(t)));
     const Number correction2(1.0 - std::pow(beta2, static_cast<double>(t)));
-    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
-      const Number g = shared.gradient(e.p, gradient);
+    shared.move_all(elements, gradients, [&](Element& e, Number g) {
       Number &m = e.state[0], &v = e.state[1];
       m = average(m, g, 1.0 - beta1);
       v = average(v, g * g, 1.0 - beta2);
       const Number direction = (of_average * m + of_gradient * g) / (sqrt(v / correction2) + Number(eps));
-      e.p = shared.moved(e.p, Number(shared.lr) * direction);
+      return Number(shared.lr) * direction;
     });
   }
 };

@@ -23,15 +23,14 @@ struct NAdamW {
   void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const {
     const double first = 1.0 - std::pow(beta1, static_cast<double>(t));
     const double second = 1.0 - std::pow(beta2, static_cast<double>(t));
-    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
-      const Number g = shared.gradient(e.p, gradient);
+    shared.move_all(elements, gradients, [&](Element& e, Number g) {
       Number& m = e.state[0];
       Number& v = e.state[1];
       m = average(m, g, 1.0 - beta1);
       v = average(v, g * g, 1.0 - beta2);
       const Number ahead = Number(beta1) * m + Number(1.0 - beta1) * g;
       const Number direction = ahead / Number(first) / (sqrt(v / Number(second)) + Number(eps));
-      e.p = shared.moved(e.p, Number(shared.lr) * direction);
+      return Number(shared.lr) * direction;
     });
   }
 };

@@ -31,15 +31,14 @@ struct RAdam {
     const double rho_inf = 2.0 / (1.0 - beta2) - 1.0;
     const double rho = rho_inf - 2.0 * power * std::pow(beta2, power) / second;
     const double r = std::sqrt((rho - 4) / (rho_inf - 4) * (rho - 2) / (rho_inf - 2) * rho_inf / rho);
-    for_each_element(elements, gradients, [&](Element& e, Number gradient) {
-      const Number g = shared.gradient(e.p, gradient);
+    shared.move_all(elements, gradients, [&](Element& e, Number g) {
       Number& m = e.state[0];
       Number& v = e.state[1];
       m = average(m, g, 1.0 - beta1);
       v = average(v, g * g, 1.0 - beta2);
       Number direction = m / Number(first);
       if (rho > 5) direction = direction * Number(r * std::sqrt(second)) / (sqrt(v) + Number(eps));
-      e.p = shared.moved(e.p, Number(shared.lr) * direction);
+      return Number(shared.lr) * direction;
     });
   }
 };

@@ -13,8 +13,13 @@ namespace {
 
 template <class Rule>
 Step make(const Settings& settings) {
-  return [rule = Rule(settings)](std::int64_t t, std::span<Element> elements,
-                                 std::span<const Number> gradients) { rule.step(t, elements, gradients); };
+  return Step([rule = Rule(settings)](std::span<const TensorStep> tensors) {
+    if constexpr (requires { rule.step(tensors); }) {
+      rule.step(tensors);
+    } else {
+      for (const TensorStep& one : tensors) rule.step(one.t, one.elements, one.gradients);
+    }
+  });
 }
 
 }  // namespace

@@ -4,11 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "reference/number.hpp"
 #include "reference/settings.hpp"
 
 namespace reference {
+
+struct Element;
 
 /// Coupled weight decay adds the gradient of an L2 penalty (torch.optim.Adam). Every other form lets the
 /// parameter lose a share, d, of itself (Form). The loss joins the step, so that an infinite parameter
@@ -26,7 +29,7 @@ struct Shared {
 
   double lr, weight_decay, l1;
   Form form;
-  bool proximal, maximize, masks;
+  bool proximal, maximize, masks, rescales;
 
   explicit Shared(const Settings& settings)
       : lr(settings.number("lr")),
@@ -36,7 +39,8 @@ struct Shared {
             "weight_decay_mode", {"coupled", "decoupled", "after", "proximal", "corrected", "cautious"}))),
         proximal(settings.choice("l1_mode", {"subgradient", "proximal"}) == 1),
         maximize(settings.flag("maximize")),
-        masks(settings.has("caution") && settings.choice("caution", {"none", "masked"}) == 1) {}
+        masks(settings.has("caution") && caution(settings) != 0),
+        rescales(masks && caution(settings) == 2) {}
 
   [[nodiscard]] Number gradient(Number p, Number g) const {
     Number all = maximize ? -g : g;
@@ -52,10 +56,10 @@ struct Shared {
   [[nodiscard]] Number moved_by(Number p, Number lost) const {
     return proximal && l1 != 0.0 ? soft_threshold(p - lost, lr * l1) : p - lost;
   }
-  /// The same for a rule with caution; g is the gradient that the rule saw.
-  [[nodiscard]] Number moved(Number p, Number step, Number g) const {
-    return moved(p, masks ? masked(step, g) : step);
-  }
+  /// Moves all elements of a tensor, for a rule with caution. update(e, g) moves the states of an element and
+  /// returns what its parameter would lose without it.
+  template <class Update>
+  void move_all(std::span<Element> elements, std::span<const Number> gradients, Update update) const;
 
   /// What the parameter loses by the step and the decay.
   [[nodiscard]] Number loss(Number p, Number step, double d) const {
@@ -70,13 +74,19 @@ struct Shared {
                                  : step;
   }
 
-  static Number masked(Number step, Number g) {
-    if (std::isnan(step.value)) return step;
-    const bool stays = sign(step.value) * sign(g.value) > 0.0;
+  /// Returns `kept` if the signs of a step and its gradient agree, else 0.
+  static Number where_they_agree(Number step, Number g, Number kept) {
+    const bool agree = sign(step.value) * sign(g.value) > 0.0;
     const Number none(0.0);
-    return may_change_sign(step) || may_change_sign(g) ? covering(stays ? step : none, stays ? none : step)
-           : stays                                     ? step
+    return may_change_sign(step) || may_change_sign(g) ? covering(agree ? kept : none, agree ? none : kept)
+           : agree                                     ? kept
                                                        : none;
+  }
+  static Number masked(Number step, Number g) {
+    return std::isnan(step.value) ? step : where_they_agree(step, g, step);
+  }
+  static std::size_t caution(const Settings& settings) {
+    return settings.choice("caution", {"none", "masked", "rescaled"});
   }
 
   static double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // NaN for NaN
@@ -93,7 +103,7 @@ struct Shared {
 
 /// Most states that an element may have, and most scalars that a tensor may have.
 inline constexpr std::size_t kMostStates = 4;
-inline constexpr std::size_t kMostScalars = 2;
+inline constexpr std::size_t kMostScalars = 4;
 
 /// One element: the parameter and its states, in the order that the optimizer's header gives, and the scalars
 /// of its tensor, which are the same in each of its elements.
@@ -110,10 +120,34 @@ struct Element {
   }
 };
 
+/// A step of one tensor: its number, counted from 1, the elements that it changes, and their gradients.
+struct TensorStep {
+  std::int64_t t;
+  std::span<Element> elements;
+  std::span<const Number> gradients;
+};
+
 /// Applies one step to every element of a tensor.
 template <class StepOfElement>
 void for_each_element(std::span<Element> elements, std::span<const Number> gradients, StepOfElement step) {
   for (std::size_t i = 0; i < elements.size(); ++i) step(elements[i], gradients[i]);
+}
+
+/// The rescaled form divides by the share of the elements that stay, or by 1e-3 if it is less.
+template <class Update>
+void Shared::move_all(std::span<Element> elements, std::span<const Number> gradients, Update update) const {
+  std::vector<Number> seen, steps;
+  Number kept(0.0);
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    seen.push_back(gradient(elements[i].p, gradients[i]));
+    steps.push_back(update(elements[i], seen[i]));
+    kept = kept + where_they_agree(steps[i], seen[i], Number(1.0));
+  }
+  const Number share = max(kept / Number(static_cast<double>(elements.size())), Number(1e-3));
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const Number step = masks ? masked(steps[i], seen[i]) : steps[i];
+    elements[i].p = moved(elements[i].p, rescales ? step / share : step);
+  }
 }
 
 }  // namespace reference

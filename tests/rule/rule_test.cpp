@@ -89,8 +89,13 @@ struct BadValues {
 BadValues bad_values(const Hyperparameter& one) {
   constexpr double kInf = std::numeric_limits<double>::infinity();
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  BadValues bad{{kNaN, kInf, -kInf}, {"", "?", "nan", "inf"}};
-  if (one.kind == Hyperparameter::Kind::number) {
+  BadValues bad{{kNaN, -kInf}, {"", "?", "nan", "-inf"}};
+  const bool is_number = one.kind == Hyperparameter::Kind::number;
+  if (!is_number || !one.range.contains(kInf)) {  // a factor of growth may be infinite
+    bad.numbers.push_back(kInf);
+    bad.texts.emplace_back("inf");
+  }
+  if (is_number) {
     bad.texts.insert(bad.texts.end(), {"true", "0.5x", " 0.5", "0,5"});
   } else {
     bad.numbers.insert(bad.numbers.end(), {-1.0, 0.5});

@@ -26,6 +26,8 @@ std::vector<RuleCase> first_of_kernels(std::vector<RuleCase> all) {
 
 }  // namespace
 
+bool RuleCase::ties_parameters() const { return rule.ops().sums_over_model; }
+
 RuleCase rule_case(std::string name, const Rule& rule) {
   return {.name = std::move(name),
           .rule = rule,

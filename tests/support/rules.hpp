@@ -21,6 +21,9 @@ struct RuleCase {
     return {rule, parameters, options};
   }
 
+  /// Returns whether the step of a parameter follows from the others too.
+  [[nodiscard]] bool ties_parameters() const;
+
   friend std::ostream& operator<<(std::ostream& out, const RuleCase& one) { return out << one.name; }
 };
 

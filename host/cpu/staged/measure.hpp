@@ -1,6 +1,6 @@
-// measure.hpp - the sums over tensors that a rule takes before its update: for each stage, a codec decodes
-// the streams, the rule computes the terms, and leaves of terms are added exactly. It writes no stream.
-// Compiled once for each instruction set, and not for a rule.
+// measure.hpp - the sums over tensors, or over the model, that a rule takes before its update: for each
+// stage, a codec decodes the streams, the rule computes the terms, and leaves of terms are added exactly. It
+// writes no stream. Compiled once for each instruction set, and not for a rule.
 #pragma once
 
 #include <algorithm>
@@ -24,10 +24,11 @@ struct SharedWords {
   static void add(std::uint64_t& word, std::uint64_t x) { __atomic_fetch_add(&word, x, __ATOMIC_RELAXED); }
 };
 
-/// The terms of a chunk: a leaf of each sum, and what was added of the leaves before it.
+/// The terms of consecutive chunks that add to the same sums: a leaf of each sum, and what was added of the
+/// leaves before it.
 class ChunkSums {
  public:
-  explicit ChunkSums(int sums) : count_(sums) { std::fill_n(sums_, sums, step::Reduction::none()); }
+  ChunkSums(int sums, bool magnitudes) : count_(sums), magnitudes_(magnitudes) { empty(); }
 
   /// Returns where the next terms of the first sum go. Those of sum t go kLeaf * t numbers further on.
   [[nodiscard]] float* next() { return terms_ + filled_; }
@@ -47,24 +48,35 @@ class ChunkSums {
     }
     advance(last - first);
   }
-  /// Adds all terms to the sums over a tensor.
-  void add_to(step::Reduction* tensor) {
+  /// Lets the next terms be those of a whole block, which a leaf that ends in a part of one has no room for.
+  void begin_chunk() {
+    if (filled_ % storage::kBlock != 0) add();
+  }
+  /// Adds all terms to the sums over a tensor or the model, and forgets them.
+  void add_to(step::TensorSums& whole) {
     if (filled_ != 0) add();
-    for (int sum = 0; sum < count_; ++sum) step::merge<SharedWords>(tensor[sum], sums_[sum]);
+    for (int sum = 0; sum < count_; ++sum) step::merge<SharedWords>(whole.of_terms[sum], sums_[sum]);
+    empty();
   }
 
  private:
+  void empty() { std::fill_n(sums_, count_, step::Reduction::none()); }
   void add() {
     for (int sum = 0; sum < count_; ++sum) {
       float* const leaf = terms_ + sum * kLeaf;
       std::fill(leaf + filled_, leaf + kLeaf, 0.0f);
-      const double special = add_exact_leaf<Measure::exact_squares>(leaf, sums_[sum].sum);
-      step::add_leaf<Measure::exact_squares, OwnWords>(sums_[sum], special);
+      magnitudes_ ? add<Measure::exact_magnitudes>(leaf, sums_[sum])
+                  : add<Measure::exact_squares>(leaf, sums_[sum]);
     }
     filled_ = 0;
   }
+  template <Measure kMeasure>
+  static void add(const float* leaf, step::Reduction& sum) {
+    step::add_leaf<kMeasure, OwnWords>(sum, add_exact_leaf<kMeasure>(leaf, sum.sum));
+  }
 
   int count_;
+  bool magnitudes_;
   std::int64_t filled_ = 0;
   step::Reduction sums_[step::kMaxSums];
   alignas(64) float terms_[step::kMaxSums * kLeaf];
@@ -113,20 +125,25 @@ void measure_stages(const StageCodec& codec, const Measurer& measurer, const Sta
 /// Adds the chunks [first, last) of the table, all of which have the format of `choose`.
 void measure_staged_chunks(const step::Table& table, const StagedLoops& rule, ChooseCodec choose,
                            std::int64_t first, std::int64_t last, Stores stores) {
+  ChunkSums sums(rule.sums, rule.magnitudes);
+  step::TensorSums* whole = nullptr;
   for (std::int64_t c = first; c < last; ++c) {
     const step::Chunk& chunk = table.chunks[c];
     const SharedCoefficients& k = shared_coefficients(table, chunk.tensor);
-    if (!k.step.active) continue;
+    if (!k.step.active || !k.step.takes_sums) continue;
     const step::TensorEntry& tensor = table.tensors[chunk.tensor];
     const StageCodec codec = codec_of(tensor, rule, choose, k, stores);
     const bool exact = codec.states_in_place == kAllStates;
     const Measurer measurer{exact ? rule.exact_terms : rule.lossy_terms, &k};
-    ChunkSums sums(rule.sums);
+    step::TensorSums& its = step::sums_of(table, chunk.tensor, rule.over_model);
+    if (whole != nullptr && whole != &its) sums.add_to(*whole);
+    whole = &its;
+    sums.begin_chunk();
     measure_stages(codec, measurer,
                    StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores),
                    chunk.count, sums);
-    sums.add_to(table.sums[chunk.tensor].of_terms);
   }
+  if (whole != nullptr) sums.add_to(*whole);
 }
 
 }  // namespace

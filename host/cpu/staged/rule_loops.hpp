@@ -94,6 +94,8 @@ constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
           .exact_terms = term_loop<Rule, Variant, false, kState...>(),
           .lossy_terms = term_loop<Rule, Variant, kLossy, kState...>(),
           .sums = rule::kMeasuredStreams<Variant> != 0 ? kSumCount<Rule> : 0,
+          .magnitudes = kSumsMagnitudes<Rule>,
+          .over_model = kSumsOverModel<Rule>,
           .states = kStateCount<Variant>,
           .nonnegative = kNonnegativeStates<Variant>,
           .float32 = kFloat32States<Variant>};

@@ -22,8 +22,8 @@ struct StreamPlace {
   [[nodiscard]] void* part(bool are_scales) const { return are_scales ? scales : data; }
 };
 
-/// The streams of one parameter, in the order of its StreamSpecs.
-using StreamPlaces = std::array<StreamPlace, step::kMaxStates + 2>;
+/// The streams of one parameter, in the order of its StreamSpecs: states, master, average, scalars.
+using StreamPlaces = std::array<StreamPlace, step::kMaxStates + 2 + step::kMaxScalars>;
 
 /// Sets the places of the streams that the caller gives memory for (Parameter::streams).
 void place_given(const Parameter& parameter, std::span<const StreamSpec> specs, StreamPlaces& places);

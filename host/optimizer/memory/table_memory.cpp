@@ -47,8 +47,8 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t rules = layout.add(contents.rules);
   const std::size_t penalties = layout.add(contents.penalties);
   const std::size_t schedules = layout.add(contents.schedules);
-  const std::size_t sum_count = contents.takes_sums ? contents.rows.tensors.size() : 0;
-  const std::size_t sums = layout.add(std::vector<step::TensorSums>(sum_count, step::TensorSums::none()));
+  const std::size_t sums =
+      layout.add(std::vector<step::TensorSums>(contents.sum_count, step::TensorSums::none()));
   const std::vector<step::Reduction> unmeasured(contents.group_norms.size(), step::Reduction::none());
   const std::size_t group_gradients = layout.add(unmeasured);
   const std::size_t group_rounds = layout.add(unmeasured);
@@ -82,7 +82,8 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .coefficients = base + coefficients,
            .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
            .group_count = static_cast<std::int64_t>(contents.group_norms.size()),
-           .sums = contents.takes_sums ? reinterpret_cast<step::TensorSums*>(base + sums) : nullptr,
+           .sums = contents.sum_count != 0 ? reinterpret_cast<step::TensorSums*>(base + sums) : nullptr,
+           .sum_count = static_cast<std::int64_t>(contents.sum_count),
            .group_gradients = reinterpret_cast<step::Reduction*>(base + group_gradients),
            .group_norms = reinterpret_cast<double*>(base + group_norms),
            .group_rounds = reinterpret_cast<step::Reduction*>(base + group_rounds),

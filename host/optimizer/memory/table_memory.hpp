@@ -40,7 +40,7 @@ struct TableContents {
   std::vector<std::byte> rules;
   std::size_t rule_bytes = 0;         ///< Size of the room for one rule.
   std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.
-  bool takes_sums = false;            ///< Whether any rule takes sums over tensors.
+  std::size_t sum_count = 0;          ///< Groups::sum_count().
   std::vector<double> group_norms;    ///< One for each group.
   step::Control control{};
 };

@@ -78,6 +78,11 @@ struct Adam {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq"};
     static constexpr std::array kDecays{"beta1", "beta2"};
     static constexpr unsigned kNonnegative = 0b10;
+    static constexpr unsigned kMeasured = rule::kGrad | rule::kState<0>;
+    static ONEPASS_LANE float heading(const Coefficients& k, float /*p*/, float g, float exp_avg,
+                                      float /*exp_avg_sq*/) {
+      return lane::lerp(exp_avg, g, k.one_minus_beta1);
+    }
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta1);
@@ -91,6 +96,11 @@ struct Adam {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
     static constexpr std::array<const char*, 3> kDecays{"beta1", "beta2", nullptr};
     static constexpr unsigned kNonnegative = 0b110;
+    static constexpr unsigned kMeasured = rule::kGrad | rule::kState<0>;
+    static ONEPASS_LANE float heading(const Coefficients& k, float p, float g, float exp_avg,
+                                      float exp_avg_sq, float /*max_exp_avg_sq*/) {
+      return Plain::heading(k, p, g, exp_avg, exp_avg_sq);
+    }
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq, float& max_exp_avg_sq) {
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta1);

@@ -75,6 +75,11 @@ struct LaProp {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq"};
     static constexpr std::array kDecays{"beta1", "beta2"};
     static constexpr unsigned kNonnegative = 0b10;
+    static constexpr unsigned kMeasured = rule::kGrad | rule::kState<0> | rule::kState<1>;
+    static ONEPASS_LANE float heading(const Coefficients& k, float p, float g, float exp_avg,
+                                      float exp_avg_sq) {
+      return update(k, p, g, exp_avg, exp_avg_sq);  // of copies
+    }
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
       exp_avg_sq = lane::lerp(exp_avg_sq, g * g, k.one_minus_beta2);

@@ -43,6 +43,7 @@ struct Lion {
   double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::decoupled;
   L1 l1_mode = L1::proximal;
+  Caution caution = Caution::none;
   bool maximize = false;
 
   static constexpr const char* kName = "Lion";
@@ -62,8 +63,12 @@ struct Lion {
   struct Plain {
     static constexpr std::array kStates{"exp_avg"};
     static constexpr std::array kDecays{"beta2"};
-    static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg) {
-      const float c = lane::lerp(exp_avg, g, k.one_minus_beta1);
+    static constexpr unsigned kMeasured = rule::kGrad | rule::kState<0>;
+    static ONEPASS_LANE float heading(const Coefficients& k, float /*p*/, float g, float exp_avg) {
+      return lane::lerp(exp_avg, g, k.one_minus_beta1);
+    }
+    static ONEPASS_LANE float update(const Coefficients& k, float p, float g, float& exp_avg) {
+      const float c = heading(k, p, g, exp_avg);
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta2);
       return lane::with_sign_of(c, k.lr);
     }

@@ -42,6 +42,7 @@ struct NAdam {
   double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
+  Caution caution = Caution::none;
   bool maximize = false;
 
   static constexpr const char* kName = "NAdam";

@@ -42,6 +42,7 @@ struct NAdamW {
   double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::decoupled;
   L1 l1_mode = L1::proximal;
+  Caution caution = Caution::none;
   bool maximize = false;
 
   static constexpr const char* kName = "NAdamW";
@@ -71,13 +72,22 @@ struct NAdamW {
     static constexpr std::array kStates{"exp_avg", "exp_avg_sq"};
     static constexpr std::array kDecays{"beta1", "beta2"};
     static constexpr unsigned kNonnegative = 0b10;
+    static constexpr unsigned kMeasured = rule::kGrad | rule::kState<0>;
+    /// Returns the numerator, given exp_avg after this step.
+    static ONEPASS_LANE float numerator(const Coefficients& k, float g, float exp_avg) {
+      const float ahead = lane::fma(k.of_gradient, g, k.of_average * exp_avg);
+      return lane::select(k.looks_ahead, ahead, exp_avg);
+    }
+    static ONEPASS_LANE float heading(const Coefficients& k, float /*p*/, float g, float exp_avg,
+                                      float /*exp_avg_sq*/) {
+      return numerator(k, g, lane::lerp(exp_avg, g, k.one_minus_beta1));
+    }
     static ONEPASS_LANE float update(const Coefficients& k, float /*p*/, float g, float& exp_avg,
                                      float& exp_avg_sq) {
       exp_avg = lane::lerp(exp_avg, g, k.one_minus_beta1);
       exp_avg_sq = lane::lerp(exp_avg_sq, g * g, k.one_minus_beta2);
-      const float ahead = lane::fma(k.of_gradient, g, k.of_average * exp_avg);
       const float root = lane::fma(lane::sqrt(exp_avg_sq), k.inverse_root, k.eps);
-      return k.step_size * (lane::select(k.looks_ahead, ahead, exp_avg) / lane::select(k.adapts, root, 1.0f));
+      return k.step_size * (numerator(k, g, exp_avg) / lane::select(k.adapts, root, 1.0f));
     }
   };
 

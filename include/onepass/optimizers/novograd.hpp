@@ -110,7 +110,7 @@ struct NovoGrad {
   /// Moves exp_avg_norm_sq and computes the root, given the squares of g.
   ONEPASS_LANE void finish(std::int64_t step, const rule::Sums<kSums>& sums, Scalars& carried,
                            Coefficients& k) const {
-    const double fresh = sums.of_squares[0];
+    const double fresh = sums.total[0];
     carried.exp_avg_norm_sq = step == 1 ? fresh : beta2 * carried.exp_avg_norm_sq + (1.0 - beta2) * fresh;
     k.root = static_cast<float>(lane::sqrt(carried.exp_avg_norm_sq) + eps);
   }

@@ -43,6 +43,7 @@ struct RAdam {
   double l1 = 0.0;
   WeightDecay weight_decay_mode = WeightDecay::coupled;
   L1 l1_mode = L1::proximal;
+  Caution caution = Caution::none;
   bool maximize = false;
 
   static constexpr const char* kName = "RAdam";

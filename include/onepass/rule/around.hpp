@@ -21,8 +21,9 @@ enum class WeightDecay : unsigned {
 
 /// What happens to updates whose sign is not that of the gradient (Liang et al. 2024, arXiv 2411.16085).
 enum class Caution : unsigned {
-  none,    ///< Nothing.
-  masked,  ///< They become 0.
+  none,      ///< Nothing.
+  masked,    ///< They become 0.
+  rescaled,  ///< They become 0, and the others of the tensor are divided by their share, at least 1e-3.
 };
 
 /// The effect of an L1 penalty, l1 * sum |p|.
@@ -37,7 +38,7 @@ template <>
 inline constexpr const char* kChoices<WeightDecay>[] = {"coupled",  "decoupled", "after",
                                                         "proximal", "corrected", "cautious"};
 template <>
-inline constexpr const char* kChoices<Caution>[] = {"none", "masked"};
+inline constexpr const char* kChoices<Caution>[] = {"none", "masked", "rescaled"};
 template <>
 inline constexpr const char* kChoices<L1>[] = {"proximal", "subgradient"};
 
@@ -64,7 +65,8 @@ inline constexpr int kSettleInterval = 16;
 ///     g = g + weight_decay * p                       coupled
 ///     g = g + l1 * sign(p)                           subgradient
 ///     u = update(g, states)                          the rule
-///     u = u * [u * g > 0]                            caution masked
+///     u = u * [u * g > 0]                            caution masked, rescaled
+///     u = u / max(mean([u * g > 0]), 1e-3)           rescaled; the mean is over the tensor
 ///     p = p - (d * p + u)                            decoupled, else p - u
 ///     p = sign(p) * max(|p| - lr * l1, 0)            l1 proximal
 ///
@@ -96,7 +98,7 @@ struct Around {
   float settles_states;          ///< In a step that settles, the magnitude below which states do; else 0.
   lane::Flag decays_after;       ///< The moved parameter decays: after, proximal.
   lane::Flag decays_cautiously;  ///< WeightDecay::cautious
-  lane::Flag masks;              ///< Caution::masked
+  float kept_factor;             ///< Of updates that caution does not mask; 0 if it masks none.
 
   /// Returns the magnitude below which a tensor's states settle in a step, or 0 if this step does not settle.
   ///
@@ -121,14 +123,20 @@ struct Around {
     }
   }
 
-  /// Returns whether the rule masks updates. A rule without the hyperparameter does not.
+  /// Returns the rule's caution. A rule without the hyperparameter has none.
   template <class Rule>
-  static ONEPASS_LANE bool masks_updates(const Rule& rule) {
+  static ONEPASS_LANE Caution caution_of(const Rule& rule) {
     if constexpr (requires { rule.caution; }) {
-      return rule.caution == Caution::masked;
+      return rule.caution;
     } else {
-      return false;
+      return Caution::none;
     }
+  }
+
+  /// Returns the factor of updates that are not masked, of which a tensor of `numel` elements has `kept`.
+  static ONEPASS_LANE float rescaled(double kept, std::int64_t numel) {
+    const double share = kept / static_cast<double>(numel);
+    return static_cast<float>(1.0 / (share > 1e-3 ? share : 1e-3));
   }
 
   /// Computes the coefficients of the tensor's step number `step` in double and rounds each of them once.
@@ -152,7 +160,7 @@ struct Around {
             .settles_states = settled,
             .decays_after = mode == WeightDecay::after || mode == WeightDecay::proximal ? 1u : 0u,
             .decays_cautiously = mode == WeightDecay::cautious ? 1u : 0u,
-            .masks = masks_updates(rule) ? 1u : 0u};
+            .kept_factor = caution_of(rule) != Caution::none ? 1.0f : 0.0f};
   }
   /// The same for a rule without a schedule.
   template <class Rule>
@@ -175,7 +183,8 @@ struct Around {
   [[nodiscard]] ONEPASS_LANE Extras extras() const {
     const bool limits = (limit <= __FLT_MAX__) | (grad_unit != 1.0f);
     const bool decays_otherwise = (decay != 0.0f) & ((decays_after | decays_cautiously) != 0);
-    if (limits | (l1 != 0.0f) | (threshold != 0.0f) | decays_otherwise | (masks != 0)) return Extras::all;
+    if (limits | (l1 != 0.0f) | (threshold != 0.0f) | decays_otherwise | (kept_factor != 0.0f))
+      return Extras::all;
     return (grad_scale != 1.0f) | (l2 != 0.0f) | (decay != 0.0f) ? Extras::scale : Extras::none;
   }
 
@@ -209,14 +218,20 @@ struct Around {
     return storage::float_of(storage::bits_of(base) & decays & agree);
   }
 
+  /// Returns whether two numbers have the same sign. Neither 0 nor NaN has one.
+  static ONEPASS_LANE bool agree(float a, float b) {
+    return ((a > 0.0f) & (b > 0.0f)) | ((a < 0.0f) & (b < 0.0f));
+  }
+
   /// Returns the rule's update, or 0 if caution masks it: where it would move the parameter up the gradient,
   /// and where the gradient is 0. A NaN stays.
   template <Extras kExtras>
   [[nodiscard]] ONEPASS_LANE float masked(float update, float g) const {
     if constexpr (kExtras <= Extras::scale) return update;
-    const bool stays =
-        (masks == 0) | ((update > 0.0f) & (g > 0.0f)) | ((update < 0.0f) & (g < 0.0f)) | (update != update);
-    return storage::float_of(storage::bits_of(update) & (0u - static_cast<storage::Bits>(stays)));
+    const bool masks = kept_factor != 0.0f;
+    const float scaled = masks ? kept_factor * update : update;
+    const bool stays = !masks | agree(update, g) | (update != update);
+    return storage::float_of(storage::bits_of(scaled) & (0u - static_cast<storage::Bits>(stays)));
   }
 
   /// Returns the new parameter, given the rule's update and the gradient that the rule saw.
@@ -240,7 +255,10 @@ inline void require_own_decay(const char* rule, WeightDecay mode) {
 template <class Rule>
 void describe_shared(auto& list) {
   if constexpr (requires { &Rule::caution; }) {
-    list("caution", &Rule::caution, "masked leaves out updates whose sign is not that of the gradient.");
+    list("caution", &Rule::caution,
+         "masked leaves out updates whose sign is not that of the gradient; rescaled also divides the others "
+         "by "
+         "their share of the tensor.");
   }
   list("weight_decay", &Rule::weight_decay, kNonnegative,
        "Gradient units per unit of p if coupled; share of p removed per step, times lr, if decoupled.");

@@ -16,6 +16,8 @@ bool is_finite(double value);
 bool is_nonnegative(double value);
 bool is_in_unit_interval(double value);
 bool is_eps(double value);
+bool is_positive(double value);
+bool is_growth(double value);
 
 // Coefficients are float32. A number that overflows to Inf there would turn 0 into NaN, so every range asks
 // for numbers that are finite in float32.
@@ -24,6 +26,9 @@ inline constexpr Range kNonnegative{">= 0", "be at least 0 and finite in float32
 inline constexpr Range kUnitInterval{"[0, 1)", "lie in [0, 1)", is_in_unit_interval};
 /// The smallest float32 is 1.4e-45; a smaller eps would become 0.
 inline constexpr Range kEps{">= 0", "be 0, or at least 1.4e-45 and finite in float32", is_eps};
+inline constexpr Range kPositive{"> 0", "be at least 1.4e-45 and finite in float32", is_positive};
+/// A factor that may be infinite.
+inline constexpr Range kGrowth{">= 1", "be at least 1", is_growth};
 
 /// The name of a number in an error: "onepass: AdamW.beta1 must lie in [0, 1), but is 1.5".
 struct Named {

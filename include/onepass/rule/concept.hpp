@@ -139,12 +139,14 @@ ONEPASS_LANE typename Rule::Coefficients prepared(const Rule& rule, std::int64_t
   }
 }
 
-/// Completes a rule's coefficients for a step with the sums over a tensor. May change the scalars, if the
-/// rule carries any.
+/// Completes a step's coefficients, the rule's or those around it, with the sums over a tensor. May change
+/// the scalars, if the rule carries any.
 template <class Rule>
 ONEPASS_LANE void finish(const Rule& rule, std::int64_t step, const Sums<kSumCount<Rule>>& sums,
-                         ScalarsOf<Rule>& scalars, typename Rule::Coefficients& k) {
-  if constexpr (kScalarCount<Rule> != 0) {
+                         ScalarsOf<Rule>& scalars, Around& around, typename Rule::Coefficients& k) {
+  if constexpr (kHasCaution<Rule>) {
+    around.kept_factor = Around::rescaled(sums.total[0], sums.numel);
+  } else if constexpr (kScalarCount<Rule> != 0) {
     rule.finish(step, sums, scalars, k);
   } else {
     rule.finish(step, sums, k);
@@ -171,11 +173,12 @@ ONEPASS_LANE void finish(const Rule& rule, std::int64_t step, const Sums<kSumCou
 ///   consists of floats and of lane::Flag; a rule with one that is not finite is refused when it is set. A
 ///   rule with kScalars has prepare(step, scalars) instead.
 /// - `kSums`, optional: sums over each tensor, of which `finish(step, sums, k)` makes coefficients
-///   (onepass/rule/sums.hpp).
+///   (onepass/rule/sums.hpp). `kSumsMagnitudes` and `kSumsOverModel` say what is summed, and over what.
 /// - `kOwnsDecay`, optional: update() and prepare() apply every weight decay but the coupled one, and
 ///   rule::Around leaves it to them.
 /// - `decay_share(step)`, optional: a factor of the decay that rule::Around applies, 0 on a step without any.
-/// - `caution`, optional: a hyperparameter of type Caution.
+/// - `caution`, optional: a hyperparameter of type Caution. Each variant then has heading() and kMeasured
+///   (onepass/rule/sums.hpp).
 /// - `Sweeps`, optional: a VariantList of passes over the rule's streams that are no steps
 ///   (Optimizer::sweep()): variants with the states of the rule's only one, and a `kName`. They count
 ///   nothing, and neither clip nor decay; update() gets the gradient after unscaling and sign.
@@ -217,7 +220,7 @@ struct LoopsOfRule<Rule> {
   using Type = typename Rule::Loops;
   static_assert(std::is_same_v<typename Type::Coefficients, typename Rule::Coefficients>);
   static_assert(std::is_same_v<typename Type::Variants, typename Rule::Variants>);
-  static_assert(kSumCount<Type> == kSumCount<Rule>);
+  static_assert(kSumCount<Type> == kSumCount<Rule> && kSumsOverModel<Type> == kSumsOverModel<Rule>);
 };
 
 /// The rule whose loops and update kernels a rule uses: Rule::Loops, or the rule itself.

@@ -91,6 +91,7 @@ struct TensorStep {
   bool active;                       ///< False: the step leaves the tensor out.
   bool settles;                      ///< True: the step settles (rule::settle()).
   bool zero_grad;                    ///< The update overwrites the gradient with zeros, even if not active.
+  bool takes_sums;                   ///< The step takes the sums of the tensor's rule.
 };
 
 /// All coefficients of one tensor's step. Written once per step, before the update; read for every element.
@@ -99,6 +100,16 @@ struct TensorCoefficients {
   TensorStep step;
   Around around;
   typename Rule::Coefficients rule;
+};
+
+/// Those of a rule with sums over the model, whose scalars wait here for finish().
+template <class Rule>
+requires kSumsOverModel<Rule>
+struct TensorCoefficients<Rule> {
+  TensorStep step;
+  Around around;
+  typename Rule::Coefficients rule;
+  ScalarsOf<Rule> scalars{};
 };
 
 /// Settles one number. Where a gradient stays 0, averages decay until they are denormal, and stay denormal,
@@ -150,7 +161,11 @@ ONEPASS_LANE void measure(const TensorCoefficients<Rule>& k, float p, float g, f
                           State... states) {
   if constexpr (kLossy && Compressible<Variant>) Variant::expand(states...);
   const float seen = k.around.template before<Extras::all>(p, g);
-  Variant::measure(k.rule, p, seen, states..., terms);
+  if constexpr (kHasCaution<Rule>) {
+    terms[0] = Around::agree(Variant::heading(k.rule, p, seen, states...), seen) ? 1.0f : 0.0f;
+  } else {
+    Variant::measure(k.rule, p, seen, states..., terms);
+  }
 }
 
 /// Moves one element of the moving average towards p. The average of a parameter that has become 0 settles.

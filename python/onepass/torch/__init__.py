@@ -10,7 +10,7 @@ import torch
 from . import _rules
 from ._convert import convert
 from ._digest import digest
-from ._face import Face
+from ._face import Cautious, Face
 from ._memory import memory_report
 
 
@@ -26,20 +26,20 @@ class RMSprop(Face, torch.optim.RMSprop):
     _spelling = _rules.RMSPROP
 
 
-class Adam(Face, torch.optim.Adam):
-    """torch.optim.Adam in one pass over memory. See Face for what it takes besides."""
+class Adam(Cautious, torch.optim.Adam):
+    """torch.optim.Adam in one pass over memory. See Face and Cautious for what it takes besides."""
 
     _spelling = _rules.ADAM
 
 
-class AdamW(Face, torch.optim.AdamW):
-    """torch.optim.AdamW in one pass over memory. See Face for what it takes besides."""
+class AdamW(Cautious, torch.optim.AdamW):
+    """torch.optim.AdamW in one pass over memory. See Face and Cautious for what it takes besides."""
 
     _spelling = _rules.ADAMW
 
 
-class RAdam(Face, torch.optim.RAdam):
-    """torch.optim.RAdam in one pass over memory. See Face for what it takes besides."""
+class RAdam(Cautious, torch.optim.RAdam):
+    """torch.optim.RAdam in one pass over memory. See Face and Cautious for what it takes besides."""
 
     _spelling = _rules.RADAM
 
@@ -68,8 +68,8 @@ class Rprop(Face, torch.optim.Rprop):
     _spelling = _rules.RPROP
 
 
-class NAdam(Face, torch.optim.NAdam):
-    """torch.optim.NAdam in one pass over memory. See Face for what it takes besides."""
+class NAdam(Cautious, torch.optim.NAdam):
+    """torch.optim.NAdam in one pass over memory. See Face and Cautious for what it takes besides."""
 
     _spelling = _rules.NADAM
 
@@ -175,6 +175,12 @@ class MARS(Face, _rules.sums.MARS):
     _spelling = _rules.MARS
 
 
+class Prodigy(Face, _rules.sums.Prodigy):
+    """Prodigy: Adam that finds its own learning rate, `d`. See Face for what it takes besides."""
+
+    _spelling = _rules.PRODIGY
+
+
 class ScheduleFreeSGD(_rules.schedule_free.Modes, Face, _rules.schedule_free.ScheduleFreeSGD):
     """Schedule-Free SGD: no schedule, and a good average at every step. Call eval() before you evaluate or save the
     model, and train() before you train on. See Face for what it takes besides."""
@@ -191,7 +197,7 @@ class ScheduleFreeAdamW(_rules.schedule_free.Modes, Face, _rules.schedule_free.S
 
 OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, NAdam, ASGD, Lion, Signum, NAdamW,
               AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp, LARS, LAMB, NovoGrad, StableAdamW,
-              MARS, ScheduleFreeSGD, ScheduleFreeAdamW)
+              MARS, Prodigy, ScheduleFreeSGD, ScheduleFreeAdamW)
 
 
 def clip_grad_norm_(optimizer, max_norm):

@@ -99,6 +99,22 @@ class Reduction:
             self.all_reduce_over_mesh(total)
         return total
 
+    def all_reduce_sums(self, rows, model):
+        """Adds sums over tensors over the ranks that have parts of them, and over the model over all ranks. Returns
+        both."""
+        import torch.distributed as dist
+
+        if self.group is None:
+            both = torch.cat([rows, model])
+            if self.mesh is not None:
+                self.all_reduce_over_mesh(both)
+            return both[:len(rows)], both[len(rows):]
+        if self.mesh is not None:
+            self.all_reduce_over_mesh(rows)
+        if len(model) != 0:
+            dist.all_reduce(model, group=self.group)
+        return rows, model
+
     def all_reduce_over_mesh(self, total):
         """Adds a tensor of int64 over the ranks that have parts of the same parameters, in place."""
         import torch.distributed as dist

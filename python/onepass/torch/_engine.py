@@ -9,10 +9,11 @@ from .. import _interface
 from .._library import library
 from .._optimizer import settings_of
 from ._formats import storage_struct
+from ._rules import rescales
 from ._walk import DTYPES, device_number
 
 MEASURE = 22  # Integers of the measure of an L2 norm.
-SUMS = 45  # Integers of a tensor's sums.
+SUMS = 67  # Integers of the sums over a tensor, or over the model.
 
 _CODES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16", torch.int16: "uint16",
           torch.uint8: "uint8", torch.int64: "int64", torch.float64: "float64"}
@@ -139,6 +140,10 @@ class Engine:
         library().check(self.calls.onepass_step_measured(
             self.handle, ctypes.cast(measure.data_ptr(), ctypes.POINTER(_interface.LONG)), measure.numel(), stream))
 
+    def takes_sums(self):
+        """Returns whether steps take sums over tensors."""
+        return self.spelling.sums or any(rescales(self.groups[number]) for number in self.used)
+
     def perturb(self, sam, stream):
         """Moves the parameters as `sam` says, an _interface.Sam."""
         library().check(self.calls.onepass_perturb(self.handle, sam, stream))
@@ -157,9 +162,11 @@ class Engine:
         library().check(self.calls.onepass_restore(self.handle, stream))
 
     def begin_step(self, measure, stream):
-        """Returns the sums over this rank's part of each tensor, a row for each seat, which combine with those of other
-        ranks by a sum. finish_step() ends the step. `measure`: as for step_measured(), or None."""
-        into = torch.empty(len(self.seats), SUMS, dtype=torch.int64, device=self.device)
+        """Returns the sums over this rank's part of each tensor, a row for each seat and then one for the model if the
+        rule has such sums. They combine with those of other ranks by a sum. finish_step() ends the step. `measure`: as
+        for step_measured(), or None."""
+        rows = len(self.seats) + self.spelling.over_model
+        into = torch.empty(rows, SUMS, dtype=torch.int64, device=self.device)
         measure = torch.empty(0, dtype=torch.int64) if measure is None else measure.to(self.device)
         library().check(self.calls.onepass_begin_step(
             self.handle, measure.data_ptr() or None, measure.numel(), into.data_ptr(), into.numel(), stream))

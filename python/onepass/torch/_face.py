@@ -12,7 +12,9 @@ from . import _distributed, _state
 from ._engine import SUMS, stream_of
 from ._formats import Choice, refresh
 from ._plan import Handling, Plan
+from ._rules import rescales
 from ._rules.presets import completed
+from ._rules.plain import Plain
 from ._sam import Perturbs
 from ._walk import OTHER, local
 
@@ -82,7 +84,8 @@ class Face(Perturbs):
         """Gives the class torch's signature with the arguments of Face."""
         super().__init_subclass__(**kwargs)
         if "__init__" not in cls.__dict__ and "_spelling" in cls.__dict__:
-            own = [parameter for parameter in inspect.signature(Face.__init__).parameters.values()
+            faces = [base.__init__ for base in cls.__mro__ if issubclass(base, Face) and "__init__" in base.__dict__]
+            own = [parameter for face in faces for parameter in inspect.signature(face).parameters.values()
                    if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
             base = inspect.signature(cls._spelling.base)
             cls.__signature__ = base.replace(parameters=[*base.parameters.values(), *own])
@@ -163,11 +166,21 @@ class Face(Perturbs):
             if handling == plan.handling:
                 handling = plan.handling
             plan.handling = handling
-        if handling.measures() and any(p.grad is not None for p in plan.others):
-            raise RuntimeError("max_grad_norm and skip_nonfinite need every parameter to be stepped by onepass, but "
-                               f"torch's own formulas step {len(plan.others)} of {len(plan.seats)}; use "
-                               "torch.nn.utils.clip_grad_norm_ instead")
+        if any(p.grad is not None for p in plan.others):
+            self._refuse_others(plan, handling)
         return handling
+
+    def _refuse_others(self, plan, handling):
+        """Raises RuntimeError if a step follows from all parameters, and torch's own formulas step some of them."""
+        some = f"torch's own formulas step {len(plan.others)} of {len(plan.seats)}"
+        if handling.measures():
+            raise RuntimeError("max_grad_norm and skip_nonfinite need every parameter to be stepped by onepass, but "
+                               f"{some}; use torch.nn.utils.clip_grad_norm_ instead")
+        if self._spelling.over_model and len(plan.others) < len(plan.seats):
+            raise RuntimeError(f"{type(self).__name__} needs one formula for all parameters, whose sums it takes, but "
+                               f"{some}; give those an optimizer of their own")
+        if isinstance(self, Cautious) and any(group.get("caution", "none") != "none" for group in self.param_groups):
+            raise RuntimeError(f"caution needs every parameter to be stepped by onepass, but {some}")
 
     def _before(self, plan):
         """Brings shadows, masters and gradients of DTensors to where this step reads them."""
@@ -198,21 +211,31 @@ class Face(Perturbs):
         if handling.measures() and (len(engines) > 1 or plan.reduction.across):
             total = plan.reduction.sum([(engine.measure(stream), engine.counted)
                                        for engine, stream in zip(engines, streams)])
-        if self._spelling.sums and plan.reduction.mesh is not None:
+        alone = len(engines) == 1 and not plan.reduction.across
+        over_tensors = self._spelling.sums or any(map(rescales, self.param_groups))
+        if over_tensors and plan.reduction.mesh is not None or self._spelling.over_model and not alone:
             return self._run_with_sums(plan, streams, total)
         for engine, stream in zip(engines, streams):
             engine.step(stream) if total is None else engine.step_measured(total, stream)
 
     def _run_with_sums(self, plan, streams, measure):
-        """Steps by the sums over whole tensors, of which this rank has parts."""
+        """Steps by the sums over whole tensors and over the model, of which this rank has parts."""
         rows = torch.zeros(len(plan.seats), SUMS, dtype=torch.int64, device=plan.reduction.device())
-        for engine, stream in zip(plan.engines, streams):
-            own = engine.begin_step(measure, stream)
+        model = torch.zeros(int(self._spelling.over_model), SUMS, dtype=torch.int64, device=rows.device)
+        takes_sums = [engine.takes_sums() for engine in plan.engines]
+        for engine, stream, takes in zip(plan.engines, streams, takes_sums):
+            if not takes:
+                continue
+            own = engine.begin_step(measure, stream).to(rows.device)
             if engine.counted:
-                rows[engine.places] = own.to(rows.device)
-        plan.reduction.all_reduce_over_mesh(rows)
-        for engine, stream in zip(plan.engines, streams):
-            engine.finish_step(rows[engine.places], stream)
+                rows[engine.places] = own[:len(engine.places)]
+                model += own[len(engine.places):]
+        rows, model = plan.reduction.all_reduce_sums(rows, model)
+        for engine, stream, takes in zip(plan.engines, streams, takes_sums):
+            if takes:
+                engine.finish_step(torch.cat([rows[engine.places], model]), stream)
+            else:
+                engine.step(stream) if measure is None else engine.step_measured(measure, stream)
 
     def _after(self, plan):
         """Lets gradients go that were held for the engines, and notes which parameters have changed."""
@@ -311,3 +334,26 @@ class Face(Perturbs):
         self._begin()
         super().__setstate__(state)
         _state.unwrap(self)
+
+
+class Cautious(Face):
+    """The same for a class of torch's whose rule has caution:
+
+    caution: "masked" leaves out updates whose sign is not that of the gradient, "rescaled" also divides the others of a
+        tensor by their share (Liang et al. 2024). A group may have the key `caution` of its own."""
+
+    def __init__(self, params, *args, caution="none", **kwargs):
+        Plain._check("caution", caution)
+        super().__init__(params, *args, **kwargs)
+        if caution != "none":  # Otherwise the groups are those of torch.
+            self.defaults["caution"] = caution
+        self._give_caution()
+
+    def _give_caution(self):
+        if "caution" in self.defaults:
+            for group in self.param_groups:
+                group.setdefault("caution", self.defaults["caution"])
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._give_caution()

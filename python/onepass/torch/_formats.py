@@ -23,7 +23,8 @@ _OWN_MASTER = {torch.bfloat16: "split", torch.float16: "float32"}
 _BITS = {"uint16": torch.int16, "uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16,
          "float16": torch.float16, "int64": torch.int64, "float64": torch.float64}
 # States that are one number for a parameter, in float64.
-SCALARS = {"mu_product", "eta", "exp_avg_lr_1", "weight_sum", "lr_max", "exp_avg_norm_sq"}
+SCALARS = {"mu_product", "eta", "exp_avg_lr_1", "weight_sum", "lr_max", "exp_avg_norm_sq",
+           "d", "d_max", "d_numerator", "k"}
 # States with a sign: they have the signed 8-bit codec.
 SIGNED = {"exp_avg", "exp_avg_fast", "exp_avg_diff", "momentum_buffer", "grad_avg", "prev"}
 

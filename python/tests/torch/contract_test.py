@@ -170,13 +170,15 @@ def test_new_gradients_may_lie_where_old_ones_lay(name):  # [9]
 def test_several_dtypes_in_one_optimizer(name, options):  # [11]
     """16-bit parameters have a master by default, so they are as close to float64 as rounding them once allows."""
     ours, theirs = PAIRS[name]
-    mine = [torch.nn.Parameter(torch.randn(8, 8).to(dtype)) for dtype in
-            (torch.float32, torch.float64, torch.bfloat16, torch.float16)]
+    places = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2**-8, torch.float16: 2**-11}
+    if ours._spelling.over_model:
+        del places[torch.float64]  # refused: rules/prodigy_test.py
+    mine = [torch.nn.Parameter(torch.randn(8, 8).to(dtype)) for dtype in places]
     exact = copies(mine, torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train([ours(mine, **options), loop(theirs, exact, **options)], [mine, exact], 5)
-    for one, two, half_place in zip(mine, exact, (1e-5, 1e-12, 2**-8, 2**-11)):
+    for one, two, half_place in zip(mine, exact, places.values()):
         torch.testing.assert_close(one.double(), two.detach(), rtol=half_place * 1.01, atol=half_place / 16)
 
 

@@ -71,6 +71,12 @@ CASES = [
     ("StableAdamW", {"lr": 0.01, "weight_decay": 0.1}),
     ("MARS", {"lr": 0.01, "weight_decay": 0.1}),
     ("MARS", {"lr": 0.01, "betas": (0.8, 0.9), "gamma": 0.5, "weight_decay": 0.1, "weight_decay_mode": "cautious"}),
+    ("Lion", {"lr": 0.002, "weight_decay": 0.1, "caution": "rescaled"}),
+    ("NAdamW", {"lr": 0.01, "weight_decay": 0.1, "caution": "masked"}),
+    ("LaProp", {"lr": 0.01, "weight_decay": 0.1, "caution": "rescaled"}),
+    ("Prodigy", {"d0": 0.01, "weight_decay": 0.1}),
+    ("Prodigy", {"lr": 0.5, "beta3": 0.9, "d0": 0.01, "growth_rate": 1.02, "use_bias_correction": True,
+                 "safeguard_warmup": True, "weight_decay": 0.1, "weight_decay_mode": "coupled", "maximize": True}),
 ]
 SHAPES = [(), (1,), (7,), (3, 5), (31,), (32,), (33,), (0,), (100, 33), (2, 3, 4, 5), (4099,), (0, 4)]
 

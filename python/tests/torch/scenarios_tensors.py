@@ -70,9 +70,13 @@ def perturbed_shards_have_the_bits_of_the_whole():
 
 @scenario
 def norms_of_whole_tensors_have_the_bits_of_the_whole():
-    """Rules that take sums over tensors, of which each rank has a part, or nothing."""
+    """Rules that take sums over tensors or over the model, of which each rank has a part, or nothing."""
     results, mesh = {}, line()
-    for make in (onepass.LAMB, onepass.LARS, onepass.NovoGrad, onepass.StableAdamW, onepass.MARS):
+    def cautious(*args, **kwargs):
+        return onepass.AdamW(*args, caution="rescaled", **kwargs)
+
+    for make in (onepass.LAMB, onepass.LARS, onepass.NovoGrad, onepass.StableAdamW, onepass.MARS, onepass.Prodigy,
+                 cautious):
         for placements in (rows, columns, some_replicated):
             for clip in (None, 1.0):
                 model = parameters(SHAPES)

@@ -42,6 +42,15 @@ TEST(ShardSums, TakeTheMeanOverTheWholeTensor) {
   expect_like_the_whole(model, 8);
 }
 
+// A shard that has nothing of a tensor still moves by the sums over it.
+TEST(ShardSums, OverTheModelStepAsTheWhole) {
+  const Prodigy prodigy{.d0 = 0.01, .weight_decay = 0.1};
+  for (const std::vector<Rule>& rules : {std::vector<Rule>{prodigy, prodigy}, {prodigy, kRules[0]}}) {
+    ShardedModel model(kNumels, kCuts, {}, {}, rules);
+    expect_like_the_whole(model, 8);
+  }
+}
+
 TEST(ShardSums, StepAsTheWholeWithTheNormOfAll) {
   ShardedModel model(kNumels, kCuts, {.clip_norm = ClipGradNorm{.max_norm = 0.5, .exact = true}}, {}, kRules);
   expect_like_the_whole(model);
@@ -80,7 +89,7 @@ TEST(ShardSums, AreTakenInPairsOfCalls) {
   Optimizer& optimizer = model.optimizer();
   std::vector<std::int64_t> words(static_cast<std::size_t>(optimizer.sums_numel()));
   const Tensor sums = ShardedModel::words_of(words);
-  EXPECT_EQ(sums.numel, 4 * 45);
+  EXPECT_EQ(sums.numel, 4 * 67);
   EXPECT_TRUE(
       refused([&] { optimizer.finish_step(sums); }, {"finish_step() was called without begin_step()"}));
   optimizer.begin_step(sums);
@@ -99,11 +108,11 @@ TEST(ShardSums, ThatDoNotFitAreRefused) {
   ShardedModel model(kNumels, {}, {}, {}, kRules);
   std::vector<std::int64_t> few(4);
   EXPECT_TRUE(refused([&] { model.optimizer().begin_step(ShardedModel::words_of(few)); },
-                      {"the sums given to begin_step() has 4 elements, but must have 180 (sums_numel())"}));
-  std::vector<double> other(180);
+                      {"the sums given to begin_step() has 4 elements, but must have 268 (sums_numel())"}));
+  std::vector<double> other(268);
   EXPECT_TRUE(refused(
       [&] {
-        model.optimizer().begin_step({other.data(), DType::float64, 180});
+        model.optimizer().begin_step({other.data(), DType::float64, 268});
       },
       {"the sums given to begin_step()", "int64", "float64"}));
   ShardedModel without(kNumels, {}, {});

@@ -23,6 +23,7 @@ namespace {
 
 constexpr LARS kLars{.lr = 0.5, .momentum = 0.5, .trust_coeff = 0.5, .weight_decay = 0.1};
 constexpr LAMB kLamb{.lr = 0.01, .weight_decay = 0.1};
+constexpr Prodigy kProdigy{.d0 = 0.01, .weight_decay = 0.1};
 
 std::vector<float> stepped(const Rule& rule, std::vector<float> value, std::vector<float> gradient) {
   Optimizer optimizer{rule, std::vector<Parameter>{{"p", std::span(value), std::span(gradient)}}};
@@ -114,7 +115,7 @@ TEST_P(SumsOfFormats, AreTheSameForAnyIsaAndThreadsAndChunks) {
     }
     return all_bytes(model, optimizer.state_dict());
   };
-  for (const Rule& rule : {Rule(kLamb), Rule(kLars)}) {
+  for (const Rule& rule : {Rule(kLamb), Rule(kLars), Rule(kProdigy)}) {
     const std::vector<std::byte> expected = after_steps(rule, Isa::baseline, 1, 0);
     for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
       if (!isa_available(isa)) continue;
@@ -183,7 +184,7 @@ TEST(Sums, LeaveOtherRulesAlone) {
   Optimizer all({kLamb, AdamW{.lr = 0.01}, kLars}, together.parameters());
   Optimizer sums({kLamb, kLars, kLars}, with.parameters());
   Optimizer none({AdamW{.lr = 0.01}, AdamW{.lr = 0.01}, AdamW{.lr = 0.01}}, without.parameters());
-  EXPECT_EQ(all.sums_numel(), 3 * 45);
+  EXPECT_EQ(all.sums_numel(), 3 * 67);
   EXPECT_EQ(none.sums_numel(), 0);
   train_finite(together, all, 5);
   train_finite(with, sums, 5);

@@ -131,6 +131,22 @@ TEST_F(CudaFamily, FormsOfDecayAndCautionHaveTheBitsOfTheCpu) {
   }
 }
 
+// The second gradients change many signs.
+TEST_F(CudaFamily, RescaledCautionHasTheBitsOfTheCpu) {
+  for (const Rule& rule : library_rules()) {
+    if (!rule.has("caution")) continue;
+    for (const double amsgrad : {0.0, 1.0}) {
+      Rule rescaled = rule;
+      rescaled.set_text("caution", "rescaled");
+      if (rule.has("amsgrad")) rescaled.set("amsgrad", amsgrad);
+      if (amsgrad != 0.0 && !rule.has("amsgrad")) continue;
+      SCOPED_TRACE(std::string(rule.name()));
+      expect_same({rescaled}, kShapes,
+                  [](Model& model, Optimizer& optimizer) { train(model, optimizer, 3); });
+    }
+  }
+}
+
 /// Three tensors for each of four rules.
 std::vector<Shape> four_groups() {
   std::vector<Shape> shapes;

@@ -1,5 +1,5 @@
-// sums_test.cpp - the sums that rules take over tensors have on CUDA the bits of the CPU, in every format and
-// size, and shards add them up in graphs.
+// sums_test.cpp - the sums that rules take over tensors and over the model have on CUDA the bits of the CPU,
+// in every format and size, and shards add them up in graphs.
 #include <limits>
 
 #include "kernels/cuda_test.hpp"
@@ -14,8 +14,10 @@ class CudaSums : public CudaTest {};
 
 const std::vector<Rule> kRules{LAMB{.lr = 0.01, .weight_decay = 0.1},
                                LARS{.lr = 0.5, .trust_coeff = 0.1, .weight_decay = 0.1}};
+const Rule kOverModel = Prodigy{.d0 = 0.01, .weight_decay = 0.1};
+const std::vector<Rule> kBoth{kOverModel, kRules[0]};
 
-/// Even tensors take sums by LAMB, odd ones by LARS. The largest has several chunks.
+/// Even tensors have the first rule, odd ones the second. The largest has several chunks.
 const std::vector<Shape> kShapes{{.numel = 9000, .group = 0},
                                  {.numel = 4097, .group = 1},
                                  {.numel = 0, .group = 0},
@@ -25,7 +27,10 @@ const std::vector<Shape> kShapes{{.numel = 9000, .group = 0},
 /// The same model on both devices.
 struct Twins {
   Model cpu{kShapes}, gpu{kShapes, kGpu};
-  Optimizer wanted{kRules, cpu.parameters()}, actual{kRules, gpu.parameters()};
+  Optimizer wanted, actual;
+
+  explicit Twins(const std::vector<Rule>& rules = kRules)
+      : wanted(rules, cpu.parameters()), actual(rules, gpu.parameters()) {}
 
   void draw(int step) {
     cpu.draw_finite_gradients(step);
@@ -38,8 +43,28 @@ struct Twins {
 };
 
 TEST_F(CudaSums, HaveTheBitsOfTheCpuForOneChunkAndMany) {
-  Twins twins;
-  for (int step = 1; step <= 3; ++step) {
+  for (const std::vector<Rule>& rules : {kRules, kBoth, {kOverModel, kOverModel}}) {
+    Twins twins(rules);
+    for (int step = 1; step <= 4; ++step) {
+      twins.draw(step);
+      twins.wanted.step();
+      twins.actual.step();
+      ASSERT_TRUE(twins.have_equal_bits()) << rules[0].name() << ", step " << step;
+    }
+  }
+}
+
+// A parameter without gradients keeps its scalars, and takes over those of the others when it comes back.
+TEST_F(CudaSums, OverTheModelGiveAllTensorsTheScalarsOfTheNewest) {
+  Twins twins({kOverModel, kOverModel});
+  const auto give = [](Model& model, Optimizer& optimizer, bool all) {
+    std::vector<Tensor> gradients = model.gradients();
+    if (!all) gradients[0].data = gradients[3].data = nullptr;
+    optimizer.set_gradients(gradients);
+  };
+  for (int step = 1; step <= 6; ++step) {
+    give(twins.cpu, twins.wanted, step < 3 || step == 6);
+    give(twins.gpu, twins.actual, step < 3 || step == 6);
     twins.draw(step);
     twins.wanted.step();
     twins.actual.step();
@@ -86,7 +111,7 @@ TEST_F(CudaSums, InEveryFormatHaveTheBitsOfTheCpu) {
     SCOPED_TRACE(format.name);
     const auto after = [&](Device device) {
       FormatModel model(format, device, {100, 0, 1030, 7});
-      Optimizer optimizer(kRules[0], model.parameters(),
+      Optimizer optimizer(format.param == DType::float32 ? kRules[0] : kOverModel, model.parameters(),
                           {.storage = format.low(), .float32_storage = format.wide(), .seed = 7});
       optimizer.set_gradient_handling({.clip_norm = ClipGradNorm{.max_norm = 0.5}, .loss_scale = 3.0});
       for (int step = 1; step <= 3; ++step) {
@@ -102,7 +127,7 @@ TEST_F(CudaSums, InEveryFormatHaveTheBitsOfTheCpu) {
 
 // Two types of rule in one format each have a prepare, a pass for the sums, a finish, and an update.
 TEST_F(CudaSums, AddTwoLaunchesForEachRule) {
-  Twins twins;
+  Twins twins(kBoth);
   twins.draw(1);
   twins.wanted.step();
   twins.actual.step();
@@ -122,7 +147,7 @@ TEST_F(CudaSums, AddTwoLaunchesForEachRule) {
 // The words of another shard are those of the same gradients again: the sums and the numbers of elements
 // double. Both halves are captured once.
 TEST_F(CudaSums, OfShardsAreGivenAndTakenWithTheBitsOfTheCpuInGraphs) {
-  Twins twins;
+  Twins twins(kBoth);
   const std::int64_t numel = twins.wanted.sums_numel();
   ASSERT_EQ(twins.actual.sums_numel(), numel);
   const Words wanted(Device::cpu(), numel), actual(kGpu, numel);
@@ -147,7 +172,7 @@ TEST_F(CudaSums, OfShardsAreGivenAndTakenWithTheBitsOfTheCpuInGraphs) {
 }
 
 TEST_F(CudaSums, OfASkippedStepAreForgotten) {
-  Twins twins;
+  Twins twins(kBoth);
   for (Optimizer* one : {&twins.wanted, &twins.actual}) one->set_nonfinite(NonFinite::skip);
   for (int step = 1; step <= 3; ++step) {
     twins.draw(step);

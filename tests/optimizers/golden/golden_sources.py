@@ -1,87 +1,16 @@
 """The optimizers that make_golden.py asks, with the library's names for their arguments and states."""
 
-import importlib.metadata
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 import adabelief_pytorch
 import adopt
 import lion_pytorch
-import optimi
 import pytorch_optimizer
 import schedulefree
 import sophia_opt
 import timm.optim
 import torch
-
-Settings = dict[str, float | str]
-
-
-@dataclass
-class Case:
-    """One optimizer with certain settings."""
-
-    name: str
-    source: str
-    settings: Settings
-    make: Callable  # make(parameter, settings): the optimizer
-    names: dict[str, str]  # the class's name of each state by the library's
-    start: dict[str, dict[str, tuple]] = field(default_factory=dict)  # states by tensor before the first step
-    halves: bool = True  # the learning rate on the way
-    preset: str = ""  # of the library
-    defaults: Settings = field(default_factory=dict)  # learning rate and decay that the class has if it is not told
-
-    def states(self, optimizer, parameter):
-        """Returns the states by the library's names."""
-        return {ours: optimizer.state[parameter][theirs] for ours, theirs in self.names.items()}
-
-    @staticmethod
-    def set_states(optimizer, parameter, start):
-        optimizer.state[parameter].update({"step": torch.tensor(0.0), "exp_avg": torch.zeros_like(parameter), **start})
-
-
-def source(package, cls):
-    """Returns "timm 1.0.31, timm.optim.lion.Lion"."""
-    version = importlib.metadata.version(package).partition("+")[0]
-    return f"{package} {version}, {cls.__module__}.{cls.__qualname__}"
-
-
-def same(*names):
-    """Returns the names of states that the library and the class call alike."""
-    return {name: name for name in names}
-
-
-def cases(package, cls, make, names, base, **changes):
-    """Returns a case for each change of the base settings: coupled={...}, decoupled={...}. `names` are the names of the
-    states, or a function that makes them of the settings. The learning rate of a case "constant" stays."""
-    def one(name, settings):
-        return Case(name, source(package, cls), settings, make=lambda p, s: make(cls, [p], s),
-                    names=names(settings) if callable(names) else names, halves=name != "constant")
-    return [one(name, base | change) for name, change in changes.items()]
-
-
-def betas(s, count=2):
-    return tuple(s[f"beta{i}"] for i in range(1, count + 1))
-
-
-def decoupled(s):
-    return s["weight_decay_mode"] == "decoupled"
-
-
-def common(s):
-    """Returns the arguments that most classes share."""
-    return {"lr": s["lr"], "weight_decay": s["weight_decay"], "maximize": s["maximize"], "foreach": False}
-
-
-def decay(mode, weight_decay=0.1):
-    return {"weight_decay": weight_decay, "weight_decay_mode": mode, "maximize": False}
-
-
-COUPLED = decay("coupled", 0.01)
-DECOUPLED = decay("decoupled")
-MAXIMIZE = {"maximize": True}
-MOMENTS = {"beta1": 0.8, "beta2": 0.95, "eps": 1e-6}
-USUAL = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+from golden_case import (COUPLED, DECOUPLED, MAXIMIZE, MOMENTS, RESCALED, USUAL, betas, cases, common, decay, decoupled,
+                         same)
+from golden_sums import SUMS
 
 
 # --- torch
@@ -201,12 +130,16 @@ def lion(cls, p, s):
     return cls(p, lr=s["lr"], betas=betas(s), weight_decay=s["weight_decay"], use_triton=False)
 
 
+def cautious(s):
+    return "caution" in s
+
+
 def timm_lion(cls, p, s):
-    return cls(p, betas=betas(s), **common(s))
+    return cls(p, betas=betas(s), caution=cautious(s), **common(s))
 
 
-def nadamw(cls, p, s):
-    return cls(p, betas=betas(s), eps=s["eps"], **common(s))
+def timm_adamw(cls, p, s):
+    return cls(p, betas=betas(s), eps=s["eps"], caution=cautious(s), **common(s))
 
 
 def ademamix(cls, p, s):
@@ -248,7 +181,8 @@ def adan(cls, p, s):
 
 
 def laprop(cls, p, s):
-    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"], foreach=False)
+    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"], caution=cautious(s),
+               foreach=False)
 
 
 def schedule_free(cls, p, s):
@@ -257,36 +191,6 @@ def schedule_free(cls, p, s):
                     weight_lr_power=s["weight_lr_power"], foreach=False, **averages)
     optimizer.train()
     return optimizer
-
-
-def lars(cls, p, s):
-    return cls(p, lr=s["lr"], weight_decay=s["weight_decay"], momentum=s["momentum"], dampening=s["dampening"],
-               nesterov=s["nesterov"], trust_coeff=s["trust_coeff"], eps=s["eps"], trust_clip=s["trust_clip"],
-               always_adapt=s["always_adapt"], foreach=False)
-
-
-def lamb(cls, p, s):
-    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"],
-               bias_correction=s["bias_correction"], grad_averaging=s["grad_averaging"], max_grad_norm=None,
-               trust_clip=s["trust_clip"], always_adapt=s["always_adapt"], foreach=False)
-
-
-def novograd(cls, p, s):
-    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"],
-               grad_averaging=s["grad_averaging"])
-
-
-def mars(cls, p, s):
-    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"], gamma=s["gamma"],
-               optimize_1d=True)
-
-
-def stable_adamw(cls, p, s):
-    return cls(p, lr=s["lr"], betas=betas(s), eps=s["eps"], weight_decay=s["weight_decay"], foreach=False, triton=False)
-
-
-def stable_adamw_of_another(cls, p, s):
-    return cls(p, betas=betas(s), eps=s["eps"], weight_decouple=decoupled(s), kahan_sum=False, **common(s))
 
 
 def with_hessian(all_cases):
@@ -310,10 +214,10 @@ OTHERS = {
                   {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, **DECOUPLED},
                   decoupled={}, betas={"beta1": 0.95, "beta2": 0.8})
     + cases("timm", timm.optim.Lion, timm_lion, same("exp_avg"),
-            {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, **DECOUPLED}, maximize=MAXIMIZE),
-    "NAdamW": cases("timm", timm.optim.NAdamW, nadamw, same("exp_avg", "exp_avg_sq"),
+            {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, **DECOUPLED}, maximize=MAXIMIZE, rescaled=RESCALED),
+    "NAdamW": cases("timm", timm.optim.NAdamW, timm_adamw, same("exp_avg", "exp_avg_sq"),
                     {"lr": 0.02, **USUAL, **DECOUPLED},
-                    decoupled={}, maximize={**MOMENTS, **MAXIMIZE}),
+                    decoupled={}, maximize={**MOMENTS, **MAXIMIZE}, rescaled=RESCALED),
     "AdEMAMix": cases("pytorch-optimizer", pytorch_optimizer.AdEMAMix, ademamix,
                       of_ademamix,
                       {"lr": 0.01, **USUAL, "beta3": 0.9999, "alpha": 5.0, "alpha_warmup": 0, "beta3_warmup": 0,
@@ -341,34 +245,9 @@ OTHERS = {
                   {"lr": 0.01, "beta1": 0.98, "beta2": 0.92, "beta3": 0.99, "eps": 1e-8, **decay("proximal")},
                   # Not maximize: the class then takes the first difference from the gradient of the other sign.
                   proximal={}, decoupled={"beta1": 0.9, "beta2": 0.7, "beta3": 0.95, "eps": 1e-3, **DECOUPLED}),
-    "LARS": cases("timm", timm.optim.Lars, lars, same("momentum_buffer"),
-                  {"lr": 1.0, "momentum": 0.9, "dampening": 0.0, "nesterov": False, "trust_coeff": 0.02, "eps": 1e-8,
-                   "always_adapt": False, "trust_clip": False, **DECOUPLED},
-                  decoupled={}, dampening={"momentum": 0.8, "dampening": 0.3, "eps": 0.1},
-                  nesterov={"lr": 0.1, "nesterov": True, "trust_clip": True},
-                  always={"weight_decay": 0.0, "always_adapt": True}, undecayed={"lr": 0.02, "weight_decay": 0.0}),
-    "LAMB": cases("timm", timm.optim.Lamb, lamb, same("exp_avg", "exp_avg_sq"),
-                  {"lr": 0.02, **USUAL, "eps": 1e-6, "bias_correction": True, "grad_averaging": True,
-                   "always_adapt": False, "trust_clip": False, **DECOUPLED},
-                  decoupled={}, clipped={**MOMENTS, "trust_clip": True}, summed={**MOMENTS, "grad_averaging": False},
-                  always={"weight_decay": 0.0, "always_adapt": True},
-                  uncorrected={**MOMENTS, "bias_correction": False}, undecayed={"weight_decay": 0.0}),
-    "NovoGrad": cases("timm", timm.optim.NvNovoGrad, novograd, same("exp_avg"),
-                      {"lr": 0.02, "beta1": 0.95, "beta2": 0.98, "eps": 1e-8, "grad_averaging": False, **DECOUPLED},
-                      decoupled={}, averaging={"lr": 0.1, "beta1": 0.8, "beta2": 0.5, "eps": 0.1,
-                                               "grad_averaging": True}),
-    "StableAdamW": [
-        *cases("torch-optimi", optimi.StableAdamW, stable_adamw, same("exp_avg", "exp_avg_sq"),
-               {"lr": 0.02, "beta1": 0.9, "beta2": 0.99, "eps": 1e-6, **DECOUPLED},
-               decoupled={}, betas={**MOMENTS, "beta2": 0.7, "eps": 0.01}),
-        *cases("pytorch-optimizer", pytorch_optimizer.StableAdamW, stable_adamw_of_another,
-               same("exp_avg", "exp_avg_sq"), {"lr": 0.02, **MOMENTS, **COUPLED, **MAXIMIZE}, coupled={}),
-    ],
-    "MARS": cases("timm", timm.optim.Mars, mars, same("exp_avg", "exp_avg_sq", "last_grad"),
-                  {"lr": 0.02, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "gamma": 0.025, **DECOUPLED},
-                  decoupled={}, strong={**MOMENTS, "gamma": 0.5}),
     "LaProp": cases("timm", timm.optim.LaProp, laprop, same("exp_avg", "exp_avg_sq"),
-                    {"lr": 0.01, **USUAL, "eps": 1e-15, **decay("after")}, after={}, constant={}, betas=MOMENTS),
+                    {"lr": 0.01, **USUAL, "eps": 1e-15, **decay("after")}, after={}, constant={}, betas=MOMENTS,
+                    rescaled=RESCALED),
     "ScheduleFreeSGD": cases("schedulefree", schedulefree.SGDScheduleFree, schedule_free, same("z"),
                              {"lr": 0.05, "momentum": 0.9, **AVERAGES, **DECOUPLED}, decoupled={},
                              constant={"momentum": 0.8, **WARMUP}, warmup={"momentum": 0.8, **WARMUP}),
@@ -388,4 +267,6 @@ EXAMPLES = {
     "QHM": cases("pytorch-optimizer", pytorch_optimizer.QHM, qhm, same("momentum_buffer"),
                  {"lr": 0.02, "beta": 0.9, "nu": 0.7, **COUPLED}, coupled={}, decoupled={"nu": 0.4, **DECOUPLED}),
 }
-RULES = TORCH | OTHERS
+RULES = TORCH | OTHERS | SUMS
+RULES["AdamW"] += cases("timm", timm.optim.AdamWLegacy, timm_adamw, same("exp_avg", "exp_avg_sq"),
+                        {"lr": 0.02, **USUAL, **DECOUPLED}, rescaled=RESCALED)

@@ -13,14 +13,14 @@ RULE.txt holds the cases of one rule. A case has lines of these forms:
     STEP TENSOR STREAM VALUE VALUE ...         the numbers after a step, in Python's repr; step 0: before the first
 
 STREAM is "p", or a state by the library's name; of Schedule-Free also "z", the sum of the library's p and
-z_minus_y. Each tensor has an optimizer of its own, so that it counts its own steps. The tensor "early" takes part in all
-steps, "late" from step LATE on.
+z_minus_y. Each tensor has an optimizer of its own, so that it counts its own steps; those of a case that is over the
+model share one. The tensor "early" takes part in all steps, "late" from step LATE on.
 
 gradients.txt has a line for each step: the gradients of "early", then of "late" if it takes part. All of them, and the
 values at the start, are rounded to float32, so that the library gets the same numbers.
 
-golden_test.cpp reads both. The classes of other packages are in golden_sources.py, and those that presets are named
-after in preset_sources.py.
+golden_test.cpp reads both. The classes of other packages are in golden_sources.py, those of rules with sums in
+golden_sums.py, and those that presets are named after in preset_sources.py.
 """
 
 import pathlib
@@ -79,12 +79,10 @@ def float32(values):
 
 
 class Run:
-    """One tensor with an optimizer of its own."""
+    """One tensor, and the optimizer that steps it."""
 
-    def __init__(self, case, tensor):
-        self.case, self.tensor = case, tensor
-        self.parameter = torch.nn.Parameter(float32(START[tensor]))
-        self.optimizer = case.make(self.parameter, case.settings)
+    def __init__(self, case, tensor, parameter, optimizer):
+        self.case, self.tensor, self.parameter, self.optimizer = case, tensor, parameter, optimizer
         self.start = {name: float32(values[tensor]) for name, values in case.start.items()}
 
     def rows(self, step, streams):
@@ -94,17 +92,26 @@ class Run:
     def rows_at_start(self):
         yield from self.rows(0, {"p": self.parameter.detach(), **self.start})
 
-    def step(self, gradient):
+    def take(self, gradient):
         # Some classes write their gradients.
         self.parameter.grad = float32(gradient).clone()
         if self.start:
             self.case.set_states(self.optimizer, self.parameter, self.start)
             self.start = {}
-        self.optimizer.step()
 
     def rows_after(self, step):
         states = self.case.states(self.optimizer, self.parameter)
         yield from self.rows(step, {"p": self.parameter.detach(), **states})
+
+
+def runs_of(case):
+    """Returns a run of each tensor."""
+    parameters = {tensor: torch.nn.Parameter(float32(values)) for tensor, values in START.items()}
+    if case.over_model:
+        optimizers = dict.fromkeys(parameters, case.make(list(parameters.values()), case.settings))
+    else:
+        optimizers = {tensor: case.make([parameter], case.settings) for tensor, parameter in parameters.items()}
+    return [Run(case, tensor, parameters[tensor], optimizers[tensor]) for tensor in parameters]
 
 
 def shown(settings):
@@ -121,18 +128,21 @@ def rows_of(case, steps):
     yield f"settings {shown(case.settings)}\n"
     if case.halves:
         yield f"lr {HALVED} {case.settings['lr'] / 2}\n"
-    runs = [Run(case, tensor) for tensor in START]
+    runs = runs_of(case)
     for run in runs:
         yield from run.rows_at_start()
     for step, gradients in enumerate(steps, 1):
-        for run in runs:
-            if case.halves and step == HALVED:
-                for group in run.optimizer.param_groups:
-                    group["lr"] *= 0.5
-            if run.tensor in gradients:
-                run.step(gradients[run.tensor])
-                if step in WRITTEN[run.tensor]:
-                    yield from run.rows_after(step)
+        stepping = [run for run in runs if run.tensor in gradients]
+        for run in stepping:
+            run.take(gradients[run.tensor])
+        for optimizer in dict.fromkeys(run.optimizer for run in runs):
+            for group in optimizer.param_groups if case.halves and step == HALVED else ():
+                group["lr"] *= 0.5
+        for optimizer in dict.fromkeys(run.optimizer for run in stepping):
+            optimizer.step()
+        for run in stepping:
+            if step in WRITTEN[run.tensor]:
+                yield from run.rows_after(step)
 
 
 def main():

@@ -14,7 +14,7 @@ import keras
 import optax
 import timm.optim
 import torch
-from golden_sources import Case
+from golden_case import Case
 
 jax.config.update("jax_enable_x64", True)
 keras.config.set_floatx("float64")
@@ -66,8 +66,8 @@ def defaults_of(function, **names):
 
 def case(preset, package, call, make, defaults, settings, name=""):
     version = importlib.metadata.version(package).partition("+")[0]
-    return Case("preset_" + (name or preset), f"{package} {version}, {call}", settings, make, names={}, preset=preset,
-                defaults=defaults)
+    return Case("preset_" + (name or preset), f"{package} {version}, {call}", settings,
+                make=lambda parameters, s: make(*parameters, s), names={}, preset=preset, defaults=defaults)
 
 
 def optax_case(function, make=None, name="", **settings):

@@ -56,6 +56,7 @@ class ClipByTheNormBefore {
 
 inline void expect_rounds_are_steps(const RuleCase& rule, const FormatCase& format, Device device,
                                     const Options& given = {}) {
+  if (rule.ties_parameters()) return;  // refused: tests/host/sums/model_sums_test.cpp
   const std::vector<std::int64_t> sizes{100, 0, 1025, 31, 4097, 2};
   Options options = given;
   options.storage = format.low();

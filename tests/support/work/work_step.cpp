@@ -99,7 +99,7 @@ bool has_fused_loops(const RuleCase& rule) {
   return loops.back() != nullptr && loops.back()->fused != nullptr;
 }
 
-bool takes_sums(const RuleCase& rule) { return rule.rule.ops().variants[rule.variant].measured != 0; }
+bool takes_sums(const RuleCase& rule) { return rule.rule.ops().takes_sums(rule.rule.bytes()); }
 
 /// The kernel that takes the sums of a step.
 NamedStep sums_of(NamedStep step) {

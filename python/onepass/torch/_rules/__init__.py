@@ -20,6 +20,8 @@ class Spelling(typing.NamedTuple):
     starts: typing.Callable | None = None  # Group, parameter -> the state that torch makes in the constructor.
     completed: typing.Callable | None = None  # Group, state -> the state with what torch has besides.
     sums: bool = False  # The rule takes sums over tensors, which ranks add up.
+    over_model: bool = False  # Its sums run over all tensors.
+    cautious: bool = False  # Groups may have the key "caution".
 
 
 def number(value):
@@ -172,9 +174,39 @@ def _summing(base, *numbers, **names):
     return _own(base, *numbers, **names)._replace(sums=True)
 
 
-LION = _own(plain.Lion, betas=True, keys=("exp_avg",))
+def _prodigy():
+    numbers = ("eps", "d0", "d_coef", "growth_rate")
+    flags = ("use_bias_correction", "safeguard_warmup")
+    usual = _summing(sums.Prodigy, *numbers, betas=True, flags=flags,
+                     keys=(*sums.Prodigy.scalars, "exp_avg", "exp_avg_sq", "s", "p0"))
+
+    def settings(group):
+        return (*usual.settings(group), ("beta3", number(group["beta3"] or 0.0)))
+
+    return usual._replace(settings=settings, read=(*usual.read, "beta3"), over_model=True)
+
+
+def _cautious(spelling):
+    """Returns the spelling of a rule with caution. Groups of torch's classes need not have the key. Steps that rescale
+    take sums, for which the optimizer is planned anew."""
+    def settings(group):
+        return (*spelling.settings(group), ("caution", group.get("caution", "none")))
+
+    def kept(group):
+        return (*spelling.kept(group), rescales(group))
+
+    return spelling._replace(settings=settings, read=(*spelling.read, "caution"), kept=kept, cautious=True)
+
+
+def rescales(group):
+    """Returns whether the steps of a group divide updates by the share that is not masked."""
+    return group.get("caution") == "rescaled"
+
+
+ADAM, ADAMW, RADAM, NADAM = map(_cautious, (ADAM, ADAMW, RADAM, NADAM))
+LION = _cautious(_own(plain.Lion, betas=True, keys=("exp_avg",)))
 SIGNUM = _own(plain.Signum, "momentum", flags=("nesterov",), keys=("momentum_buffer",), selecting=("momentum",))
-NADAMW = _own(plain.NAdamW, "eps", betas=True)
+NADAMW = _cautious(_own(plain.NAdamW, "eps", betas=True))
 ADEMAMIX = _own(plain.AdEMAMix, "eps", "alpha", "alpha_warmup", "beta3_warmup", betas=True,
                 keys=("exp_avg_fast", "exp_avg_slow", "exp_avg_sq"), selecting=("beta1",))
 ADABELIEF = _own(plain.AdaBelief, "eps", betas=True, flags=("rectify",), keys=("exp_avg", "exp_avg_var"))
@@ -187,10 +219,11 @@ SCHEDULE_FREE_SGD = _own(schedule_free.ScheduleFreeSGD, "momentum", *SCHEDULE_FR
                          keys=("weight_sum", "lr_max", "z_minus_y"))
 SCHEDULE_FREE_ADAMW = _own(schedule_free.ScheduleFreeAdamW, "eps", *SCHEDULE_FREE, betas=True,
                            keys=("weight_sum", "lr_max", "z_minus_y", "exp_avg_sq"))
-LAPROP = _own(plain.LaProp, "eps", betas=True, keys=("exp_avg_lr_1", "exp_avg", "exp_avg_sq"))
+LAPROP = _cautious(_own(plain.LaProp, "eps", betas=True, keys=("exp_avg_lr_1", "exp_avg", "exp_avg_sq")))
 LARS = _summing(sums.LARS, "momentum", "dampening", "trust_coeff", "eps",
                 flags=("nesterov", "always_adapt", "trust_clip"), keys=("momentum_buffer",))
 LAMB = _summing(sums.LAMB, "eps", betas=True, flags=("bias_correction", "grad_averaging", "always_adapt", "trust_clip"))
 NOVOGRAD = _summing(sums.NovoGrad, "eps", betas=True, flags=("grad_averaging",), keys=("exp_avg_norm_sq", "exp_avg"))
 STABLE_ADAMW = _summing(sums.StableAdamW, "eps", betas=True)
+PRODIGY = _prodigy()
 MARS = _summing(sums.MARS, "eps", "gamma", betas=True, keys=("exp_avg", "exp_avg_sq", "last_grad"))

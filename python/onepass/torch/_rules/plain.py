@@ -6,6 +6,7 @@ import math
 
 import torch
 
+CAUTIONS = ("none", "masked", "rescaled")
 DECAYS = ("coupled", "decoupled", "after", "proximal", "cautious")
 
 
@@ -39,6 +40,9 @@ class Plain(torch.optim.Optimizer):
         if key == "weight_decay_mode":
             if value not in DECAYS:
                 raise ValueError(f"weight_decay_mode is {value!r}; it must be one of {', '.join(map(repr, DECAYS))}")
+        elif key == "caution":
+            if value not in CAUTIONS:
+                raise ValueError(f"caution is {value!r}; it must be one of {', '.join(map(repr, CAUTIONS))}")
         elif key == "betas":
             for index, beta in enumerate(value):
                 if not 0.0 <= beta < 1.0:
@@ -63,20 +67,23 @@ class Plain(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._step_one(group, p)
+        self._step_all([(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None])
         return loss
 
-    def _step_one(self, group, p):
+    def _step_all(self, parts):
+        """Updates parameters, given with their groups."""
+        for group, p in parts:
+            self._move(group, *self._opened(group, p))
+
+    def _opened(self, group, p):
+        """Counts a step of a parameter. Returns its states, itself and its gradient as real numbers, and the count."""
         if p.grad.is_sparse:
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
         state = self._begun(group, p)
         state["step"] += 1
         real = torch.view_as_real if torch.is_complex(p) else lambda tensor: tensor
         values = {key: real(state[key]) for key in self.states(group)} | {key: state[key] for key in self.scalars}
-        self._move(group, values, real(p), real(p.grad), int(state["step"]))
+        return values, real(p), real(p.grad), int(state["step"])
 
     def _begun(self, group, p):
         """Returns the state of a parameter, whose streams are 0 before its first step."""
@@ -91,10 +98,8 @@ class Plain(torch.optim.Optimizer):
 
     def _move(self, group, state, p, g, t):
         lr, mode, decay = float(group["lr"]), group["weight_decay_mode"], float(group["weight_decay"])
-        g = -g if group["maximize"] else g
-        if mode == "coupled" and decay != 0:
-            g = g.add(p, alpha=decay)
-        update = self.update(group, state, p, g, t)
+        seen = self.seen(group, p, g)
+        update = self.cautious(group, self.update(group, state, p, seen, t), seen)
         if mode in ("decoupled", "cautious") and self.decays(t):
             decayed = p * (1 - lr * decay)
             p.copy_(decayed if mode == "decoupled" else torch.where(update * p >= 0, decayed, p))
@@ -103,6 +108,25 @@ class Plain(torch.optim.Optimizer):
             p.mul_(1 - lr * decay)
         elif mode == "proximal":
             p.div_(1 + lr * decay)
+
+    @staticmethod
+    def seen(group, p, g):
+        """Returns the gradient as the rule sees it."""
+        g = -g if group["maximize"] else g
+        if group["weight_decay_mode"] == "coupled" and group["weight_decay"] != 0:
+            return g.add(p, alpha=float(group["weight_decay"]))
+        return g
+
+    @staticmethod
+    def cautious(group, update, g):
+        """Returns the update without the elements whose sign is not the gradient's, divided by the share of the others
+        if the group asks for it."""
+        caution = group.get("caution", "none")
+        if caution == "none" or update.numel() == 0:
+            return update
+        kept = update.sign() * g.sign() > 0
+        masked = torch.where(kept | update.isnan(), update, torch.zeros_like(update))
+        return masked / max(float(kept.double().mean()), 1e-3) if caution == "rescaled" else masked
 
     def decays(self, t):
         """Returns whether decoupled weight decay applies in a parameter's step t."""
@@ -131,9 +155,9 @@ class Lion(Plain):
     """Chen et al. 2023, arXiv 2302.06675, algorithm 2: the sign of an average of gradients."""
 
     def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, *, weight_decay_mode="decoupled",
-                 maximize=False):
+                 caution="none", maximize=False):
         super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay, weight_decay_mode=weight_decay_mode,
-                         maximize=maximize)
+                         caution=caution, maximize=maximize)
 
     def states(self, group):
         return ("exp_avg",)
@@ -188,8 +212,8 @@ class NAdamW(AdamLike):
     """Adam with Nesterov momentum and decoupled weight decay, in timm's form."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, *,
-                 weight_decay_mode="decoupled", maximize=False):
-        super().__init__(params, lr, betas, eps, weight_decay, weight_decay_mode, maximize)
+                 weight_decay_mode="decoupled", caution="none", maximize=False):
+        super().__init__(params, lr, betas, eps, weight_decay, weight_decay_mode, maximize, caution=caution)
 
     def update(self, group, state, p, g, t):
         m, v = self.moments(group, state, g)
@@ -346,8 +370,8 @@ class LaProp(AdamLike):
     scalars = ("exp_avg_lr_1",)
 
     def __init__(self, params, lr=4e-4, betas=(0.9, 0.999), eps=1e-15, weight_decay=0.0, *, weight_decay_mode="after",
-                 maximize=False):
-        super().__init__(params, lr, betas, eps, weight_decay, weight_decay_mode, maximize)
+                 caution="none", maximize=False):
+        super().__init__(params, lr, betas, eps, weight_decay, weight_decay_mode, maximize, caution=caution)
 
     def update(self, group, state, p, g, t):
         (beta1, beta2), lr = group["betas"], float(group["lr"])

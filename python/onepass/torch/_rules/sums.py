@@ -1,5 +1,5 @@
-"""sums.py - the rules whose steps follow from norms over a whole tensor, in operations of torch. docs/rules.md has the
-formulas and their sources."""
+"""sums.py - the rules whose steps follow from sums over a whole tensor or model, in operations of torch. docs/rules.md
+has the formulas and their sources."""
 
 import torch
 
@@ -140,3 +140,89 @@ class MARS(AdamLike):
         state["last_grad"].copy_(g)
         correction1, correction2 = self.corrected(group, t)
         return float(group["lr"]) / correction1 * m / ((v / correction2).sqrt() + group["eps"])
+
+
+class Prodigy(OwnsDecay, AdamLike):
+    """Mishchenko and Defazio 2023, arXiv 2306.06101, algorithm 4: Adam that finds its own learning rate, d. All
+    parameters share d, d_max, d_numerator and k, the number of steps that changed them; each keeps a copy."""
+
+    scalars = ("d", "d_max", "d_numerator", "k")
+
+    def __init__(self, params, lr=1.0, betas=(0.9, 0.999), beta3=None, eps=1e-8, weight_decay=0.0,
+                 use_bias_correction=False, safeguard_warmup=False, d0=1e-6, d_coef=1.0, growth_rate=float("inf"), *,
+                 weight_decay_mode="decoupled", maximize=False):
+        super().__init__(params, lr, betas, eps, weight_decay, weight_decay_mode, maximize, beta3=beta3,
+                         use_bias_correction=use_bias_correction, safeguard_warmup=safeguard_warmup, d0=d0,
+                         d_coef=d_coef, growth_rate=growth_rate)
+
+    @staticmethod
+    def _check(key, value):
+        if key == "beta3" and value is None:
+            return
+        if key == "beta3" and not 0.0 <= value < 1.0 or key == "d0" and not value > 0.0 \
+                or key == "growth_rate" and not value >= 1.0:
+            raise ValueError(f"Invalid {key} value: {value}")
+        OwnsDecay._check(key, value)
+
+    def states(self, group):
+        return ("exp_avg", "exp_avg_sq", "s", "p0")
+
+    @property
+    def d(self):
+        """The learning rate that was found, before lr and its schedule."""
+        return self._estimate()[0]
+
+    def _estimate(self):
+        """Returns d, d_max, d_numerator and k, those of a parameter that has counted the most steps."""
+        newest = max((state for state in self.state.values() if "k" in state), key=lambda state: float(state["k"]),
+                     default=None)
+        if newest is None or newest["k"] == 0:
+            d0 = float(self.param_groups[0]["d0"])
+            return d0, d0, 0.0, 0.0
+        return tuple(float(newest[name]) for name in self.scalars)
+
+    def _rate(self, group, d, k):
+        beta1, beta2 = group["betas"]
+        corrected = (1 - beta2 ** (k + 1)) ** 0.5 / (1 - beta1 ** (k + 1)) if group["use_bias_correction"] else 1.0
+        return d * float(group["lr"]) * corrected
+
+    def _step_all(self, parts):
+        d, d_max, numerator, k = self._estimate()
+        opened = [(group, *self._opened(group, p)) for group, p in parts]
+        numerator, total = self._kept(self.param_groups[0]) * numerator, 0.0
+        for group, state, p, g, t in opened:
+            if t == 1:
+                state["p0"].copy_(p)
+            if float(group["lr"]) != 0:
+                terms, magnitudes = self._gather(group, state, p, self.seen(group, p, g), d, k)
+                numerator, total = numerator + terms, total + magnitudes
+        if total == 0:
+            return
+        following = self._following(d, d_max, numerator, total)
+        for group, state, p, _, _ in opened:
+            u = state["exp_avg"] / (state["exp_avg_sq"].sqrt() + following[0] * group["eps"])
+            decay = self.own_decay(group)
+            p.sub_(self._rate(group, d, k) * (u + decay * p if decay != 0 else u))
+            for name, value in zip(self.scalars, (*following, k + 1)):
+                state[name].fill_(value)
+
+    @staticmethod
+    def _kept(group):
+        """Returns the share of s that a step keeps."""
+        return group["beta3"] or group["betas"][1] ** 0.5
+
+    def _gather(self, group, state, p, g, d, k):
+        """Moves the states. Returns what they add to both sums."""
+        rate, share = self._rate(group, d, k), d / float(group["d0"])
+        terms = share * rate * float((g.double() * (state["p0"] - p)).sum())
+        self.moments(group, state, d * g)
+        state["s"].mul_(self._kept(group)).add_(g, alpha=share * (d if group["safeguard_warmup"] else rate))
+        return terms, float(state["s"].abs().sum(dtype=torch.float64))
+
+    def _following(self, d, d_max, numerator, total):
+        group = self.param_groups[0]
+        found = group["d_coef"] * numerator / total
+        if d == group["d0"] and found > d:
+            d = found
+        d_max = found if found > d_max else d_max
+        return min(d_max, d * group["growth_rate"]), d_max, numerator

@@ -15,8 +15,10 @@ from onepass.torch._rules import plain
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "tests/optimizers/golden"
 STEPS = 100
-FLAGS = ("maximize", "nesterov", "rectify", "clip", "bias_correction", "grad_averaging", "always_adapt", "trust_clip")
+FLAGS = ("maximize", "nesterov", "rectify", "clip", "bias_correction", "grad_averaging", "always_adapt", "trust_clip",
+         "use_bias_correction", "safeguard_warmup")
 BETAS = ("beta1", "beta2", "beta3")
+OVER_MODEL = {ours._spelling.name for ours in OPTIMIZERS if ours._spelling.over_model}
 SPELLINGS = {ours._spelling.name: ours._spelling for ours in OPTIMIZERS if issubclass(ours, plain.Plain)}
 
 
@@ -59,30 +61,34 @@ def gradients(tensor):
         yield part if len(part) else None
 
 
-def made(rule, settings, parameter):
-    """Returns the optimizer of a case: betas come in one argument."""
-    betas = tuple(settings[name] for name in BETAS if name in settings)
-    arguments = {name: value for name, value in settings.items() if name not in (*BETAS, "preset")}
+def made(rule, settings, parameters):
+    """Returns the optimizer of a case: betas come in one argument, but for Prodigy's third, which is no moment's."""
+    names = BETAS[:2] if rule == "Prodigy" else BETAS
+    betas = tuple(settings[name] for name in names if name in settings)
+    arguments = {name: value for name, value in settings.items() if name not in (*names, "preset")}
     if "preset" in settings:
         arguments = arguments_of(SPELLINGS[rule], settings["preset"]) | arguments
     for name in FLAGS:
         if name in arguments:
             arguments[name] = bool(arguments[name])
-    return SPELLINGS[rule].base([parameter], **arguments, **({"betas": betas} if betas else {}))
+    return SPELLINGS[rule].base(parameters, **arguments, **({"betas": betas} if betas else {}))
 
 
 @pytest.mark.parametrize("tensor", ["early", "late"])
 @pytest.mark.parametrize("rule, case, settings, rates, rows", CASES, ids=[f"{one[0]}-{one[1]}" for one in CASES])
 def test_equals_the_optimizers_of_other_packages(rule, case, settings, rates, rows, tensor):
-    start = {stream: numbers for step, name, stream, numbers in rows if step == 0 and name == tensor}
-    parameter = torch.nn.Parameter(start.pop("p").clone())
-    optimizer = made(rule, settings, parameter)
-    if start:
-        optimizer.state[parameter].update({"step": torch.tensor(0.0), **start})
+    parameters, starts = {}, {}
+    for one in ("early", "late") if rule in OVER_MODEL else (tensor,):
+        starts[one] = {stream: numbers for step, name, stream, numbers in rows if step == 0 and name == one}
+        parameters[one] = torch.nn.Parameter(starts[one].pop("p").clone())
+    optimizer, parameter = made(rule, settings, list(parameters.values())), parameters[tensor]
+    if starts[tensor]:
+        optimizer.state[parameter].update({"step": torch.tensor(0.0), **starts[tensor]})
     compared = 0
-    for step, gradient in enumerate(gradients(tensor), 1):
+    for step, given in enumerate(zip(*map(gradients, parameters)), 1):
         optimizer.param_groups[0]["lr"] = rates.get(step, optimizer.param_groups[0]["lr"])
-        parameter.grad = gradient
+        for one, gradient in zip(parameters.values(), given):
+            one.grad = gradient
         optimizer.step()
         streams = {"p": parameter.detach(), **optimizer.state[parameter]}
         if "z_minus_y" in streams:
@@ -103,4 +109,5 @@ def test_the_library_takes_sums_just_if_the_spelling_says_so(ours):
     engine, = optimizer._plan.engines
     numel = LONG()
     library().check(library().calls.onepass_sums_numel(engine.handle, numel))
-    assert numel.value == (SUMS if ours._spelling.sums else 0)
+    rows = 1 + ours._spelling.over_model if ours._spelling.sums else 0
+    assert numel.value == SUMS * rows
