@@ -32,10 +32,10 @@ constexpr double kDash = 9.0;
 constexpr double kOutside =
     8.0;  // farthest distance in pixels from the panel at which points are drawn (clipped)
 
-// People with any kind of colour vision can distinguish these colours (after Okabe and Ito 2008, darkened for
-// thin lines).
-constexpr std::array kColours{"#7a828e", "#d98200", "#0a9373", "#1f77c8",
-                              "#c2377e", "#6f4fc4", "#8a6d3b", "#222222"};
+// People with any kind of colour vision can distinguish the first eight colours (after Okabe and Ito 2008,
+// darkened for thin lines).
+constexpr std::array kColours{"#7a828e", "#d98200", "#0a9373", "#1f77c8", "#c2377e", "#6f4fc4",
+                              "#8a6d3b", "#222222", "#d1463a", "#35b5cc", "#93b01e", "#e79ac0"};
 constexpr const char* kPaper = "#fcfcfb";
 constexpr const char* kInk = "#1d2329";
 constexpr const char* kPaleInk = "#5c6670";

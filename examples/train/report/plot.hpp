@@ -46,7 +46,7 @@ struct Key {
 struct Figure {
   std::string title;
   std::string subtitle;
-  std::vector<Key> keys;  ///< Up to eight keys have different colours.
+  std::vector<Key> keys;  ///< Up to twelve keys have different colours.
   std::vector<Panel> panels;
 };
 
