@@ -41,6 +41,7 @@ struct LARS {
     if (std::isinf(of_gradient.value())) return 0.0;
     const Number l = Number(coefficient) * of_param.norm() /
                      (of_gradient.norm() + Number(own_decay()) * of_param.norm() + Number(eps));
+    if (clips && shared.lr == 0.0) return one;
     return clips ? min(l / Number(shared.lr), one) : l;
   }
 

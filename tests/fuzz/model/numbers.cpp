@@ -15,6 +15,17 @@ namespace {
 using reference::Element;
 using reference::Number;
 
+/// Returns whether the decay of a rule is a part of its formula: it then has no other forms.
+bool owns_decay(Rule rule) {
+  rule.set_text("weight_decay_mode", "after");
+  try {
+    rule.check();
+  } catch (const InvalidArgument&) {
+    return true;
+  }
+  return false;
+}
+
 /// The rule of a group at the rates of its schedule.
 Rule scheduled(Rule rule, const Rates& rates) {
   // The reference knows one rate: what corrected decay makes of the scheduled one is a part of weight_decay.
@@ -22,8 +33,11 @@ Rule scheduled(Rule rule, const Rates& rates) {
     rule.set("weight_decay", rule.get("weight_decay") * (rates.lr / rule.lr));
   }
   rule.lr = rates.lr;
-  // A decay of 0 is off, also where the parameter is infinite; in the reference 0 * Inf is NaN.
-  if (rates.lr == 0.0 && rule.text("weight_decay_mode") != "coupled") rule.set("weight_decay", 0.0);
+  // A decay of 0 is off, also where the parameter is infinite; in the reference 0 * Inf is NaN. A decay that
+  // is a part of the rule enters its states whatever the rate is.
+  if (rates.lr == 0.0 && rule.text("weight_decay_mode") != "coupled" && !owns_decay(rule)) {
+    rule.set("weight_decay", 0.0);
+  }
   if (rates.drives_momentum) rule.set(rule.has("momentum") ? "momentum" : "beta1", rates.momentum);
   return rule;
 }
