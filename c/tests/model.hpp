@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -166,8 +167,9 @@ inline double other_value(const Rule& rule, std::size_t index) {
   if (one.kind == Hyperparameter::Kind::choice) {
     return present == 0.0 ? 1.0 : 0.0;  // Every rule takes the first two.
   }
-  const double scaled = 0.75 * present + 0.01 * static_cast<double>(index + 1);
-  for (const double value : {scaled, 0.5 * present, present + 1.0, present - 1.0}) {
+  const double base = std::isinf(present) ? 2.0 : present;
+  const double scaled = 0.75 * base + 0.01 * static_cast<double>(index + 1);
+  for (const double value : {scaled, 0.5 * base, base + 1.0, base - 1.0}) {
     if (value != present && one.range.contains(value)) return value;
   }
   return present;

@@ -248,15 +248,18 @@ std::string states_of(const RuleOps& ops) {
 
 /// The bytes of a parameter that a step in float32 moves, with the fewest states and with the most: it reads
 /// the gradient, it reads and writes the parameter and each state, and reads what its sums need once more.
-std::string bytes_of(const RuleOps& ops) {
-  const auto bytes = [](const VariantOps& one) {
-    return 12 + 8 * one.states.size() + 4 * static_cast<std::size_t>(std::popcount(one.measured));
+std::string bytes_of(const Rule& rule) {
+  const RuleOps& ops = rule.ops();
+  const bool takes_sums = ops.takes_sums(rule.bytes());
+  const auto bytes = [&](const VariantOps& one) {
+    const int measured = takes_sums ? std::popcount(one.measured) : 0;
+    return 12 + 8 * one.states.size() + 4 * static_cast<std::size_t>(measured);
   };
   const auto [fewest, most] = std::ranges::minmax(ops.variants | std::views::transform(bytes));
   return fewest == most ? std::to_string(most) : std::to_string(fewest) + " to " + std::to_string(most);
 }
 
-int passes_of(const RuleOps& ops) { return ops.cpu_finish != nullptr ? 2 : 1; }
+int passes_of(const Rule& rule) { return rule.ops().takes_sums(rule.bytes()) ? 2 : 1; }
 
 void print_overview(std::ostream& out, const std::vector<Header>& headers) {
   out << "| rule | summary | use it for | states | bytes | passes |\n|---|---|---|---|---|---|\n";
@@ -267,8 +270,8 @@ void print_overview(std::ostream& out, const std::vector<Header>& headers) {
       return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     });
     out << "| [" << rule.name() << "](#" << anchor << ") | " << cell(headers[i].summary()) << " | "
-        << cell(headers[i].use_of(rule.name())) << " | " << states_of(rule.ops()) << " | "
-        << bytes_of(rule.ops()) << " | " << passes_of(rule.ops()) << " |\n";
+        << cell(headers[i].use_of(rule.name())) << " | " << states_of(rule.ops()) << " | " << bytes_of(rule)
+        << " | " << passes_of(rule) << " |\n";
   }
 }
 

@@ -98,7 +98,7 @@ struct Around {
   float settles_states;          ///< In a step that settles, the magnitude below which states do; else 0.
   lane::Flag decays_after;       ///< The moved parameter decays: after, proximal.
   lane::Flag decays_cautiously;  ///< WeightDecay::cautious
-  float kept_factor;             ///< Of updates that caution does not mask; 0 if it masks none.
+  float kept_factor;             ///< Of updates that are not masked; negative if caution masks the others.
 
   /// Returns the magnitude below which a tensor's states settle in a step, or 0 if this step does not settle.
   ///
@@ -133,10 +133,10 @@ struct Around {
     }
   }
 
-  /// Returns the factor of updates that are not masked, of which a tensor of `numel` elements has `kept`.
+  /// Returns kept_factor if `kept` of the `numel` elements of a tensor are not masked.
   static ONEPASS_LANE float rescaled(double kept, std::int64_t numel) {
     const double share = kept / static_cast<double>(numel);
-    return static_cast<float>(1.0 / (share > 1e-3 ? share : 1e-3));
+    return static_cast<float>(-1.0 / (share > 1e-3 ? share : 1e-3));
   }
 
   /// Computes the coefficients of the tensor's step number `step` in double and rounds each of them once.
@@ -160,7 +160,7 @@ struct Around {
             .settles_states = settled,
             .decays_after = mode == WeightDecay::after || mode == WeightDecay::proximal ? 1u : 0u,
             .decays_cautiously = mode == WeightDecay::cautious ? 1u : 0u,
-            .kept_factor = caution_of(rule) != Caution::none ? 1.0f : 0.0f};
+            .kept_factor = caution_of(rule) != Caution::none ? -1.0f : 1.0f};
   }
   /// The same for a rule without a schedule.
   template <class Rule>
@@ -183,7 +183,7 @@ struct Around {
   [[nodiscard]] ONEPASS_LANE Extras extras() const {
     const bool limits = (limit <= __FLT_MAX__) | (grad_unit != 1.0f);
     const bool decays_otherwise = (decay != 0.0f) & ((decays_after | decays_cautiously) != 0);
-    if (limits | (l1 != 0.0f) | (threshold != 0.0f) | decays_otherwise | (kept_factor != 0.0f))
+    if (limits | (l1 != 0.0f) | (threshold != 0.0f) | decays_otherwise | (kept_factor < 0.0f))
       return Extras::all;
     return (grad_scale != 1.0f) | (l2 != 0.0f) | (decay != 0.0f) ? Extras::scale : Extras::none;
   }
@@ -228,10 +228,9 @@ struct Around {
   template <Extras kExtras>
   [[nodiscard]] ONEPASS_LANE float masked(float update, float g) const {
     if constexpr (kExtras <= Extras::scale) return update;
-    const bool masks = kept_factor != 0.0f;
-    const float scaled = masks ? kept_factor * update : update;
-    const bool stays = !masks | agree(update, g) | (update != update);
-    return storage::float_of(storage::bits_of(scaled) & (0u - static_cast<storage::Bits>(stays)));
+    const bool stays = (kept_factor > 0.0f) | agree(update, g) | (update != update);
+    return storage::float_of(storage::bits_of(lane::abs(kept_factor) * update) &
+                             (0u - static_cast<storage::Bits>(stays)));
   }
 
   /// Returns the new parameter, given the rule's update and the gradient that the rule saw.

@@ -22,7 +22,7 @@ std::vector<Shape> many(int tensors) {
 TEST_F(CudaGraph, StepIsTwoLaunchesOrFourForOneTensorAndForTwoThousand) {
   for (const int tensors : {1, 2000}) {
     for (const RuleCase& rule : one_case_per_layout()) {
-      const bool sums = rule.rule.ops().cpu_finish != nullptr;
+      const bool sums = rule.rule.ops().takes_sums(rule.rule.bytes());
       if (tensors > 1 && rule.name != "AdamW_plain_coupled" && rule.name != "MARS_plain_coupled") continue;
       SCOPED_TRACE(rule.name + ", " + std::to_string(tensors) + " tensors");
       Model model(many(tensors), kGpu);

@@ -84,8 +84,9 @@ double most_of_chunk() {
 /// read again. It writes no stream. A sum over more elements may have one more word that is not 0, which the
 /// kernel reads and writes in the table.
 double bytes_of_sums(const WorkStep& step) {
+  const Rule& rule = step.rule.rule;
+  if (!rule.ops().takes_sums(rule.bytes())) return 0.0;
   const unsigned measured = variant_of(step.rule).measured;
-  if (measured == 0) return 0.0;
   const KernelWork work = work_of(step, "measure<");
   EXPECT_LE(work.bytes_written, 0.01);
   EXPECT_EQ(work.local_accesses, 0);
