@@ -21,10 +21,10 @@ using namespace step;
 template <class Format>
 inline constexpr int kThreads = Format::kQuantized ? 128 : 256;
 /// Three states of float32 beside a parameter that may round with random bits need two registers more than
-/// two thread blocks leave.
+/// two thread blocks leave, and four states of a float32 parameter one more than ptxas would choose.
 template <class Format, int kStates>
-inline constexpr int kMinThreadBlocks = Format::kAllFloat32                                               ? 0
-                                        : Format::kQuantized                                              ? 3
+inline constexpr int kMinThreadBlocks = Format::kAllFloat32  ? (kStates > 3 ? 1 : 0)
+                                        : Format::kQuantized ? 3
                                         : kStates > 2 && Format::kRoundsParam && !Format::kHasLossyStates ? 1
                                                                                                           : 2;
 
