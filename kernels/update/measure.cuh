@@ -48,11 +48,15 @@ __device__ __forceinline__ void merge_sums(const Table& table, std::uint32_t ten
   for (Reduction& sum : block) clear(sum);
 }
 
+/// Thread blocks that must fit on a multiprocessor: with one more, ptxas would spill registers of LaProp,
+/// whose terms need its whole update.
+inline constexpr int kMinMeasureBlocks = 2;
+
 /// Adds the table's chunks to the sums over their tensors, or over the model. Thread blocks of
 /// AnyStreams::kThreadCount threads; any grid size works. A thread block collects the sums of a chunk in
 /// shared memory, or those of all its chunks if they run over the model.
 template <class Rule, class Variant>
-__global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<Variant>::kMinThreadBlocks)
+__global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, kMinMeasureBlocks)
     measure(const Table table) {
   using Streams = AnyStreams<Variant>;
   constexpr int kTerms = kSumCount<Rule>;
