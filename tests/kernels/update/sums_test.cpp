@@ -14,7 +14,8 @@ class CudaSums : public CudaTest {};
 
 const std::vector<Rule> kRules{LAMB{.lr = 0.01, .weight_decay = 0.1},
                                LARS{.lr = 0.5, .trust_coeff = 0.1, .weight_decay = 0.1}};
-const Rule kOverModel = Prodigy{.d0 = 0.01, .weight_decay = 0.1};
+// k, one of the scalars, is in the rate of every step by the correction.
+const Rule kOverModel = Prodigy{.d0 = 0.01, .weight_decay = 0.1, .use_bias_correction = true};
 const std::vector<Rule> kBoth{kOverModel, kRules[0]};
 
 /// Even tensors have the first rule, odd ones the second. The largest has several chunks.
