@@ -118,7 +118,7 @@ std::vector<StreamBytes> Optimizer::traffic() const {
                             times_measured(rule::kGrad)));
     unsigned state = rule::kState<0>;
     for (const StreamSpec& spec : impl_->specs_of(p)) {
-      if (spec.role == StreamRole::scalar) continue;  // 16 bytes of a whole tensor
+      if (spec.role == StreamRole::scalar) continue;  // a few bytes of a whole tensor
       double times = 2.0;
       if (spec.role == StreamRole::state) times += times_measured(state), state <<= 1;
       if (spec.role == StreamRole::remainder) times += times_measured(rule::kParam);
