@@ -53,10 +53,10 @@ __global__ void __launch_bounds__(kThreads) measure_terms_kernel(const Table tab
       if (how.is_adaptive != 0) param.load(p, place);
       gradient.load(g, place);
       float terms[kAnyTile][1];
+      // A lane behind the end has a gradient of 0, and so a term of 0.
 #pragma unroll
       for (int i = 0; i < kAnyTile; ++i) {
-        const float x = how.is_adaptive != 0 ? term<true>(how.eta, p[i], g[i]) : g[i];
-        terms[i][0] = i < place.count ? x : 0.0f;
+        terms[i][0] = how.is_adaptive != 0 ? term<true>(how.eta, p[i], g[i]) : g[i];
       }
       add_exactly<Measure::exact_squares>(terms, lane, block);
     }
