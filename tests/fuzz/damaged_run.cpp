@@ -41,6 +41,7 @@ train::Settings draw_settings(Draw& draw) {
   settings.schedule_steps = 8;
   settings.warmup = draw.pick<std::int64_t>({0, 2});
   if (draw.chance(0.3)) settings.clip = 0.5;
+  if (draw.chance(0.3)) settings.sam = 0.1;
   settings.precision = draw.pick({"f32", "bf16"});
   settings.hidden = {5, 3};
   settings.dropout = draw.pick({0.0, 0.3});

@@ -150,6 +150,11 @@ case $claim in
       fail "not a straight line: $(cat "$work/line.csv")"
     refused 2 "the saved run had --dropout 0.2, but this one has 0.3" --resume "$work/first" --dropout 0.3
     refused 2 "--accumulate must not be more than" --batch-size full --accumulate 2
+    refused 2 "--sam 0.05 and --asam 0.5 both move the weights" --sam 0.05 --asam 0.5
+    train --asam 0.5 --dropout 0.2 --steps 20 --save "$work/both" >/dev/null
+    train --asam 0.5 --dropout 0.2 --steps 10 --save "$work/first" >/dev/null
+    "$program" --device cpu --resume "$work/first" --steps 10 --save "$work/second" >/dev/null
+    cmp "$work/both" "$work/second"
     # Proximal L1 gives weights of exactly zero; the subgradient does not.
     train --optimizer sgd --steps 300 --csv "$work/l1.csv" \
       --compare "proximal: --l1 3e-3" "subgradient: --l1 3e-3 --l1-mode subgradient" >"$work/out"

@@ -58,11 +58,14 @@ TEST(Options, OptionsOfNetworkAndRunAreRead) {
 }
 
 TEST(Options, OptionsAroundTheStepAreRead) {
-  const Settings settings =
-      settings_of(parse({"--schedule", "one-cycle", "--schedule-steps", "300", "--warmup", "20", "--init",
-                         "xavier-normal", "--l1", "1e-4", "--l1-mode", "subgradient", "--dropout", "0.25",
-                         "--clip", "1.5", "--accumulate", "4"})
-                      .options);
+  const Settings settings = settings_of(parse({"--schedule", "one-cycle",     "--schedule-steps",
+                                               "300",        "--warmup",      "20",
+                                               "--init",     "xavier-normal", "--l1",
+                                               "1e-4",       "--l1-mode",     "subgradient",
+                                               "--dropout",  "0.25",          "--clip",
+                                               "1.5",        "--accumulate",  "4",
+                                               "--sam",      "0.05"})
+                                            .options);
   EXPECT_EQ(settings.schedule, "one-cycle");
   EXPECT_EQ(settings.schedule_steps, 300);
   EXPECT_EQ(settings.warmup, 20);
@@ -71,6 +74,8 @@ TEST(Options, OptionsAroundTheStepAreRead) {
   EXPECT_EQ(settings.l1_mode, onepass::L1::subgradient);
   EXPECT_EQ(settings.dropout, 0.25);
   EXPECT_EQ(settings.clip, 1.5);
+  EXPECT_EQ(settings.sam, 0.05);
+  EXPECT_EQ(settings_of(parse({"--asam", "0.5"}).options).asam, 0.5);
   EXPECT_EQ(settings.accumulate, 4);
   EXPECT_EQ(settings_of(parse({"--warmup", "0", "--dropout", "0", "--l1", "0"}).options).warmup, 0);
 }
@@ -119,10 +124,27 @@ TEST(Options, ListNamesEveryChoice) {
 
 TEST(Options, HelpNamesOptionsAndChoices) {
   const std::string text = parse({"--help"}).text;
-  for (const char* name :
-       {"sgd", "nesterov", "rmsprop-centered", "amsgrad", "adamw", "--resume", "--batch-size", "sigmoid",
-        "--weight-decay", "one-cycle", "--schedule-steps", "--warmup", "orthogonal", "--dropout", "--clip",
-        "--accumulate", "--l1-mode", "compact", "--rounding"}) {
+  for (const char* name : {"sgd",
+                           "nesterov",
+                           "rmsprop-centered",
+                           "amsgrad",
+                           "adamw",
+                           "--resume",
+                           "--batch-size",
+                           "sigmoid",
+                           "--weight-decay",
+                           "one-cycle",
+                           "--schedule-steps",
+                           "--warmup",
+                           "orthogonal",
+                           "--dropout",
+                           "--clip",
+                           "--accumulate",
+                           "--l1-mode",
+                           "compact",
+                           "--rounding",
+                           "--sam",
+                           "--asam"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }
@@ -200,6 +222,13 @@ TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
   }
   for (const char* norm : {"0", "inf", "nan", "-1"}) {
     EXPECT_EQ(refusal({"--clip", norm}).rfind("--clip must be a number above 0", 0), 0u) << norm;
+  }
+  for (const std::string option : {"--sam", "--asam"}) {
+    for (const char* rho : {"-0.1", "nan", "inf", "far"}) {
+      EXPECT_EQ(refusal({option.c_str(), rho}),
+                option + " must be a number that is not negative, but is '" + rho + "'");
+    }
+    EXPECT_EQ(refusal({option.c_str(), "1e39"}), option + " must be finite in float32, but is '1e39'");
   }
   EXPECT_EQ(refusal({"--accumulate", "0"}).rfind("--accumulate must be a whole number from 1", 0), 0u);
   EXPECT_EQ(refusal({"--warmup=-1"}).rfind("--warmup must be a whole number from 0", 0), 0u);

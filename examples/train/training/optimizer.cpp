@@ -36,6 +36,7 @@ std::vector<Preset> presets() {
           {"amsgrad", "AMSGrad", "Adam", {{"amsgrad", true}}}};
 }
 
+constexpr double kAsamEta = 0.01;    // as in the paper of ASAM: biases, which start at 0, move too
 constexpr double kWholeStep = 64.0;  // images in a step from which the rates of the table are suitable
 
 constexpr std::array<std::string_view, 5> kCompared{"sgd", "momentum", "rmsprop", "adam", "adamw"};
@@ -159,6 +160,17 @@ onepass::Optimizer make_optimizer(const Settings& settings, const std::vector<on
   optimizer.set_schedule(make_schedule(settings));
   if (settings.clip) optimizer.clip_grad_norm(*settings.clip, stream);
   return optimizer;
+}
+
+std::optional<onepass::Sam> sam_of(const Settings& settings) {
+  if (settings.sam > 0.0 && settings.asam > 0.0) {
+    throw UsageError(fmt::format(
+        "--sam {} and --asam {} both move the weights for the second pass; at most one may be above 0",
+        settings.sam, settings.asam));
+  }
+  if (settings.sam > 0.0) return onepass::Sam{.rho = settings.sam};
+  if (settings.asam > 0.0) return onepass::Sam{.rho = settings.asam, .adaptive = true, .eta = kAsamEta};
+  return {};
 }
 
 void require_same_states(const Settings& saved, const Settings& asked) {

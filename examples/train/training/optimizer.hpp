@@ -1,6 +1,7 @@
 // optimizer.hpp - the optimizers by name: the rules of the library, and presets of them.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,10 @@ onepass::Rule make_rule(const Settings& settings);
 /// must be resolved. Masters start from the current values of the parameters.
 onepass::Optimizer make_optimizer(const Settings& settings, const std::vector<onepass::Parameter>& parameters,
                                   const onepass::Options& options, onepass::Stream stream);
+
+/// Returns where the second pass of each step is, or nothing if a step has one pass. Throws UsageError if the
+/// settings ask for SAM and ASAM.
+std::optional<onepass::Sam> sam_of(const Settings& settings);
 
 /// Throws UsageError if a hyperparameter differs that decides which states the rule has.
 void require_same_states(const Settings& saved, const Settings& asked);

@@ -66,6 +66,12 @@ Setting number(Number from, Field Settings::*field, Read read) {
           .may_change = from.may_change};
 }
 
+double read_distance(std::string_view option, std::string_view text) {
+  const double distance = read_nonnegative(option, text);
+  if (distance > std::numeric_limits<float>::max()) reject(option, "finite in float32", text);
+  return distance;
+}
+
 /// A setting whose value is a whole number of at least `low`.
 template <class Field>
 Setting count(Number from, Field Settings::*field, std::int64_t low) {
@@ -206,6 +212,13 @@ std::vector<Setting> optimizer_settings() {
             0),
       number({"--clip", "NORM", "Largest norm of all gradients together. Default: no clipping", true},
              &Settings::clip, read_positive),
+      number({"--sam", "RHO",
+              "Distance to which sharpness-aware minimization moves the weights uphill, for a "
+              "second forward and backward pass whose gradients make the step",
+              true},
+             &Settings::sam, read_distance),
+      number({"--asam", "RHO", "The same of adaptive SAM, which moves large weights further", true},
+             &Settings::asam, read_distance),
       precision_setting(),
       rounding_setting(),
   };
@@ -272,6 +285,7 @@ Settings resolve(Settings settings, std::int64_t images) {
         settings.accumulate));
   }
   precision_of(settings);
+  sam_of(settings);
   const onepass::Rule rule = make_rule(settings);
   settings.lr = rule.get("lr");
   settings.weight_decay = rule.get("weight_decay");

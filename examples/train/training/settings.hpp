@@ -30,6 +30,8 @@ struct Settings {
   std::optional<std::int64_t> schedule_steps = {};  ///< Length of the schedule in steps.
   std::int64_t warmup = 0;                          ///< Steps of the warm-up.
   std::optional<double> clip = {};  ///< Largest norm of all gradients together; empty: no clipping.
+  double sam = 0.0;                 ///< How far SAM moves the weights for a second pass; 0: one pass.
+  double asam = 0.0;                ///< The same of adaptive SAM. At most one of both is above 0.
   std::string precision = "f32";    ///< A name in precision_kinds().
   onepass::Rounding rounding = onepass::Rounding::nearest;  ///< Rounding of parameters without a master.
   Activation activation = Activation::relu;                 ///< Follows each hidden layer.

@@ -73,7 +73,7 @@ Trainer::Trainer(Backend& backend, const DeviceDataset& images, const Settings& 
       order_(backend.device(), static_cast<std::size_t>(images.training.count) * sizeof(std::int32_t),
              backend.stream()),
       losses_(backend.device(),
-              static_cast<std::size_t>(steps_per_epoch() * settings_.accumulate) * sizeof(double),
+              static_cast<std::size_t>(steps_per_epoch() * settings_.accumulate + 1) * sizeof(double),
               backend.stream()) {}
 
 void Trainer::restore(const Checkpoint& checkpoint) {
@@ -112,11 +112,11 @@ void Trainer::draw_order() {
 }
 
 /// Computes the gradients of the images from `first` on in the epoch's order, which make up `part`.
-void Trainer::compute_gradients(std::int64_t first, const Part& part) {
+void Trainer::compute_gradients(std::int64_t first, const Part& part, double* mean_loss) {
   backend_.gather(images_.training, order_.as<std::int32_t>() + first, network_.input(part.rows),
                   network_.labels());
   network_.forward(part);
-  network_.backward(part, losses_.as<double>() + first / settings_.batch_size);
+  network_.backward(part, mean_loss);
 }
 
 Trainer::Range Trainer::images_of(std::int64_t step) const {
@@ -131,17 +131,30 @@ void Trainer::timed(Work work) {
   backend_.stop_clock();
 }
 
-void Trainer::take_step() {
-  if (step_ % steps_per_epoch() == 0) draw_order();
+/// Computes the gradients of a step's images, batch by batch. Batch i of the step writes its mean loss to
+/// losses[i * stride].
+void Trainer::pass(double* losses, std::int64_t stride) {
   const auto [first, images] = images_of(step_);
   const std::int64_t batch_size = settings_.batch_size;
   const std::int64_t batches = (images + batch_size - 1) / batch_size;
-  for (std::int64_t done = 0; done < images; done += batch_size) {
+  for (std::int64_t i = 0; i < batches; ++i) {
+    const std::int64_t done = i * batch_size;
     const std::int64_t rows = std::min(batch_size, images - done);
     // The step averages over batches, which may differ in size: each is weighted by its number of images.
     const double share = static_cast<double>(rows * batches) / static_cast<double>(images);
-    compute_gradients(first + done, {.rows = rows, .first = done, .share = share});
+    compute_gradients(first + done, {.rows = rows, .first = done, .share = share}, losses + i * stride);
     if (settings_.accumulate > 1) timed([&] { optimizer_.accumulate(backend_.stream()); });
+  }
+}
+
+void Trainer::take_step() {
+  if (step_ % steps_per_epoch() == 0) draw_order();
+  const std::int64_t batch = images_of(step_).first / settings_.batch_size;
+  pass(losses_.as<double>() + batch, 1);
+  if (const std::optional<onepass::Sam> sam = sam_of(settings_)) {
+    timed([&] { optimizer_.perturb(*sam, backend_.stream()); });
+    // The same images and masks again; the losses that are reported are those of the weights in training.
+    pass(losses_.as<double>() + steps_per_epoch() * settings_.accumulate, 0);
   }
   timed([&] { optimizer_.step(backend_.stream()); });
   network_.advance();

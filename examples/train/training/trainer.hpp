@@ -102,7 +102,8 @@ class Trainer {
   void take_step();
   template <class Work>
   void timed(Work work);
-  void compute_gradients(std::int64_t first, const Part& part);
+  void compute_gradients(std::int64_t first, const Part& part, double* mean_loss);
+  void pass(double* losses, std::int64_t stride);
   [[nodiscard]] double mean_loss(std::int64_t step, std::span<const double> of_batches) const;
   void draw_order();
   void fetch_losses(History& history);
@@ -115,7 +116,7 @@ class Trainer {
   Network network_;
   onepass::Optimizer optimizer_;
   onepass::DeviceBuffer order_;   ///< Order of the training images in this epoch.
-  onepass::DeviceBuffer losses_;  ///< One for each batch of an epoch.
+  onepass::DeviceBuffer losses_;  ///< One for each batch of an epoch, and one for those that nobody reads.
   std::int64_t step_ = 0;
   std::int64_t fetched_ = 0;  ///< Number of steps whose loss is on the host.
 };
