@@ -117,14 +117,12 @@ __device__ inline void clear(Reduction& reduction) {
   __syncthreads();
 }
 
-/// Adds the result of one thread block to the total.
-__device__ inline void merge(Reduction& into, Reduction& part) {
-  __syncthreads();
-  const int thread = static_cast<int>(threadIdx.x);
+/// Adds a result to a total. The threads of one warp, at least, call this with their numbers.
+__device__ inline void merge(Reduction& into, const Reduction& part, int thread) {
   if (thread < ExactSum::kLimbs && part.sum.limbs[thread] != 0) {
     atomicAdd(counter(&into.sum.limbs[thread]), Counter{part.sum.limbs[thread]});
   }
-  if (thread == kWarp) {
+  if (thread == ExactSum::kLimbs) {
     if (part.nan != 0) atomicOr(counter(&into.nan), Counter{1});
     if (part.infinite != 0) atomicOr(counter(&into.infinite), Counter{1});
     if (part.largest != 0) atomicMax(counter(&into.largest), Counter{part.largest});
@@ -132,6 +130,13 @@ __device__ inline void merge(Reduction& into, Reduction& part) {
       atomicMin(counter(&into.first_nonfinite), Counter{part.first_nonfinite});
     }
   }
+}
+static_assert(ExactSum::kLimbs < kWarp);
+
+/// Adds the result of one thread block to the total.
+__device__ inline void merge(Reduction& into, const Reduction& part) {
+  __syncthreads();
+  merge(into, part, static_cast<int>(threadIdx.x));
 }
 
 }  // namespace onepass::kernels

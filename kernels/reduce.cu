@@ -16,6 +16,7 @@ namespace onepass::kernels {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarp;
 constexpr int kGroupsAtOnce = 8;  // whose results lie in shared memory
 static_assert(kSlots == kWarp * kLanes);
 
@@ -150,32 +151,73 @@ __device__ void reduce_one(const Table& table, const Work& work, Reduction& into
            [&](auto codec) { reduce_as<decltype(codec), kMeasure>(table, stream, work, into); });
 }
 
-/// The results of one pass over the leaves: one for all of them, or one for each of kGroupsAtOnce groups from
-/// `first_group` on.
+/// Values of Results::first_group that are no group.
+constexpr std::int64_t kTogether = -1, kByTensor = -2;
+
+/// The results of one pass over the leaves: one for all of them, one for each of kGroupsAtOnce groups from
+/// `first_group` on, or if that is kByTensor one of the present tensor for each warp, and one for all.
 struct Results {
   Reduction* results;
-  std::int64_t first_group;  ///< Negative: one for all.
+  std::int64_t first_group;
+  std::uint32_t tensor = 0;  ///< Of the warp that calls.
 
   /// Returns where the leaves of a piece go, or null if this pass leaves them out.
-  __device__ Reduction* of(const Table& table, std::int64_t piece) const {
-    if (first_group < 0) return results;
-    const std::int64_t group = table.tensors[table.pieces[piece].tensor].group - first_group;
+  __device__ Reduction* of(const Table& table, std::int64_t piece, int lane) {
+    if (first_group == kTogether) return results;
+    const std::uint32_t index = table.pieces[piece].tensor;
+    if (first_group == kByTensor) {
+      if (index != tensor) finish(table, lane);
+      tensor = index;
+      return &of_warp();
+    }
+    const std::int64_t group = table.tensors[index].group - first_group;
     return group >= 0 && group < kGroupsAtOnce ? results + group : nullptr;
+  }
+
+  /// Adds what the warp has of its present tensor to that of the tensor, and to that of all.
+  __device__ void finish(const Table& table, int lane) const {
+    if (first_group != kByTensor) return;
+    Reduction& own = of_warp();
+    __syncwarp();
+    merge(table.tensor_gradients[tensor], own, lane);
+    merge(results[kWarps], own, lane);
+    __syncwarp();
+    if (lane == 0) own = Reduction::none();
+    __syncwarp();
+  }
+
+ private:
+  [[nodiscard]] __device__ Reduction& of_warp() const { return results[threadIdx.x / kWarp]; }
+};
+
+/// The turns of a warp.
+struct Turns {
+  std::int64_t first, last, stride;
+
+  /// The warps of all thread blocks stride over the turns, or each takes neighbouring ones.
+  static __device__ __forceinline__ Turns of(const Table& table, bool neighbouring) {
+    const std::int64_t warp = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
+    const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * kWarps;
+    const std::int64_t turns = table.piece_count * kLeavesOfPiece;
+    if (!neighbouring) return {warp, turns, warps};
+    const std::int64_t each = (turns + warps - 1) / warps;
+    const std::int64_t end = (warp + 1) * each;
+    return {warp * each, end < turns ? end : turns, 1};
   }
 };
 
-/// Reduces all leaves: the warps of all thread blocks stride over them in the order of leaf_at().
+/// Reduces all leaves in the order of leaf_at(). If each tensor has a result, warps take neighbouring leaves,
+/// so that few of them have leaves of one tensor, and few tensors.
 template <Measure kMeasure>
-__device__ __forceinline__ void reduce_all(const Table& table, const Results& into) {
-  constexpr int kWarps = kThreads / kWarp;
+__device__ __forceinline__ void reduce_all(const Table& table, Results into) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kWarps;
-  for (std::int64_t turn = first; turn < table.piece_count * kLeavesOfPiece; turn += stride) {
+  const Turns turns = Turns::of(table, into.first_group == kByTensor);
+  for (std::int64_t turn = turns.first; turn < turns.last; turn += turns.stride) {
     const LeafPlace leaf = leaf_at(turn, table.piece_count);
-    Reduction* const result = into.of(table, leaf.piece);
+    Reduction* const result = into.of(table, leaf.piece, lane);
     if (result != nullptr) reduce_one<kMeasure>(table, {leaf, lane}, *result);
   }
+  into.finish(table, lane);
 }
 
 template <bool kExact>
@@ -192,22 +234,26 @@ __device__ __forceinline__ void reduce_gradients_of(const Table& table, const Re
 
 /// Thread blocks of kThreads threads; any grid size works. The kernel reads from the table what to measure,
 /// so that a captured graph follows changed settings. Clipping by group takes one pass over the leaves for
-/// every kGroupsAtOnce groups. Each pass reads the gradients of its groups alone. The bound of 4 thread
+/// every kGroupsAtOnce groups. Each pass reads the gradients of its groups alone. Clipping by parameter takes
+/// one pass. The bound of 4 thread
 /// blocks keeps ptxas from aiming at five and spilling registers for sm_80. Leaves that are added exactly lie
 /// in registers as a whole, so their kernel is another one, and has room for twice as many.
 template <bool kExact>
 __global__ void __launch_bounds__(kThreads, kExact ? 2 : 4) reduce_gradients_kernel(const Table table) {
   const Settings& settings = table.control->settings;
   if (settings.measures_gradients == 0) return;
-  __shared__ Reduction block[kGroupsAtOnce];
-  const bool by_group = settings.clips_by_group != 0;
+  __shared__ Reduction block[kGroupsAtOnce + 1];
+  static_assert(kWarps <= kGroupsAtOnce);
+  const bool by_group = settings.clips_by_group != 0, by_tensor = settings.clips_by_parameter != 0;
   const std::int64_t groups = by_group ? table.group_count : 1;
   for (std::int64_t first = 0; first < groups; first += kGroupsAtOnce) {
-    const int count = groups - first < kGroupsAtOnce ? static_cast<int>(groups - first) : kGroupsAtOnce;
+    const int count = by_tensor                        ? kWarps + 1
+                      : groups - first < kGroupsAtOnce ? static_cast<int>(groups - first)
+                                                       : kGroupsAtOnce;
     __syncthreads();  // the pass before has merged
     for (int i = 0; i < count; ++i) clear(block[i]);
-    reduce_gradients_of<kExact>(table, {block, by_group ? first : -1});
-    for (int i = 0; i < count; ++i) {
+    reduce_gradients_of<kExact>(table, {block, by_tensor ? kByTensor : by_group ? first : kTogether});
+    for (int i = by_tensor ? kWarps : 0; i < count; ++i) {
       merge(table.control->gradients, block[i]);
       if (by_group) merge(table.group_gradients[first + i], block[i]);
     }
@@ -218,7 +264,7 @@ __global__ void __launch_bounds__(kThreads, kExact ? 2 : 4) reduce_gradients_ker
 __global__ void __launch_bounds__(kThreads) find_nonfinite_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
-  reduce_all<Measure::largest>(table, {&block, -1});
+  reduce_all<Measure::largest>(table, {&block, kTogether});
   merge(table.control->gradients, block);
 }
 
@@ -226,7 +272,7 @@ __global__ void __launch_bounds__(kThreads) find_nonfinite_kernel(const Table ta
 __global__ void __launch_bounds__(kThreads, 2) reduce_penalty_kernel(const Table table) {
   __shared__ Reduction block;
   clear(block);
-  reduce_all<Measure::penalty>(table, {&block, -1});
+  reduce_all<Measure::penalty>(table, {&block, kTogether});
   merge(table.control->penalty, block);
 }
 

@@ -29,6 +29,7 @@ struct Settings {
   std::uint32_t remembers_nonfinite;  ///< 1: the first such element is also kept for check().
   std::uint32_t zeroes_gradients;     ///< 1: the update overwrites the gradients with zeros.
   std::uint32_t clips_by_group;       ///< 1: each group is clipped by its own norm.
+  std::uint32_t clips_by_parameter;   ///< 1: each tensor is clipped by its own norm.
   StoreSettings store;
   const float* found_inf;     ///< If nonzero when a step runs, the step changes nothing. May be null.
   const float* grad_scale;    ///< The caller's loss scale; gradients are divided by it. May be null.

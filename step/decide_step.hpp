@@ -19,24 +19,6 @@ struct StepPlan {
   rule::GradientScale scale;
 };
 
-/// Returns the gradient whose norm is measured, or null for a tensor without one. With accumulation that is
-/// the sum, and only of tensors that received a gradient since the last step: other sums are left over from
-/// an earlier step.
-ONEPASS_LANE void* measured_gradient(const Table& table, std::int64_t tensor) {
-  if (table.incoming != nullptr && table.accumulated[tensor] == 0) return nullptr;
-  return table.grads[tensor];
-}
-ONEPASS_LANE DType measured_type(const Table& table, const TensorEntry& tensor) {
-  return table.incoming != nullptr ? tensor.grad_type : tensor.incoming_type;
-}
-
-/// Returns the table as a reduction reads it that measures the incoming gradients, and not their sums.
-ONEPASS_LANE Table with_incoming_measured(Table table) {
-  table.grads = table.incoming;
-  table.incoming = nullptr;
-  return table;
-}
-
 /// Returns the factor, at most 1, that brings the norm of the gradients down to max_norm; NaN if the norm is
 /// NaN.
 ONEPASS_LANE double clip_coefficient(const Settings& settings, double norm) {
@@ -106,9 +88,24 @@ ONEPASS_LANE StepPlan plan_step(const Table& table) {
   return plan;
 }
 
-/// Returns what the step does to the gradients of a tensor.
+/// Keeps the norm of a tensor's gradient and empties its measure. Prepare calls this for every tensor that
+/// the step is for, before it asks for its scale.
+ONEPASS_LANE void take_norm(const Table& table, const StepPlan& plan, std::int64_t tensor) {
+  const Settings& settings = table.control->settings;
+  if (settings.clips_by_parameter == 0) return;
+  Reduction& gradient = table.tensor_gradients[tensor];
+  if (table.sweeps == 0 && !plan.no_gradients_yet) {
+    table.tensor_norms[tensor] = norm_of(gradient, settings.norm, plan.unscale);
+  }
+  gradient = Reduction::none();
+}
+
+/// Returns what the step does to the gradients of a tensor, after take_norm().
 ONEPASS_LANE rule::GradientScale scale_of(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Settings& settings = table.control->settings;
+  if (settings.clips_by_parameter != 0) {
+    return {plan.unscale * clip_coefficient(settings, table.tensor_norms[tensor]), settings.max_value};
+  }
   if (settings.clips_by_group == 0) return plan.scale;
   const std::uint32_t group = table.tensors[tensor].group;
   if (is_part(table)) {

@@ -20,6 +20,24 @@ ONEPASS_LANE void* const* callers_gradients(const Table& table) {
   return table.incoming != nullptr ? table.incoming : table.grads;
 }
 
+/// Returns the gradient whose norm is measured, or null for a tensor without one. With accumulation that is
+/// the sum, and only of tensors that received a gradient since the last step: other sums are left over from
+/// an earlier step.
+ONEPASS_LANE void* measured_gradient(const Table& table, std::int64_t tensor) {
+  if (table.incoming != nullptr && table.accumulated[tensor] == 0) return nullptr;
+  return table.grads[tensor];
+}
+ONEPASS_LANE DType measured_type(const Table& table, const TensorEntry& tensor) {
+  return table.incoming != nullptr ? tensor.grad_type : tensor.incoming_type;
+}
+
+/// Returns the table as a reduction reads it that measures the incoming gradients, and not their sums.
+ONEPASS_LANE Table with_incoming_measured(Table table) {
+  table.grads = table.incoming;
+  table.incoming = nullptr;
+  return table;
+}
+
 /// The coefficients of all tensors, as the loops of one rule read them.
 template <class Coefficients>
 struct CoefficientTable {

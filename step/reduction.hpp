@@ -99,6 +99,13 @@ ONEPASS_LANE void merge(Reduction& into, const Reduction& part) {
   if (part.nan != 0) Words::set(into.nan);
 }
 
+/// The same with the largest magnitude of a measure. It does not pass on where an element was not finite.
+template <class Words>
+ONEPASS_LANE void merge_measure(Reduction& into, const Reduction& part) {
+  merge<Words>(into, part);
+  if (part.largest != 0) Words::raise(into.largest, part.largest);
+}
+
 /// Adds another thread's result.
 ONEPASS_LANE void add(Reduction& whole, const Reduction& part) {
   for (int i = 0; i < ExactSum::kLimbs; ++i) whole.sum.limbs[i] += part.sum.limbs[i];

@@ -20,8 +20,10 @@ inline constexpr std::uint64_t kNaNBits = std::uint64_t{0xfff} << 51;
 /// more, whatever the settings have become.
 struct ShardMeasure {
   std::int64_t* words;
-  std::int64_t records;  ///< 1, or one for each group if the settings clip by group.
-  std::int64_t apart;    ///< Words of a record: kSumWords, or 1 for Measure::largest.
+  std::int64_t records;     ///< 1; one for each group if the settings clip by group; or if they clip by
+                            ///< parameter one for each tensor, and then one for all of them.
+  std::int64_t apart;       ///< Words of a record: kSumWords, or 1 for Measure::largest.
+  std::int64_t of_tensors;  ///< 1: the records are those of tensors.
 };
 
 /// Writes a measure. Measure::largest is the bits of a double, so that the maximum of several shards is that
@@ -57,38 +59,57 @@ ONEPASS_LANE Reduction unpacked(const std::int64_t* words, std::int64_t apart) {
   return measure;
 }
 
+/// Moves the measures of the tensors into the caller's memory, if it has room for them. Threads as below.
+ONEPASS_LANE void give_tensors(const Table& table, const ShardMeasure& to, std::int64_t thread,
+                               std::int64_t threads) {
+  if (to.of_tensors == 0 && table.control->settings.clips_by_parameter == 0) return;
+  for (std::int64_t t = thread; t < table.tensor_count; t += threads) {
+    if (to.of_tensors != 0)
+      pack(table.tensor_gradients[t], declared_global(to.words) + t * to.apart, to.apart);
+    table.tensor_gradients[t] = Reduction::none();
+  }
+}
+
 /// Moves the measures of a launch into the caller's memory, and remembers the first element that was not
-/// finite. Each of `threads` threads calls this once and moves its share of the groups.
+/// finite. Each of `threads` threads calls this once and moves its share of the groups and tensors.
 ONEPASS_LANE void give_measure(const Table& table, const ShardMeasure& to, std::int64_t thread,
                                std::int64_t threads) {
   Control& control = *table.control;
   std::int64_t* const words = declared_global(to.words);
-  for (std::int64_t group = thread; to.records > 1 && group < to.records; group += threads) {
+  const bool has_groups = to.records > 1 && to.of_tensors == 0;
+  give_tensors(table, to, thread, threads);
+  for (std::int64_t group = thread; has_groups && group < to.records; group += threads) {
     pack(table.group_gradients[group], words + group * to.apart, to.apart);
   }
   for (std::int64_t group = thread; group < table.group_count; group += threads) {
     table.group_gradients[group] = Reduction::none();
   }
   if (thread != 0) return;
-  if (to.records == 1) pack(control.gradients, words, to.apart);
+  if (!has_groups) pack(control.gradients, words + (to.records - 1) * to.apart, to.apart);
   control.progress.measured_nonfinite = control.gradients.first_nonfinite;
   control.gradients = Reduction::none();
 }
 
-/// Puts measures from the caller's memory where a launch would put its own: those of the groups, and that of
-/// all gradients. An element that was not finite is this shard's, or kElsewhere. Each of `threads` threads
-/// calls this once.
+/// Puts measures from the caller's memory where a launch would put its own: those of the groups or tensors,
+/// and that of all gradients. An element that was not finite is this shard's, or kElsewhere. Each of
+/// `threads` threads calls this once.
 ONEPASS_LANE void take_measure(const Table& table, const ShardMeasure& from, std::int64_t thread,
                                std::int64_t threads) {
   Control& control = *table.control;
   if (control.settings.measures_gradients == 0) return;
   const std::int64_t* const words = declared_global(from.words);
-  for (std::int64_t group = thread; from.records > 1 && group < from.records; group += threads) {
+  const bool of_tensors = from.of_tensors != 0;
+  const std::int64_t first = of_tensors ? from.records - 1 : 0;  // of the records that make up the whole
+  for (std::int64_t t = thread; control.settings.clips_by_parameter != 0 && t < first; t += threads) {
+    table.tensor_gradients[t] = unpacked(words + t * from.apart, from.apart);
+  }
+  for (std::int64_t group = thread; from.records > 1 && !of_tensors && group < from.records;
+       group += threads) {
     table.group_gradients[group] = unpacked(words + group * from.apart, from.apart);
   }
   if (thread != 0) return;
   Reduction all = Reduction::none();
-  for (std::int64_t record = 0; record < from.records; ++record) {
+  for (std::int64_t record = first; record < from.records; ++record) {
     add(all, unpacked(words + record * from.apart, from.apart));
   }
   if (from.records == 1 && control.settings.clips_by_group != 0) table.group_gradients[0] = all;

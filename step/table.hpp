@@ -138,9 +138,11 @@ struct Table {
   TensorSums* sums;        ///< Empty between two steps; null if no rule takes sums. One per tensor, then one
                            ///< per type of rule if any rule sums over the model.
   std::int64_t sum_count;  ///< Number of them.
-  Reduction* group_gradients;  ///< Measures of each group's gradients, if the settings clip by group.
-  double* group_norms;         ///< Norm of each group in the last step that clipped by group.
-  Reduction* group_rounds;     ///< Sums of the measures of the parts of a round, one for each group.
+  Reduction* group_gradients;   ///< Measures of each group's gradients, if the settings clip by group.
+  double* group_norms;          ///< Norm of each group in the last step that clipped by group.
+  Reduction* group_rounds;      ///< Sums of the measures of the parts of a round, one for each group.
+  Reduction* tensor_gradients;  ///< Measures of each tensor's gradient, if the settings clip by parameter.
+  double* tensor_norms;         ///< Norm of each tensor in the last step that clipped by parameter.
   Control* control;
   std::uint32_t
       prepares;  ///< Type of rule (TensorEntry::rule) that a launch of prepare is for, or kEveryRule.

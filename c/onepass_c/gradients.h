@@ -15,8 +15,8 @@ enum {
   ONEPASS_CLIP_EXACT = 1    /* min(1, max_norm / norm); 1 if the norm is 0 */
 };
 
-/* Clipping by norm. All gradients are multiplied by one coefficient, or those of each group by the group's.
- */
+/* Clipping by norm. All gradients are multiplied by one coefficient, those of each group by the group's, or
+ * that of each parameter by its own. */
 typedef struct {
   uint32_t size;
   int32_t norm_type; /* ONEPASS_NORM_L2, ...; 0 is the L1 norm. */
@@ -24,7 +24,7 @@ typedef struct {
   int32_t formula;   /* ONEPASS_CLIP_PYTORCH, ... */
   int32_t per_group; /* 1: each group is clipped by its own norm. */
   int32_t exact;     /* 1: rounds no leaf, so that the norm has the same bits for every cut into shards. */
-  int32_t reserved;  /* 0 */
+  int32_t per_parameter; /* 1: each parameter is clipped by its own norm. Not with per_group. */
 } onepass_clip_grad_norm;
 
 /* Dynamic loss scaling as torch.amp.GradScaler. 0 is the default of every member. */
@@ -116,8 +116,12 @@ int onepass_dropped_micro_batches(const onepass_optimizer* optimizer, void* stre
 /* Writes the norm of all gradients, or of a group's, at the last step that measured it. `group` is -1 for
  * all. Waits for `stream`. */
 int onepass_grad_norm(const onepass_optimizer* optimizer, int32_t group, void* stream, double* norm);
+/* Writes the norm of a parameter's gradient at the last step that clipped by parameter. Waits for `stream`.
+ */
+int onepass_parameter_grad_norm(const onepass_optimizer* optimizer, const char* parameter, void* stream,
+                                double* norm);
 /* Writes the number of integers that onepass_measure() writes: 22, or 1 for the infinity norm; with per_group
- * as many for each group. */
+ * as many for each group; with per_parameter as many for each parameter, and once more for all. */
 int onepass_measure_numel(const onepass_optimizer* optimizer, int64_t* numel);
 /* Measures the gradients of a shard of a model and writes `numel` integers to `measure`, on the optimizer's
  * device. Shards combine them by one all-reduce: by the sum, or for the infinity norm by the maximum. */

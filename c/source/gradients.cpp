@@ -18,6 +18,7 @@ ClipGradNorm clip_of(const onepass_clip_grad_norm* given) {
       .norm_type = enumerator("norm_type", c.norm_type, NormType::infinity, "0 (l1), 1 (l2) or 2 (infinity)"),
       .formula = enumerator("formula", c.formula, ClipFormula::exact, "0 (pytorch) or 1 (exact)"),
       .per_group = flag("per_group", c.per_group),
+      .per_parameter = flag("per_parameter", c.per_parameter),
       .exact = flag("exact", c.exact)};
 }
 
@@ -28,7 +29,7 @@ onepass_clip_grad_norm clip_of(const ClipGradNorm& own) {
           .formula = static_cast<std::int32_t>(own.formula),
           .per_group = own.per_group ? 1 : 0,
           .exact = own.exact ? 1 : 0,
-          .reserved = 0};
+          .per_parameter = own.per_parameter ? 1 : 0};
 }
 
 /// A measure, or sums, on the optimizer's device. The library does not write to what it only reads.
@@ -218,6 +219,16 @@ int onepass_grad_norm(const onepass_optimizer* optimizer, int32_t group, void* s
     require(norm, "norm");
     *norm =
         group == -1 ? one.grad_norm(stream_of(stream)) : one.grad_norm(group_of(group), stream_of(stream));
+  });
+}
+
+int onepass_parameter_grad_norm(const onepass_optimizer* optimizer, const char* parameter, void* stream,
+                                double* norm) {
+  return guarded([&] {
+    const onepass::Optimizer& one = optimizer_of(optimizer);
+    require(parameter, "parameter");
+    require(norm, "norm");
+    *norm = one.grad_norm(parameter, stream_of(stream));
   });
 }
 

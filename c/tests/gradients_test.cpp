@@ -91,6 +91,33 @@ TEST(CGradients, ClippingByNormAndValueHasTheBitsOfTheLibrary) {
   }
 }
 
+TEST(CGradients, ClippingByParameterHasTheBitsOfTheLibrary) {
+  for (const std::int32_t type : {ONEPASS_NORM_L1, ONEPASS_NORM_L2, ONEPASS_NORM_INFINITY}) {
+    Both both;
+    const onepass_clip_grad_norm clip{sizeof clip, type, 0.05, ONEPASS_CLIP_PYTORCH, 0, 0, 1};
+    const ClipGradNorm same{
+        .max_norm = 0.05, .norm_type = static_cast<NormType>(type), .per_parameter = true};
+    both.handle({.size = sizeof(onepass_gradient_handling), .clip_norm = &clip}, {.clip_norm = same});
+    onepass_gradient_handling read{.size = sizeof read};
+    expect_ok(onepass_get_gradient_handling(both.optimizer.get(), &read));
+    EXPECT_EQ(read.clip_norm->per_parameter, 1);
+    both.set_gradients(1);
+    both.step();
+    EXPECT_EQ(both.model.bits(), both.expected.bits());
+    for (const Parameter& parameter : both.expected.parameters()) {
+      double norm = -1.0;
+      expect_ok(onepass_parameter_grad_norm(both.optimizer.get(), parameter.name.c_str(), nullptr, &norm));
+      EXPECT_EQ(norm, both.library.grad_norm(parameter.name));
+    }
+    double norm = -1.0;
+    EXPECT_EQ(refusal(onepass_parameter_grad_norm(both.optimizer.get(), "none", nullptr, &norm)),
+              "onepass: Optimizer: there is no parameter \"none\"");
+    EXPECT_EQ(refusal(onepass_parameter_grad_norm(both.optimizer.get(), nullptr, nullptr, &norm)),
+              "onepass: parameter is null");
+    EXPECT_EQ(norm, -1.0);
+  }
+}
+
 TEST(CGradients, MeasuresAreTakenAndStepAsInTheLibrary) {
   for (const std::int32_t type : {ONEPASS_NORM_L2, ONEPASS_NORM_INFINITY}) {
     Both both;

@@ -299,12 +299,14 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// Measures the gradients together, and those of each group if the settings clip by group.
+  /// Measures the gradients together, and those of each group or tensor if the settings clip by these.
   void measure_gradients(const step::Table& table, step::Measure measure, CpuWork& work) {
-    if (table.control->settings.clips_by_group == 0) {
-      return reduce(table, measure, work, work.learners.norm, table.control->gradients);
+    const step::Settings& settings = table.control->settings;
+    if (settings.clips_by_group == 0) {
+      const auto of = settings.clips_by_parameter != 0 ? cpu::MeasureOf::tensors : cpu::MeasureOf::all;
+      return reduce(table, measure, work, work.learners.norm, table.control->gradients, of);
     }
-    reduce_parts(table, measure, work, work.learners.norm, true);
+    reduce_parts(table, measure, work, work.learners.norm, cpu::MeasureOf::groups);
     for (std::size_t group = 0; group < partials_.groups(); ++group) {
       partials_.add_to(table.group_gradients[group], group);
       step::add(table.control->gradients, table.group_gradients[group]);
@@ -322,16 +324,16 @@ class CpuBackend final : public Backend {
   }
 
   void reduce(const step::Table& table, step::Measure measure, const CpuWork& work, cpu::Learner& learner,
-              step::Reduction& result) {
-    reduce_parts(table, measure, work, learner, false);
+              step::Reduction& result, cpu::MeasureOf of = cpu::MeasureOf::all) {
+    reduce_parts(table, measure, work, learner, of);
     partials_.add_to(result, 0);
   }
 
   void reduce_parts(const step::Table& table, step::Measure measure, const CpuWork& work,
-                    cpu::Learner& learner, bool by_group) {
+                    cpu::Learner& learner, cpu::MeasureOf of) {
     partials_.clear();
     const auto add = [&](ChunkRange share, int thread) {
-      loops_.table.reduce(table, measure, by_group, share.first, share.last, partials_.of(thread));
+      loops_.table.reduce(table, measure, of, share.first, share.last, partials_.of(thread));
     };
     // Backwards, so that the gradients that the update begins with are read last.
     on_threads(work.pieces, add, &learner, true);

@@ -28,6 +28,18 @@ struct OwnWords {
   static void add(std::uint64_t& word, std::uint64_t x) { word += x; }
 };
 
+/// Operations for step::merge() on sums that all threads add to.
+struct SharedWords {
+  static void set(std::uint64_t& word) { __atomic_store_n(&word, std::uint64_t{1}, __ATOMIC_RELAXED); }
+  static void raise(std::uint64_t& word, std::uint64_t x) {
+    std::uint64_t seen = __atomic_load_n(&word, __ATOMIC_RELAXED);
+    while (x > seen &&
+           !__atomic_compare_exchange_n(&word, &seen, x, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+  }
+  static void add(std::uint64_t& word, std::uint64_t x) { __atomic_fetch_add(&word, x, __ATOMIC_RELAXED); }
+};
+
 inline step::LeafBits bits_of(const float* leaf) {
   step::LeafBits bits;
   for (int i = 0; i < kLeaf; ++i) bits.include(leaf[i]);

@@ -89,6 +89,9 @@ class HandlingCheck {
       require_choice("ClipGradNorm.formula", handling.clip_norm->formula, ClipFormula::exact);
       require(handling.clip_norm->max_norm >= 0, "ClipGradNorm.max_norm", handling.clip_norm->max_norm,
               "be at least 0");
+      if (handling.clip_norm->per_group && handling.clip_norm->per_parameter) {
+        refuse("ClipGradNorm.per_group and ClipGradNorm.per_parameter were both set");
+      }
     }
     require(handling.clip_value >= 0, "clip_value", handling.clip_value, "be at least 0");
     loss_scale("loss_scale", handling.loss_scale);
@@ -136,6 +139,7 @@ step::Settings checked_settings(const GradientHandling& handling, Device device)
           .remembers_nonfinite = handling.nonfinite == NonFinite::error ? 1u : 0u,
           .zeroes_gradients = handling.zero_grad ? 1u : 0u,
           .clips_by_group = handling.clip_norm && clip.per_group ? 1u : 0u,
+          .clips_by_parameter = handling.clip_norm && clip.per_parameter ? 1u : 0u,
           .store = {},
           .found_inf = handling.found_inf,
           .grad_scale = handling.grad_scale,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -73,10 +74,14 @@ namespace {
 /// The shape of the numbers that measure() writes.
 step::ShardMeasure measure_shape(const Optimizer::Impl& core) {
   const step::Settings& settings = core.settings;
-  const bool by_group = settings.clips_by_group != 0;
+  const bool by_group = settings.clips_by_group != 0, by_parameter = settings.clips_by_parameter != 0;
+  const std::size_t records = by_group       ? core.groups.count()
+                              : by_parameter ? core.roster.parameters.size() + 1
+                                             : 1;
   return {.words = nullptr,
-          .records = by_group ? static_cast<std::int64_t>(core.groups.count()) : 1,
-          .apart = settings.norm == step::Measure::largest ? 1 : step::kSumWords};
+          .records = static_cast<std::int64_t>(records),
+          .apart = settings.norm == step::Measure::largest ? 1 : step::kSumWords,
+          .of_tensors = by_parameter ? 1 : 0};
 }
 
 /// Throws InvalidArgument unless steps measure gradients, and `measure` can hold what they measure.
@@ -172,6 +177,11 @@ double Optimizer::grad_norm(Stream stream) const { return impl_->progress(stream
 double Optimizer::grad_norm(std::size_t group, Stream stream) const {
   static_cast<void>(impl_->groups.at(group));
   return impl_->table_memory.read(impl_->table_memory.view().group_norms + group, stream);
+}
+
+double Optimizer::grad_norm(std::string_view parameter, Stream stream) const {
+  const std::size_t number = impl_->find_parameter(parameter);
+  return impl_->table_memory.read(impl_->table_memory.view().tensor_norms + number, stream);
 }
 
 double Optimizer::penalty(Stream stream) const {

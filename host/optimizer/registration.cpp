@@ -14,11 +14,11 @@
 namespace onepass {
 namespace {
 
-/// Returns the counts of the kept tensors.
-std::vector<std::int64_t> counts_of(std::span<const std::size_t> kept,
-                                    const std::vector<std::int64_t>& counts) {
-  std::vector<std::int64_t> some;
-  for (const std::size_t tensor : kept) some.push_back(counts[tensor]);
+/// Returns the numbers of the kept tensors.
+template <class Number>
+std::vector<Number> kept_of(std::span<const std::size_t> kept, const std::vector<Number>& numbers) {
+  std::vector<Number> some;
+  for (const std::size_t tensor : kept) some.push_back(numbers[tensor]);
   return some;
 }
 
@@ -71,14 +71,18 @@ TableContents Optimizer::Impl::contents_of(const Roster& next, std::span<const s
   TableContents contents;
   contents.control = fresh_control(settings);
   if (is_built()) {
+    const step::Table& present = table_memory.view();
     contents.control.progress = progress({});
-    contents.steps = counts_of(kept, table_memory.read_counts(table_memory.view().steps, {}));
-    contents.accumulated = counts_of(kept, table_memory.read_counts(table_memory.view().accumulated, {}));
-    contents.group_norms = table_memory.read_norms();
+    contents.steps = kept_of(kept, table_memory.read_counts(present.steps, {}));
+    contents.accumulated = kept_of(kept, table_memory.read_counts(present.accumulated, {}));
+    contents.group_norms = table_memory.read_norms(present.group_norms, present.group_count);
+    contents.tensor_norms =
+        kept_of(kept, table_memory.read_norms(present.tensor_norms, present.tensor_count));
   }
   contents.steps.resize(next.parameters.size(), 0);
   contents.accumulated.resize(next.parameters.size(), 0);
   contents.group_norms.resize(groups.count(), 0.0);
+  contents.tensor_norms.resize(next.parameters.size(), 0.0);
   contents.rows = rows_of(next, {0, next.parameters.size()});
   cut(next, contents);
   contents.rules = groups.bytes_of(groups.rules());

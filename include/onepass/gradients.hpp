@@ -23,7 +23,7 @@ enum class ClipFormula : unsigned {
 };
 
 /// Clipping by norm (Pascanu et al. 2013, arXiv 1211.5063): the step multiplies every gradient by the same
-/// coefficient, or those of each group by the group's own.
+/// coefficient, those of each group by the group's own, or each gradient by its own.
 ///
 /// The norm is that of the unscaled gradients, averaged over micro-batches by their weights. The step reads
 /// the gradients once more for it and does not rewrite them. It adds the 1,024 elements of each leaf in
@@ -36,6 +36,10 @@ struct ClipGradNorm {
   /// If set, each parameter group is clipped by the norm of its own gradients, as by one clip_grad_norm_ for
   /// each group. Optimizer::grad_norm(group) returns these norms, and grad_norm() that of all gradients.
   bool per_group = false;
+  /// If set, the gradient of each parameter is clipped by its own norm, as by one clip_grad_norm_ for each
+  /// parameter. Optimizer::grad_norm(name) returns these norms, and grad_norm() that of all gradients. Not
+  /// together with `per_group`. A shard clips by the norm of its part, unless shards measure together.
+  bool per_parameter = false;
   /// If set, every square or magnitude is added as an integer, and a leaf is not rounded: the norm has the
   /// same bits wherever a model is cut into shards, in the whole as in its parts. Without it that holds for
   /// cuts at multiples of 1,024 elements of a tensor, and other cuts change the norm by less than 2^-45 of

@@ -75,11 +75,12 @@ class Optimizer {
   /// gradients of its own parameters alone: those of others may be null, stale or freed. `which`: numbers of
   /// parameters in the order of registration, or names.
   ///
-  /// Without clipping by norm, a round over all parameters gives the bits of one step(). With it, the round
-  /// clips by the last norm that a round or step measured, because its own is only known at its end; it does
-  /// not clip if there is none yet, or that norm is not finite. If steps skip what is not finite, a call
-  /// whose own parameters have such a gradient changes none of these, and nothing else. Schedules follow the
-  /// step count of each parameter. Loss scale and weights of micro-batches are the same for the whole round.
+  /// Without clipping by norm, or with ClipGradNorm::per_parameter, a round over all parameters gives the
+  /// bits of one step(). With another clip, the round clips by the last norm that a round or step measured,
+  /// because its own is only known at its end; it does not clip if there is none yet, or that norm is not
+  /// finite. If steps skip what is not finite, a call whose own parameters have such a gradient changes none
+  /// of these, and nothing else. Schedules follow the step count of each parameter. Loss scale and weights of
+  /// micro-batches are the same for the whole round.
   ///
   /// Asynchronous; the launches of a step() over these parameters. The first call with a set of parameters
   /// allocates a list of their chunks and waits, so make it before you capture a graph. Throws
@@ -224,16 +225,17 @@ class Optimizer {
   /// them: 20 digits of 32 bits of a fixed-point number whose lowest bit weighs 2^-298, then 1 if a gradient
   /// is infinite, and 1 if one is NaN. Add up those of all shards (at most 2^31): no sum overflows. The
   /// infinity norm takes one element, the bits of a double: take the maximum. With ClipGradNorm::per_group
-  /// each group has its own, in their order.
+  /// each group has its own, in their order. With ClipGradNorm::per_parameter each parameter has, and then
+  /// all gradients together: all shards register the same parameters in the same order, and a part may be
+  /// empty.
   ///
   /// With accumulation the sums of the micro-batches are measured. Loss scale and weights are not applied, so
   /// they must be the same for all shards. Asynchronous on `stream`; two launches on CUDA, which a graph can
-  /// capture: capture again after a change of norm_type or per_group. Throws InvalidArgument if steps measure
-  /// nothing (no clip_norm, no loss scaler, NonFinite::propagate), or `into` has another numel, dtype or
-  /// device, or is not aligned to 8 bytes.
+  /// capture: capture again after a change of norm_type, per_group or per_parameter. Throws InvalidArgument
+  /// if steps measure nothing (no clip_norm, no loss scaler, NonFinite::propagate), or `into` has another
+  /// numel, dtype or device, or is not aligned to 8 bytes.
   void measure(const Tensor& into, Stream stream = {});
-  /// Returns the number of elements that measure() writes: 22, or 1 for the infinity norm; with
-  /// ClipGradNorm::per_group as many for each group.
+  /// Returns the number of elements that measure() writes.
   [[nodiscard]] std::int64_t measure_numel() const;
   /// The same as step(), with a measure of the gradients that was taken before: that of measure(), combined
   /// over all shards. It is read when the step runs, in one small launch in place of the one that measures.
@@ -275,6 +277,8 @@ class Optimizer {
   /// (ClipGradNorm::per_group), unscaled and before clipping; 0 before the first. Waits for `stream`. Throws
   /// InvalidArgument if there is no such group.
   [[nodiscard]] double grad_norm(std::size_t group, Stream stream = {}) const;
+  /// Returns the same of a parameter's gradient (ClipGradNorm::per_parameter); 0 also if it had none.
+  [[nodiscard]] double grad_norm(std::string_view parameter, Stream stream = {}) const;
   /// Queues a copy of the norm of all gradients to the host, in the order of `stream`. Asynchronous.
   void fetch_grad_norm(Stream stream = {});
   /// Returns the norm that the last completed fetch_grad_norm() brought, without waiting; NaN before the

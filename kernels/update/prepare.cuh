@@ -44,6 +44,7 @@ __global__ void __launch_bounds__(kPrepareThreads, 1) prepare(const Table table)
        i < stepped_count(table); i += static_cast<std::int64_t>(gridDim.x) * kPrepareThreads) {
     const std::int64_t t = stepped_tensor(table, i);
     if (!prepares(table, t)) continue;
+    take_norm(table, plan, t);
     if constexpr (rule::SweepsOf<Rule>::kCount != 0) {
       if (table.sweeps != 0) {
         prepare_sweep<Rule>(table, plan, t);

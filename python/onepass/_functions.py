@@ -70,6 +70,7 @@ ARGUMENTS = {
     "onepass_drop_accumulated": [HANDLE, ADDRESS],
     "onepass_dropped_micro_batches": [HANDLE, ADDRESS, POINTER(LONG)],
     "onepass_grad_norm": [HANDLE, INT, ADDRESS, POINTER(DOUBLE)],
+    "onepass_parameter_grad_norm": [HANDLE, TEXT, ADDRESS, POINTER(DOUBLE)],
     "onepass_measure_numel": [HANDLE, POINTER(LONG)],
     "onepass_measure": [HANDLE, ADDRESS, LONG, ADDRESS],
     "onepass_step_measured": [HANDLE, ADDRESS, LONG, ADDRESS],

@@ -158,7 +158,7 @@ class ClipGradNorm(Struct):
     """onepass_clip_grad_norm: values of NORMS and CLIP_FORMULAS."""
 
     _fields_ = [("size", SIZE), ("norm_type", INT), ("max_norm", DOUBLE), ("formula", INT), ("per_group", INT),
-                ("exact", INT), ("reserved", INT)]
+                ("exact", INT), ("per_parameter", INT)]
 
 
 class LossScaler(Struct):

@@ -202,8 +202,10 @@ GradientHandling draw_handling(Draw& draw, std::size_t bad_in) {
         ClipGradNorm{.max_norm = number({0.1, 3.0, 1e6, std::numeric_limits<double>::infinity()}),
                      .norm_type = static_cast<NormType>(draw.below(draw.below(bad_in) == 0 ? 5 : 3)),
                      .formula = draw.pick({ClipFormula::pytorch, ClipFormula::exact}),
-                     .per_group = draw.chance(0.4),
+                     .per_group = draw.chance(0.3),
                      .exact = draw.chance(0.2)};
+    handling.clip_norm->per_parameter =
+        draw.chance(!handling.clip_norm->per_group ? 0.3 : draw.below(bad_in) == 0);
   }
   if (draw.chance(0.3)) handling.clip_value = number({0.05, 1.0, 0.0});
   handling.nonfinite = static_cast<NonFinite>(draw.below(draw.below(bad_in) == 0 ? 5 : 3));

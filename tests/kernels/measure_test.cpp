@@ -21,6 +21,7 @@ std::vector<ClipGradNorm> clips() {
         all.push_back({.max_norm = 0.05, .norm_type = type, .per_group = per_group, .exact = exact});
       }
     }
+    all.push_back({.max_norm = 0.05, .norm_type = type, .per_parameter = true});
   }
   return all;
 }

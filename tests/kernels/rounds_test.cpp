@@ -19,6 +19,20 @@ TEST_F(CudaRounds, StepEveryKernelAsTheCpuStepsTheWhole) {
   }
 }
 
+TEST_F(CudaRounds, ParametersClipByTheirNormsOfTheSameRound) {
+  Pair pair(border_shapes(), {.clip_norm = ClipGradNorm{.max_norm = 0.05, .per_parameter = true}});
+  for (int round = 1; round <= 3; ++round) {
+    pair.both([&](Model& model, Optimizer& optimizer) {
+      model.draw_finite_gradients(round);
+      step_round(optimizer, random_parts(model.size(), static_cast<unsigned>(round)));
+    });
+    pair.expect_same();
+    for (const Parameter& parameter : pair.gpu.parameters()) {
+      EXPECT_EQ(pair.wanted.grad_norm(parameter.name), pair.actual.grad_norm(parameter.name));
+    }
+  }
+}
+
 TEST_F(CudaRounds, GroupsClipByTheirNormsOfTheRoundBefore) {
   for (const NormType type : {NormType::l2, NormType::infinity}) {
     Pair pair(border_shapes(),

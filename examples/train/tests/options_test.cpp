@@ -58,14 +58,14 @@ TEST(Options, OptionsOfNetworkAndRunAreRead) {
 }
 
 TEST(Options, OptionsAroundTheStepAreRead) {
-  const Settings settings = settings_of(parse({"--schedule", "one-cycle",     "--schedule-steps",
-                                               "300",        "--warmup",      "20",
-                                               "--init",     "xavier-normal", "--l1",
-                                               "1e-4",       "--l1-mode",     "subgradient",
-                                               "--dropout",  "0.25",          "--clip",
-                                               "1.5",        "--accumulate",  "4",
-                                               "--sam",      "0.05"})
-                                            .options);
+  const Settings settings =
+      settings_of(parse({"--schedule",   "one-cycle", "--schedule-steps", "300",
+                         "--warmup",     "20",        "--init",           "xavier-normal",
+                         "--l1",         "1e-4",      "--l1-mode",        "subgradient",
+                         "--dropout",    "0.25",      "--clip",           "1.5",
+                         "--accumulate", "4",         "--clip-by",        "parameter",
+                         "--sam",        "0.05"})
+                      .options);
   EXPECT_EQ(settings.schedule, "one-cycle");
   EXPECT_EQ(settings.schedule_steps, 300);
   EXPECT_EQ(settings.warmup, 20);
@@ -74,6 +74,8 @@ TEST(Options, OptionsAroundTheStepAreRead) {
   EXPECT_EQ(settings.l1_mode, onepass::L1::subgradient);
   EXPECT_EQ(settings.dropout, 0.25);
   EXPECT_EQ(settings.clip, 1.5);
+  EXPECT_TRUE(settings.clips_each);
+  EXPECT_FALSE(settings_of(parse({"--clip-by", "all"}).options).clips_each);
   EXPECT_EQ(settings.sam, 0.05);
   EXPECT_EQ(settings_of(parse({"--asam", "0.5"}).options).asam, 0.5);
   EXPECT_EQ(settings.accumulate, 4);
@@ -114,10 +116,11 @@ TEST(Options, ListNamesEveryChoice) {
   }
   const std::size_t l1_modes = 2;
   const std::size_t roundings = 2;
+  const std::size_t clips = 2;
   std::size_t of_hyperparameters = 0;
   for (const Setting& setting : hyperparameter_settings()) of_hyperparameters += setting.choices.size();
   EXPECT_GE(of_hyperparameters, 4u);  // --weight-decay-mode and --epsilon
-  EXPECT_EQ(named, optimizer_kinds().size() + l1_modes + precision_kinds().size() + roundings +
+  EXPECT_EQ(named, optimizer_kinds().size() + l1_modes + precision_kinds().size() + roundings + clips +
                        schedule_kinds().size() + kActivations.size() + initialisations().size() +
                        of_hyperparameters);
 }
@@ -144,7 +147,8 @@ TEST(Options, HelpNamesOptionsAndChoices) {
                            "compact",
                            "--rounding",
                            "--sam",
-                           "--asam"}) {
+                           "--asam",
+                           "--clip-by"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }
@@ -216,6 +220,7 @@ TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
   EXPECT_EQ(refusal({"--schedule", "cos"}).rfind("--schedule must be constant, step, linear", 0), 0u);
   EXPECT_EQ(refusal({"--init", "he"}).rfind("--init must be he-uniform, he-normal", 0), 0u);
   EXPECT_EQ(refusal({"--l1-mode", "l2"}), "--l1-mode must be proximal or subgradient, but is 'l2'");
+  EXPECT_EQ(refusal({"--clip-by", "layer"}), "--clip-by must be all or parameter, but is 'layer'");
   EXPECT_EQ(refusal({"--l1=-1"}), "--l1 must be a number that is not negative, but is '-1'");
   for (const char* share : {"1", "-0.1", "nan", "half"}) {
     EXPECT_EQ(refusal({"--dropout", share}).rfind("--dropout must be a number from 0 to less than 1", 0), 0u);

@@ -158,7 +158,9 @@ onepass::Optimizer make_optimizer(const Settings& settings, const std::vector<on
   own.seed = settings.seed;
   onepass::Optimizer optimizer{make_rule(settings), parameters, own};
   optimizer.set_schedule(make_schedule(settings));
-  if (settings.clip) optimizer.clip_grad_norm(*settings.clip, stream);
+  if (settings.clip) {
+    optimizer.clip_grad_norm({.max_norm = *settings.clip, .per_parameter = settings.clips_each}, stream);
+  }
   return optimizer;
 }
 

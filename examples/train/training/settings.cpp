@@ -125,6 +125,17 @@ Setting l1_mode_setting() {
   return setting;
 }
 
+Setting clip_by_setting() {
+  static const std::vector<Choice> choices{{"all", "one norm of all gradients together"},
+                                           {"parameter", "the norm of each weight matrix and bias alone"}};
+  Setting setting = named(
+      {"--clip-by", "The norm that --clip bounds", choices},
+      [](Settings& settings, std::size_t i) { settings.clips_each = i == 1; },
+      [](const Settings& settings) { return choices[settings.clips_each ? 1 : 0].name; });
+  setting.may_change = true;
+  return setting;
+}
+
 Setting precision_setting() {
   return named(
       {"--precision", "Storage of parameters, gradients and states", choices_of(precision_kinds())},
@@ -210,8 +221,9 @@ std::vector<Setting> optimizer_settings() {
             &Settings::schedule_steps, 1),
       count({"--warmup", "N", "Steps over which the rate rises from 0, with any schedule"}, &Settings::warmup,
             0),
-      number({"--clip", "NORM", "Largest norm of all gradients together. Default: no clipping", true},
-             &Settings::clip, read_positive),
+      number({"--clip", "NORM", "Largest norm of the gradients. Default: no clipping", true}, &Settings::clip,
+             read_positive),
+      clip_by_setting(),
       number({"--sam", "RHO",
               "Distance to which sharpness-aware minimization moves the weights uphill, for a "
               "second forward and backward pass whose gradients make the step",

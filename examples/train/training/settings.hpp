@@ -30,6 +30,7 @@ struct Settings {
   std::optional<std::int64_t> schedule_steps = {};  ///< Length of the schedule in steps.
   std::int64_t warmup = 0;                          ///< Steps of the warm-up.
   std::optional<double> clip = {};  ///< Largest norm of all gradients together; empty: no clipping.
+  bool clips_each = false;          ///< Each parameter's gradient is clipped by its own norm.
   double sam = 0.0;                 ///< How far SAM moves the weights for a second pass; 0: one pass.
   double asam = 0.0;                ///< The same of adaptive SAM. At most one of both is above 0.
   std::string precision = "f32";    ///< A name in precision_kinds().

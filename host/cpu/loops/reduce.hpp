@@ -8,6 +8,7 @@
 
 #include "host/cpu/codecs/stores.hpp"
 #include "host/cpu/exact_leaf.hpp"
+#include "host/cpu/loops/table_loops.hpp"
 #include "step/by_dtype.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
@@ -126,25 +127,47 @@ void reduce_as(const Table& table, const void* stream, std::int64_t piece, Reduc
   }
 }
 
-/// The results that a reduction adds to: one for all tensors, or one for each group.
-struct Results {
-  Reduction* first;
-  bool by_group;
+/// The results that a reduction adds to: one for all tensors, or one for each group; or one for all tensors
+/// and one for each, which lies in the table. That of a tensor is added there when the next tensor begins.
+class Results {
+ public:
+  Results(const Table& table, MeasureOf of, Reduction* first) : table_(table), of_(of), first_(first) {}
 
-  [[nodiscard]] Reduction& of(const step::TensorEntry& tensor) const {
-    return first[by_group ? tensor.group : 0];
+  [[nodiscard]] Reduction& of(std::uint32_t tensor) {
+    if (of_ != MeasureOf::tensors) {
+      return first_[of_ == MeasureOf::groups ? table_.tensors[tensor].group : 0];
+    }
+    if (tensor != tensor_) {
+      finish();
+      tensor_ = tensor;
+    }
+    return own_;
   }
+  /// Adds what belongs to the last tensor.
+  void finish() {
+    if (of_ != MeasureOf::tensors) return;
+    step::merge_measure<SharedWords>(table_.tensor_gradients[tensor_], own_);
+    step::add(*first_, own_);
+    own_ = Reduction::none();
+  }
+
+ private:
+  const Table& table_;
+  MeasureOf of_;
+  Reduction* first_;
+  std::uint32_t tensor_ = 0;
+  Reduction own_ = Reduction::none();
 };
 
 template <Measure kMeasure>
-void reduce_piece(const Table& table, std::int64_t piece, Results into) {
+void reduce_piece(const Table& table, std::int64_t piece, Results& into) {
   const std::uint32_t index = table.pieces[piece].tensor;
   const step::TensorEntry& tensor = table.tensors[index];
   constexpr bool kOfParameters = kMeasure == Measure::penalty;
   const void* const stream = kOfParameters ? tensor.param : step::measured_gradient(table, index);
   if (stream == nullptr) return;
   step::by_dtype(kOfParameters ? tensor.param_type : step::measured_type(table, tensor), [&](auto codec) {
-    reduce_as<decltype(codec), kMeasure>(table, stream, piece, into.of(tensor));
+    reduce_as<decltype(codec), kMeasure>(table, stream, piece, into.of(index));
   });
 }
 
@@ -155,17 +178,14 @@ constexpr std::int64_t kAscendingPieces = 64;
 /// Reduces pieces [first, last). The last kAscendingPieces come first, so that the elements that the update
 /// begins with are read last and are still in the cache.
 template <Measure kMeasure>
-void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Results into) {
+void reduce_pieces(const Table& table, std::int64_t first, std::int64_t last, Results& into) {
   for (std::int64_t end = last; end > first; end -= kAscendingPieces) {
     const std::int64_t begin = end - kAscendingPieces > first ? end - kAscendingPieces : first;
     for (std::int64_t piece = begin; piece < end; ++piece) reduce_piece<kMeasure>(table, piece, into);
   }
 }
 
-/// Adds a measure of the pieces [first, last) to `results`, of which each group has one if `by_group`.
-void reduce(const Table& table, Measure measure, bool by_group, std::int64_t first, std::int64_t last,
-            Reduction* results) {
-  const Results into{results, by_group};
+void reduce_to(const Table& table, Measure measure, std::int64_t first, std::int64_t last, Results& into) {
   switch (measure) {
     case Measure::sum_of_magnitudes:
       return reduce_pieces<Measure::sum_of_magnitudes>(table, first, last, into);
@@ -180,6 +200,14 @@ void reduce(const Table& table, Measure measure, bool by_group, std::int64_t fir
     case Measure::penalty:
       return reduce_pieces<Measure::penalty>(table, first, last, into);
   }
+}
+
+/// TableLoops::reduce.
+void reduce(const Table& table, Measure measure, MeasureOf of, std::int64_t first, std::int64_t last,
+            Reduction* results) {
+  Results into(table, of, results);
+  reduce_to(table, measure, first, last, into);
+  into.finish();
 }
 
 }  // namespace

@@ -12,10 +12,13 @@
 
 namespace onepass::cpu {
 
+/// The measures that a reduction takes: one of all tensors, one of each group, or one of each tensor too.
+enum class MeasureOf { all, groups, tensors };
+
 struct TableLoops {
-  /// Adds a measure of the pieces [first, last) to `results`, in the calling thread: to the first one, or if
-  /// `by_group` to that of each tensor's group.
-  void (*reduce)(const step::Table& table, step::Measure measure, bool by_group, std::int64_t first,
+  /// Adds a measure of the pieces [first, last) to `results`, in the calling thread: to the first one, or to
+  /// that of each tensor's group. Those of tensors it adds to the table; several threads may.
+  void (*reduce)(const step::Table& table, step::Measure measure, MeasureOf of, std::int64_t first,
                  std::int64_t last, step::Reduction* results);
   /// Adds the gradients of a micro-batch, times its weight, to their sums, for the chunks [first, last).
   void (*accumulate)(const step::Table& table, float weight, std::int64_t first, std::int64_t last,

@@ -18,12 +18,6 @@
 namespace onepass::cpu {
 namespace {
 
-/// Operations for step::merge() on sums that all threads add to.
-struct SharedWords {
-  static void set(std::uint64_t& word) { __atomic_store_n(&word, std::uint64_t{1}, __ATOMIC_RELAXED); }
-  static void add(std::uint64_t& word, std::uint64_t x) { __atomic_fetch_add(&word, x, __ATOMIC_RELAXED); }
-};
-
 /// The terms of consecutive chunks that add to the same sums: a leaf of each sum, and what was added of the
 /// leaves before it.
 class ChunkSums {

@@ -49,10 +49,14 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t schedules = layout.add(contents.schedules);
   const std::size_t sums =
       layout.add(std::vector<step::TensorSums>(contents.sum_count, step::TensorSums::none()));
-  const std::vector<step::Reduction> unmeasured(contents.group_norms.size(), step::Reduction::none());
-  const std::size_t group_gradients = layout.add(unmeasured);
-  const std::size_t group_rounds = layout.add(unmeasured);
+  const auto unmeasured = [](std::size_t count) {
+    return std::vector<step::Reduction>(count, step::Reduction::none());
+  };
+  const std::size_t group_gradients = layout.add(unmeasured(contents.group_norms.size()));
+  const std::size_t group_rounds = layout.add(unmeasured(contents.group_norms.size()));
   const std::size_t group_norms = layout.add(contents.group_norms);
+  const std::size_t tensor_gradients = layout.add(unmeasured(contents.tensor_norms.size()));
+  const std::size_t tensor_norms = layout.add(contents.tensor_norms);
   const std::size_t control = layout.add(std::as_bytes(std::span(&contents.control, 1)));
   const std::size_t coefficients = layout.reserve(contents.rows.tensors.size() * contents.coefficient_bytes);
   const std::size_t chunks = layout.add(contents.chunks);
@@ -87,6 +91,8 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
            .group_gradients = reinterpret_cast<step::Reduction*>(base + group_gradients),
            .group_norms = reinterpret_cast<double*>(base + group_norms),
            .group_rounds = reinterpret_cast<step::Reduction*>(base + group_rounds),
+           .tensor_gradients = reinterpret_cast<step::Reduction*>(base + tensor_gradients),
+           .tensor_norms = reinterpret_cast<double*>(base + tensor_norms),
            .control = reinterpret_cast<step::Control*>(base + control),
            .prepares = 0,
            .concludes = 1,
@@ -117,9 +123,9 @@ std::vector<std::int64_t> TableMemory::read_counts(const std::int64_t* from, Str
   return counts;
 }
 
-std::vector<double> TableMemory::read_norms() const {
-  std::vector<double> norms(static_cast<std::size_t>(view_.group_count));
-  copy({Device::cpu(), norms.data()}, {memory_.device(), view_.group_norms}, norms.size() * sizeof(double));
+std::vector<double> TableMemory::read_norms(const double* from, std::int64_t count) const {
+  std::vector<double> norms(static_cast<std::size_t>(count));
+  copy({Device::cpu(), norms.data()}, {memory_.device(), from}, norms.size() * sizeof(double));
   return norms;
 }
 

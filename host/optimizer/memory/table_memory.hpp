@@ -42,6 +42,7 @@ struct TableContents {
   std::size_t coefficient_bytes = 0;  ///< Size of one tensor's coefficients, which every step writes.
   std::size_t sum_count = 0;          ///< Groups::sum_count().
   std::vector<double> group_norms;    ///< One for each group.
+  std::vector<double> tensor_norms;   ///< One for each tensor.
   step::Control control{};
 };
 
@@ -73,8 +74,8 @@ class TableMemory {
   }
   /// Reads or writes one count for each tensor.
   [[nodiscard]] std::vector<std::int64_t> read_counts(const std::int64_t* from, Stream stream) const;
-  /// Reads the norm of each group.
-  [[nodiscard]] std::vector<double> read_norms() const;
+  /// Reads the norm of each group, or of each tensor.
+  [[nodiscard]] std::vector<double> read_norms(const double* from, std::int64_t count) const;
   void write_counts(std::int64_t* to, std::span<const std::int64_t> counts, Stream stream);
 
  private:

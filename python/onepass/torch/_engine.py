@@ -107,7 +107,8 @@ class Engine:
             return
         wanted = handling.on(self.device)
         clip = None if wanted.max_norm is None else _interface.ClipGradNorm(
-            norm_type=_interface.NORMS["l2"], max_norm=wanted.max_norm, exact=int(wanted.exact))
+            norm_type=_interface.NORMS["l2"], max_norm=wanted.max_norm, exact=int(wanted.exact),
+            per_parameter=int(wanted.per_parameter))
         library().check(self.calls.onepass_set_gradient_handling(self.handle, _interface.GradientHandling(
             nonfinite=_interface.NONFINITE["error" if wanted.skips else "propagate"], clip_norm=clip,
             found_inf=wanted.found_inf, grad_scale=wanted.grad_scale), stream))

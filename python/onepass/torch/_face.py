@@ -9,7 +9,7 @@ import weakref
 import torch
 
 from . import _distributed, _state
-from ._engine import SUMS, stream_of
+from ._engine import MEASURE, SUMS, stream_of
 from ._formats import Choice, refresh
 from ._plan import Handling, Plan
 from ._rules import rescales
@@ -19,6 +19,7 @@ from ._sam import Perturbs
 from ._walk import OTHER, local
 
 CHECKPOINTS = ("portable", "float32", "exact")
+CLIPS = ("all", "parameter")
 
 
 class Arguments(typing.NamedTuple):
@@ -32,6 +33,7 @@ class Arguments(typing.NamedTuple):
     skip_nonfinite: bool = False
     checkpoint: str = "portable"
     process_group: object = None
+    clip_by: str = "all"
 
     def check(self):
         """Raises ValueError for an argument that is none of the known ones. Returns the arguments."""
@@ -41,6 +43,8 @@ class Arguments(typing.NamedTuple):
                              f"{', '.join(map(repr, CHECKPOINTS))}")
         if self.max_grad_norm is not None and not self.max_grad_norm >= 0:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be at least 0, or None")
+        if self.clip_by not in CLIPS:
+            raise ValueError(f"clip_by is {self.clip_by!r}; it must be one of {', '.join(map(repr, CLIPS))}")
         return self
 
     def choice(self):
@@ -57,6 +61,7 @@ class Face(Perturbs):
     rounding: "nearest" or "stochastic", of 16-bit parameters without a master and of bfloat16 states.
     seed: of stochastic rounding and of the dithering of 8 bits.
     max_grad_norm: clips by the norm of all gradients, of all ranks if parameters are DTensors, inside the step.
+    clip_by: "all", or "parameter": each gradient is clipped by its own norm, of all ranks that have a part of it.
     skip_nonfinite: a step whose gradients have an Inf or NaN changes nothing and is counted in `skipped_steps`.
     checkpoint: of states of 8 bits in state_dict(): "portable" writes bfloat16, "float32" float32, and both load into
         torch's optimizer and into other shards; "exact" writes the codes, which load here alone.
@@ -71,9 +76,10 @@ class Face(Perturbs):
     _skipped = 0  # By plans before this one.
 
     def __init__(self, params, *args, master=None, states=None, rounding="nearest", seed=0, max_grad_norm=None,
-                 skip_nonfinite=False, checkpoint="portable", process_group=None, preset=None, **kwargs):
+                 clip_by="all", skip_nonfinite=False, checkpoint="portable", process_group=None, preset=None,
+                 **kwargs):
         self._arguments = Arguments(master, states, rounding, seed, max_grad_norm, skip_nonfinite, checkpoint,
-                                    process_group).check()
+                                    process_group, clip_by).check()
         self._begin()
         if preset is not None:
             args, kwargs = (), completed(self._spelling, preset, params, args, kwargs)
@@ -160,7 +166,8 @@ class Face(Perturbs):
     def _handling(self, plan):
         """Returns what this step does with gradients before the rule."""
         max_norm = self._arguments.max_grad_norm if self._clip_once is None else self._clip_once
-        handling = Handling(max_norm, self._arguments.skip_nonfinite, plan.reduction.exact,
+        arguments = self._arguments
+        handling = Handling(max_norm, arguments.clip_by == "parameter", arguments.skip_nonfinite, plan.reduction.exact,
                             getattr(self, "found_inf", None), getattr(self, "grad_scale", None))
         if handling.found_inf is None and handling.grad_scale is None:  # Tensors may change in place.
             if handling == plan.handling:
@@ -207,23 +214,38 @@ class Face(Perturbs):
     def _run(self, plan, handling):
         engines = plan.engines
         streams = self._prepare(plan, handling)
-        total = None
+        measures = [None] * len(engines)
         if handling.measures() and (len(engines) > 1 or plan.reduction.across):
-            total = plan.reduction.sum([(engine.measure(stream), engine.counted)
-                                       for engine, stream in zip(engines, streams)])
+            measures = self._measures(plan, handling, streams)
         alone = len(engines) == 1 and not plan.reduction.across
         over_tensors = self._spelling.sums or any(map(rescales, self.param_groups))
         if over_tensors and plan.reduction.mesh is not None or self._spelling.over_model and not alone:
-            return self._run_with_sums(plan, streams, total)
-        for engine, stream in zip(engines, streams):
-            engine.step(stream) if total is None else engine.step_measured(total, stream)
+            return self._run_with_sums(plan, streams, measures)
+        for engine, stream, measure in zip(engines, streams, measures):
+            engine.step(stream) if measure is None else engine.step_measured(measure, stream)
 
-    def _run_with_sums(self, plan, streams, measure):
+    def _measures(self, plan, handling, streams):
+        """Returns what each engine steps by: the sum of the measures of all engines and ranks."""
+        own = [engine.measure(stream) for engine, stream in zip(plan.engines, streams)]
+        counted = [engine.counted for engine in plan.engines]
+        if not handling.clips_each():
+            return [plan.reduction.sum(list(zip(own, counted)))] * len(own)
+        rows = torch.zeros(len(plan.seats), MEASURE, dtype=torch.int64, device=plan.reduction.device())
+        whole = torch.zeros(1, MEASURE, dtype=torch.int64, device=rows.device)
+        for engine, measure in zip(plan.engines, own):
+            if engine.counted:
+                measure = measure.to(rows.device).view(-1, MEASURE)
+                rows[engine.places] = measure[:-1]
+                whole += measure[-1:]
+        rows, whole = plan.reduction.all_reduce_sums(rows, whole)
+        return [torch.cat([rows[engine.places], whole]).flatten() for engine in plan.engines]
+
+    def _run_with_sums(self, plan, streams, measures):
         """Steps by the sums over whole tensors and over the model, of which this rank has parts."""
         rows = torch.zeros(len(plan.seats), SUMS, dtype=torch.int64, device=plan.reduction.device())
         model = torch.zeros(int(self._spelling.over_model), SUMS, dtype=torch.int64, device=rows.device)
         takes_sums = [engine.takes_sums() for engine in plan.engines]
-        for engine, stream, takes in zip(plan.engines, streams, takes_sums):
+        for engine, stream, takes, measure in zip(plan.engines, streams, takes_sums, measures):
             if not takes:
                 continue
             own = engine.begin_step(measure, stream).to(rows.device)
@@ -231,7 +253,7 @@ class Face(Perturbs):
                 rows[engine.places] = own[:len(engine.places)]
                 model += own[len(engine.places):]
         rows, model = plan.reduction.all_reduce_sums(rows, model)
-        for engine, stream, takes in zip(plan.engines, streams, takes_sums):
+        for engine, stream, takes, measure in zip(plan.engines, streams, takes_sums, measures):
             if takes:
                 engine.finish_step(torch.cat([rows[engine.places], model]), stream)
             else:

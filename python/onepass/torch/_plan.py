@@ -110,6 +110,7 @@ class Handling(typing.NamedTuple):
     """What a step does with gradients before the rule."""
 
     max_norm: float | None
+    per_parameter: bool
     skips: bool
     exact: bool  # The norm has the same bits for every cut into shards.
     found_inf: torch.Tensor | None
@@ -122,12 +123,17 @@ class Handling(typing.NamedTuple):
     def measures(self):
         return self.max_norm is not None or self.skips
 
+    def clips_each(self):
+        """Returns whether the measure has that of each parameter."""
+        return self.max_norm is not None and self.per_parameter
+
 
 class OnDevice:
     """A Handling with its tensors on a device, which it keeps alive."""
 
     def __init__(self, handling, device):
-        self.max_norm, self.skips, self.exact = handling.max_norm, handling.skips, handling.exact
+        self.max_norm, self.per_parameter = handling.max_norm, handling.per_parameter
+        self.skips, self.exact = handling.skips, handling.exact
         self.tensors = [None if tensor is None else local(tensor).detach().to(device, torch.float32)
                         for tensor in (handling.found_inf, handling.grad_scale)]
         self.found_inf, self.grad_scale = (None if tensor is None else tensor.data_ptr() for tensor in self.tensors)

@@ -82,6 +82,22 @@ def test_clipping_in_the_step_is_torchs(name, options, way):  # [24]
         torch.testing.assert_close(one, two)
 
 
+@pytest.mark.parametrize("name, options", CASES)
+def test_clipping_by_parameter_is_torchs_for_each_parameter(name, options):
+    ours, theirs = PAIRS[name]
+    mine = parameters([(300,), (7, 9), ()])
+    other = copies(mine)
+    optimizer = ours(mine, max_grad_norm=0.5, clip_by="parameter", **options)
+    reference = loop(theirs, other, **options)
+    for step in range(5):
+        set_gradients(mine, other, step=step, scale=0.01 if step == 3 else 1.0)
+        norms = [torch.nn.utils.clip_grad_norm_([parameter], 0.5) for parameter in other]
+        optimizer.step(), reference.step()
+        assert optimizer.grad_norm == pytest.approx(torch.stack(norms).norm().item(), rel=1e-6)
+    for one, two in zip(mine, other):
+        torch.testing.assert_close(one, two)
+
+
 def test_a_clip_of_one_step_is_forgotten_after_it():
     mine = parameters([(30,)])
     other = copies(mine)
@@ -151,7 +167,8 @@ def test_clipping_refuses_what_torchs_formulas_step():
     ({"rounding": "up"}, "rounding is 'up'; it must be one of 'nearest', 'stochastic'"),
     ({"checkpoint": "none"}, "checkpoint is 'none'; it must be one of 'portable', 'float32', 'exact'"),
     ({"max_grad_norm": -1}, "max_grad_norm is -1; it must be at least 0, or None"),
-    ({"max_grad_norm": NAN}, "max_grad_norm is nan; it must be at least 0, or None")])
+    ({"max_grad_norm": NAN}, "max_grad_norm is nan; it must be at least 0, or None"),
+    ({"clip_by": "group"}, "clip_by is 'group'; it must be one of 'all', 'parameter'")])
 def test_wrong_arguments_are_refused_with_a_sentence(wrong, sentence):
     with pytest.raises(ValueError) as error:
         onepass.AdamW(parameters([(3,)]), **wrong)

@@ -41,7 +41,7 @@ def test_scenario(results, ranks, name):
 
 @pytest.mark.parametrize("name", [
     "shards_have_the_bits_of_the_whole", "perturbed_shards_have_the_bits_of_the_whole",
-    "norms_of_whole_tensors_have_the_bits_of_the_whole",
+    "norms_of_whole_tensors_have_the_bits_of_the_whole", "parameters_are_clipped_by_their_norms_on_all_ranks",
     "blocks_of_8_bit_states_have_the_bits_of_the_whole", "checkpoints_of_other_numbers_of_ranks_are_loaded"])
 def test_bits_do_not_depend_on_the_number_of_ranks(results, name):
     assert results[1][name] == results[2][name] == results[4][name]

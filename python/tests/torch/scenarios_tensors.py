@@ -78,14 +78,31 @@ def norms_of_whole_tensors_have_the_bits_of_the_whole():
     for make in (onepass.LAMB, onepass.LARS, onepass.NovoGrad, onepass.StableAdamW, onepass.MARS, onepass.Prodigy,
                  cautious):
         for placements in (rows, columns, some_replicated):
-            for clip in (None, 1.0):
+            for clip, by in ((None, "all"), (1.0, "all"), (0.3, "parameter")):
                 model = parameters(SHAPES)
                 sharded = cut(model, mesh, placements)
-                optimizer = make(sharded, lr=0.01, weight_decay=0.1, max_grad_norm=clip)
+                optimizer = make(sharded, lr=0.01, weight_decay=0.1, max_grad_norm=clip, clip_by=by)
                 for step in range(4):
                     give_gradients(sharded, model, step)
                     optimizer.step()
-                results[f"{make.__name__} {placements.__name__} {clip}"] = bits(sharded)
+                results[f"{make.__name__} {placements.__name__} {clip} {by}"] = bits(sharded)
+    return results
+
+
+@scenario
+def parameters_are_clipped_by_their_norms_on_all_ranks():
+    """Clipping by parameter, for shards, replicated parameters beside them, and a plain tensor."""
+    results, mesh = {}, line()
+    for placements in (rows, columns, some_replicated):
+        model = parameters(SHAPES)
+        sharded = cut(model, mesh, placements)
+        plain = torch.nn.Parameter(torch.linspace(-1, 1, 10))
+        optimizer = onepass.AdamW([*sharded, plain], lr=0.01, max_grad_norm=0.3, clip_by="parameter")
+        for step in range(4):
+            give_gradients(sharded, model, step)
+            plain.grad = torch.full_like(plain, 0.5)
+            optimizer.step()
+        results[placements.__name__] = bits([*sharded, plain]) + [optimizer.grad_norm.hex()]
     return results
 
 

@@ -182,7 +182,7 @@ int set_schedule(Call& c, onepass_optimizer* one) {
 }
 
 int handling(Call& c, onepass_optimizer* one) {
-  onepass_clip_grad_norm clip{0, c.a.code(2), c.a.number(), c.a.code(1), c.a.flag(), c.a.flag(), 0};
+  onepass_clip_grad_norm clip{0, c.a.code(2), c.a.number(), c.a.code(1), c.a.flag(), c.a.flag(), c.a.flag()};
   onepass_loss_scaler scaler{0, 0, 8, 0, 0, 2, 0, 0};
   onepass_gradient_handling h{};
   h.nonfinite = c.a.code(2);
@@ -203,7 +203,9 @@ int accumulate(Call& c, onepass_optimizer* one) {
 
 int read_numbers(Call& c, onepass_optimizer* one) {
   double number = 0.0;
-  const int status = onepass_grad_norm(one, c.a.code(2) - 1, nullptr, c.a.pointer(&number));
+  const int status = c.a.flag() != 0
+                         ? onepass_grad_norm(one, c.a.code(2) - 1, nullptr, c.a.pointer(&number))
+                         : onepass_parameter_grad_norm(one, c.a.pointer("t0"), nullptr, c.a.pointer(&number));
   return status != ONEPASS_OK ? status : onepass_penalty(one, nullptr, c.a.pointer(&number));
 }
 

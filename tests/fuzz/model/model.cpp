@@ -55,7 +55,8 @@ double norm_of(const Side& side, const Gradients& gradients, NormType type,
 struct Plan {
   bool nothing_yet = false, measures = false, finds_nonfinite = false, skipped = false;
   double unscale = 1.0, norm = 0.0;
-  std::vector<double> group_norms, coefficients;
+  std::vector<double> group_norms;
+  std::vector<double> coefficients;  ///< One for each tensor.
 };
 
 double scale_of(const Model& model, const Side& side, const StateDict& dict) {
@@ -81,7 +82,14 @@ Plan plan_of(const Model& model, const Side& side, const Shot& before, const Gra
   plan.norm = plan.unscale * norm_of(side, gradients, clip.norm_type);
   for (std::size_t group = 0; group < side.setup.rules.size(); ++group) {
     plan.group_norms.push_back(plan.unscale * norm_of(side, gradients, clip.norm_type, group));
-    plan.coefficients.push_back(coefficient(clip, clip.per_group ? plan.group_norms.back() : plan.norm));
+  }
+  for (std::size_t t = 0; t < gradients.size(); ++t) {
+    Gradients alone(gradients.size());
+    alone[t] = gradients[t];
+    const double norm = clip.per_parameter ? plan.unscale * norm_of(side, alone, clip.norm_type)
+                        : clip.per_group   ? plan.group_norms[side.memory[t]->plan.group]
+                                           : plan.norm;
+    plan.coefficients.push_back(coefficient(clip, norm));
   }
   const bool unscales =
       std::fabs(plan.unscale) > 0 && std::fabs(plan.unscale) <= double{std::numeric_limits<float>::max()};
@@ -112,7 +120,7 @@ void move_tensors(const Model& model, const Side& side, const Plan& plan, const 
     if (!gradients[t]) continue;
     const std::size_t group = side.memory[t]->plan.group;
     const reference::Handling handling{.loss_scale = 1.0,
-                                       .coefficient = plan.unscale * plan.coefficients[group],
+                                       .coefficient = plan.unscale * plan.coefficients[t],
                                        .limit = model.handling.clip_value};
     const Rates rates = want.dict.schedules[group].rates(side.optimizer->rule(group).lr, want.dict.steps);
     if (!side.setup.wild) require_moved(side, t, rates, handling, *gradients[t], want, after);

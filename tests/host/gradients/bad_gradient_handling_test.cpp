@@ -65,6 +65,11 @@ TEST_F(BadGradientHandling, NegativeOrNaNMaxNormIsRefused) {
   expect_refused({.clip_norm = ClipGradNorm{.max_norm = -kInf}}, {"ClipGradNorm.max_norm", "-inf"});
 }
 
+TEST_F(BadGradientHandling, ClippingByGroupAndByParameterTogetherIsRefused) {
+  expect_refused({.clip_norm = ClipGradNorm{.per_group = true, .per_parameter = true}},
+                 {"ClipGradNorm.per_group and ClipGradNorm.per_parameter were both set"});
+}
+
 TEST_F(BadGradientHandling, NegativeOrNaNClipValueIsRefused) {
   expect_refused({.clip_value = -0.5}, {"Optimizer", "clip_value", "-0.5"});
   expect_refused({.clip_value = kNaN}, {"clip_value", "nan"});

@@ -44,6 +44,10 @@ void expect_like_the_whole(ShardedModel& model) {
     for (std::size_t group = 0; group < 2; ++group) {
       EXPECT_EQ(bits(whole.grad_norm(group)), bits(shard.optimizer().grad_norm(group)));
     }
+    for (std::size_t t = 0; t < model.tensors(); ++t) {
+      const std::string name = "t" + std::to_string(t);
+      EXPECT_EQ(bits(whole.grad_norm(name)), bits(shard.optimizer().grad_norm(name)));
+    }
     EXPECT_EQ(whole.steps(), shard.optimizer().steps());
     EXPECT_EQ(whole.skipped_steps(), shard.optimizer().skipped_steps());
     EXPECT_EQ(whole.loss_scale(), shard.optimizer().loss_scale());
@@ -60,6 +64,7 @@ std::vector<ClipGradNorm> clips() {
       for (const bool per_group : {false, true}) {
         all.push_back({.max_norm = 0.5, .norm_type = type, .formula = formula, .per_group = per_group});
       }
+      all.push_back({.max_norm = 0.5, .norm_type = type, .formula = formula, .per_parameter = true});
     }
   }
   return all;
@@ -83,6 +88,10 @@ TEST(Measure, ItsLengthIsThatOfTheNorm) {
   EXPECT_EQ(optimizer.measure_numel(), 22);
   optimizer.clip_grad_norm({.per_group = true});
   EXPECT_EQ(optimizer.measure_numel(), 44);
+  optimizer.clip_grad_norm({.per_parameter = true});
+  EXPECT_EQ(optimizer.measure_numel(), 110) << "four parameters, and all of them";
+  optimizer.clip_grad_norm({.norm_type = NormType::infinity, .per_parameter = true});
+  EXPECT_EQ(optimizer.measure_numel(), 5);
   optimizer.clip_grad_norm({.norm_type = NormType::infinity, .per_group = true});
   EXPECT_EQ(optimizer.measure_numel(), 2);
   optimizer.clip_grad_norm({.norm_type = NormType::infinity});

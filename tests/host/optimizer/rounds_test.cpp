@@ -97,6 +97,25 @@ TEST(Rounds, GroupsOfSeveralRulesAreClippedByTheirNormsOfTheRoundBefore) {
   }
 }
 
+TEST(Rounds, ParametersAreClippedByTheirNormsOfTheSameRound) {
+  for (const NormType type : {NormType::l1, NormType::l2, NormType::infinity}) {
+    Twins twins({.clip_norm = ClipGradNorm{.max_norm = 0.05, .norm_type = type, .per_parameter = true}});
+    for (unsigned step = 1; step <= 4; ++step) {
+      twins.draw(static_cast<int>(step));
+      twins.steps.step();
+      step_round(twins.rounds, random_parts(kShapes.size(), step));
+      EXPECT_TRUE(twins.same());
+      EXPECT_EQ(std::bit_cast<std::uint64_t>(twins.steps.grad_norm()),
+                std::bit_cast<std::uint64_t>(twins.rounds.grad_norm()));
+      for (std::size_t t = 0; t < kShapes.size(); ++t) {
+        const std::string name = tensor_name(static_cast<int>(t));
+        EXPECT_EQ(std::bit_cast<std::uint64_t>(twins.steps.grad_norm(name)),
+                  std::bit_cast<std::uint64_t>(twins.rounds.grad_norm(name)));
+      }
+    }
+  }
+}
+
 TEST(Rounds, NamesSelectTheSameParameters) {
   Twins twins;
   twins.draw(1);

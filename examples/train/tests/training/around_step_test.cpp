@@ -167,6 +167,30 @@ TEST_F(AroundStep, ClippingBoundsTheNormOfTheAppliedGradient) {
   EXPECT_EQ(after(loose, 1), after(descent(), 1));
 }
 
+TEST_F(AroundStep, ClippingByParameterBoundsEachNormAlone) {
+  Settings clipped = descent();
+  clipped.clip = 0.05;
+  clipped.clips_each = true;
+  Trainer before = make(clipped), trainer = make(clipped), plain = make(descent());
+  trainer.run(1);
+  plain.run(1);
+  const auto norms = [&](const Trainer& after) {
+    std::vector<double> norms;
+    const std::vector<NamedValues> from = before.network().read(), to = after.network().read();
+    for (std::size_t t = 0; t < from.size(); ++t) {
+      double sum = 0.0;
+      for (std::size_t i = 0; i < from[t].values.size(); ++i) {
+        sum += std::pow(double{from[t].values[i]} - double{to[t].values[i]}, 2);
+      }
+      norms.push_back(std::sqrt(sum));
+    }
+    return norms;
+  };
+  const std::vector<double> own = norms(plain), bounded = norms(trainer);
+  EXPECT_GT(std::ranges::count_if(own, [](double norm) { return norm > 0.05; }), 1);
+  for (std::size_t t = 0; t < own.size(); ++t) EXPECT_NEAR(bounded[t], std::min(own[t], 0.05), 2e-6) << t;
+}
+
 TEST_F(AroundStep, ProximalL1ShrinksEveryWeightByRateTimesL1AndStopsAtZero) {
   Settings settings = config("sgd");
   settings.lr = 0.5;

@@ -140,6 +140,7 @@ TEST(Checkpoint, EverySettingIsRestoredBitForBit) {
   settings.schedule_steps = 1000;
   settings.warmup = 10;
   settings.clip = 1.0 / 7.0;
+  settings.clips_each = true;
   settings.sam = 1.0 / 11.0;
   settings.asam = 1.0 / 13.0;
   settings.precision = "bf16";
