@@ -5,6 +5,7 @@
 
 #include "onepass/ema.hpp"
 #include "onepass/random/random_state.hpp"
+#include "onepass/regularizers/lookahead.hpp"
 #include "onepass/rule/element.hpp"
 #include "onepass/schedules/evaluate.hpp"
 #include "step/decide_step.hpp"
@@ -66,15 +67,17 @@ ONEPASS_LANE rule::Draws draws_of(const Table& table, std::int64_t tensor) {
 ONEPASS_LANE rule::TensorStep tensor_step(const Table& table, std::int64_t tensor) {
   const StoreSettings& settings = table.control->settings.store;
   const TensorEntry& entry = table.tensors[tensor];
-  return {.draws = draws_of(table, tensor),
-          .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0,
-                                   settings.corrects_ema_bias != 0, table.steps[tensor]),
-          .ema_settles = rule::Around::settled_at(table.steps[tensor]),
-          .rounds_stochastically = entry.rounds_stochastically ? 1u : 0u,
-          .active = true,
-          .settles = rule::Around::settled_at(table.steps[tensor]) != 0.0f,
-          .zero_grad = zeroes_gradient(table, tensor),
-          .takes_sums = false};
+  return {
+      .draws = draws_of(table, tensor),
+      .ema_weight = ema_weight(settings.ema_decay, settings.warms_up_ema != 0,
+                               settings.corrects_ema_bias != 0, table.steps[tensor]),
+      .ema_settles = rule::Around::settled_at(table.steps[tensor]),
+      .slow_weight = lookahead_weight(settings.lookahead_k, settings.lookahead_alpha, table.steps[tensor]),
+      .rounds_stochastically = entry.rounds_stochastically ? 1u : 0u,
+      .active = true,
+      .settles = rule::Around::settled_at(table.steps[tensor]) != 0.0f,
+      .zero_grad = zeroes_gradient(table, tensor),
+      .takes_sums = false};
 }
 
 /// Returns the scalars that a tensor carries for its rule.
@@ -126,7 +129,7 @@ ONEPASS_LANE void carry(const Table& table, std::int64_t tensor, const rule::Sca
 }
 
 /// Writes the coefficients of a tensor for a sweep, which takes it as it is at its next step: without decay
-/// and clipping, without settling, and without moving an average. Scalars stay as they are.
+/// and clipping, without settling, and without moving an average or slow weights. Scalars stay as they are.
 template <class Rule>
 ONEPASS_LANE void form_sweep(const Table& table, const StepPlan& plan, std::int64_t tensor) {
   const Rule rule = rule_of<Rule>(table, tensor);
@@ -137,6 +140,7 @@ ONEPASS_LANE void form_sweep(const Table& table, const StepPlan& plan, std::int6
   rule::TensorStep step = tensor_step(table, tensor);
   step.ema_weight = 0.0f;
   step.ema_settles = 0.0f;
+  step.slow_weight = 0.0f;
   step.settles = false;
   const rule::GradientScale unscaled{plan.unscale, __builtin_huge_valf()};
   coefficients<Rule>(table)[tensor] = {.step = step,

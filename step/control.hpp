@@ -13,6 +13,9 @@ struct StoreSettings {
   double ema_decay;                 ///< Decay of the moving average, for tensors that have one.
   std::uint32_t warms_up_ema;       ///< EMA::warmup
   std::uint32_t corrects_ema_bias;  ///< EMA::bias_correction
+  std::int64_t lookahead_k;         ///< Lookahead::k; 0: no slow weights.
+  float lookahead_alpha;
+  std::uint32_t reserved;
 };
 
 struct SharedScale;

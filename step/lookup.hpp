@@ -62,6 +62,11 @@ ONEPASS_LANE rule::TensorStep& step_of(const Table& table, std::int64_t tensor) 
                                               tensor * table.coefficient_bytes);
 }
 
+/// Returns whether a step writes more than its rule does: slow weights, a moving average, or a copy.
+ONEPASS_LANE bool has_followers(const TensorEntry& tensor, const rule::TensorStep& step) {
+  return step.active && (tensor.has_followers() || step.slow_weight != 0.0f);
+}
+
 /// Returns whether the tensor takes part in the step, with sums that complete its coefficients.
 ONEPASS_LANE bool finishes(const Table& table, std::int64_t tensor) {
   const rule::TensorStep& step = step_of(table, tensor);

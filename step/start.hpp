@@ -18,14 +18,16 @@ ONEPASS_LANE bool begins_master(const TensorEntry& tensor) {
 
 /// Returns whether any stream of the tensor begins as the parameter.
 ONEPASS_LANE bool has_copies(const TensorEntry& tensor) {
-  return begins_master(tensor) || tensor.ema != nullptr;
+  return begins_master(tensor) || tensor.ema != nullptr || tensor.slow != nullptr;
 }
 
 /// Calls work(stream, codec) for each stream of the tensor that begins as the parameter, rounded to nearest:
-/// the float32 master and the moving average. `codec` is that of the stream: Float32 or BFloat16.
+/// the float32 master, the slow weights and the moving average. `codec` is that of the stream: Float32 or
+/// BFloat16.
 template <class Work>
 ONEPASS_LANE void over_streams_that_copy(const TensorEntry& tensor, const Work& work) {
   if (begins_master(tensor)) work(tensor.remainder, storage::Float32{});
+  if (tensor.slow != nullptr) work(tensor.slow, storage::Float32{});
   if (tensor.ema == nullptr) return;
   if (tensor.ema_type == DType::float32) {
     work(tensor.ema, storage::Float32{});

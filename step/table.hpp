@@ -28,6 +28,7 @@ struct TensorEntry {
   void* scales[kMaxStates];      ///< Scales of quantised states; null for other states.
   void* ema;                     ///< Moving average of the parameter; null if there is none.
   void* copy;                    ///< The caller's 16-bit copy of a float32 parameter; null if there is none.
+  float* slow;                   ///< Slow weights of the parameter; null if there are none.
   double* scalars[kMaxScalars];  ///< Numbers that the rule carries for the tensor; null if it has fewer.
   std::int64_t numel;
   std::uint32_t number;  ///< Number of the logical tensor, for random bits.
@@ -45,10 +46,10 @@ struct TensorEntry {
   std::uint8_t float32_states;  ///< Bit i is set if state i is float32 whatever `state_storage` says.
   std::uint8_t reserved[4];     ///< 0: rows are compared by their bytes.
 
-  /// Returns whether the step also writes a moving average or a copy of the parameter.
+  /// Returns whether each step also writes a moving average or a copy of the parameter.
   [[nodiscard]] ONEPASS_LANE bool has_followers() const { return ema != nullptr || copy != nullptr; }
 };
-static_assert(sizeof(TensorEntry) == 160);
+static_assert(sizeof(TensorEntry) == 168);
 
 /// Returns the offset of a quantised state's scales, in bytes, where codes and scales lie in one stretch of
 /// memory: in state dicts, and in the optimizer's own memory.

@@ -46,8 +46,9 @@ enum {
 
 /* Memory of the caller's for one stream of numbers that the optimizer keeps for a parameter, in place of its
  * own: a state ("exp_avg"), the scales of a state of 8 bits ("exp_avg.scales"), "master" or "remainder",
- * "ema", "gradient_sum", or "step": the parameter's count of steps as one float32 or int64, which every step
- * reads and advances, so that an edit counts. onepass_required_memory() tells names, types and sizes. */
+ * "ema", "slow", "gradient_sum", or "step": the parameter's count of steps as one float32 or int64, which
+ * every step reads and advances, so that an edit counts. onepass_required_memory() tells names, types and
+ * sizes. */
 typedef struct {
   uint32_t size;
   int32_t dtype;    /* ONEPASS_FLOAT32, ... */
@@ -91,6 +92,16 @@ typedef struct {
   int32_t bias_correction; /* 1: the average leaves out the value that it starts at. */
 } onepass_ema;
 
+/* Lookahead: in each step number k, 2 * k, ... of a parameter, after the rule, slow = slow + alpha * (value -
+ * slow) and value = slow. The slow weights are float32, start at the value, and are the state "slow". For
+ * float32 values, and 16-bit ones with master ONEPASS_MASTER_FLOAT32 or ONEPASS_MASTER_SPLIT. */
+typedef struct {
+  uint32_t size;
+  int32_t reserved; /* 0 */
+  int64_t k;        /* Steps; at least 1. */
+  double alpha;     /* In (0, 1]. */
+} onepass_lookahead;
+
 /* Values of onepass_options.pool: whose threads step on the CPU, besides the caller's. */
 enum {
   ONEPASS_POOL_BEST = 0, /* ONEPASS_POOL of the environment (own, openmp) if set, else OpenMP's. */
@@ -105,7 +116,7 @@ enum {
 typedef void (*onepass_parallel_for)(void* context, int32_t parts, void (*body)(void* work, int32_t part),
                                      void* work);
 
-/* Options of an optimizer. Only the storages, `seed` and `ema` change the result. */
+/* Options of an optimizer. Only the storages, `seed`, `ema` and `lookahead` change the result. */
 typedef struct {
   uint32_t size;
   int32_t accumulates_gradients;          /* 1: keeps a float32 sum of gradients; see onepass_accumulate(). */
@@ -120,6 +131,7 @@ typedef struct {
   int32_t reserved;                       /* 0 */
   onepass_parallel_for parallel_for;      /* If not null, CPU steps run on its threads, `threads` of them. */
   void* parallel_for_context;             /* The first argument of parallel_for. */
+  const onepass_lookahead* lookahead;     /* Null: no slow weights. */
 } onepass_options;
 
 /* A list of streams of numbers: what parameters need, take, or what a step moves. */

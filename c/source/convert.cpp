@@ -1,10 +1,15 @@
 // convert.cpp - the library's values from the caller's structs.
 #include "c/source/convert.hpp"
 
+#include <cstddef>
 #include <functional>
 #include <utility>
 
 namespace onepass::c {
+
+template <>
+inline constexpr std::size_t kFirstSize<onepass_options> = offsetof(onepass_options, lookahead);
+
 namespace {
 
 Storage storage_of(const onepass_storage* given) {
@@ -22,6 +27,12 @@ std::optional<EMA> ema_of(const onepass_ema* given) {
              .warmup = flag("warmup", c.warmup),
              .bias_correction = flag("bias_correction", c.bias_correction),
              .dtype = dtype_of(c.dtype)};
+}
+
+std::optional<Lookahead> lookahead_of(const onepass_lookahead* given) {
+  if (given == nullptr) return std::nullopt;
+  const auto c = struct_of(given, "onepass_lookahead");
+  return Lookahead{.k = c.k, .alpha = c.alpha};
 }
 
 ParallelFor parallel_for_of(const onepass_options& c) {
@@ -172,6 +183,7 @@ Options options_of(const onepass_options* options) {
           .float32_storage = storage_of(c.float32_storage),
           .seed = c.seed,
           .ema = ema_of(c.ema),
+          .lookahead = lookahead_of(c.lookahead),
           .accumulates_gradients = flag("accumulates_gradients", c.accumulates_gradients),
           .pool = enumerator("pool", c.pool, Pool::openmp, "0 (best), 1 (own) or 2 (openmp)"),
           .parallel_for = parallel_for_of(c)};

@@ -81,16 +81,19 @@ TEST(CMemory, GivenMemoryHasTheBitsOfTheLibrarysOwn) {
     Model model, expected;
     const onepass_storage storage{.size = sizeof storage, .states = states};
     const onepass_ema ema{.size = sizeof ema, .decay = 0.5};
+    const onepass_lookahead lookahead{.size = sizeof lookahead, .k = 2, .alpha = 0.25};
     const onepass_options options{
-        .size = sizeof options, .seed = 3, .float32_storage = &storage, .ema = &ema};
+        .size = sizeof options, .seed = 3, .float32_storage = &storage, .ema = &ema, .lookahead = &lookahead};
     const std::vector<onepass_group> groups{group_of("AdamW")};
     std::vector<onepass_parameter> parameters = model.tensors();
     const Given given(groups, parameters, &options);
     given.attach(parameters);
     const Handle optimizer = create(groups, parameters, &options);
-    Optimizer library(
-        AdamW{}, expected.parameters(),
-        {.float32_storage = {.states = static_cast<States>(states)}, .seed = 3, .ema = EMA{.decay = 0.5}});
+    Optimizer library(AdamW{}, expected.parameters(),
+                      {.float32_storage = {.states = static_cast<States>(states)},
+                       .seed = 3,
+                       .ema = EMA{.decay = 0.5},
+                       .lookahead = Lookahead{.k = 2, .alpha = 0.25}});
     for (int i = 0; i < 3; ++i) {
       model.set_gradients(i), expected.set_gradients(i);
       expect_ok(onepass_step(optimizer.get(), nullptr));

@@ -36,8 +36,10 @@ TEST(CStructs, ASizeThatWasNotSetIsRefused) {
   const std::string own = std::to_string(sizeof options);
   EXPECT_EQ(refusal_of(&options),
             "onepass: onepass_options.size is 0; it must be sizeof(onepass_options), which is " + own);
-  options.size = sizeof options - 4;
+  options.size = offsetof(onepass_options, lookahead) - 4;
   EXPECT_NE(refusal_of(&options), "");
+  options.size = offsetof(onepass_options, lookahead);  // of a program that knows no Lookahead
+  EXPECT_EQ(refusal_of(&options), "");
   options.size = 1u << 20;
   EXPECT_NE(refusal_of(&options), "");
   options.size = sizeof options;

@@ -46,7 +46,7 @@ struct WorkPlan {
   std::vector<std::int64_t> chunks;  ///< element_offsets() of the chunks.
   std::vector<std::int64_t> pieces;  ///< element_offsets() of the pieces that a reduction works on.
   std::size_t groups;                ///< Number of parameter groups.
-  bool has_followers;                ///< Whether any tensor has a moving average or a 16-bit copy.
+  bool has_followers;                ///< Whether any tensor has slow weights, an average or a 16-bit copy.
   double bytes;                      ///< Total size of all streams of all tensors.
 };
 

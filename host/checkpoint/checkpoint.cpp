@@ -48,7 +48,8 @@ PieceRecord record_of(const Optimizer::Impl& core, std::size_t index, const Save
     record.states.push_back(
         {variant.states[s], variant.is_nonnegative(s), variant.storage_of(s, record.format)});
   }
-  if (core.ema) record.ema = core.ema->dtype;
+  if (core.keeps.ema) record.ema = core.keeps.ema->dtype;
+  record.is_slow = core.keeps.lookahead.has_value();
   const std::vector<StreamSpec> specs = core.specs_of(index);
   for (std::size_t s = 0; s < specs.size(); ++s) {
     if (specs[s].role != StreamRole::scalar) continue;

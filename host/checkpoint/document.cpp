@@ -84,6 +84,7 @@ Json to_json(const PieceRecord& piece) {
             {"states", states},
             {"ema", piece.ema ? to_string(*piece.ema) : kNone}};
   if (piece.run != 0) json["run"] = piece.run, json["pitch"] = piece.pitch;
+  if (piece.is_slow) json["slow"] = true;
   for (const ScalarRecord& one : piece.scalars) json["scalars"].push_back(to_json(one));
   return json;
 }
@@ -247,6 +248,7 @@ PieceRecord piece_of(const Json& json, const std::string& place) {
   piece.scalars = scalars_of(fields);
   const std::string ema = fields.text("ema");
   if (ema != kNone) piece.ema = named(ema, fields.place_of("ema"), kDTypes);
+  if (fields.has("slow")) piece.is_slow = fields.flag("slow");
   fields.finish();
   check_place(fields, piece);
   return piece;

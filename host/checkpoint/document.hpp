@@ -46,6 +46,7 @@ struct PieceRecord {
   std::vector<StateRecord> states;
   std::optional<DType> ema;  ///< Type of the moving average, if there is one.
   std::vector<ScalarRecord> scalars = {};
+  bool is_slow = false;  ///< Whether there are slow weights.
 
   [[nodiscard]] Shard shard() const { return Shard::of(numel, first, run, pitch); }
 };

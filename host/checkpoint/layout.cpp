@@ -50,6 +50,7 @@ std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values) {
     }
   }
   if (piece.ema) tensors.push_back({key_of(piece.name, kEma), kind_of(*piece.ema), piece.numel});
+  if (piece.is_slow) tensors.push_back({key_of(piece.name, kSlow), Kind::f32, piece.numel});
   if (piece.accumulated != 0) {
     tensors.push_back({key_of(piece.name, kGradientSum), Kind::f32, piece.numel});
   }

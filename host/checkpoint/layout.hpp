@@ -10,7 +10,7 @@
 
 namespace onepass::checkpoint {
 
-inline constexpr std::string_view kEma = "ema", kGradientSum = "gradient_sum";
+inline constexpr std::string_view kEma = "ema", kSlow = "slow", kGradientSum = "gradient_sum";
 
 /// "fc.weight/exp_avg"
 [[nodiscard]] std::string key_of(const std::string& parameter, std::string_view stream);

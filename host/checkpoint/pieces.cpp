@@ -166,10 +166,8 @@ class Assembly {
       add_states(piece, range);
       add_value(piece, range);
       if (piece.record->ema) add_ema(piece, range);
-      if (piece.record->accumulated != 0) {
-        piece.file->read(key_of(piece.record->name, kGradientSum), range.from,
-                         part(loaded_.saved.gradient_sum, range, sizeof(float)));
-      }
+      if (piece.record->is_slow) read_floats(piece, range, kSlow, stream(StreamRole::slow)->bytes);
+      if (piece.record->accumulated != 0) read_floats(piece, range, kGradientSum, loaded_.saved.gradient_sum);
     }
   }
 
@@ -224,6 +222,10 @@ class Assembly {
     if (record.ema.has_value() != (stream(StreamRole::ema) != nullptr)) {
       refuse_content(std::string("it has ") + (record.ema ? "a" : "no") + " moving average of " + name +
                      ", but this optimizer keeps " + (record.ema ? "none" : "one"));
+    }
+    if (record.is_slow != (stream(StreamRole::slow) != nullptr)) {
+      refuse_content(std::string("it has ") + (record.is_slow ? "" : "no ") + "slow weights of " + name +
+                     ", but this optimizer keeps " + (record.is_slow ? "none" : "some"));
     }
     if (has_same_value(record)) return;
     const std::string both = name + " is " + onepass::to_string(record.format) + " in the file, but " +
@@ -369,6 +371,10 @@ class Assembly {
     std::vector<float> numbers = floats(range);
     decode_numbers(dtype, read(piece, key, range, size_of(dtype)), numbers);
     encode_numbers(numbers, ema.dtype, to);
+  }
+
+  static void read_floats(const Piece& piece, const Common& range, std::string_view stream, Bytes& into) {
+    piece.file->read(key_of(piece.record->name, stream), range.from, part(into, range, sizeof(float)));
   }
 
   const Target& target_;

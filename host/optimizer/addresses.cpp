@@ -77,13 +77,17 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
       entry.scalars[scalars++] = static_cast<double*>(place.data);
       continue;
     }
+    if (specs[s].role == StreamRole::slow) {
+      entry.slow = static_cast<float*>(place.data);
+      continue;
+    }
     void*& to = specs[s].role == StreamRole::state       ? entry.states[s]
                 : specs[s].role == StreamRole::remainder ? entry.remainder
                                                          : entry.ema;
     to = place.data;
     if (specs[s].scales) entry.scales[s] = place.scales;
   }
-  if (ema) entry.ema_type = ema->dtype;
+  if (keeps.ema) entry.ema_type = keeps.ema->dtype;
   entry.copy = parameter.copy.data;
   entry.copy_type = parameter.copy.dtype;
   entry.numel = parameter.value.numel;

@@ -68,13 +68,14 @@ std::vector<RequiredMemory> Optimizer::required_memory(const std::vector<Rule>& 
                                                        const std::vector<Parameter>& parameters,
                                                        const Options& options, Collected /*tag*/) {
   const Groups groups(rules);
-  const std::optional<EMA>& ema = checked_ema(options.ema);
+  const Kept kept = Kept::of(options);
   const StorageChoice storage{options.storage, options.float32_storage};
   std::vector<RequiredMemory> required;
   for (const Parameter& parameter : parameters) {
     check_kind(groups.count(), parameter);
-    std::vector<StreamSpec> specs = streams_of(format_of(parameter, storage.of(parameter)),
-                                               groups.all[parameter.group].variant_ops(), ema);
+    const std::uint8_t format = format_of(parameter, storage.of(parameter));
+    check_slow(kept, parameter, format);
+    std::vector<StreamSpec> specs = streams_of(format, groups.all[parameter.group].variant_ops(), kept);
     if (options.accumulates_gradients) specs.push_back(kGradientSum);
     std::vector<StreamPart> parts = parts_of(specs, Shard::of(parameter));
     parts.push_back({std::string(kCounter), DType::int64, 1, false});
@@ -100,6 +101,8 @@ std::vector<StreamBytes> Optimizer::memory() const {
 std::vector<StreamBytes> Optimizer::traffic() const {
   Ledger ledger;
   const step::Settings& settings = impl_->settings;
+  // The share of steps that move slow weights, and write the parameter once more.
+  const double slow = impl_->keeps.lookahead ? 1.0 / static_cast<double>(impl_->keeps.lookahead->k) : 0.0;
   for (std::size_t p = 0; p < impl_->roster.parameters.size(); ++p) {
     const Parameter& parameter = impl_->roster.parameters[p];
     if (parameter.grad.data == nullptr && !impl_->accumulates) continue;
@@ -111,7 +114,7 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     const bool is_read = format_name(impl_->roster.formats[p]).master != Master::float32;
     const unsigned measured = measured_by(impl_->groups.all[parameter.group]);
     const auto times_measured = [&](unsigned stream) { return (measured & stream) != 0 ? 1.0 : 0.0; };
-    ledger.add("param", (is_read ? 2.0 + times_measured(rule::kParam) : 1.0) * count *
+    ledger.add("param", (slow + (is_read ? 2.0 + times_measured(rule::kParam) : 1.0)) * count *
                             static_cast<double>(size_of(parameter.value.dtype)));
     ledger.add("grad", count * grad *
                            (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0) +
@@ -119,9 +122,9 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     unsigned state = rule::kState<0>;
     for (const StreamSpec& spec : impl_->specs_of(p)) {
       if (spec.role == StreamRole::scalar) continue;  // a few bytes of a whole tensor
-      double times = 2.0;
+      double times = spec.role == StreamRole::slow ? 2.0 * slow : 2.0;
       if (spec.role == StreamRole::state) times += times_measured(state), state <<= 1;
-      if (spec.role == StreamRole::remainder) times += times_measured(rule::kParam);
+      if (spec.role == StreamRole::remainder) times += slow + times_measured(rule::kParam);
       ledger.add(spec.name, times * spec.moved_bytes(Shard::of(parameter)));
     }
     ledger.add("copy", copied_bytes(parameter));

@@ -39,15 +39,19 @@ Optimizer::Impl::Impl(const std::vector<Rule>& rules, std::vector<Parameter> add
     : groups(rules),
       settings(checked_settings(handling, Device::cpu())),
       storage({options.storage, options.float32_storage}),
-      ema(checked_ema(options.ema)),
+      keeps(Kept::of(options)),
       accumulates(options.accumulates_gradients),
       device(device_of(context(), added)),
       backend(make_backend({groups.rule_types, device, options})),
       chunk_size(checked_chunk_size(options, backend->default_chunk_size())) {
+  const EMA ema = keeps.ema.value_or(EMA{.decay = 0.0});
   settings.store = {.seed = options.seed,
-                    .ema_decay = ema ? ema->decay : 0.0,
-                    .warms_up_ema = ema && ema->warmup ? 1u : 0u,
-                    .corrects_ema_bias = ema && ema->bias_correction ? 1u : 0u};
+                    .ema_decay = ema.decay,
+                    .warms_up_ema = ema.warmup ? 1u : 0u,
+                    .corrects_ema_bias = ema.bias_correction ? 1u : 0u,
+                    .lookahead_k = keeps.lookahead ? keeps.lookahead->k : 0,
+                    .lookahead_alpha = keeps.lookahead ? static_cast<float>(keeps.lookahead->alpha) : 0.0f,
+                    .reserved = 0};
   enroll(std::move(added));
 }
 

@@ -106,7 +106,7 @@ struct Optimizer::Impl {
   }
   /// The streams that the optimizer keeps for a parameter in a format.
   [[nodiscard]] std::vector<StreamSpec> specs_of(const Parameter& parameter, std::uint8_t format) const {
-    return streams_of(format, variant_of(parameter), ema);
+    return streams_of(format, variant_of(parameter), keeps);
   }
   [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
     return specs_of(roster.parameters[parameter], roster.formats[parameter]);
@@ -188,9 +188,9 @@ struct Optimizer::Impl {
 
   Groups groups;
   GradientHandling handling;
-  step::Settings settings;  ///< `handling`, `storage`, `ema` and the seed, as the table has them.
+  step::Settings settings;  ///< `handling`, `storage`, `keeps` and the seed, as the table has them.
   StorageChoice storage;
-  std::optional<EMA> ema;
+  Kept keeps;
   bool accumulates;
   Roster roster;
   Device device;

@@ -104,6 +104,7 @@ Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
   std::vector<std::vector<StreamSpec>> specs, sums;
   for (const Parameter& parameter : added) {
     enrolled.formats.push_back(format_of(parameter, storage.of(parameter)));
+    check_slow(keeps, parameter, enrolled.formats.back());
     specs.push_back(specs_of(parameter, enrolled.formats.back()));
     sums.push_back({kGradientSum});
   }
@@ -145,7 +146,8 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents,
   plan.chunks = element_offsets(contents.chunks);
   plan.pieces = element_offsets(contents.pieces, next.numels());
   plan.groups = groups.count();
-  plan.has_followers = std::ranges::any_of(contents.rows.tensors, &step::TensorEntry::has_followers);
+  plan.has_followers =
+      keeps.lookahead || std::ranges::any_of(contents.rows.tensors, &step::TensorEntry::has_followers);
   plan.bytes = 0.0;
   for (const StreamBytes& stream : memory_of(next)) plan.bytes += stream.bytes;
   return plan;

@@ -13,6 +13,7 @@
 #include "onepass/parameter.hpp"
 #include "onepass/random/random_state.hpp"
 #include "onepass/regularizers/dropout.hpp"
+#include "onepass/regularizers/lookahead.hpp"
 #include "onepass/regularizers/sam.hpp"
 #include "onepass/rule/rule.hpp"
 #include "onepass/schedules/chained_scheduler.hpp"

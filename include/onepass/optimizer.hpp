@@ -329,7 +329,7 @@ class Optimizer {
   /// parameters, whoever owns the memory. Tables, counters and schedules, which take a few bytes per tensor,
   /// are not included.
   [[nodiscard]] std::vector<StreamBytes> memory() const;
-  /// Returns the bytes that a step reads and writes, per stream and summed over all parameters.
+  /// Returns the bytes that a step reads and writes, likewise; of what every k-th step moves, the k-th part.
   [[nodiscard]] std::vector<StreamBytes> traffic() const;
 
   /// Device of all parameters and states.

@@ -30,6 +30,7 @@ struct GivenStream {
   ///   shard one for each part of 32 that a run of it has (Parameter::first);
   /// - "master" or "remainder": what its storage keeps beside a 16-bit value (Master);
   /// - "ema": the moving average, if Options::ema is set;
+  /// - "slow": the slow weights, if Options::lookahead is set;
   /// - "gradient_sum": the sum of accumulate(), if Options::accumulates_gradients is set; the first of a
   ///   step's micro-batches overwrites it, whatever `contents` says;
   /// - "step": the number of steps that the parameter has taken, one float32 or int64. Every step that the

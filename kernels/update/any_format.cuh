@@ -324,9 +324,12 @@ __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, AnyStreams<
         streams.store(k.step, tile, place, turns);
       }
     }
-    if (k.step.active && streams.tensor.has_followers()) {
-      Followers<kAnyTile, kThreadCount>{streams.tensor, k.step, chunk}.template follow<true>(
-          [&](auto& values, Place place) { streams.param().load(values, place); });
+    if (has_followers(streams.tensor, k.step)) {
+      Followers<kAnyTile, kThreadCount>{streams.tensor, k.step, chunk}.template follow<true, true>(
+          [&](auto& values, Place place) { streams.param().load(values, place); },
+          [&](const auto& values, Place place) {
+            streams.param().store(values, place, false, storage::Dither{std::uint16_t{0}});
+          });
     }
     if (k.step.zero_grad) {
       with_gradient(streams.tensor, [&](auto format) {

@@ -132,7 +132,8 @@ __device__ __forceinline__ void update_turns(const rule::TensorCoefficients<Rule
 /// kThreads threads stride over the chunks; any grid size works. Uses no shared memory, no barrier and no
 /// atomics. An element's index in its chunk determines its thread, so the result depends only on the input.
 /// Reads p, g and each state once and writes p and each state once. For tensors that have a moving average or
-/// a copy of p, it also updates the average and writes the copy. Overwrites g with zeros if asked to.
+/// a copy of p, it also updates the average and writes the copy; at a step of Lookahead it moves slow weights
+/// and p before. Overwrites g with zeros if asked to.
 template <class Rule, class Variant, class Format>
 __global__ void __launch_bounds__(kThreads<Format>, (kMinThreadBlocks<Format, kStateCount<Variant>>))
     elementwise(const Table table) {
@@ -150,10 +151,11 @@ __global__ void __launch_bounds__(kThreads<Format>, (kMinThreadBlocks<Format, kS
       update_turns<Format, Variant, false>(k, streams, chunk, turns);
     }
     // From here on the chunk is read again: to keep it in registers until here would spill some.
-    if (k.step.active && tensor.has_followers()) {
+    if (has_followers(tensor, k.step)) {
       Followers<kTile<Format>, kThreads<Format>>{tensor, k.step, table.chunks[c]}
-          .template follow<Format::kIsFloat32>(
-              [&](auto& values, Place place) { streams.param.load(values, place, false); });
+          .template follow<Format::kIsFloat32, storage::kHoldsFloat32<typename Format::Param>>(
+              [&](auto& values, Place place) { streams.param.load(values, place, false); },
+              [&](const auto& values, Place place) { streams.param.store(values, place, false); });
     }
     // Each thread overwrites only elements that it has read itself, so no barrier is needed.
     if (k.step.zero_grad) streams.grad.template zero<kThreads<Format>>(table.chunks[c].count);

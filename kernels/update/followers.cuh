@@ -1,4 +1,4 @@
-// followers.cuh - updates a parameter's moving average and 16-bit copy, after each chunk.
+// followers.cuh - updates a parameter's slow weights, moving average and 16-bit copy, after each chunk.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace onepass::kernels {
 
 using namespace step;
 
-/// The moving average and the copy of a chunk that one thread block has just updated. Each thread reads the
-/// parameters that it has stored itself back from the cache. To keep them in registers until here would lower
-/// the occupancy of the update.
+/// The slow weights, the moving average and the copy of a chunk that one thread block has just updated. Each
+/// thread reads the parameters that it has stored itself back from the cache. To keep them in registers until
+/// here would lower the occupancy of the update.
 template <int kCount, int kThreadCount>
 struct Followers {
   using Values = float[kCount];
@@ -22,15 +22,22 @@ struct Followers {
   const rule::TensorStep& step;
   Chunk part;
 
-  /// `load(values, place)` loads a tile of parameters. kMayCopy: whether they may have a copy.
-  template <bool kMayCopy, class Load>
-  __device__ __forceinline__ void follow(const Load& load) const {
+  /// `load(values, place)` loads a tile of parameters, and `store(values, place)` stores one, if they may
+  /// have slow weights. kMayCopy: whether they may have a copy.
+  template <bool kMayCopy, bool kMayBeSlow, class Load, class Store>
+  __device__ __forceinline__ void follow(const Load& load, const Store& store) const {
     for (std::int64_t at = kCount * static_cast<std::int64_t>(threadIdx.x); at < part.count;
          at += kCount * kThreadCount) {
       const std::int64_t left = std::int64_t{part.count} - at;
       const Place place(at, left < kCount ? static_cast<int>(left) : kCount, part.lead());
       Values values;
       load(values, place);
+      if constexpr (kMayBeSlow) {
+        if (step.slow_weight != 0.0f) {
+          move_slow(values, place);
+          store(values, place);
+        }
+      }
       if (tensor.ema != nullptr) move_ema(values, place);
       if constexpr (kMayCopy) {
         if (tensor.copy != nullptr) write_copy(values, place);
@@ -44,6 +51,15 @@ struct Followers {
     for (int lane = 0; lane < kCount; ++lane) {
       average[lane] = rule::follow(step, average[lane], values[lane]);
     }
+  }
+
+  __device__ __forceinline__ void move_slow(Values& values, Place place) const {
+    const ElementStream<storage::Float32> stream(tensor.slow, part.begin);
+    Values slow;
+    stream.load(slow, place, stream.access());
+#pragma unroll
+    for (int lane = 0; lane < kCount; ++lane) values[lane] = rule::slow(step, slow[lane], values[lane]);
+    stream.store(values, place, stream.access());
   }
 
   __device__ __forceinline__ void move_ema(const Values& values, Place place) const {

@@ -112,17 +112,24 @@ class Ema(Struct):
     _fields_ = [("size", SIZE), ("dtype", INT), ("decay", DOUBLE), ("warmup", INT), ("bias_correction", INT)]
 
 
+class Lookahead(Struct):
+    """onepass_lookahead."""
+
+    _fields_ = [("size", SIZE), ("reserved", INT), ("k", LONG), ("alpha", DOUBLE)]
+
+
 # onepass_parallel_for: called with a context, the number of parts, a function and its first argument.
 ParallelFor = ctypes.CFUNCTYPE(None, ADDRESS, INT, ctypes.CFUNCTYPE(None, ADDRESS, INT), ADDRESS)
 
 
 class Options(Struct):
-    """onepass_options. `storage`, `float32_storage` and `ema` are structs, `isa` and `pool` values of ISAS, POOLS."""
+    """onepass_options. `storage`, `float32_storage`, `ema` and `lookahead` are structs, `isa` and `pool` values of
+    ISAS, POOLS."""
 
     _fields_ = [("size", SIZE), ("accumulates_gradients", INT), ("seed", UNSIGNED), ("storage", POINTER(Storage)),
                 ("float32_storage", POINTER(Storage)), ("ema", POINTER(Ema)), ("chunk_size", LONG), ("threads", INT),
                 ("isa", INT), ("pool", INT), ("reserved", INT), ("parallel_for", ParallelFor),
-                ("parallel_for_context", ADDRESS)]
+                ("parallel_for_context", ADDRESS), ("lookahead", POINTER(Lookahead))]
 
 
 class StreamInfo(Struct):

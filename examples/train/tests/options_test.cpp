@@ -77,6 +77,9 @@ TEST(Options, OptionsAroundTheStepAreRead) {
   EXPECT_TRUE(settings.clips_each);
   EXPECT_FALSE(settings_of(parse({"--clip-by", "all"}).options).clips_each);
   EXPECT_EQ(settings.sam, 0.05);
+  const Settings slow = settings_of(parse({"--lookahead", "5", "--lookahead-alpha", "0.8"}).options);
+  EXPECT_EQ(slow.lookahead, 5);
+  EXPECT_EQ(slow.lookahead_alpha, 0.8);
   EXPECT_EQ(settings_of(parse({"--asam", "0.5"}).options).asam, 0.5);
   EXPECT_EQ(settings.accumulate, 4);
   EXPECT_EQ(settings_of(parse({"--warmup", "0", "--dropout", "0", "--l1", "0"}).options).warmup, 0);
@@ -148,7 +151,8 @@ TEST(Options, HelpNamesOptionsAndChoices) {
                            "--rounding",
                            "--sam",
                            "--asam",
-                           "--clip-by"}) {
+                           "--clip-by",
+                           "--lookahead-alpha"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }
@@ -227,6 +231,13 @@ TEST(Options, BadValuesAreRefusedWithTheAllowedOnes) {
   }
   for (const char* norm : {"0", "inf", "nan", "-1"}) {
     EXPECT_EQ(refusal({"--clip", norm}).rfind("--clip must be a number above 0", 0), 0u) << norm;
+  }
+  EXPECT_EQ(refusal({"--lookahead=-1"}).rfind("--lookahead must be a whole number from 0", 0), 0u);
+  EXPECT_EQ(refusal({"--lookahead-alpha", "0"}), "--lookahead-alpha must be a number above 0, but is '0'");
+  for (const char* share : {"1.5", "1e-60"}) {
+    EXPECT_EQ(refusal({"--lookahead-alpha", share}),
+              std::string("--lookahead-alpha must be a number above 0 in float32, and at most 1, but is '") +
+                  share + "'");
   }
   for (const std::string option : {"--sam", "--asam"}) {
     for (const char* rho : {"-0.1", "nan", "inf", "far"}) {

@@ -156,6 +156,7 @@ onepass::Optimizer make_optimizer(const Settings& settings, const std::vector<on
   own.accumulates_gradients = settings.accumulate > 1;
   own.storage = storage_of(settings);
   own.seed = settings.seed;
+  own.lookahead = lookahead_of(settings);
   onepass::Optimizer optimizer{make_rule(settings), parameters, own};
   optimizer.set_schedule(make_schedule(settings));
   if (settings.clip) {
@@ -173,6 +174,19 @@ std::optional<onepass::Sam> sam_of(const Settings& settings) {
   if (settings.sam > 0.0) return onepass::Sam{.rho = settings.sam};
   if (settings.asam > 0.0) return onepass::Sam{.rho = settings.asam, .adaptive = true, .eta = kAsamEta};
   return {};
+}
+
+std::optional<onepass::Lookahead> lookahead_of(const Settings& settings) {
+  if (settings.lookahead == 0) return {};
+  const PrecisionKind& kind = precision_of(settings);
+  if (kind.dtype != onepass::DType::float32 && kind.master != onepass::Master::float32 &&
+      kind.master != onepass::Master::split) {
+    throw UsageError(
+        fmt::format("--lookahead needs --precision f32, bf16-master or bf16-split, which keep "
+                    "weights in float32, but --precision is {}",
+                    settings.precision));
+  }
+  return onepass::Lookahead{.k = settings.lookahead, .alpha = settings.lookahead_alpha};
 }
 
 void require_same_states(const Settings& saved, const Settings& asked) {

@@ -49,6 +49,10 @@ onepass::Optimizer make_optimizer(const Settings& settings, const std::vector<on
 /// settings ask for SAM and ASAM.
 std::optional<onepass::Sam> sam_of(const Settings& settings);
 
+/// Returns Lookahead as the settings ask for it, or nothing. Throws UsageError if the precision cannot take
+/// it.
+std::optional<onepass::Lookahead> lookahead_of(const Settings& settings);
+
 /// Throws UsageError if a hyperparameter differs that decides which states the rule has.
 void require_same_states(const Settings& saved, const Settings& asked);
 /// Changes the hyperparameters that differ between the settings of a saved run, whose state dict the

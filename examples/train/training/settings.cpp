@@ -66,6 +66,14 @@ Setting number(Number from, Field Settings::*field, Read read) {
           .may_change = from.may_change};
 }
 
+double read_step_share(std::string_view option, std::string_view text) {
+  const double share = read_positive(option, text);
+  if (share > 1.0 || static_cast<float>(share) == 0.0f) {
+    reject(option, "a number above 0 in float32, and at most 1", text);
+  }
+  return share;
+}
+
 double read_distance(std::string_view option, std::string_view text) {
   const double distance = read_nonnegative(option, text);
   if (distance > std::numeric_limits<float>::max()) reject(option, "finite in float32", text);
@@ -231,6 +239,10 @@ std::vector<Setting> optimizer_settings() {
              &Settings::sam, read_distance),
       number({"--asam", "RHO", "The same of adaptive SAM, which moves large weights further", true},
              &Settings::asam, read_distance),
+      count({"--lookahead", "K", "Steps of the rule to each move of Lookahead's slow weights; 0: none"},
+            &Settings::lookahead, 0),
+      number({"--lookahead-alpha", "SHARE", "Share of the way to the weights that the slow weights move"},
+             &Settings::lookahead_alpha, read_step_share),
       precision_setting(),
       rounding_setting(),
   };
@@ -298,6 +310,7 @@ Settings resolve(Settings settings, std::int64_t images) {
   }
   precision_of(settings);
   sam_of(settings);
+  lookahead_of(settings);
   const onepass::Rule rule = make_rule(settings);
   settings.lr = rule.get("lr");
   settings.weight_decay = rule.get("weight_decay");

@@ -33,7 +33,9 @@ struct Settings {
   bool clips_each = false;          ///< Each parameter's gradient is clipped by its own norm.
   double sam = 0.0;                 ///< How far SAM moves the weights for a second pass; 0: one pass.
   double asam = 0.0;                ///< The same of adaptive SAM. At most one of both is above 0.
-  std::string precision = "f32";    ///< A name in precision_kinds().
+  std::int64_t lookahead = 0;     ///< Steps between two moves of Lookahead's slow weights; 0: there are none.
+  double lookahead_alpha = 0.5;   ///< Share of the way that they move, in (0, 1].
+  std::string precision = "f32";  ///< A name in precision_kinds().
   onepass::Rounding rounding = onepass::Rounding::nearest;  ///< Rounding of parameters without a master.
   Activation activation = Activation::relu;                 ///< Follows each hidden layer.
   std::vector<std::int64_t> hidden{256, 128};               ///< Widths of the hidden layers.

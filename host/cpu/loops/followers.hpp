@@ -1,5 +1,5 @@
-// followers.hpp - the CPU loop that follows a parameter's update: it moves the parameter's moving average and
-// writes its 16-bit copy. Compiled once for each instruction set.
+// followers.hpp - the CPU loop that follows a parameter's update: it moves the parameter's slow weights and
+// moving average, and writes its 16-bit copy. Compiled once for each instruction set.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,36 @@ void decode_params(const step::TensorEntry& tensor, step::Extent part, float* __
 void load_params(const step::TensorEntry& tensor, step::Extent part, float* values) {
   step::by_param(tensor.param_type, tensor.master,
                  [&](auto codec) { decode_params<decltype(codec)>(tensor, part, values); });
+}
+
+/// Encodes a part of a parameter that holds every float32.
+template <class Param>
+void encode_params(const step::TensorEntry& tensor, step::Extent part, const float* __restrict values) {
+  auto* const param = static_cast<typename Param::Element*>(tensor.param) + part.begin;
+  if constexpr (std::is_same_v<typename Param::Remainder, storage::NoRemainder>) {
+    storage::NoRemainder none;
+    for (std::int64_t i = 0; i < part.count; ++i) Param::encode(values[i], param[i], none);
+  } else {
+    auto* const rest = static_cast<typename Param::Remainder*>(tensor.remainder) + part.begin;
+    for (std::int64_t i = 0; i < part.count; ++i) Param::encode(values[i], param[i], rest[i]);
+  }
+}
+void store_params(const step::TensorEntry& tensor, step::Extent part, const float* values) {
+  step::by_param(tensor.param_type, tensor.master, [&](auto codec) {
+    using Param = decltype(codec);
+    if constexpr (storage::kHoldsFloat32<Param>) encode_params<Param>(tensor, part, values);
+  });
+}
+
+/// Moves slow weights, and puts the parameter where they are.
+void move_slow(const step::TensorEntry& tensor, const rule::TensorStep step, step::Extent part,
+               float* __restrict values) {
+  float* __restrict const slow = tensor.slow + part.begin;
+  for (std::int64_t i = 0; i < part.count; ++i) {
+    values[i] = rule::slow(step, slow[i], values[i]);
+    slow[i] = values[i];
+  }
+  store_params(tensor, part, values);
 }
 
 /// Moves a float32 average.
@@ -108,13 +138,14 @@ void follow(const step::Table& table, std::int64_t first, std::int64_t last, Sto
     const step::Chunk& chunk = table.chunks[c];
     const step::TensorEntry& tensor = table.tensors[chunk.tensor];
     const rule::TensorStep& step = step::step_of(table, chunk.tensor);
-    if (!step.active || !tensor.has_followers()) continue;
+    if (!step::has_followers(tensor, step)) continue;
     const step::Extent whole = chunk.extent();
     for (std::int64_t i = 0; i < whole.count; i += kFollowedElements) {
       const std::int64_t left = whole.count - i;
       const step::Extent part{whole.begin + i, left < kFollowedElements ? left : kFollowedElements};
       float values[kFollowedElements];
       load_params(tensor, part, values);
+      if (step.slow_weight != 0.0f) move_slow(tensor, step, part, values);
       if (tensor.ema != nullptr) {
         move_ema(tensor, step, part, chunk.block() + i / storage::kBlock, chunk.lead(), values);
       }

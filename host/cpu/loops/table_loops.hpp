@@ -23,7 +23,8 @@ struct TableLoops {
   /// Adds the gradients of a micro-batch, times its weight, to their sums, for the chunks [first, last).
   void (*accumulate)(const step::Table& table, float weight, std::int64_t first, std::int64_t last,
                      Stores stores);
-  /// Moves the moving averages and writes the 16-bit copies of the chunks [first, last), after their update.
+  /// Moves the slow weights and moving averages, and writes the 16-bit copies, of the chunks [first, last),
+  /// after their update.
   void (*follow)(const step::Table& table, std::int64_t first, std::int64_t last, Stores stores);
   /// Copies the parameters of a new chunk to the streams that begin as the parameter (step/start.hpp).
   void (*copy_params)(const step::Table& table, const step::Chunk& chunk);

@@ -69,7 +69,8 @@ double StreamSpec::moved_bytes(const Shard& shard) const {
   return bytes;
 }
 
-const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema) {
+Kept Kept::of(const Options& options) {
+  const std::optional<EMA>& ema = options.ema;
   if (ema && !(ema->decay >= 0 && ema->decay <= 1)) {
     refuse("EMA.decay must lie in [0, 1], but is " + number(ema->decay));
   }
@@ -79,7 +80,24 @@ const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema) {
   if (ema && ema->dtype != DType::float32 && ema->dtype != DType::bfloat16) {
     refuse("EMA.dtype must be float32 or bfloat16, but is " + std::string(to_string(ema->dtype)));
   }
-  return ema;
+  const std::optional<Lookahead>& lookahead = options.lookahead;
+  if (lookahead && lookahead->k < 1) {
+    refuse("Lookahead.k must be at least 1, but is " + std::to_string(lookahead->k));
+  }
+  if (lookahead && !(static_cast<float>(lookahead->alpha) > 0.0f && lookahead->alpha <= 1.0)) {
+    refuse("Lookahead.alpha must lie in (0, 1] in float32, but is " + number(lookahead->alpha));
+  }
+  return {ema, lookahead};
+}
+
+void check_slow(const Kept& kept, const Parameter& parameter, std::uint8_t format) {
+  if (!kept.lookahead) return;
+  const FormatName& stored = kFormatNames[format];
+  if (stored.param == DType::float32 || stored.master == Master::float32 || stored.master == Master::split)
+    return;
+  refuse("Lookahead puts parameters where their slow weights are, in float32, but " + quoted(parameter.name) +
+         " is " + to_string(stored) + "; use master float32" +
+         (stored.param == DType::bfloat16 ? " or split" : ""));
 }
 
 void check_storage(const StorageChoice& storage, std::span<const Parameter> parameters) {
@@ -107,8 +125,7 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage) {
 
 const FormatName& format_name(std::uint8_t format) { return kFormatNames[format]; }
 
-std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant,
-                                   const std::optional<EMA>& ema) {
+std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant, const Kept& kept) {
   const FormatName& stored = kFormatNames[format];
   std::vector<StreamSpec> streams;
   for (std::size_t s = 0; s < variant.states.size(); ++s) {
@@ -120,7 +137,8 @@ std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& varian
   if (stored.master == Master::split) streams.push_back({"remainder", StreamRole::remainder, DType::uint16});
   if (stored.master == Master::remainder8)
     streams.push_back({"remainder", StreamRole::remainder, DType::uint8});
-  if (ema) streams.push_back({"ema", StreamRole::ema, ema->dtype});
+  if (kept.ema) streams.push_back({"ema", StreamRole::ema, kept.ema->dtype});
+  if (kept.lookahead) streams.push_back({"slow", StreamRole::slow, DType::float32});
   for (const char* const name : variant.scalars) {
     streams.push_back({name, StreamRole::scalar, DType::float64});
   }

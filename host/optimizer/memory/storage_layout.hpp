@@ -11,7 +11,7 @@
 
 #include "host/backend/rule_ops.hpp"
 #include "host/backend/shard.hpp"
-#include "onepass/ema.hpp"
+#include "onepass/options.hpp"
 #include "onepass/parameter.hpp"
 #include "onepass/storage/formats.hpp"
 
@@ -28,6 +28,7 @@ enum class StreamRole : std::uint8_t {
   state,      ///< A state of the rule.
   remainder,  ///< The master, or the bits that the parameter lacks of its master.
   ema,        ///< The parameter's moving average.
+  slow,       ///< The parameter's slow weights.
   sum,        ///< The sum of its gradients.
   scalar,     ///< A number that the rule carries for the parameter: one float64.
   kept,       ///< The bits of the parameter, or of its copy, while it is perturbed.
@@ -45,7 +46,7 @@ struct StreamPart {
 
 /// One stream of numbers.
 struct StreamSpec {
-  const char* name;  ///< "exp_avg", "master" or "remainder", "ema".
+  const char* name;  ///< "exp_avg", "master" or "remainder", "ema", "slow".
   StreamRole role;
   DType dtype;
   /// Type of the scales, if the stream is quantised: numel codes, and a scale for each block.
@@ -57,7 +58,8 @@ struct StreamSpec {
   [[nodiscard]] std::size_t bytes(const Shard& shard) const;
   /// Returns whether the stream begins as zeros, and not as the parameter (step/start.hpp).
   [[nodiscard]] bool begins_as_zeros() const {
-    return role != StreamRole::ema && !(role == StreamRole::remainder && dtype == DType::float32);
+    return role != StreamRole::ema && role != StreamRole::slow &&
+           !(role == StreamRole::remainder && dtype == DType::float32);
   }
   /// Bytes of the numbers and the scales: those that a step reads, or writes.
   [[nodiscard]] double moved_bytes(const Shard& shard) const;
@@ -66,8 +68,18 @@ struct StreamSpec {
 /// The sum of gradients, which an optimizer that accumulates them keeps beside these.
 inline constexpr StreamSpec kGradientSum{"gradient_sum", StreamRole::sum, DType::float32};
 
-/// Returns `ema`. Throws InvalidArgument if a value is out of range.
-const std::optional<EMA>& checked_ema(const std::optional<EMA>& ema);
+/// What an optimizer keeps of every parameter besides the states of its rule and its master.
+struct Kept {
+  std::optional<EMA> ema;
+  std::optional<Lookahead> lookahead;
+
+  /// Takes them from the options. Throws InvalidArgument if a value is out of range.
+  static Kept of(const Options& options);
+};
+
+/// Throws InvalidArgument if the optimizer keeps slow weights and a parameter in this format cannot take
+/// them.
+void check_slow(const Kept& kept, const Parameter& parameter, std::uint8_t format);
 
 /// The storage of parameters that name none of their own.
 struct StorageChoice {
@@ -92,8 +104,7 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage);
 const storage::FormatName& format_name(std::uint8_t format);
 
 /// Returns the streams that an optimizer keeps for a parameter: the states of the rule's variant, then its
-/// master or remainder, then its moving average, then the scalars that the rule carries.
-std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant,
-                                   const std::optional<EMA>& ema);
+/// master or remainder, then its moving average and slow weights, then the scalars that the rule carries.
+std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant, const Kept& kept);
 
 }  // namespace onepass

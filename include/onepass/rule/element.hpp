@@ -87,6 +87,7 @@ struct TensorStep {
   Draws draws;
   float ema_weight;                  ///< Weight of the new parameter value in the moving average.
   float ema_settles;                 ///< As Around::settles_states, for the moving average.
+  float slow_weight;                 ///< Weight of the parameter in its slow weights; 0: they stay.
   lane::Flag rounds_stochastically;  ///< 0: rounds to nearest.
   bool active;                       ///< False: the step leaves the tensor out.
   bool settles;                      ///< True: the step settles (rule::settle()).
@@ -171,6 +172,11 @@ ONEPASS_LANE void measure(const TensorCoefficients<Rule>& k, float p, float g, f
 /// Moves one element of the moving average towards p. The average of a parameter that has become 0 settles.
 ONEPASS_LANE float follow(const TensorStep& step, float average, float p) {
   return settle(p != 0.0f, lane::lerp(average, p, step.ema_weight), step.ema_settles);
+}
+
+/// Moves one of the slow weights towards p.
+ONEPASS_LANE float slow(const TensorStep& step, float slow, float p) {
+  return lane::lerp(slow, p, step.slow_weight);
 }
 
 }  // namespace onepass::rule

@@ -42,6 +42,12 @@ struct Alone {
   }
 };
 
+/// Whether a parameter, with its remainder if it has one, holds every float32.
+template <class Param>
+inline constexpr bool kHoldsFloat32 =
+    Param::kDType == DType::float32 || std::is_same_v<typename Param::Remainder, float> ||
+    std::is_same_v<typename Param::Remainder, std::uint16_t>;
+
 /// Type of the remainder stream for a kind of master.
 template <Master kMaster>
 using RemainderOf = std::tuple_element_t<static_cast<std::size_t>(kMaster),

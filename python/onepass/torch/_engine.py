@@ -8,7 +8,7 @@ import torch
 from .. import _interface
 from .._library import library
 from .._optimizer import settings_of
-from ._formats import storage_struct
+from ._formats import lookahead_struct, storage_struct
 from ._rules import rescales
 from ._walk import DTYPES, device_number
 
@@ -38,7 +38,7 @@ class Engine:
         self.seats, self.given = [], []
         self.groups = optimizer.param_groups  # Of torch: those that have a seat here are the library's, in their order.
         self.sent, self.read, self.handling, self.kept_alive = {}, {}, None, None
-        self.seed = optimizer._arguments.seed
+        self.seed, self.lookahead = optimizer._arguments.seed, optimizer._arguments.lookahead
         self.handle, self.prepared = None, False
 
     def add(self, seat, given):
@@ -56,7 +56,8 @@ class Engine:
             for settings in made))
         self.gradients = (_interface.Tensor * len(self.seats))()
         parameters = (_interface.Parameter * len(self.seats))(*map(self._parameter, range(len(self.seats))))
-        options = _interface.Options(seed=self.seed % (1 << 64), threads=torch.get_num_threads())
+        options = _interface.Options(seed=self.seed % (1 << 64), threads=torch.get_num_threads(),
+                                     lookahead=lookahead_struct(self.lookahead))
         handle = _interface.HANDLE()
         library().check(self.calls.onepass_create(groups, len(groups), parameters, len(parameters), self.number,
                                                   options,

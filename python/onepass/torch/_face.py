@@ -22,6 +22,11 @@ CHECKPOINTS = ("portable", "float32", "exact")
 CLIPS = ("all", "parameter")
 
 
+def _is_lookahead(pair):
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], int) and 1 <= pair[0] < 1 << 63 \
+        and isinstance(pair[1], (int, float)) and 2.0 ** -149 <= pair[1] <= 1
+
+
 class Arguments(typing.NamedTuple):
     """What an optimizer takes besides torch's arguments. Face explains it."""
 
@@ -34,6 +39,7 @@ class Arguments(typing.NamedTuple):
     checkpoint: str = "portable"
     process_group: object = None
     clip_by: str = "all"
+    lookahead: tuple | None = None
 
     def check(self):
         """Raises ValueError for an argument that is none of the known ones. Returns the arguments."""
@@ -45,6 +51,9 @@ class Arguments(typing.NamedTuple):
             raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be at least 0, or None")
         if self.clip_by not in CLIPS:
             raise ValueError(f"clip_by is {self.clip_by!r}; it must be one of {', '.join(map(repr, CLIPS))}")
+        if self.lookahead is not None and not _is_lookahead(self.lookahead):
+            raise ValueError(f"lookahead is {self.lookahead!r}; it must be None or a pair of a number of steps, at "
+                             "least 1, and a share above 0 and at most 1, such as (6, 0.5)")
         return self
 
     def choice(self):
@@ -66,6 +75,8 @@ class Face(Perturbs):
     checkpoint: of states of 8 bits in state_dict(): "portable" writes bfloat16, "float32" float32, and both load into
         torch's optimizer and into other shards; "exact" writes the codes, which load here alone.
     process_group: adds the norm of the gradients over these ranks; DTensors need none, they know theirs.
+    lookahead: a pair (k, alpha): each k-th step of a parameter moves its slow weights, `state["slow"]`, by the share
+        alpha of the way to it, and puts it there. 16-bit parameters need master "split" or "float32".
     preset: the settings of another implementation of the rule, such as "apex" of LAMB, in place of the defaults of the
         arguments that are not given. docs/rules.md lists the presets of each rule.
 
@@ -76,10 +87,10 @@ class Face(Perturbs):
     _skipped = 0  # By plans before this one.
 
     def __init__(self, params, *args, master=None, states=None, rounding="nearest", seed=0, max_grad_norm=None,
-                 clip_by="all", skip_nonfinite=False, checkpoint="portable", process_group=None, preset=None,
-                 **kwargs):
+                 clip_by="all", skip_nonfinite=False, checkpoint="portable", process_group=None, lookahead=None,
+                 preset=None, **kwargs):
         self._arguments = Arguments(master, states, rounding, seed, max_grad_norm, skip_nonfinite, checkpoint,
-                                    process_group, clip_by).check()
+                                    process_group, clip_by, lookahead).check()
         self._begin()
         if preset is not None:
             args, kwargs = (), completed(self._spelling, preset, params, args, kwargs)
@@ -183,6 +194,8 @@ class Face(Perturbs):
         if handling.measures():
             raise RuntimeError("max_grad_norm and skip_nonfinite need every parameter to be stepped by onepass, but "
                                f"{some}; use torch.nn.utils.clip_grad_norm_ instead")
+        if self._arguments.lookahead is not None:
+            raise RuntimeError(f"lookahead needs every parameter to be stepped by onepass, but {some}")
         if self._spelling.over_model and len(plan.others) < len(plan.seats):
             raise RuntimeError(f"{type(self).__name__} needs one formula for all parameters, whose sums it takes, but "
                                f"{some}; give those an optimizer of their own")

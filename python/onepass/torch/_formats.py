@@ -72,6 +72,11 @@ def storage_struct(names):
                               rounding=_interface.ROUNDINGS[rounding])
 
 
+def lookahead_struct(pair):
+    """Returns the Lookahead of a pair (k, alpha), or None for None."""
+    return None if pair is None else _interface.Lookahead(k=pair[0], alpha=pair[1])
+
+
 class Stream(typing.NamedTuple):
     """A stream of numbers that the library keeps for a parameter."""
 
@@ -81,8 +86,9 @@ class Stream(typing.NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def streams_of(rule, settings, dtype, storage, numel, shard):
-    """Returns the streams of a parameter with a rule, hyperparameters (a tuple of pairs) and a storage."""
+def streams_of(rule, settings, dtype, storage, numel, shard, lookahead=None):
+    """Returns the streams of a parameter with a rule, hyperparameters (a tuple of pairs), a storage and the pair of
+    Lookahead, if any."""
     from .._optimizer import settings_of
 
     calls, made = library().calls, settings_of(dict(settings))
@@ -90,7 +96,8 @@ def streams_of(rule, settings, dtype, storage, numel, shard):
     parameter = _interface.Parameter(dtype=DTYPES[dtype], grad_dtype=DTYPES[dtype], name=b"parameter", numel=numel,
                                      storage=storage_struct(storage), **shard._asdict())
     listed = _interface.HANDLE()
-    library().check(calls.onepass_required_memory(group, 1, parameter, 1, _interface.CPU, None, listed))
+    options = _interface.Options(lookahead=lookahead_struct(lookahead))
+    library().check(calls.onepass_required_memory(group, 1, parameter, 1, _interface.CPU, options, listed))
     try:
         count, info, found = _interface.LONG(), _interface.StreamInfo(), []
         library().check(calls.onepass_streams_count(listed, count))

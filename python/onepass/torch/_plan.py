@@ -36,8 +36,12 @@ def streams_for(optimizer, seat):
     group = optimizer.param_groups[seat.group]
     spelling = optimizer._spelling
     selecting = tuple(pair for pair in spelling.settings(group) if pair[0] in spelling.selecting)
+    lookahead = optimizer._arguments.lookahead
+    if lookahead is not None and seat.value.dtype != torch.float32 and seat.storage[0] not in ("float32", "split"):
+        raise ValueError("lookahead needs parameters of float32, or with master 'split' or 'float32', but "
+                         f"{seat.name!r} is {seat.value.dtype} with master {seat.storage[0]!r}")
     streams = streams_of(spelling.name, selecting, seat.value.dtype, seat.storage, seat.value.numel(),
-                         seat.shard)
+                         seat.shard, lookahead)
     place = {key: number for number, key in enumerate(spelling.keys)}
     return sorted(streams, key=lambda stream: place.get(stream.name.removesuffix(".scales"), len(place)))
 
@@ -49,7 +53,8 @@ def take(optimizer, seat):
         return
     seat.keeps_variance = bool(group.get("centered"))
     storage = optimizer._arguments.choice().of_group(group).storage(seat.parameter.dtype)
-    seat.take(optimizer.state, storage, "step" in optimizer._spelling.keys)
+    counts = "step" in optimizer._spelling.keys or optimizer._arguments.lookahead is not None
+    seat.take(optimizer.state, storage, counts)
 
 
 class Plan:

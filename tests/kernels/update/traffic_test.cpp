@@ -207,6 +207,19 @@ TEST_F(CudaTraffic, ACopyIsWrittenFromTheCache) {
   }
 }
 
+TEST_F(CudaTraffic, SlowWeightsMoveAndTheParameterIsWrittenAgain) {
+  for (const char* const name : {"float32", "bf16_master", "bf16_split"}) {
+    WorkStep step{.rule = adamw(), .format = format_case(name)};
+    const KernelWork before = work_of(step);
+    step.options.lookahead = Lookahead{.k = 1};
+    const KernelWork update = work_of(step);
+    const double stored = step.format.storage.master == Master::float32 ? 6 : 4;
+    EXPECT_EQ(update.traffic - before.traffic, 8 + stored) << name;
+    EXPECT_EQ(update.bytes_written - before.bytes_written, 4 + stored) << name;
+    expect_between(update.bytes(), update.traffic + read_again(step.format), most_of_tile(step));
+  }
+}
+
 TEST_F(CudaTraffic, AnAverageAndACopyReadTheParameterOnce) {
   const WorkStep step{
       .rule = adamw(), .format = format_case("float32"), .options = {.ema = EMA{}}, .copy = DType::bfloat16};

@@ -141,6 +141,8 @@ TEST(Checkpoint, EverySettingIsRestoredBitForBit) {
   settings.warmup = 10;
   settings.clip = 1.0 / 7.0;
   settings.clips_each = true;
+  settings.lookahead = 3;
+  settings.lookahead_alpha = 1.0 / 17.0;
   settings.sam = 1.0 / 11.0;
   settings.asam = 1.0 / 13.0;
   settings.precision = "bf16";

@@ -1,4 +1,4 @@
-// sam_test.cpp - steps by the gradients of a second pass, on made-up images.
+// sam_test.cpp - steps by the gradients of a second pass, and slow weights around steps, on made-up images.
 #include <cmath>
 #include <string>
 
@@ -145,6 +145,47 @@ TEST_F(SecondPass, AResumedRunMayMoveToAnotherDistanceOrStopMoving) {
   }
   EXPECT_NE(ends[0], ends[1]);
   EXPECT_NE(ends[0], ends[2]);
+}
+
+TEST_F(SecondPass, SlowWeightsAroundItGoOnBitForBit) {
+  for (const char* precision : {"f32", "bf16-master", "bf16-split"}) {
+    Settings settings = with_sam(everything("adamw"), 0.1);
+    settings.precision = precision;
+    settings.lookahead = 4;
+    Trainer whole = make(settings);
+    whole.run(13);
+    Trainer before = make(settings);
+    before.run(6);
+    const Checkpoint saved = testing::through_a_file(before.checkpoint());
+    Trainer resumed = make(load_settings(saved.settings));
+    resumed.restore(saved);
+    resumed.run(7);
+    EXPECT_EQ(file_of(resumed.checkpoint()), file_of(whole.checkpoint())) << precision;
+  }
+}
+
+TEST_F(SecondPass, LookaheadGoesHalfwayBackToWhereItStarted) {
+  Settings slow = descent(0.0);
+  slow.lookahead = 3;
+  const std::vector<double> start = after(slow, 0), moved = after(descent(0.0), 3);
+  EXPECT_EQ(after(slow, 2), after(descent(0.0), 2));
+  std::vector<double> halfway = start;
+  for (std::size_t i = 0; i < halfway.size(); ++i) halfway[i] = 0.5 * (start[i] + moved[i]);
+  EXPECT_LT(farthest(after(slow, 3), halfway), 2e-7);
+  EXPECT_GT(farthest(after(slow, 3), moved), 1e-2);
+}
+
+TEST_F(SecondPass, LookaheadIsRefusedWhereWeightsAreNotInFloat32) {
+  for (const char* precision : {"bf16", "compact"}) {
+    Settings settings = config("sgd");
+    settings.precision = precision;
+    settings.lookahead = 5;
+    EXPECT_EQ(
+        sentence<UsageError>([&] { make(settings); }),
+        std::string("--lookahead needs --precision f32, bf16-master or bf16-split, which keep weights in "
+                    "float32, but --precision is ") +
+            precision);
+  }
 }
 
 TEST_F(SecondPass, SamTogetherWithAsamIsRefused) {
