@@ -7,7 +7,6 @@
 
 #include "onepass/stream.hpp"
 #include "step/shard_measure.hpp"
-#include "step/shard_sums.hpp"
 #include "step/table.hpp"
 
 namespace onepass::kernels {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "onepass/arithmetic/lane.hpp"
+#include "onepass/rule/axes.hpp"
 #include "onepass/schedules/segment.hpp"
 #include "onepass/storage/dither.hpp"
 #include "onepass/storage/storage.hpp"
@@ -16,6 +17,7 @@ namespace onepass::step {
 inline constexpr std::size_t kMaxStates = 4;
 inline constexpr std::size_t kMaxScalars = 4;
 inline constexpr std::size_t kMaxSums = 3;
+inline constexpr std::size_t kMaxAxes = 4;
 
 /// Addresses and types of one tensor's streams. Pointers are untyped, because the tensor's format determines
 /// the element types. A quantised state consists of numel codes, and one scale per block of 32 elements
@@ -100,6 +102,47 @@ struct Piece {
   std::uint32_t index;
 };
 
+/// The sums over rows and columns are taken tile by tile (step/axes.hpp): of kBand rows and kStripe columns.
+inline constexpr std::int64_t kBand = 64;
+inline constexpr std::int64_t kStripe = 256;
+inline constexpr std::int64_t kMostStripes = 16;  ///< Of a tile.
+
+/// The matrices of a tensor whose rule keeps numbers for rows and columns, and where these lie.
+struct AxisEntry {
+  rule::Matrices matrices;   ///< None for other tensors.
+  float* states[kMaxAxes];   ///< In the order of the variant's kAxes.
+  float* numbers[kMaxAxes];  ///< What update() gets for each row or column.
+  rule::Axis along[kMaxAxes];
+  std::uint8_t reserved[4];  ///< 0: entries are compared by their bytes.
+  double* row_sums;          ///< Of each row of all matrices, stripe by stripe.
+  double* column_sums;       ///< Of each band of all matrices, column by column.
+
+  [[nodiscard]] ONEPASS_LANE std::int64_t stripes() const {
+    return (matrices.columns + kStripe - 1) / kStripe;
+  }
+  /// Returns how many bands one matrix has.
+  [[nodiscard]] ONEPASS_LANE std::int64_t bands() const { return (matrices.rows + kBand - 1) / kBand; }
+};
+
+/// One unit of work of the sums over rows and columns: consecutive bands of a tensor's matrices, which are
+/// counted through all of them, in consecutive stripes. If there are several bands, there is one stripe.
+struct AxisTile {
+  std::uint32_t tensor;
+  std::uint32_t bands;
+  std::uint32_t stripes;
+  std::uint32_t reserved;
+  std::int64_t band;    ///< The first of them.
+  std::int64_t stripe;  ///< Likewise.
+};
+
+/// Consecutive rows and columns of a tensor, or consecutive matrices. Rows are counted first, through all
+/// matrices, and then columns.
+struct AxisPart {
+  std::uint32_t tensor;
+  std::uint32_t count;
+  std::int64_t first;
+};
+
 /// The sums over a tensor, or over the tensors of a type of rule.
 struct TensorSums {
   Reduction of_terms[kMaxSums];
@@ -139,11 +182,18 @@ struct Table {
   TensorSums* sums;        ///< Empty between two steps; null if no rule takes sums. One per tensor, then one
                            ///< per type of rule if any rule sums over the model.
   std::int64_t sum_count;  ///< Number of them.
-  Reduction* group_gradients;   ///< Measures of each group's gradients, if the settings clip by group.
-  double* group_norms;          ///< Norm of each group in the last step that clipped by group.
-  Reduction* group_rounds;      ///< Sums of the measures of the parts of a round, one for each group.
-  Reduction* tensor_gradients;  ///< Measures of each tensor's gradient, if the settings clip by parameter.
-  double* tensor_norms;         ///< Norm of each tensor in the last step that clipped by parameter.
+  Reduction* group_gradients;     ///< Measures of each group's gradients, if the settings clip by group.
+  double* group_norms;            ///< Norm of each group in the last step that clipped by group.
+  Reduction* group_rounds;        ///< Sums of the measures of the parts of a round, one for each group.
+  Reduction* tensor_gradients;    ///< Measures of each tensor's gradient, if the settings clip by parameter.
+  double* tensor_norms;           ///< Norm of each tensor in the last step that clipped by parameter.
+  const AxisEntry* axes;          ///< One per tensor; null if no rule keeps numbers for rows and columns.
+  const AxisTile* axis_tiles;     ///< Of those that do.
+  const AxisPart* axis_lines;     ///< Their rows and columns.
+  const AxisPart* axis_matrices;  ///< Their matrices.
+  std::int64_t axis_tile_count;
+  std::int64_t axis_line_count;
+  std::int64_t axis_matrix_count;
   Control* control;
   std::uint32_t
       prepares;  ///< Type of rule (TensorEntry::rule) that a launch of prepare is for, or kEveryRule.

@@ -62,9 +62,11 @@ std::string lower_case(std::string_view name) {
 
 /// Returns whether a step of the rule passes over memory once, as the limit does.
 bool has_one_pass(const Rule& rule) {
-  float value = 0.0f;
-  const std::vector<Parameter> one{{.name = "p", .value = Tensor(&value, 1)}};
-  return Optimizer(rule, one, {.threads = 1}).sums_numel() == 0;
+  float value = 0.0f, gradient = 0.0f;
+  const std::vector<Parameter> matrix{
+      {.name = "p", .value = Tensor(&value, 1), .grad = Tensor(&gradient, 1), .shape = {1, 1}}};
+  const std::vector<StreamBytes> moved = Optimizer(rule, matrix, {.threads = 1}).traffic();
+  return std::ranges::find(moved, "grad", &StreamBytes::name)->bytes == sizeof gradient;
 }
 
 std::vector<RuleChoice> make_choices() {

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "host/backend/axis_plan.hpp"
 #include "host/backend/plan.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "onepass/device.hpp"
@@ -45,9 +46,11 @@ struct WorkPlan {
   std::vector<ProgramRun> runs;      ///< The runs of the table's chunks.
   std::vector<std::int64_t> chunks;  ///< element_offsets() of the chunks.
   std::vector<std::int64_t> pieces;  ///< element_offsets() of the pieces that a reduction works on.
-  std::size_t groups;                ///< Number of parameter groups.
-  bool has_followers;                ///< Whether any tensor has slow weights, an average or a 16-bit copy.
-  double bytes;                      ///< Total size of all streams of all tensors.
+  std::vector<AxisRun> axis_runs;    ///< The sums over rows and columns, by program.
+  std::vector<std::int64_t> axis_tiles, axis_lines, axis_matrices;  ///< Offsets of their parts.
+  std::size_t groups;                                               ///< Number of parameter groups.
+  bool has_followers;  ///< Whether any tensor has slow weights, an average or a 16-bit copy.
+  double bytes;        ///< Total size of all streams of all tensors.
 };
 
 /// The form in which a backend keeps the work of a WorkPlan.
@@ -99,7 +102,7 @@ class Backend {
 
   /// Steps the table. With a norm, it first measures the gradients, into the table's control.
   virtual void step(const step::Table& table, std::optional<step::Measure> norm, Stream stream) = 0;
-  /// Steps the table up to the sums over tensors, and gives these to the caller (step/shard_sums.hpp).
+  /// Steps the table up to the sums over tensors, and gives these to the caller (step/shard_measure.hpp).
   virtual void begin_step(const step::Table& table, std::optional<step::Measure> norm, std::int64_t* sums,
                           Stream stream) = 0;
   /// Ends such a step with the caller's sums.

@@ -31,6 +31,13 @@ using RuleLoop = void (*)(const void* coefficients, float* param, const float* g
 using TermLoop = void (*)(const void* coefficients, const float* param, const float* grad,
                           float* const* states, std::int64_t count, float* terms, std::int64_t apart);
 
+/// The pass of a rule that averages over rows and columns.
+struct AxisLoop {
+  TermLoop terms;     ///< One term for each element; null if there is no such pass.
+  unsigned reads;     ///< The streams that it reads, as StagedLoops::measured.
+  bool sums_columns;  ///< And not rows alone.
+};
+
 /// The part of a staged update that depends on the rule: one variant's loops over float32. The loops of
 /// host/cpu/staged/ decode a format into float32 and encode it again.
 struct StagedLoops {
@@ -41,12 +48,18 @@ struct StagedLoops {
   Loops lossy;           ///< For states of fewer bits.
   TermLoop exact_terms;  ///< Null if the rule takes no sums over tensors.
   TermLoop lossy_terms;  ///< For states of fewer bits.
+  unsigned measured;     ///< The streams that the terms read (rule/sums.hpp).
   int sums;              ///< Number of sums.
   bool magnitudes;       ///< The sums are of magnitudes, not of squares.
   bool over_model;       ///< The sums run over all tensors of the rule.
   int states;            ///< Number of states.
   unsigned nonnegative;  ///< Bit i is set if state i is never negative.
   unsigned float32;      ///< Bit i is set if state i is float32 in every format.
+  /// Number of lines (rows, columns) of which each element gets a number. Loops get these numbers as further
+  /// states, which they only read.
+  int lines;
+  unsigned columns;                     ///< Bit i is set if number i is that of a column, and not of a row.
+  std::array<AxisLoop, 2> axis_passes;  ///< By pass (rule/axes.hpp).
 };
 
 /// The loops of one variant for one instruction set.

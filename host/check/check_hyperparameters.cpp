@@ -10,6 +10,7 @@ namespace onepass::rule {
 
 bool is_finite(double value) { return std::isfinite(static_cast<float>(value)); }
 bool is_nonnegative(double value) { return is_finite(value) && value >= 0.0; }
+bool is_nonpositive(double value) { return is_finite(value) && value <= 0.0; }
 bool is_in_unit_interval(double value) { return value >= 0.0 && value < 1.0; }
 bool is_eps(double value) {
   return is_nonnegative(value) && (value == 0.0 || static_cast<float>(value) != 0.0f);

@@ -28,6 +28,34 @@ void check_memory(const Subject& subject, const Tensor& tensor, Device device) {
   onepass::check_memory(subject.role, subject.parameter->name, tensor, device);
 }
 
+/// "(3, 5)"
+std::string text_of(std::span<const std::int64_t> shape) {
+  std::string text;
+  for (const std::int64_t size : shape) text += (text.empty() ? "(" : ", ") + std::to_string(size);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+/// The element after the last one that a shard has of its logical tensor.
+std::int64_t end_of(const Parameter& shard) {
+  const std::int64_t numel = shard.value.numel, run = shard.run;
+  return shard.first + (run == 0 || numel == 0 ? numel : (numel / run - 1) * shard.pitch + run);
+}
+
+/// Refuses a shape that has not as many elements as its value or, of a shard, lacks some of its elements.
+void check_shape(const Parameter& parameter) {
+  if (parameter.shape.empty()) return;
+  std::int64_t count = 1;
+  bool fits = true;
+  for (const std::int64_t size : parameter.shape) {
+    fits = fits && size >= 0 && !__builtin_mul_overflow(count, size, &count);
+  }
+  const bool is_shard = parameter.first != 0 || parameter.run != 0;
+  if (fits && (is_shard ? end_of(parameter) <= count : count == parameter.value.numel)) return;
+  refuse(quoted(parameter.name) + " has the shape " + text_of(parameter.shape) + ", but its value has " +
+         elements(parameter.value.numel) +
+         (is_shard ? " up to element " + std::to_string(end_of(parameter)) : ""));
+}
+
 /// Checks size, type and place of a value.
 void check_kind(const Parameter& parameter) {
   const Tensor& value = parameter.value;
@@ -40,6 +68,7 @@ void check_kind(const Parameter& parameter) {
            ", but must be of float32, bfloat16 or float16");
   }
   check_place(parameter);
+  check_shape(parameter);
 }
 
 void check_value(const Parameter& parameter, Device device) {

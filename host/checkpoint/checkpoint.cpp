@@ -11,11 +11,11 @@
 #include <utility>
 
 #include "host/check/sentence.hpp"
-#include "host/checkpoint/convert.hpp"
 #include "host/checkpoint/document.hpp"
 #include "host/checkpoint/json.hpp"
 #include "host/checkpoint/layout.hpp"
-#include "host/checkpoint/pieces.hpp"
+#include "host/checkpoint/pieces/convert.hpp"
+#include "host/checkpoint/pieces/pieces.hpp"
 #include "host/checkpoint/safetensors.hpp"
 #include "host/optimizer/optimizer.hpp"
 #include "step/table.hpp"
@@ -52,6 +52,7 @@ PieceRecord record_of(const Optimizer::Impl& core, std::size_t index, const Save
   record.is_slow = core.keeps.lookahead.has_value();
   const std::vector<StreamSpec> specs = core.specs_of(index);
   for (std::size_t s = 0; s < specs.size(); ++s) {
+    if (specs[s].role == StreamRole::line) record.lines.push_back({specs[s].name, *specs[s].numel});
     if (specs[s].role != StreamRole::scalar) continue;
     std::memcpy(&record.scalars.emplace_back(ScalarRecord{specs[s].name, 0.0}).value,
                 saved.states[s].bytes.data(), sizeof(double));

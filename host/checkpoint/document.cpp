@@ -86,6 +86,9 @@ Json to_json(const PieceRecord& piece) {
   if (piece.run != 0) json["run"] = piece.run, json["pitch"] = piece.pitch;
   if (piece.is_slow) json["slow"] = true;
   for (const ScalarRecord& one : piece.scalars) json["scalars"].push_back(to_json(one));
+  for (const LineRecord& one : piece.lines) {
+    json["lines"].push_back(Json{{"name", one.name}, {"numel", one.numel}});
+  }
   return json;
 }
 
@@ -203,6 +206,13 @@ std::vector<StateRecord> states_of(Fields& fields, States of_parameter) {
   return states;
 }
 
+/// Refuses a number of elements that no tensor has.
+void check_numel(const Fields& fields, std::int64_t numel) {
+  if (numel >= 0 && numel <= kMostElements) return;
+  refuse_content(fields.place_of("numel") + " is " + std::to_string(numel) +
+                 ", but it must lie in [0, 2^53]");
+}
+
 std::vector<ScalarRecord> scalars_of(Fields& fields) {
   std::vector<ScalarRecord> scalars;
   if (!fields.has("scalars")) return scalars;
@@ -216,12 +226,21 @@ std::vector<ScalarRecord> scalars_of(Fields& fields) {
   return scalars;
 }
 
+std::vector<LineRecord> lines_of(Fields& fields) {
+  std::vector<LineRecord> lines;
+  if (!fields.has("lines")) return lines;
+  for (const Json& one : fields.list("lines")) {
+    Fields members(one, element(fields.place_of("lines"), lines.size()));
+    lines.push_back({members.text("name"), members.whole("numel")});
+    check_numel(members, lines.back().numel);
+    members.finish();
+  }
+  return lines;
+}
+
 /// Refuses a place in the logical tensor that no shard has.
 void check_place(const Fields& fields, const PieceRecord& piece) {
-  if (piece.numel < 0 || piece.numel > kMostElements) {
-    refuse_content(fields.place_of("numel") + " is " + std::to_string(piece.numel) +
-                   ", but it must lie in [0, 2^53]");
-  }
+  check_numel(fields, piece.numel);
   onepass::check_place({.name = piece.name,
                         .value = {nullptr, DType::float32, piece.numel},
                         .first = piece.first,
@@ -246,6 +265,7 @@ PieceRecord piece_of(const Json& json, const std::string& place) {
                     .ema = {}};
   piece.states = states_of(fields, piece.format.states);
   piece.scalars = scalars_of(fields);
+  piece.lines = lines_of(fields);
   const std::string ema = fields.text("ema");
   if (ema != kNone) piece.ema = named(ema, fields.place_of("ema"), kDTypes);
   if (fields.has("slow")) piece.is_slow = fields.flag("slow");

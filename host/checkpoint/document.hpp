@@ -32,6 +32,14 @@ struct ScalarRecord {
   }
 };
 
+/// A state of rows or columns.
+struct LineRecord {
+  std::string name;
+  std::int64_t numel;
+
+  bool operator==(const LineRecord&) const = default;
+};
+
 /// A parameter in a file: all of a logical tensor, or a shard of it.
 struct PieceRecord {
   std::string name;
@@ -46,7 +54,8 @@ struct PieceRecord {
   std::vector<StateRecord> states;
   std::optional<DType> ema;  ///< Type of the moving average, if there is one.
   std::vector<ScalarRecord> scalars = {};
-  bool is_slow = false;  ///< Whether there are slow weights.
+  std::vector<LineRecord> lines = {};  ///< States of rows and columns, which shards have not.
+  bool is_slow = false;                ///< Whether there are slow weights.
 
   [[nodiscard]] Shard shard() const { return Shard::of(numel, first, run, pitch); }
 };

@@ -49,6 +49,9 @@ std::vector<NamedTensor> tensors_of(const PieceRecord& piece, bool has_values) {
       tensors.push_back({scales_key(piece.name, state.name), kind_of(layout.scale), piece.shard().scales()});
     }
   }
+  for (const LineRecord& one : piece.lines) {
+    tensors.push_back({key_of(piece.name, one.name), Kind::f32, one.numel});
+  }
   if (piece.ema) tensors.push_back({key_of(piece.name, kEma), kind_of(*piece.ema), piece.numel});
   if (piece.is_slow) tensors.push_back({key_of(piece.name, kSlow), Kind::f32, piece.numel});
   if (piece.accumulated != 0) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/cpu/axis_work.hpp"
 #include "host/cpu/isa.hpp"
 #include "host/cpu/loops/table_loops.hpp"
 #include "host/cpu/streams.hpp"
@@ -17,7 +18,7 @@
 #include "onepass/error.hpp"
 #include "step/decide_step.hpp"
 #include "step/lookup.hpp"
-#include "step/shard_sums.hpp"
+#include "step/shard_measure.hpp"
 
 namespace onepass {
 namespace {
@@ -62,7 +63,7 @@ class CpuBackend final : public Backend {
         loops_.table.copy_params(table, table.chunks[c]);
       }
     };
-    cpu::zero_scalars(table, added.first);
+    cpu::zero_few(table, added.first);
     on_threads(SharedWork::of(plan.chunks, threads_), make, nullptr);
     team_.rethrow();
   }
@@ -114,7 +115,6 @@ class CpuBackend final : public Backend {
     step::end_round(table);
   }
   bool is_capturing(Stream /*stream*/) const override { return false; }
-
   void measure(const step::Table& table, step::Measure norm, const step::ShardMeasure& to,
                Stream /*stream*/) override {
     measure_gradients(table, norm, *work_);
@@ -199,7 +199,6 @@ class CpuBackend final : public Backend {
 
   void fetch(const double* number, Stream /*stream*/) override { fetched_ = *number; }
   double fetched() const override { return fetched_; }
-
   void wait() noexcept override {}
 
  private:
@@ -209,6 +208,13 @@ class CpuBackend final : public Backend {
     for (const ProgramRun& run : plan.runs) work->runs.push_back(planned(plan.programs[run.program], run));
     work->chunks = SharedWork::of(plan.chunks, threads_);
     work->pieces = SharedWork::of(plan.pieces, threads_);
+    for (const AxisRun& run : plan.axis_runs) {
+      const VariantOps* const variant = plan.programs[run.program].variant;
+      work->axes.push_back({variant, &loops_of(*variant).staged, run.tiles, run.lines, run.matrices});
+    }
+    work->axis_tiles = SharedWork::of(plan.axis_tiles, threads_);
+    work->axis_lines = SharedWork::of(plan.axis_lines, threads_);
+    work->axis_matrices = SharedWork::of(plan.axis_matrices, threads_);
     return work;
   }
 
@@ -225,10 +231,18 @@ class CpuBackend final : public Backend {
       const cpu::DefaultFloatEnvironment environment;
       prepare(table, work.rules);
     }
-    if (table.sweeps != 0 || !work.takes_sums()) return;
-    on_threads(
-        work.chunks, [&](ChunkRange share, int /*thread*/) { take_sums(table, work.runs, share); },
-        &work.learners.sums);
+    if (table.sweeps != 0) return;
+    move_axes(table, 0, work);
+    if (!work.takes_sums()) return;
+    const auto take = [&](ChunkRange share, int /*thread*/) { take_sums(table, work.runs, share); };
+    on_threads(work.chunks, take, &work.learners.sums);
+  }
+
+  void move_axes(const step::Table& table, std::size_t pass, CpuWork& work) {
+    const auto run = [&](const SharedWork& shared, const auto& part, cpu::Learner& learner) {
+      on_threads(shared, part, &learner);
+    };
+    cpu::move_axes(loops_.table, table, pass, work, stores_, run);
   }
 
   /// Takes the rest of the step.
@@ -241,13 +255,16 @@ class CpuBackend final : public Backend {
         if (rule.takes_sums) rule.ops->cpu_finish(part);
       }
     }
-    on_threads(
-        work.chunks, [&](ChunkRange share, int /*thread*/) { update(table, work.runs, share); },
-        &work.learners.update);
+    if (table.sweeps == 0) move_axes(table, 1, work);
+    const auto update_share = [&](ChunkRange share, int /*thread*/) { update(table, work.runs, share); };
+    on_threads(work.chunks, update_share, &work.learners.update);
   }
 
+  [[nodiscard]] const cpu::VariantLoops& loops_of(const VariantOps& variant) const {
+    return *variant.cpu_loops[static_cast<std::size_t>(loops_.compiled)];
+  }
   [[nodiscard]] PlannedRun planned(const Program& program, const ProgramRun& run) const {
-    const cpu::VariantLoops& loops = *program.variant->cpu_loops[static_cast<std::size_t>(loops_.compiled)];
+    const cpu::VariantLoops& loops = loops_of(*program.variant);
     return {loops.fused_for(program.format),
             &loops.staged,
             {run.first, run.first + run.count},
@@ -266,22 +283,16 @@ class CpuBackend final : public Backend {
 
   /// Updates the chunks of one share.
   void update(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
-    cpu::over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) { update(table, run, range); });
+    cpu::over_runs(runs, &PlannedRun::chunks, share,
+                   [&](const PlannedRun& run, ChunkRange range) { update(table, run, range); });
   }
 
   /// Adds the chunks of one share to the sums over their tensors.
   void take_sums(const step::Table& table, const std::vector<PlannedRun>& runs, ChunkRange share) const {
-    cpu::over_runs(runs, share, [&](const PlannedRun& run, ChunkRange range) {
+    cpu::over_runs(runs, &PlannedRun::chunks, share, [&](const PlannedRun& run, ChunkRange range) {
       if (!run.takes_sums) return;
       loops_.table.measure_staged(table, *run.staged, range.first, range.last, stores_);
     });
-  }
-
-  /// Returns whether this step settles the states of any tensor among the chunks.
-  static bool settles(const step::Table& table, ChunkRange range) {
-    const auto* const chunks = table.chunks;
-    return std::any_of(chunks + range.first, chunks + range.last,
-                       [&](const step::Chunk& chunk) { return step::step_of(table, chunk.tensor).settles; });
   }
 
   /// Updates the chunks of one run. Settles states before, and moves averages and copies after, while their
@@ -291,7 +302,7 @@ class CpuBackend final : public Backend {
       run.fused != nullptr ? run.fused(table, first, last, stores_)
                            : loops_.table.update_staged(table, *run.staged, first, last, stores_);
     };
-    if (!has_followers_ && !settles(table, range)) return move(range.first, range.last);
+    if (!has_followers_ && !cpu::settles(table, range)) return move(range.first, range.last);
     for (std::int64_t c = range.first; c < range.last; ++c) {
       loops_.table.settle(table, *run.staged, table.chunks[c]);
       move(c, c + 1);
@@ -364,16 +375,6 @@ class CpuBackend final : public Backend {
   double fetched_ = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// The loops of a level that loops are compiled for.
-const cpu::TableLoops& table_loops(Isa isa) {
-#if defined(ONEPASS_WIDE_LOOPS)
-  if (isa == Isa::avx512) return cpu::table_loops<Isa::avx512>();
-  if (isa == Isa::avx2) return cpu::table_loops<Isa::avx2>();
-#endif
-  (void)isa;
-  return cpu::table_loops<Isa::baseline>();
-}
-
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
@@ -392,7 +393,7 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendRequest& request) {
                           std::to_string(options.threads));
   }
   const int threads = options.threads == 0 ? cpu_threads() : options.threads;
-  const CpuLoops loops{compiled, table_loops(compiled), isa == Isa::avx512_bf16};
+  const CpuLoops loops{compiled, cpu::table_loops(compiled), isa == Isa::avx512_bf16};
   return std::make_unique<CpuBackend>(loops, threads, options);
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "host/cpu/isa.hpp"
+#include "host/cpu/loops/table_loops.hpp"
 #include "onepass/cpu.hpp"
 #include "onepass/error.hpp"
 #include "onepass/threads.hpp"
@@ -131,6 +132,15 @@ std::int64_t cpu_cache_bytes() {
   char unit = 0;
   std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kibibytes >> unit;
   return kibibytes > 0 && unit == 'K' ? kibibytes * 1024 : kUsualCache;
+}
+
+const cpu::TableLoops& cpu::table_loops(Isa isa) {
+#if defined(ONEPASS_WIDE_LOOPS)
+  if (isa == Isa::avx512) return table_loops<Isa::avx512>();
+  if (isa == Isa::avx2) return table_loops<Isa::avx2>();
+#endif
+  (void)isa;
+  return table_loops<Isa::baseline>();
 }
 
 }  // namespace onepass

@@ -1,5 +1,6 @@
 #include "host/cpu/streams.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -28,6 +29,15 @@ Bytes bytes_of(const step::Chunk& chunk, std::size_t element, bool are_scales) {
   return {static_cast<std::size_t>(first) * element, static_cast<std::size_t>(count) * element};
 }
 
+void zero_lines(const step::AxisEntry& axes) {
+  for (std::size_t i = 0; i < step::kMaxAxes; ++i) {
+    if (axes.numbers[i] == nullptr) continue;
+    const std::int64_t count = axes.matrices.extent(axes.along[i]);
+    std::fill_n(axes.numbers[i], count, 0.0f);
+    if (axes.states[i] != nullptr) std::fill_n(axes.states[i], count, 0.0f);
+  }
+}
+
 }  // namespace
 
 void zero_streams(const step::Table& table, const step::Chunk& chunk) {
@@ -47,11 +57,12 @@ void zero_streams(const step::Table& table, const step::Chunk& chunk) {
   if (table.incoming != nullptr) zero(table.grads[chunk.tensor], sizeof(float));
 }
 
-void zero_scalars(const step::Table& table, std::int64_t first) {
+void zero_few(const step::Table& table, std::int64_t first) {
   for (std::int64_t t = first; t < table.tensor_count; ++t) {
     for (double* const scalar : table.tensors[t].scalars) {
       if (scalar != nullptr) *scalar = 0.0;
     }
+    if (table.axes != nullptr) zero_lines(table.axes[t]);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "host/backend/plan.hpp"
 #include "host/cpu/threads/learner.hpp"
 #include "host/cpu/threads/parallel.hpp"
+#include "step/lookup.hpp"
 #include "step/reduction.hpp"
 
 namespace onepass::cpu {
@@ -25,6 +26,13 @@ struct PlannedRun {
   const StagedLoops* staged;
   ChunkRange chunks;
   bool takes_sums;
+};
+
+/// The sums over rows and columns of tensors of one program (host/backend/axis_plan.hpp).
+struct PlannedAxes {
+  const VariantOps* variant;
+  const StagedLoops* staged;
+  ChunkRange tiles, lines, matrices;
 };
 
 /// Work that threads share, and where it is cut into parts. Computed once for all steps: searching for each
@@ -76,28 +84,37 @@ class Partials {
 
 /// One learner for each kind of work that the backend does again and again.
 struct Learners {
-  Learner update, sums, zero, accumulate, norm, penalty, terms, perturb, restore;
+  Learner update, sums, zero, accumulate, norm, penalty, terms, perturb, restore, tiles, lines, matrices;
 };
 
 /// The work of a step over all tensors, or over a part of them.
 struct CpuWork final : PlannedWork {
   std::vector<PreparedRule> rules;
   std::vector<PlannedRun> runs;
-  SharedWork chunks, pieces;
+  std::vector<PlannedAxes> axes;
+  SharedWork chunks, pieces, axis_tiles, axis_lines, axis_matrices;
   Learners learners;
 
   /// Returns whether any rule takes sums over tensors.
   [[nodiscard]] bool takes_sums() const { return std::ranges::any_of(rules, &PreparedRule::takes_sums); }
 };
 
-/// Calls work(run, chunks of it) for each run that has chunks in a share.
-template <class Work>
-void over_runs(const std::vector<PlannedRun>& runs, ChunkRange share, const Work& work) {
-  for (const PlannedRun& run : runs) {
-    const std::int64_t first = std::max(share.first, run.chunks.first);
-    const std::int64_t last = std::min(share.last, run.chunks.last);
+/// Calls work(run, what it has of the share) for each run that has anything in a share. `range`: the member
+/// of a run that has its chunks, or what else the work goes over.
+template <class Run, class Work>
+void over_runs(const std::vector<Run>& runs, ChunkRange Run::*range, ChunkRange share, const Work& work) {
+  for (const Run& run : runs) {
+    const std::int64_t first = std::max(share.first, (run.*range).first);
+    const std::int64_t last = std::min(share.last, (run.*range).last);
     if (first < last) work(run, ChunkRange{first, last});
   }
+}
+
+/// Returns whether this step settles the states of any tensor among the chunks.
+inline bool settles(const step::Table& table, ChunkRange range) {
+  const auto* const chunks = table.chunks;
+  return std::any_of(chunks + range.first, chunks + range.last,
+                     [&](const step::Chunk& chunk) { return step::step_of(table, chunk.tensor).settles; });
 }
 
 }  // namespace onepass::cpu

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -61,8 +62,29 @@ struct PlannedRun {
   }
 };
 
+/// The kernels of a pass over the rows and columns of one program's tensors.
+struct PlannedAxisPass {
+  PlannedKernel measure, move_lines, make_numbers;
+
+  explicit PlannedAxisPass(const kernels::CudaAxes& made)
+      : measure(made.measure), move_lines(made.move_lines), make_numbers(made.make_numbers) {}
+};
+struct PlannedAxes {
+  std::array<PlannedAxisPass, 2> passes;
+  AxisRun run;
+
+  [[nodiscard]] step::Table part_of(step::Table table) const {
+    table.axis_tiles += run.tiles.first, table.axis_tile_count = run.tiles.last - run.tiles.first;
+    table.axis_lines += run.lines.first, table.axis_line_count = run.lines.last - run.lines.first;
+    table.axis_matrices += run.matrices.first;
+    table.axis_matrix_count = run.matrices.last - run.matrices.first;
+    return table;
+  }
+};
+
 /// The launches of a step over all tensors, or over a part of them.
 struct CudaWork final : PlannedWork {
+  std::vector<PlannedAxes> axes;
   std::vector<PlannedRule> rules;
   std::vector<PlannedRun> runs;
 };
@@ -242,8 +264,21 @@ class CudaBackend final : public Backend {
       rule.prepare.launch(part, stream);
     }
     if (table.sweeps != 0) return;
+    move_axes(table, 0, work, stream);
     for (const PlannedRun& run : work.runs) {
       if (run.measure.exists()) run.measure.launch(run.part_of(table), stream);
+    }
+  }
+
+  /// Launches a pass over rows and columns.
+  static void move_axes(const step::Table& table, std::size_t pass, const CudaWork& work, Stream stream) {
+    for (const PlannedAxes& axes : work.axes) {
+      const PlannedAxisPass& kernels = axes.passes[pass];
+      if (!kernels.measure.exists()) continue;
+      const step::Table part = axes.part_of(table);
+      kernels.measure.launch(part, stream);
+      kernels.move_lines.launch(part, stream);
+      kernels.make_numbers.launch(part, stream);
     }
   }
 
@@ -254,6 +289,7 @@ class CudaBackend final : public Backend {
       part.prepares = rule.rule;
       if (rule.finish.exists() && table.sweeps == 0) rule.finish.launch(part, stream);
     }
+    if (table.sweeps == 0) move_axes(table, 1, work, stream);
     for (const PlannedRun& run : work.runs) run.update.launch(run.part_of(table), stream);
   }
 
@@ -271,6 +307,10 @@ class CudaBackend final : public Backend {
           {PlannedKernel(program.takes_sums ? program.variant->cuda_measure : kernels::CudaLaunch{}),
            PlannedKernel(program.variant->cuda[program.format]),
            {run.first, run.first + run.count}});
+    }
+    for (const AxisRun& run : plan.axis_runs) {
+      const auto& made = plan.programs[run.program].variant->cuda_axes;
+      work->axes.push_back({{PlannedAxisPass(made[0]), PlannedAxisPass(made[1])}, run});
     }
     return work;
   }

@@ -36,6 +36,7 @@ void check_same_kind(const Parameter& present, const Parameter& moved) {
   require(moved.first == present.first, "another first element");
   require(moved.run == present.run && moved.pitch == present.pitch, "another run or pitch");
   require(moved.storage == present.storage, "another storage");
+  require(moved.shape == present.shape, "another shape");
   require((moved.copy.data == nullptr) == (present.copy.data == nullptr) &&
               (moved.copy.data == nullptr || moved.copy.dtype == present.copy.dtype),
           "another kind of copy");
@@ -77,6 +78,7 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
       entry.scalars[scalars++] = static_cast<double*>(place.data);
       continue;
     }
+    if (specs[s].role == StreamRole::line) continue;  // axes_of()
     if (specs[s].role == StreamRole::slow) {
       entry.slow = static_cast<float*>(place.data);
       continue;
@@ -106,10 +108,33 @@ step::TensorEntry Optimizer::Impl::entry_of(const Roster& next, std::size_t inde
   return entry;
 }
 
+step::AxisEntry Optimizer::Impl::axes_of(const Roster& of, std::size_t index) const {
+  const VariantOps& variant = variant_of(of.parameters[index]);
+  step::AxisEntry entry{};
+  if (variant.axes.empty()) return entry;
+  entry.matrices = matrices_of(of.parameters[index]);
+  const std::vector<StreamSpec> specs = specs_of(of.parameters[index], of.formats[index]);
+  const AxisRoom room = AxisRoom::of(entry.matrices);
+  entry.row_sums = of.line_sums[index];
+  entry.column_sums = entry.row_sums + room.row_sums;
+  auto* numbers = reinterpret_cast<float*>(entry.column_sums + room.column_sums);
+  std::size_t axis = 0;
+  for (std::size_t s = 0; s < specs.size(); ++s) {
+    if (specs[s].role != StreamRole::line) continue;
+    entry.states[axis] = static_cast<float*>(of.streams[index][s].data);
+    entry.numbers[axis] = numbers;
+    entry.along[axis] = variant.axes[axis].axis;
+    numbers += *specs[s].numel;
+    ++axis;
+  }
+  return entry;
+}
+
 TableRows Optimizer::Impl::rows_of(const Roster& of, RowRange range) const {
   TableRows rows;
   for (std::size_t i = range.first; i < range.last; ++i) {
     rows.tensors.push_back(entry_of(of, i));
+    if (groups.has_axes()) rows.axes.push_back(axes_of(of, i));
     (accumulates ? rows.incoming : rows.grads).push_back(of.parameters[i].grad.data);
     if (accumulates) rows.grads.push_back(of.gradient_sums[i]);
     const GivenStream* const counter = given_stream(of.parameters[i], kCounter);
@@ -150,6 +175,9 @@ void Optimizer::Impl::move(const std::vector<Parameter>& moved, Stream stream) {
   const step::Table& table = table_memory.view();
   const TableRows present = rows_of(roster, range), changed = rows_of(next, range);
   write_changes(*backend, table.tensors + range.first, present.tensors, changed.tensors, stream);
+  if (table.axes != nullptr) {
+    write_changes(*backend, table.axes + range.first, present.axes, changed.axes, stream);
+  }
   write_changes(*backend, table.grads + range.first, present.grads, changed.grads, stream);
   if (accumulates) {
     write_changes(*backend, table.incoming + range.first, present.incoming, changed.incoming, stream);

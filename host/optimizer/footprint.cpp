@@ -1,4 +1,6 @@
 // footprint.cpp - how much memory an optimizer takes, and how many bytes a step moves.
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,15 +36,31 @@ double copied_bytes(const Parameter& parameter) {
   return parameter.copy.data == nullptr ? 0.0 : static_cast<double>(parameter.copy.bytes());
 }
 
-/// Returns the streams that the sums over a tensor read: those that the rule measures, and the parameter, if
-/// it has a part in the gradient that the rule sees.
-unsigned measured_by(const Group& group) {
-  const unsigned measured = group.takes_sums() ? group.variant_ops().measured : 0u;
-  const Rule& rule = group.rule;
-  const bool has_l2 = rule.text("weight_decay_mode") == "coupled" && rule.get("weight_decay") != 0.0;
-  const bool has_l1 = rule.text("l1_mode") == "subgradient" && rule.get("l1") != 0.0;
-  return measured != 0 && (has_l2 || has_l1) ? measured | rule::kParam : measured;
-}
+/// The passes that read a parameter's streams before its update: for sums over the tensor, and over rows and
+/// columns. They also read the parameter if it has a part in the gradient that the rule sees.
+class MeasuringPasses {
+ public:
+  MeasuringPasses(const Group& group, const VariantOps& variant) : param_(adds_param(group.rule)) {
+    if (group.takes_sums()) streams_[0] = variant.measured;
+    std::ranges::copy(variant.axis_streams, streams_.begin() + 1);
+  }
+  /// Returns how many of them read a stream.
+  [[nodiscard]] double times(unsigned stream) const {
+    return static_cast<double>(std::ranges::count_if(streams_, [&](unsigned read) {
+      return (read & stream) != 0 || (read != 0 && stream == rule::kParam && param_);
+    }));
+  }
+
+ private:
+  static bool adds_param(const Rule& rule) {
+    const bool has_l2 = rule.text("weight_decay_mode") == "coupled" && rule.get("weight_decay") != 0.0;
+    const bool has_l1 = rule.text("l1_mode") == "subgradient" && rule.get("l1") != 0.0;
+    return has_l2 || has_l1;
+  }
+
+  std::array<unsigned, 3> streams_{};
+  bool param_;
+};
 
 }  // namespace
 
@@ -59,6 +77,8 @@ std::vector<StreamBytes> Optimizer::Impl::memory_of(const Roster& of) const {
       ledger.add(spec.name, spec.moved_bytes(Shard::of(parameter)));
     }
     ledger.add("copy", copied_bytes(parameter));
+    const StreamSpec line_sums = line_sums_of(variant_of(parameter), matrices_of(parameter));
+    ledger.add(line_sums.name, line_sums.moved_bytes(Shard::of(parameter)));
     if (accumulates) ledger.add("gradient_sum", count * sizeof(float));
   }
   return ledger.take();
@@ -73,9 +93,11 @@ std::vector<RequiredMemory> Optimizer::required_memory(const std::vector<Rule>& 
   std::vector<RequiredMemory> required;
   for (const Parameter& parameter : parameters) {
     check_kind(groups.count(), parameter);
+    groups.check_matrices(parameter);
     const std::uint8_t format = format_of(parameter, storage.of(parameter));
     check_slow(kept, parameter, format);
-    std::vector<StreamSpec> specs = streams_of(format, groups.all[parameter.group].variant_ops(), kept);
+    std::vector<StreamSpec> specs =
+        streams_of(format, groups.all[parameter.group].variant_of(parameter), kept, matrices_of(parameter));
     if (options.accumulates_gradients) specs.push_back(kGradientSum);
     std::vector<StreamPart> parts = parts_of(specs, Shard::of(parameter));
     parts.push_back({std::string(kCounter), DType::int64, 1, false});
@@ -112,19 +134,18 @@ std::vector<StreamBytes> Optimizer::traffic() const {
     const bool zeroes = settings.zeroes_gradients != 0 && !impl_->accumulates;
     // Beside a master in float32 the parameter is written and never read.
     const bool is_read = format_name(impl_->roster.formats[p]).master != Master::float32;
-    const unsigned measured = measured_by(impl_->groups.all[parameter.group]);
-    const auto times_measured = [&](unsigned stream) { return (measured & stream) != 0 ? 1.0 : 0.0; };
-    ledger.add("param", (slow + (is_read ? 2.0 + times_measured(rule::kParam) : 1.0)) * count *
+    const MeasuringPasses passes(impl_->groups.all[parameter.group], impl_->variant_of(parameter));
+    ledger.add("param", (slow + (is_read ? 2.0 + passes.times(rule::kParam) : 1.0)) * count *
                             static_cast<double>(size_of(parameter.value.dtype)));
     ledger.add("grad", count * grad *
                            (1.0 + (settings.measures_gradients != 0 ? 1.0 : 0.0) + (zeroes ? 1.0 : 0.0) +
-                            times_measured(rule::kGrad)));
+                            passes.times(rule::kGrad)));
     unsigned state = rule::kState<0>;
     for (const StreamSpec& spec : impl_->specs_of(p)) {
-      if (spec.role == StreamRole::scalar) continue;  // a few bytes of a whole tensor
+      if (spec.numel) continue;  // a few bytes of a whole tensor, row or column
       double times = spec.role == StreamRole::slow ? 2.0 * slow : 2.0;
-      if (spec.role == StreamRole::state) times += times_measured(state), state <<= 1;
-      if (spec.role == StreamRole::remainder) times += slow + times_measured(rule::kParam);
+      if (spec.role == StreamRole::state) times += passes.times(state), state <<= 1;
+      if (spec.role == StreamRole::remainder) times += slow + passes.times(rule::kParam);
       ledger.add(spec.name, times * spec.moved_bytes(Shard::of(parameter)));
     }
     ledger.add("copy", copied_bytes(parameter));

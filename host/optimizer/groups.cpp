@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "host/backend/shard.hpp"
 #include "host/check/sentence.hpp"
 #include "host/optimizer/optimizer.hpp"
 #include "host/schedules/schedule_check.hpp"
@@ -63,11 +64,22 @@ Groups::Groups(const std::vector<Rule>& rules) {
     const auto type = static_cast<std::uint16_t>(known - rule_types.begin());
     if (known == rule_types.end()) rule_types.push_back(ops);
     all.push_back({.rule = rule, .variant = ops->variant(rule.bytes()), .rule_type = type});
-    for (const char* name : all.back().variant_ops().states) {
-      if (std::ranges::find(state_names, std::string_view(name)) == state_names.end()) {
-        state_names.push_back(name);
-      }
-    }
+    if (ops->matrix_bit == 0) add_state_names(all.back().variant_ops());
+  }
+}
+
+void Groups::check_matrices(const Parameter& parameter) const {
+  const RuleOps& ops = all[parameter.group].rule.ops();
+  const bool is_shard = parameter.first != 0 || parameter.run != 0;
+  if (ops.matrix_bit == 0 || !is_shard || parameter.shape.size() < 2) return;
+  refuse(quoted(parameter.name) + " is a shard with " + Shard::of(parameter).text() + ", but " + ops.name +
+         " takes sums over whole rows and columns; give it the whole tensor");
+}
+
+void Groups::add_state_names(const VariantOps& variant) {
+  for (const char* name : variant.state_names) {
+    const bool is_new = std::ranges::find(state_names, std::string_view(name)) == state_names.end();
+    if (is_new) state_names.push_back(name);
   }
 }
 
@@ -224,20 +236,17 @@ std::optional<std::size_t> too_long(const Rule& rule, const VariantOps& variant)
 
 void Optimizer::Impl::check_averages(const std::vector<Rule>& rules,
                                      std::span<const Parameter> parameters) const {
-  for (std::size_t group = 0; group < rules.size(); ++group) {
-    const VariantOps& variant = groups.all[group].variant_ops();
-    const std::optional<std::size_t> state = too_long(rules[group], variant);
+  for (const Parameter& parameter : parameters) {
+    if (storage.of(parameter).states != States::quantized8) continue;
+    const Rule& rule = rules[parameter.group];
+    const VariantOps& variant = groups.all[parameter.group].variant_of(parameter);
+    const std::optional<std::size_t> state = too_long(rule, variant);
     if (!state) continue;
-    const auto takes_8_bits = [&](const Parameter& parameter) {
-      return parameter.group == group && storage.of(parameter).states == States::quantized8;
-    };
-    const auto found = std::ranges::find_if(parameters, takes_8_bits);
-    if (found == parameters.end()) continue;
     const std::string decay = variant.decays[*state];
-    refuse(quoted(found->name) + " asks for states in 8 bits, which hold " + variant.states[*state] +
+    refuse(quoted(parameter.name) + " asks for states in 8 bits, which hold " + variant.states[*state] +
            " up to " + decay + " = " +
            number(variant.is_nonnegative(*state) ? kMostDecayOfSquares : kMostDecay) + ", but " +
-           std::string(rules[group].name()) + " has " + decay + " = " + number(rules[group].get(decay)) +
+           std::string(rule.name()) + " has " + decay + " = " + number(rule.get(decay)) +
            "; states in bfloat16 with Rounding::stochastic, or in float32, hold longer averages");
   }
 }

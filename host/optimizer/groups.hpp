@@ -7,8 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "host/backend/axis_plan.hpp"
 #include "host/backend/rule_ops.hpp"
 #include "onepass/device.hpp"
+#include "onepass/parameter.hpp"
 #include "onepass/rule/rule.hpp"
 #include "onepass/schedules/schedule.hpp"
 
@@ -26,12 +28,19 @@ struct ScheduleMemory {
 /// A parameter group. Its type of rule and its variant stay those that the optimizer was made with.
 struct Group {
   Rule rule;
-  unsigned variant;
+  unsigned variant;         ///< For vectors.
   std::uint16_t rule_type;  ///< Index in Groups::rule_types.
   Schedule schedule = {};
   ScheduleMemory schedule_memory = {};
 
   [[nodiscard]] const VariantOps& variant_ops() const { return rule.ops().variants[variant]; }
+  /// The variant that updates matrices; that of vectors if the rule makes no difference.
+  [[nodiscard]] const VariantOps& matrix_ops() const {
+    return rule.ops().variants[variant | rule.ops().matrix_bit];
+  }
+  [[nodiscard]] const VariantOps& variant_of(const Parameter& parameter) const {
+    return matrices_of(parameter).count != 0 ? matrix_ops() : variant_ops();
+  }
   /// Returns whether steps take sums over tensors.
   [[nodiscard]] bool takes_sums() const { return rule.ops().takes_sums(rule.bytes()); }
 };
@@ -40,12 +49,20 @@ struct Group {
 struct Groups {
   std::vector<Group> all;
   std::vector<const RuleOps*> rule_types;  ///< In the order in which groups first have them.
-  std::vector<const char*> state_names;    ///< The names of all groups' states, each once.
+  /// The names of all groups' states, each once. Where the shape of a parameter decides, those of parameters
+  /// that have joined.
+  std::vector<const char*> state_names;
 
   /// Throws InvalidArgument if there is no rule, or a hyperparameter is out of range.
   explicit Groups(const std::vector<Rule>& rules);
 
   [[nodiscard]] std::size_t count() const { return all.size(); }
+  /// Returns whether any rule keeps numbers for rows and columns.
+  [[nodiscard]] bool has_axes() const {
+    return std::ranges::any_of(rule_types, [](const RuleOps* ops) { return ops->matrix_bit != 0; });
+  }
+  /// Refuses a shard of matrices whose rule keeps numbers for rows and columns.
+  void check_matrices(const Parameter& parameter) const;
   /// Returns whether any rule takes sums over tensors.
   [[nodiscard]] bool takes_sums() const { return std::ranges::any_of(all, &Group::takes_sums); }
   /// Returns whether any rule of the type does.
@@ -74,6 +91,8 @@ struct Groups {
   [[nodiscard]] std::size_t coefficient_bytes() const;
   /// Returns the bytes of the rules as the table has them.
   [[nodiscard]] std::vector<std::byte> bytes_of(std::span<const Rule> rules) const;
+  /// Adds the names of a variant's states.
+  void add_state_names(const VariantOps& variant);
 };
 
 /// Throws InvalidArgument if the schedule may not drive a rule that runs as the variant: it drives a momentum

@@ -103,7 +103,7 @@ std::size_t Optimizer::parameter_count() const { return impl_->roster.parameters
 std::span<const char* const> Optimizer::state_names() const { return impl_->groups.state_names; }
 
 std::span<const char* const> Optimizer::state_names(std::string_view parameter) const {
-  return impl_->variant_of(impl_->roster.parameters[impl_->find_parameter(parameter)]).states;
+  return impl_->variant_of(impl_->roster.parameters[impl_->find_parameter(parameter)]).state_names;
 }
 
 }  // namespace onepass

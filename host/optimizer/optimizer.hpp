@@ -24,7 +24,7 @@ namespace onepass {
 
 /// A set of parameters that step_some() has been given: what is theirs in the table, on the device.
 struct RoundPart {
-  DeviceBuffer chunks, pieces, chosen;
+  DeviceBuffer chunks, pieces, chosen, axis_tiles, axis_lines, axis_matrices;
   std::int64_t chunk_count;
   std::int64_t piece_count;
   std::int64_t chosen_count;
@@ -102,11 +102,11 @@ struct Optimizer::Impl {
   [[nodiscard]] Tensor find_stream(std::size_t parameter, std::string_view name) const;
   /// The variant that updates a parameter.
   [[nodiscard]] const VariantOps& variant_of(const Parameter& parameter) const {
-    return groups.all[parameter.group].variant_ops();
+    return groups.all[parameter.group].variant_of(parameter);
   }
   /// The streams that the optimizer keeps for a parameter in a format.
   [[nodiscard]] std::vector<StreamSpec> specs_of(const Parameter& parameter, std::uint8_t format) const {
-    return streams_of(format, variant_of(parameter), keeps);
+    return streams_of(format, variant_of(parameter), keeps, matrices_of(parameter));
   }
   [[nodiscard]] std::vector<StreamSpec> specs_of(std::size_t parameter) const {
     return specs_of(roster.parameters[parameter], roster.formats[parameter]);
@@ -115,6 +115,8 @@ struct Optimizer::Impl {
   [[nodiscard]] std::vector<StreamBytes> memory_of(const Roster& roster) const;
   [[nodiscard]] Enrolled allocate(std::span<const Parameter> added) const;
   [[nodiscard]] step::TensorEntry entry_of(const Roster& roster, std::size_t parameter) const;
+  /// The matrices of a parameter, and where the states and sums of their rows and columns lie.
+  [[nodiscard]] step::AxisEntry axes_of(const Roster& roster, std::size_t parameter) const;
   /// The rows of parameters in the table.
   [[nodiscard]] TableRows rows_of(const Roster& roster, RowRange range) const;
   [[nodiscard]] Tensor gradient_sum(std::size_t parameter) const;
@@ -128,6 +130,9 @@ struct Optimizer::Impl {
   }
   /// Cuts a roster's parameters into chunks and pieces.
   void cut(const Roster& roster, TableContents& contents) const;
+  /// Cuts the matrices of the parameters with these numbers.
+  [[nodiscard]] AxisWork axis_work_of(const Roster& roster, std::span<const std::size_t> program_of_tensor,
+                                      std::span<const std::uint32_t> numbers) const;
   /// The programs of the parameters with these numbers, and the work of a step over the chunks.
   [[nodiscard]] WorkPlan plan_of(const Roster& roster, TableContents& contents,
                                  std::span<const std::uint32_t> numbers) const;

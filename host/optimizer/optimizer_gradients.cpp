@@ -15,7 +15,7 @@
 #include "host/optimizer/optimizer.hpp"
 #include "onepass/error.hpp"
 #include "onepass/shared_loss_scaler.hpp"
-#include "step/shard_sums.hpp"
+#include "step/shard_measure.hpp"
 
 namespace onepass {
 namespace {

@@ -1,5 +1,6 @@
 // registration.cpp - how parameters join and leave an Optimizer, and the table that is built of them.
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -99,15 +100,34 @@ void Optimizer::Impl::cut(const Roster& next, TableContents& contents) const {
   contents.pieces = make_pieces(next.numels());
 }
 
+AxisWork Optimizer::Impl::axis_work_of(const Roster& next, std::span<const std::size_t> program_of_tensor,
+                                       std::span<const std::uint32_t> numbers) const {
+  std::vector<std::uint32_t> of_matrices;
+  std::ranges::copy_if(numbers, std::back_inserter(of_matrices),
+                       [&](std::uint32_t i) { return !variant_of(next.parameters[i]).axes.empty(); });
+  std::ranges::stable_sort(of_matrices, {}, [&](std::uint32_t i) { return program_of_tensor[i]; });
+  AxisWork work;
+  for (const std::uint32_t i : of_matrices) {
+    const bool has_columns =
+        std::ranges::any_of(variant_of(next.parameters[i]).axes,
+                            [](const rule::AxisState& state) { return state.axis == rule::Axis::columns; });
+    work.add(program_of_tensor[i], i, matrices_of(next.parameters[i]), has_columns,
+             device.is_cuda() ? 1 : step::kMostStripes);
+  }
+  return work;
+}
+
 Enrolled Optimizer::Impl::allocate(std::span<const Parameter> added) const {
   Enrolled enrolled;
-  std::vector<std::vector<StreamSpec>> specs, sums;
+  std::vector<std::vector<StreamSpec>> specs, sums, line_sums;
   for (const Parameter& parameter : added) {
     enrolled.formats.push_back(format_of(parameter, storage.of(parameter)));
     check_slow(keeps, parameter, enrolled.formats.back());
     specs.push_back(specs_of(parameter, enrolled.formats.back()));
     sums.push_back({kGradientSum});
+    line_sums.push_back({line_sums_of(variant_of(parameter), matrices_of(parameter))});
   }
+  enrolled.line_sums = StateMemory::allocate(device, added, line_sums);
   enrolled.streams = StateMemory::allocate(device, added, specs);
   if (accumulates) enrolled.gradient_sums = StateMemory::allocate(device, added, sums);
   return enrolled;
@@ -145,6 +165,11 @@ WorkPlan Optimizer::Impl::plan_of(const Roster& next, TableContents& contents,
   plan.runs = sort_by_program(contents.chunks, program_of_tensor);
   plan.chunks = element_offsets(contents.chunks);
   plan.pieces = element_offsets(contents.pieces, next.numels());
+  contents.axis_work = axis_work_of(next, program_of_tensor, numbers);
+  plan.axis_runs = contents.axis_work.runs;
+  plan.axis_tiles = element_offsets(contents.axis_work.tiles, contents.rows.axes);
+  plan.axis_lines = line_offsets(contents.axis_work.lines);
+  plan.axis_matrices = line_offsets(contents.axis_work.matrices);
   plan.groups = groups.count();
   plan.has_followers =
       keeps.lookahead || std::ranges::any_of(contents.rows.tensors, &step::TensorEntry::has_followers);
@@ -193,6 +218,7 @@ void Optimizer::Impl::enroll(std::vector<Parameter> added) {
   require_unperturbed("add_parameters");
   check_parameters(context(), added, device);
   if (!is_built()) check_storage(storage, added);
+  for (const Parameter& parameter : added) groups.check_matrices(parameter);
   check_averages(groups.rules(), added);
   check_streams(added);
   check_apart(context(), added);
@@ -212,6 +238,7 @@ void Optimizer::Impl::enroll(std::vector<Parameter> added) {
 
   roster = std::move(next);
   table_memory = std::move(built);
+  for (const Parameter& parameter : roster.parameters) groups.add_state_names(variant_of(parameter));
   forget_parts();
 }
 

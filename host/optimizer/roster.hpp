@@ -19,17 +19,19 @@ struct Enrolled {
   std::vector<std::uint8_t> formats;  ///< Index in storage::Formats of each parameter.
   StateMemory streams;
   StateMemory gradient_sums;  ///< Has no streams if the optimizer does not accumulate gradients.
+  StateMemory line_sums;      ///< line_sums_of() each parameter.
 };
 
 /// The memory that one registration allocated. The parameters that it registered share it.
 struct Registration {
   DeviceBuffer streams;
   DeviceBuffer gradient_sums;
+  DeviceBuffer line_sums;
 
   /// Appends all of its memory to a list.
   template <class Bytes>
   void append_to(std::vector<Bytes>& list) const {
-    for (const DeviceBuffer* const buffer : {&streams, &gradient_sums}) {
+    for (const DeviceBuffer* const buffer : {&streams, &gradient_sums, &line_sums}) {
       if (buffer->bytes() > 0) list.emplace_back(buffer->as<std::byte>(), buffer->bytes());
     }
   }
@@ -40,6 +42,7 @@ struct Roster {
   std::vector<Parameter> parameters;
   std::vector<std::uint8_t> formats;  ///< Index in storage::Formats of each parameter.
   std::vector<StreamPlaces> streams;  ///< Of each parameter, in the order of streams_of().
+  std::vector<double*> line_sums;     ///< Of each parameter.
   std::vector<void*> gradient_sums;   ///< Empty if the optimizer does not accumulate gradients.
   std::vector<std::shared_ptr<const Registration>> registrations;  ///< Keep the memory of each parameter.
   std::unordered_map<std::string, std::size_t> index_by_name;

@@ -82,6 +82,9 @@ RoundPart Optimizer::Impl::made_part(const std::vector<std::uint32_t>& which, co
   return {.chunks = table_memory.copy_of(contents.chunks),
           .pieces = table_memory.copy_of(contents.pieces),
           .chosen = table_memory.copy_of(which),
+          .axis_tiles = table_memory.copy_of(contents.axis_work.tiles),
+          .axis_lines = table_memory.copy_of(contents.axis_work.lines),
+          .axis_matrices = table_memory.copy_of(contents.axis_work.matrices),
           .chunk_count = std::ssize(contents.chunks),
           .piece_count = std::ssize(contents.pieces),
           .chosen_count = std::ssize(which),
@@ -100,6 +103,9 @@ step::Table Optimizer::Impl::table_of(const RoundPart& part) const {
   table.chunk_count = part.chunk_count;
   table.pieces = part.pieces.as<const step::Piece>();
   table.piece_count = part.piece_count;
+  table.axis_tiles = part.axis_tiles.as<const step::AxisTile>();
+  table.axis_lines = part.axis_lines.as<const step::AxisPart>();
+  table.axis_matrices = part.axis_matrices.as<const step::AxisPart>();
   table.chosen = part.chosen.as<const std::uint32_t>();
   table.chosen_count = part.chosen_count;
   return table;

@@ -292,7 +292,7 @@ void Optimizer::Impl::load_parameters(const StateDict& dict, Stream stream) {
     const Group& group = groups.all[roster.parameters[index].group];
     const std::vector<const SavedState*> states = kept_states(dict, saved, group, specs);
     for (std::size_t s = 0; s < states.size(); ++s) {
-      if (specs[s].role == StreamRole::scalar) {
+      if (specs[s].numel) {
         copy({device, roster.streams[index][s].data}, {Device::cpu(), states[s]->bytes.data()},
              states[s]->bytes.size(), stream);
         continue;

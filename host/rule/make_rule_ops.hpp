@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "host/backend/rule_ops.hpp"
+#include "host/cpu/axes.hpp"
 #include "host/cpu/isa.hpp"
 #include "host/cpu/prepare.hpp"
 #include "onepass/rule/concept.hpp"
@@ -149,6 +150,17 @@ std::span<const char* const> scalars_of() {
   }
 }
 
+/// VariantOps::state_names.
+template <class Variant>
+inline constexpr auto kStateNames = [] {
+  std::array<const char*, Variant::kStates.size() + static_cast<std::size_t>(kAxisCount<Variant>)> names{};
+  std::ranges::copy(Variant::kStates, names.begin());
+  if constexpr (kAxisCount<Variant> != 0) {
+    std::ranges::transform(Variant::kAxes, names.begin() + Variant::kStates.size(), &rule::AxisState::name);
+  }
+  return names;
+}();
+
 template <class Rule, std::size_t kVariant>
 VariantOps make_variant_ops() {
   using Variant = typename rule::Compiled<Rule>::template At<kVariant>;
@@ -159,11 +171,18 @@ VariantOps make_variant_ops() {
   static_assert(kVariant >= Rule::Variants::kCount ||
                 (kSumCount<Rule> != 0) == (rule::kMeasuredStreams<Variant> != 0));
   VariantOps ops{.states = Variant::kStates,
+                 .state_names = kStateNames<Variant>,
                  .nonnegative = kNonnegativeStates<Variant>,
                  .float32 = kFloat32States<Variant>,
                  .decays = kStateDecays<Variant>,
                  .scalars = scalars_of<Rule>(),
                  .measured = rule::kMeasuredStreams<Variant>};
+  if constexpr (kAxisCount<Variant> != 0) {
+    static_assert(kAxisCount<Variant> <= static_cast<int>(step::kMaxAxes));
+    ops.axes = Variant::kAxes;
+    ops.axis_streams = {rule::kAxisRead<Variant, 0>, rule::kAxisRead<Variant, 1>};
+    ops.cpu_axes = {cpu::axis_ops<Rule, Variant, 0>(), cpu::axis_ops<Rule, Variant, 1>()};
+  }
   if constexpr (Compressible<Variant>) {
     using States = std::make_index_sequence<Variant::kStates.size()>;
     ops.compress = [](float* const* states, std::size_t count) {
@@ -184,6 +203,7 @@ VariantOps make_variant_ops() {
 #if defined(ONEPASS_WITH_CUDA)
   ops.cuda = kernels::cuda_rule<Rule>().updates[kVariant];
   if (ops.measured != 0) ops.cuda_measure = kernels::cuda_rule<Rule>().measures[kVariant];
+  if (!ops.axes.empty()) ops.cuda_axes = kernels::cuda_rule<Rule>().axes[kVariant];
 #endif
   return ops;
 }
@@ -222,6 +242,7 @@ RuleOps make_rule_ops(std::index_sequence<kVariant...>) {
               .coefficient_bytes = sizeof(rule::TensorCoefficients<Rule>),
               .hyperparameters = hyperparameters,
               .presets = presets,
+              .matrix_bit = kMatrixBit<Rule>,
               .switchable = rule::kSwitchableBits<Rule>,
               .variant = [](const std::byte* rule) { return rule_at<Rule>(rule).variant(); },
               .check = [](const std::byte* rule) { check_combination(rule_at<Rule>(rule)); },

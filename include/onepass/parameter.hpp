@@ -46,6 +46,7 @@ struct GivenStream {
 /// optimizer refuses parameters with InvalidArgument if
 /// - a name is empty or occurs twice;
 /// - a value is null, or a gradient or copy has another numel than its value or a dtype that does not fit;
+/// - it has a shape with another number of elements than its logical tensor;
 /// - memory is on another device than the first parameter's or than its Tensor says, or is not aligned to its
 ///   elements;
 /// - a value, a copy or a given stream overlaps another one, a gradient, or the optimizer's own memory;
@@ -80,6 +81,10 @@ struct Parameter {
   /// Memory of the caller's for what the optimizer keeps for this parameter. What is not listed is the
   /// optimizer's own.
   std::vector<GivenStream> streams = {};
+  /// The dimensions of the logical tensor: {out, in}. Leave it empty for a vector. Only rules that keep
+  /// numbers for rows and columns (Adafactor, AdamMini, CAME) read it: the last two dimensions are a matrix,
+  /// and those before count matrices. They refuse a shard of a tensor of two dimensions or more.
+  std::vector<std::int64_t> shape = {};
 };
 
 /// A range whose elements convert to Parameter.

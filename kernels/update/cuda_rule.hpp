@@ -23,12 +23,21 @@ struct CudaLaunch {
 /// The update kernels of one variant, one for each of storage::Formats.
 using CudaUpdates = std::array<CudaLaunch, storage::kFormatCount>;
 
+/// The kernels of a pass over rows and columns (kernels/update/axes.cuh), in any format; null functions if a
+/// variant has no such pass.
+struct CudaAxes {
+  CudaLaunch measure;       ///< Launches once over Table::axis_tiles.
+  CudaLaunch move_lines;    ///< Over Table::axis_lines.
+  CudaLaunch make_numbers;  ///< Over Table::axis_matrices.
+};
+
 /// The kernels of a rule.
 struct CudaRule {
   CudaLaunch prepare;
   const CudaUpdates* updates;  ///< An array in the order of Rule::Variants.
   const CudaLaunch* measures;  ///< The same of kernels for the sums over tensors, in any format; or null.
-  CudaLaunch finish;           ///< Completes the coefficients with these sums; or null.
+  const std::array<CudaAxes, 2>* axes;  ///< The same of passes over rows and columns.
+  CudaLaunch finish;                    ///< Completes the coefficients with these sums; or null.
 };
 
 /// Returns the kernels of a rule. One small .cu per rule specialises it.

@@ -8,6 +8,7 @@
 
 #include "kernels/launch.cuh"
 #include "kernels/update/any_format.cuh"
+#include "kernels/update/axes.cuh"
 #include "kernels/update/cuda_rule.hpp"
 #include "kernels/update/elementwise.cuh"
 #include "kernels/update/measure.cuh"
@@ -78,12 +79,13 @@ CudaLaunch any_update_of() {
               }};
 }
 
-/// The update kernel of a format. A variant without states has one for all formats that differ in their
+/// The update kernel of a format. A variant with numbers of rows and columns has one for all, since its steps
+/// read the gradient several times. A variant without states has one for all formats that differ in their
 /// states alone.
 template <class Rule, class Variant, std::size_t kFormat>
 CudaLaunch update_for() {
   constexpr int kStates = kStateCount<Variant>;
-  if constexpr (storage::kIsFused<kStates, kFloat32States<Variant>, kFormat>) {
+  if constexpr (kAxisCount<Variant> == 0 && storage::kIsFused<kStates, kFloat32States<Variant>, kFormat>) {
     return update_of<Rule, Variant, storage::FormatAt<storage::kFormatFor<kStates, kFormat>>>();
   } else {
     return any_update_of<Rule, Variant>();
@@ -109,6 +111,14 @@ const CudaLaunch* make_measures(std::index_sequence<kVariant...>) {
   return made.data();
 }
 
+template <class Rule, std::size_t... kVariant>
+const std::array<CudaAxes, 2>* make_axes(std::index_sequence<kVariant...>) {
+  static const std::array<std::array<CudaAxes, 2>, sizeof...(kVariant)> made{
+      std::array{axes_of<Rule, typename rule::Compiled<Rule>::template At<kVariant>, 0>(),
+                 axes_of<Rule, typename rule::Compiled<Rule>::template At<kVariant>, 1>()}...};
+  return made.data();
+}
+
 /// Every rule has a prepare kernel, and one to finish if it takes sums. A rule that uses the loops of another
 /// takes its other kernels from it.
 template <ElementwiseRule Rule>
@@ -118,13 +128,16 @@ CudaRule instantiate() {
   CudaRule made{.prepare = over_tensors<prepare<Rule>>(),
                 .updates = nullptr,
                 .measures = nullptr,
+                .axes = nullptr,
                 .finish = finish_of<Rule>()};
   if constexpr (std::is_same_v<Loops, Rule>) {
     made.updates = make_updates<Rule>(Compiled{});
     made.measures = make_measures<Rule>(Compiled{});
+    made.axes = make_axes<Rule>(Compiled{});
   } else {
     made.updates = cuda_rule<Loops>().updates;
     made.measures = cuda_rule<Loops>().measures;
+    made.axes = cuda_rule<Loops>().axes;
   }
   return made;
 }

@@ -19,19 +19,20 @@ template <int kTerms>
 using TileTerms = float[kTerms][kAnyTile][1];
 
 /// Computes the terms of a tile of `count` elements.
-template <class Variant, class Rule, class Tile, int kTerms, std::size_t... kState>
+template <class Variant, class Rule, class Tile, int kTerms, std::size_t... kState, std::size_t... kLine>
 __device__ __forceinline__ void measure_tile(const rule::TensorCoefficients<Rule>& k, bool lossy,
                                              const Tile& tile, int count, TileTerms<kTerms>& terms,
-                                             std::index_sequence<kState...> /*states*/) {
+                                             std::index_sequence<kState...> /*states*/,
+                                             std::index_sequence<kLine...> /*lines*/) {
 #pragma unroll
   for (int lane = 0; lane < kAnyTile; ++lane) {
     float of_element[kTerms];
     if (Compressible<Variant> && lossy) {
       rule::measure<Variant, true>(k, tile.param[lane], tile.grad[lane], of_element,
-                                   tile.state[kState][lane]...);
+                                   tile.state[kState][lane]..., tile.number[kLine][lane]...);
     } else {
       rule::measure<Variant, false>(k, tile.param[lane], tile.grad[lane], of_element,
-                                    tile.state[kState][lane]...);
+                                    tile.state[kState][lane]..., tile.number[kLine][lane]...);
     }
 #pragma unroll
     for (int term = 0; term < kTerms; ++term) terms[term][lane][0] = lane < count ? of_element[term] : 0.0f;
@@ -75,10 +76,12 @@ __global__ void __launch_bounds__(AnyStreams<Variant>::kThreadCount, kMinMeasure
     for (typename Streams::TurnsOf turns; turns.any(part); turns.advance()) {
       const Place place(turns.at(), turns.count(part), chunk.lead());
       typename Streams::TileOf tile{};
-      streams.load_measured(tile, place, k.around);
+      streams.template load_some<rule::kMeasuredStreams<Variant>>(tile, place, k.around);
+      if constexpr (Streams::kLines != 0) streams.load_numbers(tile, place, table.axes[chunk.tensor]);
       TileTerms<kTerms> terms;
       measure_tile<Variant>(k, lossy, tile, place.count, terms,
-                            std::make_index_sequence<kStateCount<Variant>>{});
+                            std::make_index_sequence<kStateCount<Variant>>{},
+                            std::make_index_sequence<Streams::kLines>{});
 #pragma unroll
       for (int term = 0; term < kTerms; ++term) {
         add_exactly<kMeasure>(terms[term], lane, block[term]);

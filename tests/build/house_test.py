@@ -32,14 +32,14 @@ STOREYS = {
         "onepass.hpp"],
     "step": [
         "global.hpp", "exact_sum.hpp", "by_dtype.hpp", "reduction.hpp", "exact_leaf.hpp", "control.hpp", "table.hpp",
-        "shard_measure.hpp", "random_jobs.hpp", "lookup.hpp", "shard_sums.hpp", "start.hpp", "decide_step.hpp",
-        "perturb.hpp", "coefficients.hpp"],
+        "random_jobs.hpp", "lookup.hpp", "shard_measure.hpp", "start.hpp", "decide_step.hpp", "perturb.hpp",
+        "coefficients.hpp", "axes.hpp"],
     "kernels": ["cuda_check.hpp", "*.cuh", "*", "update/*", "random/*"],
     "host": [
         "check/sentence.hpp", "cuda/device_guard.hpp", "cuda/runtime.*", "check/*", "cpu/threads/*", "cpu/codecs/*",
         "backend/*", "cuda/*", "*.cpp", "cpu/random.hpp", "cpu/exact_leaf.hpp",
         "cpu/loops/chunk_streams.hpp", "cpu/staged/*", "cpu/loops/*", "cpu/sam/*", "cpu/*", "rule/*", "schedules/*", "initializers/*",
-        "regularizers/*", "optimizer/memory/*", "optimizer/*", "optimizer/sam/*", "scaler/*", "checkpoint/*"],
+        "regularizers/*", "optimizer/memory/*", "optimizer/*", "optimizer/sam/*", "scaler/*", "checkpoint/[!c]*", "checkpoint/pieces/*", "checkpoint/*"],
 }
 MOST_FILES = 15
 # Folders with one file for each rule, schedule, result or golden source.

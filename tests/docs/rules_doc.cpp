@@ -39,8 +39,9 @@ rule itself: its lists of hyperparameters (`describe()`) and presets (`presets()
 [Adding an optimizer](adding-an-optimizer.md) says how to write one.
 
 "bytes" are those that a step moves for each parameter in float32: 12 for the parameter and its gradient, and 8 for each
-state. [Other formats](storage.md) move fewer. A rule with one pass reads and writes each of them once; one with two
-reads some of them before, for sums over the tensor, which are 4 bytes for each of these.
+state of the elements. [Other formats](storage.md) move fewer. A rule with one pass reads and writes each of them once.
+A further pass reads some of them before, for sums over the tensor, or over rows and columns, which are 4 bytes for each
+of these. States of rows and columns are few, and not counted.
 
 )";
 
@@ -62,7 +63,8 @@ All rules have the following hyperparameters. The table of each rule has their d
 constexpr const char* kStates = R"(
 The hyperparameters of a parameter group select its states when the optimizer is made. All states start at 0. The last
 table of a rule lists its sets of states, each with an example of hyperparameters that select it. Later, a group refuses
-hyperparameters that need other states, but a momentum may become 0 and return.
+hyperparameters that need other states, but a momentum may become 0 and return. Where the table speaks of matrices, a
+parameter with a shape of two dimensions or more (`Parameter::shape`) has states of its rows and columns.
 
 A rule may have presets: the settings of another implementation of it, where these differ or where the name helps. A
 table of the rule lists them, and a test holds each to its implementation or to its formula. In C++ a preset is a
@@ -153,6 +155,7 @@ class Header {
       throw std::runtime_error(name_ + " does not say what to use the rule for");
     const std::size_t first = found + word.size();
     std::string use = comment.substr(first, comment.find("\n\n", first) - first);
+    if (use.ends_with('\n')) use.pop_back();
     std::ranges::replace(use, '\n', ' ');
     return use;
   }
@@ -177,8 +180,9 @@ class Selections {
  public:
   explicit Selections(const Rule& rule) {
     constexpr int kMostChanges = 4;
-    for (int changes = 0; changes <= kMostChanges && by_variant_.size() < rule.ops().variants.size();
-         ++changes) {
+    // The shape of a parameter, not a hyperparameter, selects a variant for matrices.
+    const std::size_t selected = rule.ops().variants.size() / (rule.ops().matrix_bit == 0 ? 1 : 2);
+    for (int changes = 0; changes <= kMostChanges && by_variant_.size() < selected; ++changes) {
       search(rule, 0, changes, "");
     }
   }
@@ -234,9 +238,9 @@ class Selections {
 std::string states_of(const RuleOps& ops) {
   std::vector<std::string_view> always, optional;
   for (const VariantOps& variant : ops.variants) {
-    for (const char* const state : variant.states) {
+    for (const char* const state : variant.state_names) {
       const bool in_all = std::ranges::all_of(ops.variants, [&](const VariantOps& other) {
-        return std::ranges::count(other.states, std::string_view(state)) > 0;
+        return std::ranges::count(other.state_names, std::string_view(state)) > 0;
       });
       std::vector<std::string_view>& names = in_all ? always : optional;
       if (std::ranges::count(names, std::string_view(state)) == 0) names.emplace_back(state);
@@ -246,20 +250,35 @@ std::string states_of(const RuleOps& ops) {
   return codes(always) + (always.empty() ? "optional " : "; optional ") + codes(optional);
 }
 
-/// The bytes of a parameter that a step in float32 moves, with the fewest states and with the most: it reads
-/// the gradient, it reads and writes the parameter and each state, and reads what its sums need once more.
-std::string bytes_of(const Rule& rule) {
-  const RuleOps& ops = rule.ops();
-  const bool takes_sums = ops.takes_sums(rule.bytes());
-  const auto bytes = [&](const VariantOps& one) {
-    const int measured = takes_sums ? std::popcount(one.measured) : 0;
-    return 12 + 8 * one.states.size() + 4 * static_cast<std::size_t>(measured);
-  };
-  const auto [fewest, most] = std::ranges::minmax(ops.variants | std::views::transform(bytes));
+/// Returns a number of each variant of a rule: "12", "12 to 28".
+template <class Count>
+std::string over_variants(const Rule& rule, Count count) {
+  const auto [fewest, most] = std::ranges::minmax(rule.ops().variants | std::views::transform(count));
   return fewest == most ? std::to_string(most) : std::to_string(fewest) + " to " + std::to_string(most);
 }
 
-int passes_of(const Rule& rule) { return rule.ops().takes_sums(rule.bytes()) ? 2 : 1; }
+/// The streams that a variant reads in each of its passes before the update: for sums over the tensor, and
+/// over rows and columns.
+std::vector<unsigned> read_before(const Rule& rule, const VariantOps& variant) {
+  std::vector<unsigned> passes(variant.axis_streams.begin(), variant.axis_streams.end());
+  if (rule.ops().takes_sums(rule.bytes())) passes.push_back(variant.measured);
+  std::erase(passes, 0u);
+  return passes;
+}
+
+/// The bytes of a parameter that a step in float32 moves, with the fewest states and with the most: it reads
+/// the gradient, it reads and writes the parameter and each state, and reads what its sums need once more.
+std::string bytes_of(const Rule& rule) {
+  return over_variants(rule, [&](const VariantOps& one) {
+    int read = 0;
+    for (const unsigned streams : read_before(rule, one)) read += std::popcount(streams);
+    return 12 + 8 * one.states.size() + 4 * static_cast<std::size_t>(read);
+  });
+}
+
+std::string passes_of(const Rule& rule) {
+  return over_variants(rule, [&](const VariantOps& one) { return 1 + read_before(rule, one).size(); });
+}
 
 void print_overview(std::ostream& out, const std::vector<Header>& headers) {
   out << "| rule | summary | use it for | states | bytes | passes |\n|---|---|---|---|---|---|\n";
@@ -316,9 +335,14 @@ void print_rule(std::ostream& out, const Rule& rule, const Header& header) {
   print_presets(out, rule);
   out << "\n| states | selected, for example, by |\n|---|---|\n";
   const Selections selections(rule);
+  const unsigned matrix_bit = rule.ops().matrix_bit;
   for (unsigned variant = 0; variant < rule.ops().variants.size(); ++variant) {
-    const auto states = rule.ops().variants[variant].states;
-    out << "| " << (states.empty() ? "none" : codes(states)) << " | " << selections.of(variant) << " |\n";
+    const auto states = rule.ops().variants[variant].state_names;
+    const char* const whose = matrix_bit == 0               ? ""
+                              : (variant & matrix_bit) != 0 ? ", for matrices"
+                                                            : ", for vectors";
+    out << "| " << (states.empty() ? "none" : codes(states)) << " | " << selections.of(variant & ~matrix_bit)
+        << whose << " |\n";
   }
   const auto scalars = rule.ops().variants.front().scalars;
   if (!scalars.empty()) out << "\nScalars, one of each for each parameter: " << codes(scalars) << ".\n";

@@ -56,6 +56,18 @@ std::vector<DType> low_types(const Storage& storage) {
   return types;
 }
 
+/// Returns a shape of this many elements.
+std::vector<std::int64_t> draw_shape(Draw& draw, std::int64_t numel) {
+  std::vector<std::int64_t> shape{numel};
+  for (const std::int64_t size :
+       {draw.pick<std::int64_t>({1, 2, 5, 8, 31, 32}), draw.pick<std::int64_t>({1, 2, 11})}) {
+    if (shape[0] % size != 0 || draw.chance(0.2)) continue;
+    shape[0] /= size;
+    shape.push_back(size);
+  }
+  return shape;
+}
+
 }  // namespace
 
 TensorPlan draw_tensor(Draw& draw, const Setup& setup, std::string name) {
@@ -68,6 +80,7 @@ TensorPlan draw_tensor(Draw& draw, const Setup& setup, std::string name) {
     plan.run = run;
     plan.pitch = run + draw.pick<std::int64_t>({0, 1, 24, 32, 90});
   }
+  if (plan.first == 0 && plan.run == 0 && draw.chance(0.6)) plan.shape = draw_shape(draw, plan.numel);
   const std::vector<DType> low = low_types(setup.options.storage);
   if (setup.options.storage != Storage{} && draw.chance(0.7)) {
     plan.dtype = low[draw.below(low.size())];

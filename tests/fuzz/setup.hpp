@@ -18,6 +18,7 @@ struct TensorPlan {
   DType grad_dtype = DType::float32;
   std::size_t group = 0;
   std::int64_t first = 0, run = 0, pitch = 0;
+  std::vector<std::int64_t> shape = {};
   bool has_copy = false;
   DType copy_dtype = DType::bfloat16;
 };

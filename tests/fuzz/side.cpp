@@ -133,7 +133,8 @@ Parameter TensorMemory::parameter() {
           .first = plan.first,
           .run = plan.run,
           .pitch = plan.pitch,
-          .copy = plan.has_copy ? Tensor{copy.data(), plan.copy_dtype, plan.numel} : Tensor{}};
+          .copy = plan.has_copy ? Tensor{copy.data(), plan.copy_dtype, plan.numel} : Tensor{},
+          .shape = plan.shape};
 }
 
 Tensor TensorMemory::gradient() {

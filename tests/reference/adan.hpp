@@ -27,7 +27,7 @@ struct Adan {
     const Number first = corrected(beta1), second = corrected(beta2), third = corrected(beta3);
     for_each_element(elements, gradients, [&](Element& e, Number gradient) {
       const Number g = shared.gradient(e.p, gradient);
-      auto& [m, d, n, negative] = e.state;
+      Number &m = e.state[0], &d = e.state[1], &n = e.state[2], &negative = e.state[3];
       const Number difference = t == 1 ? Number(0.0) : g + negative;
       const Number ahead = g + Number(beta2) * difference;
       m = average(m, g, 1.0 - beta1);

@@ -57,8 +57,10 @@ inline Number operator*(Number a, Number b) {
   return rounded(a.value * b.value, std::fabs(a.value) * b.excess() + std::fabs(b.value) * a.excess());
 }
 
+/// An infinite divisor has no excess, and the quotient no error: it is 0 or NaN.
 inline Number operator/(Number a, Number b) {
   const double quotient = a.value / b.value;
+  if (std::isinf(b.value)) return rounded(quotient, 0.0);
   return rounded(quotient, (a.excess() + std::fabs(quotient) * b.excess()) / std::fabs(b.value));
 }
 

@@ -17,7 +17,13 @@ Step make(const Settings& settings) {
     if constexpr (requires { rule.step(tensors); }) {
       rule.step(tensors);
     } else {
-      for (const TensorStep& one : tensors) rule.step(one.t, one.elements, one.gradients);
+      for (const TensorStep& one : tensors) {
+        if constexpr (requires { rule.step(one); }) {
+          rule.step(one);
+        } else {
+          rule.step(one.t, one.elements, one.gradients);
+        }
+      }
     }
   });
 }

@@ -34,7 +34,8 @@ class Step {
 ///     void step(std::int64_t t, std::span<Element> elements, std::span<const Number> gradients) const;
 ///     static std::vector<Option> options();           // at least one for each set of states
 ///
-/// A rule whose step follows from all tensors has `void step(std::span<const TensorStep> tensors) const`.
+/// A rule that needs the shape of a tensor has `void step(const TensorStep& tensor) const` instead. A rule
+/// whose step follows from all tensors has `void step(std::span<const TensorStep> tensors) const`.
 struct Reference {
   std::string_view name;  ///< "AdamW"
   std::vector<Option> (*options)();

@@ -102,11 +102,12 @@ struct Shared {
 };
 
 /// Most states that an element may have, and most scalars that a tensor may have.
-inline constexpr std::size_t kMostStates = 4;
+inline constexpr std::size_t kMostStates = 5;
 inline constexpr std::size_t kMostScalars = 4;
 
-/// One element: the parameter and its states, in the order that the optimizer's header gives, and the scalars
-/// of its tensor, which are the same in each of its elements.
+/// One element: the parameter and its states, in the order that the optimizer's header gives, then those of
+/// its row and column, and the scalars of its tensor. The latter are the same in each element that shares
+/// them.
 struct Element {
   Number p;
   Number state[kMostStates];
@@ -125,6 +126,8 @@ struct TensorStep {
   std::int64_t t;
   std::span<Element> elements;
   std::span<const Number> gradients;
+  std::size_t rows = 0;  ///< Of each matrix that the tensor consists of; 0: it is a vector.
+  std::size_t columns = 0;
 };
 
 /// Applies one step to every element of a tensor.

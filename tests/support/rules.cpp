@@ -29,10 +29,11 @@ std::vector<RuleCase> first_of_kernels(std::vector<RuleCase> all) {
 bool RuleCase::ties_parameters() const { return rule.ops().sums_over_model; }
 
 RuleCase rule_case(std::string name, const Rule& rule) {
-  return {.name = std::move(name),
-          .rule = rule,
-          .variant = rule.ops().variant(rule.bytes()),
-          .variants = static_cast<unsigned>(rule.ops().variants.size())};
+  return {
+      .name = std::move(name),
+      .rule = rule,
+      .variant = rule.ops().variant(rule.bytes()),
+      .variants = static_cast<unsigned>(rule.ops().variants.size()) / (rule.ops().matrix_bit != 0 ? 2 : 1)};
 }
 
 std::vector<RuleCase> options_of(std::string_view rule) {

@@ -15,7 +15,7 @@ struct RuleCase {
   std::string name;  ///< "SGD_momentum_coupled_maximize"
   Rule rule;
   unsigned variant;   ///< Index of the rule's variant, and so of its kernel.
-  unsigned variants;  ///< Number of variants, and so of kernels, of the rule.
+  unsigned variants;  ///< Number of variants, and so of kernels, that the rule has for vectors.
 
   [[nodiscard]] Optimizer make(const std::vector<Parameter>& parameters, const Options& options = {}) const {
     return {rule, parameters, options};

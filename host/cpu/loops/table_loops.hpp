@@ -37,6 +37,10 @@ struct TableLoops {
   /// loops of a rule that takes sums. Several threads may.
   void (*measure_staged)(const step::Table& table, const StagedLoops& rule, std::int64_t first,
                          std::int64_t last, Stores stores);
+  /// Takes the sums over rows and columns of the tiles [first, last), all of which have one format, in a pass
+  /// of a rule that has it.
+  void (*measure_axes)(const step::Table& table, const StagedLoops& rule, int pass, std::int64_t first,
+                       std::int64_t last, Stores stores);
   /// Adds the squares of step::term() over the chunks [first, last) to `into`, in the calling thread.
   void (*measure_perturbation)(const step::Table& table, const step::Perturbation& how, std::int64_t first,
                                std::int64_t last, step::Reduction* into);
@@ -50,6 +54,9 @@ struct TableLoops {
 template <Isa kIsa>
 const TableLoops& table_loops();
 
+/// The loops of a level that loops are compiled for; defined in host/cpu/isa.cpp.
+const TableLoops& table_loops(Isa isa);
+
 /// TableLoops::update_staged, in an object of its own: CMake makes it from host/cpu/staged/staged.cpp.in.
 template <Isa kIsa>
 void update_staged(const step::Table& table, const StagedLoops& rule, std::int64_t first, std::int64_t last,
@@ -58,5 +65,10 @@ void update_staged(const step::Table& table, const StagedLoops& rule, std::int64
 template <Isa kIsa>
 void measure_staged(const step::Table& table, const StagedLoops& rule, std::int64_t first, std::int64_t last,
                     Stores stores);
+
+/// TableLoops::measure_axes, in the same object.
+template <Isa kIsa>
+void measure_axes(const step::Table& table, const StagedLoops& rule, int pass, std::int64_t first,
+                  std::int64_t last, Stores stores);
 
 }  // namespace onepass::cpu

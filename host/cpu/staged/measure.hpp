@@ -82,14 +82,21 @@ struct Measurer {
   const void* coefficients;
 };
 
+/// Returns the streams that a pass reads: coupled decay and L1 need the parameter, whether its terms do or
+/// not.
+inline unsigned read_by(unsigned terms, const rule::Around& around) {
+  return around.l2 != 0.0f || around.l1 != 0.0f ? terms | rule::kParam : terms;
+}
+
 /// Computes the terms of one block of which the tensor has `count` elements, from a copy.
+template <class Sums>
 __attribute__((noinline)) void measure_cut_block(const StageCodec& codec, const Measurer& measurer,
                                                  const StagedStreams& original, std::int64_t count,
-                                                 float* room, ChunkSums& sums) {
+                                                 float* room, Sums& sums) {
   CutBlock block(original, count, codec.bytes);
   const StagedStreams copy = block.streams();
   const Moved read(codec, copy, room);
-  if (codec.unpack != nullptr) codec.unpack(copy, 0, copy.lead + count, room);
+  read.decode(codec, copy, 0, copy.lead + count, room);
   alignas(64) float terms[step::kMaxSums * storage::kBlock];
   measurer.loop(measurer.coefficients, read.param, read.grad, read.states, storage::kBlock, terms,
                 storage::kBlock);
@@ -97,16 +104,17 @@ __attribute__((noinline)) void measure_cut_block(const StageCodec& codec, const 
 }
 
 /// Computes the terms of a chunk. As update_stages(), it works from the start of a block on, unless
-/// chunk.lead says else, and only the last block may be cut short.
+/// chunk.lead says else, and only the last block may be cut short. `sums` takes the terms, as ChunkSums does.
+template <class Sums>
 void measure_stages(const StageCodec& codec, const Measurer& measurer, const StagedStreams& chunk,
-                    std::int64_t count, ChunkSums& sums) {
-  alignas(64) float room[kStreams * buffers_apart(kStage8)];
+                    std::int64_t count, Sums& sums) {
+  alignas(64) float room[kBuffers * buffers_apart(kStage8)];
   const std::int64_t whole = count / storage::kBlock * storage::kBlock;
   Moved read(codec, chunk, room);
   for (std::int64_t i = 0, some = 0; i < whole; i += some) {
-    some = std::min({whole - i, codec.stage, sums.left()});
+    some = std::min({whole - i, codec.stage, sums.left(), chunk.lines.count != 0 ? kStage8 : kWhole});
     if (chunk.fetches_ahead) fetch_stage_ahead(codec, chunk, i, some);
-    if (codec.unpack != nullptr) codec.unpack(chunk, i, some, room);
+    read.decode(codec, chunk, i, some, room);
     measurer.loop(measurer.coefficients, read.param, read.grad, read.states, some, sums.next(), kLeaf);
     sums.advance(some);
     read.advance(codec, chunk.state_count, some);
@@ -133,9 +141,10 @@ void measure_staged_chunks(const step::Table& table, const StagedLoops& rule, Ch
     if (whole != nullptr && whole != &its) sums.add_to(*whole);
     whole = &its;
     sums.begin_chunk();
-    measure_stages(codec, measurer,
-                   StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores),
-                   chunk.count, sums);
+    auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores);
+    streams.lines = LineNumbers::of(table, chunk, rule);
+    streams.reads = read_by(rule.measured, k.around);
+    measure_stages(codec, measurer, streams, chunk.count, sums);
   }
   if (whole != nullptr) sums.add_to(*whole);
 }

@@ -80,31 +80,80 @@ constexpr TermLoop term_loop() {
   }
 }
 
+/// Computes the numbers that are averaged over rows and columns, as measure_whole_blocks() does terms.
+template <class Variant, int kPass, class Rule, class... State>
+ONEPASS_LANE void measure_axes_of_blocks(const rule::TensorCoefficients<Rule> k,
+                                         const float* __restrict param, const float* __restrict grad,
+                                         std::int64_t count, float* __restrict terms,
+                                         const State* __restrict... states) {
+  const std::int64_t whole = count & -std::int64_t{storage::kBlock};
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < whole; ++i) {
+    terms[i] = rule::axis_term<Variant, kPass>(k, param[i], grad[i], states[i]...);
+  }
+}
+
+/// A TermLoop of one term.
+template <class Rule, class Variant, int kPass, std::size_t... kState>
+void measure_axes(const void* coefficients, const float* param, const float* grad, float* const* states,
+                  std::int64_t count, float* terms, std::int64_t /*apart*/) {
+  measure_axes_of_blocks<Variant, kPass>(*static_cast<const rule::TensorCoefficients<Rule>*>(coefficients),
+                                         param, grad, count, terms,
+                                         static_cast<const float*>(states[kState])...);
+}
+
+template <class Rule, class Variant, int kPass, std::size_t... kState>
+constexpr AxisLoop axis_loop() {
+  if constexpr (kPass < kAxisPasses<Variant>) {
+    return {&measure_axes<Rule, Variant, kPass, kState...>, rule::kAxisRead<Variant, kPass>,
+            (rule::kAxisOf<Variant, kPass, rule::Axis::columns>) >= 0};
+  } else {
+    return {};
+  }
+}
+
+/// StagedLoops::columns.
+template <class Variant>
+constexpr unsigned columns_of() {
+  unsigned columns = 0;
+  if constexpr (kAxisCount<Variant> != 0) {
+    for (std::size_t i = 0; i < Variant::kAxes.size(); ++i) {
+      if (Variant::kAxes[i].axis == rule::Axis::columns) columns |= 1u << i;
+    }
+  }
+  return columns;
+}
+
 template <class Rule, class Variant, std::size_t... kState>
 constexpr StagedLoops staged_loops(std::index_sequence<kState...> /*states*/) {
   using rule::Extras;
   constexpr bool kLossy = Compressible<Variant>;
-  return {.exact = {&move_blocks<Rule, Variant, false, Extras::none, kState...>,
-                    &move_blocks<Rule, Variant, false, Extras::scale, kState...>,
-                    &move_blocks<Rule, Variant, false, Extras::all, kState...>, nullptr},
-          .lossy = {&move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
-                    &move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
-                    &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>,
-                    &move_blocks<Rule, Variant, kLossy, Extras::settle, kState...>},
-          .exact_terms = term_loop<Rule, Variant, false, kState...>(),
-          .lossy_terms = term_loop<Rule, Variant, kLossy, kState...>(),
-          .sums = rule::kMeasuredStreams<Variant> != 0 ? kSumCount<Rule> : 0,
-          .magnitudes = kSumsMagnitudes<Rule>,
-          .over_model = kSumsOverModel<Rule>,
-          .states = kStateCount<Variant>,
-          .nonnegative = kNonnegativeStates<Variant>,
-          .float32 = kFloat32States<Variant>};
+  return {
+      .exact = {&move_blocks<Rule, Variant, false, Extras::none, kState...>,
+                &move_blocks<Rule, Variant, false, Extras::scale, kState...>,
+                &move_blocks<Rule, Variant, false, Extras::all, kState...>, nullptr},
+      .lossy = {&move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
+                &move_blocks<Rule, Variant, kLossy, Extras::scale, kState...>,
+                &move_blocks<Rule, Variant, kLossy, Extras::all, kState...>,
+                &move_blocks<Rule, Variant, kLossy, Extras::settle, kState...>},
+      .exact_terms = term_loop<Rule, Variant, false, kState...>(),
+      .lossy_terms = term_loop<Rule, Variant, kLossy, kState...>(),
+      .measured = rule::kMeasuredStreams<Variant>,
+      .sums = rule::kMeasuredStreams<Variant> != 0 ? kSumCount<Rule> : 0,
+      .magnitudes = kSumsMagnitudes<Rule>,
+      .over_model = kSumsOverModel<Rule>,
+      .states = kStateCount<Variant>,
+      .nonnegative = kNonnegativeStates<Variant>,
+      .float32 = kFloat32States<Variant>,
+      .lines = kAxisCount<Variant>,
+      .columns = columns_of<Variant>(),
+      .axis_passes = {axis_loop<Rule, Variant, 0, kState...>(), axis_loop<Rule, Variant, 1, kState...>()}};
 }
 
 /// The loops of one variant.
 template <class Rule, class Variant>
 constexpr StagedLoops staged_loops() {
-  return staged_loops<Rule, Variant>(std::make_index_sequence<kStateCount<Variant>>{});
+  return staged_loops<Rule, Variant>(std::make_index_sequence<kStateCount<Variant> + kAxisCount<Variant>>{});
 }
 
 /// The loops of all variants of a rule that has no fused loops.

@@ -2,6 +2,7 @@
 // once for each instruction set.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -18,6 +19,7 @@ namespace onepass::cpu {
 namespace {
 
 constexpr std::size_t kStreams = 2 + step::kMaxStates;
+constexpr std::size_t kBuffers = kStreams + step::kMaxAxes;
 
 using Scale = storage::Quantized8::Scale::Element;
 
@@ -27,6 +29,56 @@ struct ElementBytes {
   unsigned float32 = 0;  ///< As in StagedLoops: states that have 4 bytes whatever `state` is.
 
   [[nodiscard]] std::size_t of_state(int s) const { return (float32 >> s & 1u) != 0 ? sizeof(float) : state; }
+};
+
+/// The numbers that the elements of a chunk have as parts of their rows and columns (rule/axes.hpp).
+struct LineNumbers {
+  int count;         ///< As StagedLoops::lines.
+  unsigned columns;  ///< As in StagedLoops.
+  const float* numbers[step::kMaxAxes];
+  rule::Matrices matrices;
+  std::int64_t first;  ///< The chunk's first element in the tensor.
+
+  static LineNumbers of(const step::Table& table, const step::Chunk& chunk, const StagedLoops& rule) {
+    LineNumbers lines{};
+    if (rule.lines == 0) return lines;
+    const step::AxisEntry& axes = table.axes[chunk.tensor];
+    lines.count = rule.lines, lines.columns = rule.columns;
+    for (int i = 0; i < rule.lines; ++i) lines.numbers[i] = axes.numbers[i];
+    lines.matrices = axes.matrices, lines.first = chunk.first;
+    return lines;
+  }
+  /// Writes the numbers of `some` elements, from element `begin` of the chunk on, into a buffer for each.
+  void fill(std::int64_t begin, std::int64_t some, float* const* buffers) const {
+    const std::int64_t row = (first + begin) / matrices.columns;
+    const std::int64_t column = (first + begin) % matrices.columns;
+    for (int i = 0; i < count; ++i) {
+      (columns >> i & 1u) != 0 ? fill_columns(numbers[i], row, column, some, buffers[i])
+                               : fill_rows(numbers[i] + row, column, some, buffers[i]);
+    }
+  }
+
+ private:
+  void fill_rows(const float* of_rows, std::int64_t column, std::int64_t some, float* to) const {
+    for (std::int64_t left = matrices.columns - column; some > 0; left = matrices.columns, ++of_rows) {
+      const std::int64_t segment = std::min(some, left);
+      const float number = *of_rows;
+      for (std::int64_t i = 0; i < segment; ++i) to[i] = number;
+      to += segment, some -= segment;
+    }
+  }
+  void fill_columns(const float* of_columns, std::int64_t row, std::int64_t column, std::int64_t some,
+                    float* to) const {
+    std::int64_t rows_left = matrices.rows - row % matrices.rows;
+    of_columns += row / matrices.rows * matrices.columns;
+    for (; some > 0; column = 0) {
+      const std::int64_t segment = std::min(some, matrices.columns - column);
+      for (std::int64_t i = 0; i < segment; ++i) to[i] = of_columns[column + i];
+      to += segment, some -= segment;
+      if (--rows_left > 0) continue;
+      rows_left = matrices.rows, of_columns += matrices.columns;
+    }
+  }
 };
 
 /// The streams of a chunk, from one of its elements on. The format determines the types.
@@ -42,6 +94,10 @@ struct StagedStreams {
   unsigned float32;      ///< As in StagedLoops.
   Writes writes;         ///< How the parameter is stored where the update does not read it.
   bool fetches_ahead;    ///< As in Stores.
+  LineNumbers lines;
+  int unread_states =
+      0;                 ///< States of the rule that its loop does not read, and that lie before the numbers.
+  unsigned reads = ~0u;  ///< Bits of the streams that the loop reads where they lie, as in kMeasured.
 
   static StagedStreams of(const step::TensorEntry& tensor, const void* grad, const step::Chunk& chunk,
                           const ElementBytes& bytes, const StagedLoops& rule, Stores stores) {
@@ -71,7 +127,7 @@ struct StagedStreams {
   [[nodiscard]] StagedStreams from(std::int64_t i, const ElementBytes& bytes) const {
     const auto begin = static_cast<std::size_t>(i);
     StagedStreams rest = *this;
-    rest.param += begin * bytes.param, rest.grad += begin * bytes.grad;
+    rest.param += begin * bytes.param, rest.grad += begin * bytes.grad, rest.lines.first += i;
     if (bytes.remainder != 0) rest.remainder += begin * bytes.remainder;
     for (int s = 0; s < state_count; ++s) {
       rest.states[s] += begin * bytes.of_state(s);
@@ -138,6 +194,9 @@ struct Room {
   [[nodiscard]] float* param() const { return first; }
   [[nodiscard]] float* grad() const { return first + apart; }
   [[nodiscard]] float* state(std::int64_t s) const { return first + (2 + s) * apart; }
+  [[nodiscard]] float* number(std::int64_t line) const {
+    return first + (static_cast<std::int64_t>(kStreams) + line) * apart;
+  }
 };
 
 /// Returns the distance of the buffers of stages of `stage` elements: three cache lines more than a stage,

@@ -37,7 +37,7 @@ struct Mover {
 struct Moved {
   float* param;
   const float* grad;
-  float* states[step::kMaxStates];
+  float* states[step::kMaxStates + step::kMaxAxes];  ///< And the buffers of the numbers of rows and columns.
 
   Moved(const StageCodec& codec, const StagedStreams& chunk, float* first) {
     const Room room{first, buffers_apart(codec.stage)};
@@ -47,6 +47,32 @@ struct Moved {
     for (int s = 0; s < chunk.state_count; ++s) {
       const bool in_place = (codec.states_in_place >> s & 1u) != 0;
       states[s] = in_place ? reinterpret_cast<float*>(chunk.states[s]) : room.state(s);
+    }
+    // A stage of float32 alone has no end, but numbers have stages.
+    const Room of_numbers{first, buffers_apart(std::min(codec.stage, kStage8))};
+    for (int s = 0; s < chunk.unread_states; ++s) states[chunk.state_count + s] = of_numbers.state(s);
+    for (int i = 0; i < chunk.lines.count; ++i) states[first_line(chunk) + i] = of_numbers.number(i);
+  }
+  /// Decodes `count` elements of the chunk, from element `begin` on, into the room: what is not moved where
+  /// it lies, and the numbers of rows and columns.
+  ONEPASS_LANE void decode(const StageCodec& codec, const StagedStreams& chunk, std::int64_t begin,
+                           std::int64_t count, float* room) const {
+    if (codec.unpack != nullptr) codec.unpack(chunk, begin, count, room);
+    if (chunk.lines.count != 0) fill_numbers(codec, chunk, begin, count);
+  }
+  __attribute__((noinline)) void fill_numbers(const StageCodec& codec, const StagedStreams& chunk,
+                                              std::int64_t begin, std::int64_t count) const {
+    float* const* const buffers = states + first_line(chunk);
+    chunk.lines.fill(begin, count, buffers);
+    for (int i = 0; i < chunk.lines.count && codec.in_pairs; ++i) pair_up(buffers[i], count);
+  }
+  static int first_line(const StagedStreams& chunk) { return chunk.state_count + chunk.unread_states; }
+  /// Puts numbers in natural order into that of place_of().
+  static void pair_up(float* numbers, std::int64_t count) {
+    for (std::int64_t block = 0; block < count; block += storage::kBlock) {
+      float natural[storage::kBlock];
+      std::copy_n(numbers + block, storage::kBlock, natural);
+      for (int i = 0; i < storage::kBlock; ++i) numbers[block + place_of(i)] = natural[i];
     }
   }
   /// Goes on by `count` elements.
@@ -66,7 +92,7 @@ __attribute__((noinline)) void update_cut_block(const StageCodec& codec, const M
   const StagedStreams copy = block.streams();
   const Moved moved(codec, copy, room);
   const std::int64_t last = copy.lead + count;
-  if (codec.unpack != nullptr) codec.unpack(copy, 0, last, room);
+  moved.decode(codec, copy, 0, last, room);
   mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, storage::kBlock);
   if (codec.pack != nullptr) codec.pack(room, copy, 0, last, halves);
   block.copy_back();
@@ -82,25 +108,30 @@ void fetch_stage_ahead(const StageCodec& codec, const StagedStreams& chunk, std:
       fetch_ahead<kLine>(from + i);
     }
   };
+  // What is decoded is read, whether the loop needs it or not.
+  const auto reads = [&](unsigned stream) { return codec.unpack != nullptr || (chunk.reads & stream) != 0; };
   const bool reads_master_only = codec.param_in_place && codec.bytes.remainder != 0;
-  if (!reads_master_only) fetch(chunk.param, codec.bytes.param);
-  fetch(chunk.grad, codec.bytes.grad);
-  if (codec.bytes.remainder != 0) fetch(chunk.remainder, codec.bytes.remainder);
-  for (int s = 0; s < chunk.state_count; ++s) fetch(chunk.states[s], codec.bytes.of_state(s));
+  if (!reads_master_only && reads(rule::kParam)) fetch(chunk.param, codec.bytes.param);
+  if (reads(rule::kGrad)) fetch(chunk.grad, codec.bytes.grad);
+  if (codec.bytes.remainder != 0 && reads(rule::kParam)) fetch(chunk.remainder, codec.bytes.remainder);
+  for (int s = 0; s < chunk.state_count; ++s) {
+    if (reads(rule::kState<0> << s)) fetch(chunk.states[s], codec.bytes.of_state(s));
+  }
 }
 
 /// Updates `count` elements, from the start of a block on, unless chunk.lead says else; only the last block
 /// may be cut short. `halves` has StageCodec::halves random halves for each block.
 void update_stages(const StageCodec& codec, const Mover& mover, const StagedStreams& chunk,
                    std::int64_t count, const std::uint16_t* halves) {
-  alignas(64) float room[kStreams * buffers_apart(kStage8)];
+  alignas(64) float room[kBuffers * buffers_apart(kStage8)];
   const std::int64_t whole = count / storage::kBlock * storage::kBlock;
   Moved moved(codec, chunk, room);
-  const std::int64_t stage = chunk.fetches_ahead ? std::min(codec.stage, kStage8) : codec.stage;
+  const bool is_short = chunk.fetches_ahead || chunk.lines.count != 0;
+  const std::int64_t stage = is_short ? std::min(codec.stage, kStage8) : codec.stage;
   for (std::int64_t i = 0; i < whole; i += stage) {
     const std::int64_t some = std::min(whole - i, stage);
     if (chunk.fetches_ahead) fetch_stage_ahead(codec, chunk, i, some);
-    if (codec.unpack != nullptr) codec.unpack(chunk, i, some, room);
+    moved.decode(codec, chunk, i, some, room);
     mover.loop(mover.coefficients, moved.param, moved.grad, moved.states, some);
     if (codec.pack != nullptr) codec.pack(room, chunk, i, some, halves + i / storage::kBlock * codec.halves);
     moved.advance(codec, chunk.state_count, some);
@@ -147,7 +178,8 @@ void update_staged_chunk(const step::Table& table, const step::Chunk& chunk, con
   const bool settles = codec.settles_in_loop && k.around.settles(rule.states != 0);
   const rule::Extras extras = settles ? rule::Extras::settle : k.around.extras();
   const Mover mover{loops[static_cast<std::size_t>(extras)], &k};
-  const auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores);
+  auto streams = StagedStreams::of(tensor, table.grads[chunk.tensor], chunk, codec.bytes, rule, stores);
+  streams.lines = LineNumbers::of(table, chunk, rule);
   switch (codec.halves) {
     case 0:
       return update_stages(codec, mover, streams, chunk.count, nullptr);

@@ -22,8 +22,9 @@ struct StreamPlace {
   [[nodiscard]] void* part(bool are_scales) const { return are_scales ? scales : data; }
 };
 
-/// The streams of one parameter, in the order of its StreamSpecs: states, master, average, scalars.
-using StreamPlaces = std::array<StreamPlace, step::kMaxStates + 2 + step::kMaxScalars>;
+/// The streams of one parameter, in the order of its StreamSpecs: states, master, average, scalars, and
+/// states of rows and columns.
+using StreamPlaces = std::array<StreamPlace, step::kMaxStates + 2 + step::kMaxScalars + step::kMaxAxes>;
 
 /// Sets the places of the streams that the caller gives memory for (Parameter::streams).
 void place_given(const Parameter& parameter, std::span<const StreamSpec> specs, StreamPlaces& places);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "host/backend/axis_plan.hpp"
 #include "host/check/sentence.hpp"
 #include "step/table.hpp"
 
@@ -52,7 +53,7 @@ std::string to_string(const storage::FormatName& name) {
 }
 
 std::vector<StreamPart> StreamSpec::parts(const Shard& shard) const {
-  std::vector<StreamPart> parts{{name, dtype, role == StreamRole::scalar ? 1 : shard.numel, false}};
+  std::vector<StreamPart> parts{{name, dtype, numel.value_or(shard.numel), false}};
   if (scales) parts.push_back({std::string(name) + ".scales", *scales, shard.scales(), true});
   return parts;
 }
@@ -125,7 +126,8 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage) {
 
 const FormatName& format_name(std::uint8_t format) { return kFormatNames[format]; }
 
-std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant, const Kept& kept) {
+std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant, const Kept& kept,
+                                   const rule::Matrices& matrices) {
   const FormatName& stored = kFormatNames[format];
   std::vector<StreamSpec> streams;
   for (std::size_t s = 0; s < variant.states.size(); ++s) {
@@ -140,9 +142,20 @@ std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& varian
   if (kept.ema) streams.push_back({"ema", StreamRole::ema, kept.ema->dtype});
   if (kept.lookahead) streams.push_back({"slow", StreamRole::slow, DType::float32});
   for (const char* const name : variant.scalars) {
-    streams.push_back({name, StreamRole::scalar, DType::float64});
+    streams.push_back({name, StreamRole::scalar, DType::float64, {}, 1});
+  }
+  for (const rule::AxisState& state : variant.axes) {
+    streams.push_back({state.name, StreamRole::line, DType::float32, {}, matrices.extent(state.axis)});
   }
   return streams;
+}
+
+StreamSpec line_sums_of(const VariantOps& variant, const rule::Matrices& matrices) {
+  std::int64_t numbers = 0;
+  for (const rule::AxisState& state : variant.axes) numbers += matrices.extent(state.axis);
+  const AxisRoom room = AxisRoom::of(variant.axes.empty() ? rule::Matrices{} : matrices);
+  return {
+      "line_sums", StreamRole::sum, DType::float64, {}, room.row_sums + room.column_sums + (numbers + 1) / 2};
 }
 
 }  // namespace onepass

@@ -31,6 +31,7 @@ enum class StreamRole : std::uint8_t {
   slow,       ///< The parameter's slow weights.
   sum,        ///< The sum of its gradients.
   scalar,     ///< A number that the rule carries for the parameter: one float64.
+  line,       ///< A state of rows or columns.
   kept,       ///< The bits of the parameter, or of its copy, while it is perturbed.
 };
 
@@ -51,6 +52,8 @@ struct StreamSpec {
   DType dtype;
   /// Type of the scales, if the stream is quantised: numel codes, and a scale for each block.
   std::optional<DType> scales = {};
+  /// The number of numbers, if there is not one for each element of the parameter.
+  std::optional<std::int64_t> numel = {};
 
   /// The numbers of the stream, and its scales if it has any.
   [[nodiscard]] std::vector<StreamPart> parts(const Shard& shard) const;
@@ -104,7 +107,13 @@ std::uint8_t format_of(const Parameter& parameter, const Storage& storage);
 const storage::FormatName& format_name(std::uint8_t format);
 
 /// Returns the streams that an optimizer keeps for a parameter: the states of the rule's variant, then its
-/// master or remainder, then its moving average and slow weights, then the scalars that the rule carries.
-std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant, const Kept& kept);
+/// master or remainder, then its moving average and slow weights, then the scalars that the rule carries,
+/// then its states of rows and columns.
+std::vector<StreamSpec> streams_of(std::uint8_t format, const VariantOps& variant, const Kept& kept,
+                                   const rule::Matrices& matrices);
+
+/// The sums over rows and columns of a parameter's matrices, and the numbers that updates get of them
+/// (step::AxisEntry), one after the other. They have no contents between two steps.
+StreamSpec line_sums_of(const VariantOps& variant, const rule::Matrices& matrices);
 
 }  // namespace onepass

@@ -39,6 +39,7 @@ class Layout {
 TableMemory::TableMemory(Device device, const TableContents& contents) {
   Layout layout;
   const std::size_t tensors = layout.add(contents.rows.tensors);
+  const std::size_t axes = layout.add(contents.rows.axes);
   const std::size_t grads = layout.add(contents.rows.grads);
   const std::size_t incoming = layout.add(contents.rows.incoming);
   const std::size_t steps = layout.add(contents.steps);
@@ -61,45 +62,56 @@ TableMemory::TableMemory(Device device, const TableContents& contents) {
   const std::size_t coefficients = layout.reserve(contents.rows.tensors.size() * contents.coefficient_bytes);
   const std::size_t chunks = layout.add(contents.chunks);
   const std::size_t pieces = layout.add(contents.pieces);
+  const std::size_t axis_tiles = layout.add(contents.axis_work.tiles);
+  const std::size_t axis_lines = layout.add(contents.axis_work.lines);
+  const std::size_t axis_matrices = layout.add(contents.axis_work.matrices);
 
   memory_ = DeviceBuffer(device, layout.bytes().size());
   copy({device, memory_.data()}, {Device::cpu(), layout.bytes().data()}, layout.bytes().size());
 
   std::byte* const base = memory_.as<std::byte>();
   const bool accumulates = !contents.rows.incoming.empty();
-  view_ = {.tensors = reinterpret_cast<const step::TensorEntry*>(base + tensors),
-           .grads = reinterpret_cast<void* const*>(base + grads),
-           .incoming = accumulates ? reinterpret_cast<void* const*>(base + incoming) : nullptr,
-           .chunks = reinterpret_cast<const step::Chunk*>(base + chunks),
-           .pieces = reinterpret_cast<const step::Piece*>(base + pieces),
-           .tensor_count = static_cast<std::int64_t>(contents.rows.tensors.size()),
-           .chunk_count = static_cast<std::int64_t>(contents.chunks.size()),
-           .piece_count = static_cast<std::int64_t>(contents.pieces.size()),
-           .rules = base + rules,
-           .rule_bytes = static_cast<std::int64_t>(contents.rule_bytes),
-           .penalties = reinterpret_cast<const step::Penalty*>(base + penalties),
-           .schedules = reinterpret_cast<const schedule::View*>(base + schedules),
-           .steps = reinterpret_cast<std::int64_t*>(base + steps),
-           .counters = contents.rows.has_counters() ? reinterpret_cast<const step::Counter*>(base + counters)
-                                                    : nullptr,
-           .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
-           .coefficients = base + coefficients,
-           .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
-           .group_count = static_cast<std::int64_t>(contents.group_norms.size()),
-           .sums = contents.sum_count != 0 ? reinterpret_cast<step::TensorSums*>(base + sums) : nullptr,
-           .sum_count = static_cast<std::int64_t>(contents.sum_count),
-           .group_gradients = reinterpret_cast<step::Reduction*>(base + group_gradients),
-           .group_norms = reinterpret_cast<double*>(base + group_norms),
-           .group_rounds = reinterpret_cast<step::Reduction*>(base + group_rounds),
-           .tensor_gradients = reinterpret_cast<step::Reduction*>(base + tensor_gradients),
-           .tensor_norms = reinterpret_cast<double*>(base + tensor_norms),
-           .control = reinterpret_cast<step::Control*>(base + control),
-           .prepares = 0,
-           .concludes = 1,
-           .chosen = nullptr,
-           .chosen_count = 0,
-           .sweeps = 0,
-           .reserved = 0};
+  view_ = {
+      .tensors = reinterpret_cast<const step::TensorEntry*>(base + tensors),
+      .grads = reinterpret_cast<void* const*>(base + grads),
+      .incoming = accumulates ? reinterpret_cast<void* const*>(base + incoming) : nullptr,
+      .chunks = reinterpret_cast<const step::Chunk*>(base + chunks),
+      .pieces = reinterpret_cast<const step::Piece*>(base + pieces),
+      .tensor_count = static_cast<std::int64_t>(contents.rows.tensors.size()),
+      .chunk_count = static_cast<std::int64_t>(contents.chunks.size()),
+      .piece_count = static_cast<std::int64_t>(contents.pieces.size()),
+      .rules = base + rules,
+      .rule_bytes = static_cast<std::int64_t>(contents.rule_bytes),
+      .penalties = reinterpret_cast<const step::Penalty*>(base + penalties),
+      .schedules = reinterpret_cast<const schedule::View*>(base + schedules),
+      .steps = reinterpret_cast<std::int64_t*>(base + steps),
+      .counters =
+          contents.rows.has_counters() ? reinterpret_cast<const step::Counter*>(base + counters) : nullptr,
+      .accumulated = reinterpret_cast<std::int64_t*>(base + accumulated),
+      .coefficients = base + coefficients,
+      .coefficient_bytes = static_cast<std::int64_t>(contents.coefficient_bytes),
+      .group_count = static_cast<std::int64_t>(contents.group_norms.size()),
+      .sums = contents.sum_count != 0 ? reinterpret_cast<step::TensorSums*>(base + sums) : nullptr,
+      .sum_count = static_cast<std::int64_t>(contents.sum_count),
+      .group_gradients = reinterpret_cast<step::Reduction*>(base + group_gradients),
+      .group_norms = reinterpret_cast<double*>(base + group_norms),
+      .group_rounds = reinterpret_cast<step::Reduction*>(base + group_rounds),
+      .tensor_gradients = reinterpret_cast<step::Reduction*>(base + tensor_gradients),
+      .tensor_norms = reinterpret_cast<double*>(base + tensor_norms),
+      .axes = contents.rows.axes.empty() ? nullptr : reinterpret_cast<const step::AxisEntry*>(base + axes),
+      .axis_tiles = reinterpret_cast<const step::AxisTile*>(base + axis_tiles),
+      .axis_lines = reinterpret_cast<const step::AxisPart*>(base + axis_lines),
+      .axis_matrices = reinterpret_cast<const step::AxisPart*>(base + axis_matrices),
+      .axis_tile_count = 0,
+      .axis_line_count = 0,
+      .axis_matrix_count = 0,
+      .control = reinterpret_cast<step::Control*>(base + control),
+      .prepares = 0,
+      .concludes = 1,
+      .chosen = nullptr,
+      .chosen_count = 0,
+      .sweeps = 0,
+      .reserved = 0};
 }
 
 bool TableRows::has_counters() const {
@@ -113,6 +125,7 @@ void TableMemory::write(const TableRows& rows) const {
          bytes.size());
   };
   write(view_.tensors, rows.tensors);
+  write(view_.axes, rows.axes);
   write(view_.grads, rows.grads);
 }
 

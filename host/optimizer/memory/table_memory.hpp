@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "host/backend/axis_plan.hpp"
 #include "onepass/device.hpp"
 #include "step/table.hpp"
 
@@ -14,6 +15,7 @@ namespace onepass {
 /// Rows of the table that have addresses, one for each tensor.
 struct TableRows {
   std::vector<step::TensorEntry> tensors;
+  std::vector<step::AxisEntry> axes;  ///< Empty if no rule keeps numbers for rows and columns.
   std::vector<void*> grads;
   std::vector<void*> incoming;  ///< Empty if the optimizer does not accumulate gradients.
   std::vector<step::Counter> counters;
@@ -35,6 +37,7 @@ struct TableContents {
   std::vector<std::int64_t> accumulated;  ///< One for each tensor.
   std::vector<step::Chunk> chunks;
   std::vector<step::Piece> pieces;
+  AxisWork axis_work;
   std::vector<step::Penalty> penalties;
   std::vector<schedule::View> schedules;
   std::vector<std::byte> rules;

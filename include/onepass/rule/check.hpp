@@ -14,6 +14,7 @@ namespace rule {
 
 bool is_finite(double value);
 bool is_nonnegative(double value);
+bool is_nonpositive(double value);
 bool is_in_unit_interval(double value);
 bool is_eps(double value);
 bool is_positive(double value);
@@ -23,6 +24,7 @@ bool is_growth(double value);
 // for numbers that are finite in float32.
 inline constexpr Range kFinite{"finite", "be finite in float32", is_finite};
 inline constexpr Range kNonnegative{">= 0", "be at least 0 and finite in float32", is_nonnegative};
+inline constexpr Range kNonpositive{"<= 0", "be at most 0 and finite in float32", is_nonpositive};
 inline constexpr Range kUnitInterval{"[0, 1)", "lie in [0, 1)", is_in_unit_interval};
 /// The smallest float32 is 1.4e-45; a smaller eps would become 0.
 inline constexpr Range kEps{">= 0", "be 0, or at least 1.4e-45 and finite in float32", is_eps};

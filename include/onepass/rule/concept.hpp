@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "onepass/rule/around.hpp"
+#include "onepass/rule/axes.hpp"
 #include "onepass/rule/sums.hpp"
 
 namespace onepass {
@@ -174,6 +175,8 @@ ONEPASS_LANE void finish(const Rule& rule, std::int64_t step, const Sums<kSumCou
 ///   rule with kScalars has prepare(step, scalars) instead.
 /// - `kSums`, optional: sums over each tensor, of which `finish(step, sums, k)` makes coefficients
 ///   (onepass/rule/sums.hpp). `kSumsMagnitudes` and `kSumsOverModel` say what is summed, and over what.
+/// - `kMatrixBit`, optional: the bit of variants that keep numbers for rows and columns of a matrix
+///   (onepass/rule/axes.hpp).
 /// - `kOwnsDecay`, optional: update() and prepare() apply every weight decay but the coupled one, and
 ///   rule::Around leaves it to them.
 /// - `decay_share(step)`, optional: a factor of the decay that rule::Around applies, 0 on a step without any.

@@ -130,20 +130,23 @@ ONEPASS_LANE float settle_nonnegative(bool has_gradient, float x, float below) {
   return !has_gradient & (x > 0.0f) & (x < least) ? least : x;
 }
 
-/// Settles the parameter and the states of one element, as they are stored: before Variant::expand().
+/// Settles the parameter and the states of one element, as they are stored: before Variant::expand(). The
+/// numbers of its row and column, which come after the states, stay.
 template <class Variant, std::size_t... kState, class... State>
 ONEPASS_LANE void settle(const Around& around, float g, float& p, std::index_sequence<kState...> /*states*/,
                          State&... states) {
   const bool has_gradient = g != 0.0f;
   p = settle(has_gradient, p, around.settles_param());
-  (..., (states = (kNonnegativeStates<Variant> >> kState & 1u) != 0
+  (..., (states = static_cast<int>(kState) >= kStateCount<Variant> ? states
+                  : (kNonnegativeStates<Variant> >> kState & 1u) != 0
                       ? settle_nonnegative(has_gradient, states, around.settles_states)
                       : settle(has_gradient, states, around.settles_states)));
 }
 
 /// Updates one parameter element and its states in registers. The caller loads, decodes, encodes and stores
-/// them. kLossy: the states' format has less than 32 bits. kExtras: what the step needs, or more. Operations
-/// that do nothing in this step are left out, without changing a bit.
+/// them. After the states come the numbers of the element's row and column, if the variant has any. kLossy:
+/// the states' format has less than 32 bits. kExtras: what the step needs, or more. Operations that do
+/// nothing in this step are left out, without changing a bit.
 template <class Variant, bool kLossy, Extras kExtras, class Rule, class... State>
 ONEPASS_LANE void move(const TensorCoefficients<Rule>& k, float& p, float g, State&... states) {
   if constexpr (kExtras == Extras::settle) {
@@ -167,6 +170,13 @@ ONEPASS_LANE void measure(const TensorCoefficients<Rule>& k, float p, float g, f
   } else {
     Variant::measure(k.rule, p, seen, states..., terms);
   }
+}
+
+/// Returns the number of one element whose square is averaged over its row and column. Changes nothing.
+template <class Variant, int kPass, class Rule, class... State>
+ONEPASS_LANE float axis_term(const TensorCoefficients<Rule>& k, float p, float g, State... states) {
+  const float seen = k.around.template before<Extras::all>(p, g);
+  return Variant::template axis_term<kPass>(k.rule, p, seen, states...);
 }
 
 /// Moves one element of the moving average towards p. The average of a parameter that has become 0 settles.

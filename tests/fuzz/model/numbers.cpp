@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "host/backend/rule_ops.hpp"
 #include "optimizers/trial.hpp"
+#include "support/numbers/matrices.hpp"
 
 namespace onepass::fuzz {
 namespace {
@@ -60,11 +62,15 @@ void require_close(const What& what, float actual, Number expected, double least
                  test::shown(static_cast<float>(expected.value)));
 }
 
-/// The numbers of a float32 tensor: the parameter, then each state.
-std::vector<std::vector<float>> numbers_of(const Shot& shot, std::size_t tensor) {
+/// The numbers of a float32 tensor: the parameter, then these states, one number for each element.
+std::vector<std::vector<float>> numbers_of(const Shot& shot, std::size_t tensor, const TensorPlan& plan,
+                                           std::span<const char* const> names) {
   std::vector<std::vector<float>> numbers{decoded(shot.values[tensor], DType::float32)};
-  for (const SavedState& state : shot.dict.parameters[tensor].states) {
-    numbers.push_back(decoded(state.bytes, state.dtype));
+  const std::vector<SavedState>& states = shot.dict.parameters[tensor].states;
+  for (const std::string_view name : names) {
+    const SavedState& state = *std::ranges::find(states, name, &SavedState::name);
+    numbers.push_back(test::of_elements(test::Sides::of(plan.shape), name, decoded(state.bytes, state.dtype),
+                                        numbers[0].size()));
   }
   return numbers;
 }
@@ -111,8 +117,10 @@ void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
   const Rule rule = scheduled(side.optimizer->rule(plan.group), rates);
   // The references know constant rates alone, and scalars may remember others.
   if (!rule.ops().variants.front().scalars.empty()) return;
-  const std::vector<std::vector<float>> old = numbers_of(before, tensor), moved = numbers_of(after, tensor);
-  const std::size_t states = saved.states.size() - (side.setup.options.ema ? 1 : 0);
+  const std::span<const char* const> names = side.optimizer->state_names(plan.name);
+  const std::vector<std::vector<float>> old = numbers_of(before, tensor, plan, names);
+  const std::vector<std::vector<float>> moved = numbers_of(after, tensor, plan, names);
+  const std::size_t states = names.size();
   std::vector<Element> elements(gradient.size());
   std::vector<Number> seen;
   for (std::size_t i = 0; i < gradient.size(); ++i) {
@@ -122,10 +130,12 @@ void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
     // An infinite gradient that is clipped by value has no error.
     seen.push_back(std::isinf(gradient[i]) ? Number(handled.value) : handled);
   }
-  test::reference_step(rule)(step, elements, seen);
+  const test::Sides sides = test::Sides::of(plan.shape);
+  const reference::TensorStep one{step, elements, seen, sides.rows, sides.columns};
+  test::reference_step(rule)({&one, 1});
   const bool has_momentum = !rule.has("momentum") || rule.get("momentum") != 0.0;
   for (std::size_t s = 0; s <= states; ++s) {
-    const std::string name = s == 0 ? "p" : saved.states[s - 1].name;
+    const std::string name = s == 0 ? "p" : names[s - 1];
     if (name == "momentum_buffer" && !has_momentum) continue;  // The reference leaves it alone.
     for (std::size_t i = 0; i < gradient.size(); ++i) {
       const auto what = [&] {
@@ -137,7 +147,10 @@ void require_moved(const Side& side, std::size_t tensor, const Rates& rates,
                     settled_below(step));
     }
   }
-  if (side.setup.options.ema) require_average(side, plan.name, step, moved[0], old.back(), moved.back());
+  if (!side.setup.options.ema) return;
+  constexpr const char* kAverage[] = {"ema"};
+  require_average(side, plan.name, step, moved[0], numbers_of(before, tensor, plan, kAverage)[1],
+                  numbers_of(after, tensor, plan, kAverage)[1]);
 }
 
 void require_summed(const SavedParameter& before, const SavedParameter& after, float factor,

@@ -201,6 +201,11 @@ bool leaves_zero_alone(const Rule& rule) {
   return true;
 }
 
+/// Returns whether a rule's eps, or its first one, is 0.
+bool has_no_eps(const Rule& rule) {
+  return (rule.has("eps") && rule.get("eps") == 0.0) || (rule.has("eps1") && rule.get("eps1") == 0.0);
+}
+
 // 0 * Inf would be NaN. With an eps of 0 the formulas of most rules give 0 / 0.
 TEST(BadHyperparameter, RulesThatAreAcceptedLeaveZeroAlone) {
   for (const Rule& usual : library_rules()) {
@@ -216,7 +221,7 @@ TEST(BadHyperparameter, RulesThatAreAcceptedLeaveZeroAlone) {
             if (!a.range.contains(x) || (is_number ? !b.range.contains(y) : y != 0.0 && y != 1.0)) continue;
             rule.set(a.name, x);
             rule.set(b.name, y);
-            if (rule.has("eps") && rule.get("eps") == 0.0) continue;
+            if (has_no_eps(rule)) continue;
             ++(leaves_zero_alone(rule) ? accepted : refused);
           }
         }

@@ -24,6 +24,7 @@ class Case:
     over_model: bool = False  # one optimizer for all tensors
     preset: str = ""  # of the library
     defaults: Settings = field(default_factory=dict)  # learning rate and decay that the class has if it is not told
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the tensors that are no vectors
 
     def states(self, optimizer, parameter):
         """Returns the states by the library's names."""

@@ -10,6 +10,7 @@ import timm.optim
 import torch
 from golden_case import (COUPLED, DECOUPLED, MAXIMIZE, MOMENTS, RESCALED, USUAL, betas, cases, common, decay, decoupled,
                          same)
+from golden_factored import FACTORED
 from golden_sums import SUMS
 
 
@@ -267,6 +268,6 @@ EXAMPLES = {
     "QHM": cases("pytorch-optimizer", pytorch_optimizer.QHM, qhm, same("momentum_buffer"),
                  {"lr": 0.02, "beta": 0.9, "nu": 0.7, **COUPLED}, coupled={}, decoupled={"nu": 0.4, **DECOUPLED}),
 }
-RULES = TORCH | OTHERS | SUMS
+RULES = TORCH | OTHERS | SUMS | FACTORED
 RULES["AdamW"] += cases("timm", timm.optim.AdamWLegacy, timm_adamw, same("exp_avg", "exp_avg_sq"),
                         {"lr": 0.02, **USUAL, **DECOUPLED}, rescaled=RESCALED)

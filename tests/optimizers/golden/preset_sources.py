@@ -14,10 +14,16 @@ import keras
 import optax
 import timm.optim
 import torch
+import transformers.optimization
 from golden_case import Case
+from optax._src import factorized
 
 jax.config.update("jax_enable_x64", True)
 keras.config.set_floatx("float64")
+# optax.adafactor computes 1 - t^-0.8 in float32, whatever the type of the parameter: this is the same in float64.
+factorized.scale_by_factored_rms = functools.partial(
+    factorized.scale_by_factored_rms,
+    decay_rate_fn=lambda i, exponent: 1.0 - jax.numpy.array(i + 1, jax.numpy.float64) ** -exponent)
 
 
 class Adapter:
@@ -97,10 +103,10 @@ def timm_case(preset, cls, **settings):
                 settings)
 
 
-def torch_case(preset, package, cls, *off, **settings):
-    """`off`: arguments that are False."""
+def torch_case(preset, package, cls, *off, also=None, **settings):
+    """`off`: arguments that are False. `also`: others."""
     def make(p, s):
-        return cls([p], lr=s["lr"], weight_decay=s["weight_decay"], **dict.fromkeys(off, False))
+        return cls([p], lr=s["lr"], weight_decay=s["weight_decay"], **dict.fromkeys(off, False), **(also or {}))
     return case(preset, package, f"{cls.__module__}.{cls.__qualname__}", make,
                 defaults_of(cls, lr="lr", weight_decay="weight_decay"), settings)
 
@@ -110,7 +116,25 @@ def decayed_rmsprop(lr, weight_decay):
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.rmsprop(lr))
 
 
+def t5_case():
+    """With relative_step the class takes no learning rate. It decays by the scaled rate and the library by lr, so there
+    is no decay."""
+    t5 = torch_case("t5", "transformers", transformers.optimization.Adafactor, lr=None, weight_decay=0.0)
+    del t5.settings["lr"]
+    t5.make, t5.halves = lambda parameters, s: transformers.optimization.Adafactor(parameters), False
+    return t5
+
+
+ADAFACTOR = [
+    # In float64 the class would take another eps1 by itself.
+    torch_case("torch", "torch", torch.optim.Adafactor, "foreach", also={"eps": (2.0 ** -23, 1e-3)}, lr=0.05,
+               weight_decay=0.1),
+    torch_case("transformers", "transformers", transformers.optimization.Adafactor, "relative_step", "scale_parameter",
+               lr=0.02, weight_decay=0.1),
+    t5_case(),
+    optax_case("adafactor", lr=0.05)]
 PRESETS = {
+    "Adafactor": ADAFACTOR,
     "RMSProp": [torch_case("torch", "torch", torch.optim.RMSprop, "foreach", lr=0.01, weight_decay=0.01),
                 keras_case(keras.optimizers.RMSprop, lr=0.01, weight_decay=0.1),
                 optax_case("rmsprop", decayed_rmsprop, lr=0.01, weight_decay=0.01)],

@@ -15,7 +15,7 @@ using storage::kBlock;
 
 inline bool is_nonnegative(const std::string& state) {
   return state.find("sq") != std::string::npos || state == "acc_delta" || state == "exp_inf" ||
-         state == "exp_avg_var" || state == "hessian";
+         state == "exp_avg_var" || state == "hessian" || state == "variance";
 }
 
 template <class Code>

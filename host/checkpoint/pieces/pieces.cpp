@@ -1,4 +1,4 @@
-#include "host/checkpoint/pieces.hpp"
+#include "host/checkpoint/pieces/pieces.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,9 +8,10 @@
 #include <utility>
 
 #include "host/check/sentence.hpp"
-#include "host/checkpoint/convert.hpp"
 #include "host/checkpoint/json.hpp"
 #include "host/checkpoint/layout.hpp"
+#include "host/checkpoint/pieces/check.hpp"
+#include "host/checkpoint/pieces/convert.hpp"
 #include "step/table.hpp"
 
 namespace onepass::checkpoint {
@@ -36,88 +37,6 @@ Bytes read(const Piece& piece, const std::string& key, const Common& range, std:
 
 std::vector<float> floats(const Common& range) {
   return std::vector<float>(static_cast<std::size_t>(range.count));
-}
-
-[[noreturn]] void refuse_numbers(const Piece& one, const char* what, std::int64_t is, std::int64_t wanted) {
-  refuse_content(onepass::quoted(one.file->path().string()) + " has " + std::to_string(is) + " as the " +
-                 what + " of " + onepass::quoted(one.record->name) + ", but it is " + std::to_string(wanted) +
-                 " elsewhere");
-}
-
-/// Leaves the pieces that have elements, if there are any: the counts of an empty shard say nothing about the
-/// others.
-void keep_elements(std::vector<Piece>& pieces) {
-  const auto has_elements = [](const Piece& one) { return one.record->numel > 0; };
-  if (std::ranges::any_of(pieces, has_elements)) std::erase_if(pieces, std::not_fn(has_elements));
-}
-
-/// Checks that pieces agree in their counts, and with the parameter in their group.
-void check_numbers(const Parameter& parameter, std::span<const Piece> pieces) {
-  const PieceRecord& first = *pieces.front().record;
-  for (const Piece& one : pieces) {
-    const PieceRecord& record = *one.record;
-    if (record.step != first.step) refuse_numbers(one, "step count", record.step, first.step);
-    if (record.accumulated != first.accumulated) {
-      refuse_numbers(one, "number of micro-batches", record.accumulated, first.accumulated);
-    }
-    if (record.scalars != first.scalars) {
-      refuse_content(onepass::quoted(one.file->path().string()) + " has other scalars of " +
-                     onepass::quoted(record.name) + " than the other files");
-    }
-    if (record.group != static_cast<std::int64_t>(parameter.group)) {
-      refuse_numbers(one, "group", record.group, static_cast<std::int64_t>(parameter.group));
-    }
-  }
-}
-
-/// Returns one shard for each stretch without gaps that the pieces have together, in rising order. Refuses an
-/// element that two of them have. `name`: of the parameter, quoted.
-std::vector<Shard> stretches_of(std::span<const Piece> pieces, const std::string& name) {
-  std::vector<Shard> ranges, stretches;
-  for (const Piece& one : pieces) {
-    const Shard shard = one.record->shard();
-    for (std::int64_t r = 0; r < shard.ranges(); ++r) {
-      ranges.push_back(Shard::of(shard.run, shard.begin_of(r), 0, 0));
-    }
-  }
-  std::ranges::sort(ranges, {}, &Shard::first);
-  for (const Shard& range : ranges) {
-    const std::int64_t end = stretches.empty() ? -1 : stretches.back().last();
-    if (range.first < end) {
-      refuse_content("two files have element " + std::to_string(range.first) + " of " + name);
-    }
-    if (range.first > end) {
-      stretches.push_back(range);
-    } else {
-      stretches.back() = Shard::of(range.last() - stretches.back().first, stretches.back().first, 0, 0);
-    }
-  }
-  return stretches;
-}
-
-/// Checks that the pieces have each element of the parameter once, and no others unless a part is wanted.
-void check_elements(const Parameter& parameter, std::span<const Piece> pieces, bool shards) {
-  const Shard wanted = Shard::of(parameter);
-  const std::string name = onepass::quoted(parameter.name);
-  const std::string here = name + " has " + wanted.text() + " here, but ";
-  const std::vector<Shard> stretches = stretches_of(pieces, name);
-  auto stretch = stretches.begin();
-  for (std::int64_t r = 0; r < wanted.ranges(); ++r) {
-    std::int64_t begin = wanted.begin_of(r);
-    while (stretch != stretches.end() && stretch->last() <= begin) ++stretch;
-    if (stretch != stretches.end() && stretch->first <= begin)
-      begin = std::min(stretch->last(), begin + wanted.run);
-    if (begin < wanted.begin_of(r) + wanted.run) {
-      refuse_content(here + "the file lacks element " + std::to_string(begin));
-    }
-  }
-  std::int64_t count = 0;
-  for (const Shard& one : stretches) count += one.numel;
-  if (!shards && count != wanted.numel) {
-    refuse_content(here + "from " + std::to_string(stretches.front().first) + " to " +
-                   std::to_string(stretches.back().last()) +
-                   " in the file; LoadCheckpointOptions::shards loads a part");
-  }
 }
 
 std::vector<std::string> names_of(std::span<const StateRecord> states) {
@@ -149,6 +68,19 @@ class Assembly {
     for (std::size_t s = 0; s < target_.specs.size(); ++s) {
       if (target_.specs[s].role != StreamRole::scalar) continue;
       std::memcpy(loaded_.saved.states[s].bytes.data(), &(scalar++)->value, sizeof(double));
+    }
+  }
+
+  /// Reads the states of rows and columns, which a file has as a whole.
+  void set_lines(const Piece& piece) {
+    std::vector<LineRecord> wanted;
+    for (const StreamSpec& spec : target_.specs) {
+      if (spec.role == StreamRole::line) wanted.push_back({spec.name, *spec.numel});
+    }
+    check_lines(*piece.record, wanted);
+    for (std::size_t s = 0; s < target_.specs.size(); ++s) {
+      if (target_.specs[s].role != StreamRole::line) continue;
+      piece.file->read(key_of(piece.record->name, target_.specs[s].name), 0, loaded_.saved.states[s].bytes);
     }
   }
 
@@ -394,6 +326,7 @@ Loaded put_together(const Target& target, std::vector<Piece> pieces, Wanted want
   assembly.set_counts(*pieces.front().record);
   for (const Piece& piece : pieces) assembly.add(piece);
   assembly.set_scalars(*pieces.front().record);
+  assembly.set_lines(pieces.front());
   return assembly.take();
 }
 

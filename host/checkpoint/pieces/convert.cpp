@@ -1,4 +1,4 @@
-#include "host/checkpoint/convert.hpp"
+#include "host/checkpoint/pieces/convert.hpp"
 
 #include <algorithm>
 #include <cstring>
