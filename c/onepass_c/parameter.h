@@ -78,9 +78,9 @@ typedef struct {
   const onepass_storage* storage; /* Null: that of the options. */
   const onepass_given_stream* streams;
   int64_t stream_count;
-  const int64_t* shape; /* Null, or the shape of the whole tensor; no rule reads it yet. */
-  int64_t dim_count;
-  int64_t blocks; /* Number of row blocks of equal size that the shape has; 0 is 1. */
+  const int64_t* shape; /* Null for a vector, or the shape of the whole tensor: {out, in}. Rules that keep */
+  int64_t dim_count;    /* numbers for rows and columns (Adafactor, AdamMini, CAME) need it. */
+  int64_t blocks;       /* The rows of a shape of two dimensions are this number of matrices; 0 is 1. */
 } onepass_parameter;
 
 /* A moving average of each parameter, the state "ema": ema = decay * ema + (1 - decay) * value. */

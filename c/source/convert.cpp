@@ -78,14 +78,14 @@ bool has_elements(std::int64_t whole, const onepass_parameter& c) {
          last < whole;
 }
 
-/// Throws unless the shape and its row blocks fit the parameter.
-void check_shape(const onepass_parameter& c, const std::string& name) {
+/// Returns the shape of the parameter. Throws unless it and its row blocks fit.
+std::vector<std::int64_t> shape_of(const onepass_parameter& c, const std::string& name) {
   const auto shape = array_of(c.shape, "shape", c.dim_count, "dim_count");
   const std::string of = " of \"" + name + "\"";
   if (c.blocks < 0) refuse("blocks" + of, c.blocks, "0 or more");
   if (c.shape == nullptr) {
     if (c.blocks > 1) refuse("blocks" + of, c.blocks, "0 or 1 where no shape is given");
-    return;
+    return {};
   }
   const std::int64_t whole = elements_of(shape);
   if (whole < 0) refuse("the shape" + of + " has a negative dimension, or more elements than 63 bits count");
@@ -96,6 +96,17 @@ void check_shape(const onepass_parameter& c, const std::string& name) {
   if (c.blocks > 1 && (shape.empty() || shape[0] % c.blocks != 0)) {
     refuse("blocks" + of, c.blocks, "a divisor of the shape's first dimension");
   }
+  if (c.blocks > 1 && shape.size() == 2) return {c.blocks, shape[0] / c.blocks, shape[1]};
+  return {shape.begin(), shape.end()};
+}
+
+/// A shard without gaps from the first element on says by its run that it is one; an empty one has no shape.
+void mark_shard(Parameter& parameter) {
+  const std::int64_t numel = parameter.value.numel;
+  if (parameter.shape.empty() || parameter.first != 0 || parameter.run != 0) return;
+  if (elements_of(parameter.shape) == numel) return;
+  if (numel == 0) parameter.shape.clear();
+  parameter.run = parameter.pitch = numel;
 }
 
 Parameter parameter_of(const onepass_parameter& c, Device device, std::size_t number) {
@@ -106,7 +117,8 @@ Parameter parameter_of(const onepass_parameter& c, Device device, std::size_t nu
                       .run = c.run,
                       .pitch = c.pitch,
                       .streams = streams_of(c, device)};
-  check_shape(c, parameter.name);
+  parameter.shape = shape_of(c, parameter.name);
+  mark_shard(parameter);
   if (c.grad != nullptr) parameter.grad = {c.grad, dtype_of(c.grad_dtype), c.numel, device};
   if (c.copy != nullptr) parameter.copy = {c.copy, dtype_of(c.copy_dtype), c.numel, device};
   if (c.storage != nullptr) parameter.storage = storage_of(c.storage);
