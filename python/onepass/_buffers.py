@@ -1,16 +1,18 @@
 """_buffers.py - parameters over Python's own memory: array.array, NumPy, ctypes, memoryview."""
 
 import ctypes
+import math
 
 from onepass._interface import DTYPES, Parameter
 from onepass._library import Error
+from onepass._optimizer import dims_of
 
 # The types of elements by the codes of memoryview.format. Python has no bfloat16: its bits are 16-bit integers.
 FORMATS = {"f": ("float32",), "e": ("float16",), "H": ("bfloat16", "float16")}
 
 
 def view_of(memory, what, dtype):
-    """Returns the address of memory, its number of elements, their type, and an object that keeps it from moving."""
+    """Returns the address of memory, its shape, the type of its elements, and an object that keeps it from moving."""
     try:
         view = memoryview(memory)
     except TypeError:
@@ -24,25 +26,31 @@ def view_of(memory, what, dtype):
                     f"{dtype or 'float32 or float16; name the type of 16-bit integers with dtype='}")
     exported = (ctypes.c_char * view.nbytes).from_buffer(memory) if view.nbytes else memory
     address = ctypes.addressof(exported) if view.nbytes else None
-    return address, view.nbytes // view.itemsize, dtype or found[0], exported
+    return address, view.shape, dtype or found[0], exported
 
 
-def parameter(value, grad=None, name=None, dtype=None, grad_dtype=None, **members):
+def parameter(value, grad=None, name=None, dtype=None, grad_dtype=None, shape=None, **members):
     """Returns a Parameter over memory with Python's buffer protocol, which it keeps alive.
 
     `grad` has as many elements as `value`; without one, steps leave the parameter out. `name` is a str. `dtype` and
-    `grad_dtype` are "bfloat16" or "float16" where the memory has 16-bit integers. Further members are those of
-    Parameter. Raises Error for memory that is read-only, not contiguous, of another type or of another length."""
+    `grad_dtype` are "bfloat16" or "float16" where the memory has 16-bit integers. `shape`, (out, in), is for rules that
+    keep numbers for rows and columns; without one it is that of `value`, or of a shard (`first`, `run`) unknown.
+    Further members are those of Parameter. Raises Error for memory that is read-only, not contiguous, of another type
+    or of another length."""
     called = f'"{name}"' if name is not None else "a parameter"
-    address, numel, kind, kept = view_of(value, f"the value of {called}", dtype)
-    made = Parameter(value=address, numel=numel, dtype=DTYPES[kind], grad_dtype=DTYPES[kind], **members)
+    address, own, kind, kept = view_of(value, f"the value of {called}", dtype)
+    if shape is None:
+        shape = () if members.get("first") or members.get("run") else own
+    made = Parameter(value=address, numel=math.prod(own), dtype=DTYPES[kind], grad_dtype=DTYPES[kind],
+                     **{**dims_of(shape), **members})
     made.owners = [kept]
     if name is not None:
         made.name = name.encode()
     if grad is not None:
-        made.grad, count, kind, kept = view_of(grad, f"the gradient of {called}", grad_dtype)
+        made.grad, own, kind, kept = view_of(grad, f"the gradient of {called}", grad_dtype)
         made.grad_dtype = DTYPES[kind]
         made.owners.append(kept)
-        if count != numel:
-            raise Error(f"onepass: the gradient of {called} has {count} elements, but its value has {numel}")
+        if math.prod(own) != made.numel:
+            raise Error(f"onepass: the gradient of {called} has {math.prod(own)} elements, but its value has "
+                        f"{made.numel}")
     return made

@@ -6,12 +6,13 @@
 import collections
 import ctypes
 import html
+import math
 import re
 
 from onepass._interface import (CPU, DTYPES, HANDLE, LONG, MASTERS, STATES, Group, Options, Parameter, Storage,
                                 StreamInfo)
 from onepass._library import Error, library
-from onepass._optimizer import Optimizer, settings_of
+from onepass._optimizer import Optimizer, dims_of, settings_of
 
 Format = collections.namedtuple("Format", "name dtype master states")
 # The formats of docs/storage.md, with its names.
@@ -80,9 +81,10 @@ def try_out(format, name, rule, hyperparameters):
 def row_of(format, parameters, groups):
     keeps_float32 = any(SIZES[dtype] == 2 for _, _, dtype in parameters)
     made, weights = [], 0
-    for name, numel, dtype in parameters:
-        kept = dtype_in(format, dtype, keeps_float32)
-        made.append(Parameter(name=name.encode(), numel=numel, dtype=DTYPES[kept], grad_dtype=DTYPES[kept]))
+    for name, shape, dtype in parameters:
+        kept, numel = dtype_in(format, dtype, keeps_float32), math.prod(shape)
+        made.append(Parameter(name=name.encode(), numel=numel, dtype=DTYPES[kept], grad_dtype=DTYPES[kept],
+                              **dims_of(shape if len(shape) > 1 else ())))
         weights += numel * SIZES[kept]
     states = STATES[format.states]
     options = Options(storage=Storage(master=MASTERS[format.master], states=states),
@@ -110,7 +112,7 @@ class MemoryReport:
 
     def __init__(self, rule, parameters, rows, refused, gpu):
         self.rule, self.rows, self.refused = rule, rows, refused
-        self.numel, self.tensors = sum(numel for _, numel, _ in parameters), len(parameters)
+        self.numel, self.tensors = sum(math.prod(shape) for _, shape, _ in parameters), len(parameters)
         self.gpu = None if gpu is None else bytes_in(gpu)
 
     def fits(self, row):
@@ -165,10 +167,12 @@ class MemoryReport:
 def memory_report(parameters, gpu=None, rule="AdamW", formats=FORMATS, **hyperparameters):
     """Returns a MemoryReport of a model with an optimizer of this rule.
 
-    `parameters` lists name, number of elements and type ("float32", "bfloat16", "float16") of each tensor; the memory
-    need not exist. `gpu` is the memory of a GPU, as "24GB" (24e9 bytes), "24GiB" or a number of bytes: the report then
-    says which formats fit. Hyperparameters count where a rule has other states with them: amsgrad, momentum."""
-    parameters = [(name, int(numel), str(dtype)) for name, numel, dtype in parameters]
+    `parameters` lists name, number of elements or shape, and type ("float32", "bfloat16", "float16") of each tensor;
+    the memory need not exist. The shape counts for rules that keep numbers for rows and columns.
+    `gpu` is the memory of a GPU, as "24GB" (24e9 bytes), "24GiB" or a number of bytes: the report then says which
+    formats fit. Hyperparameters count where a rule has other states with them: amsgrad, momentum."""
+    parameters = [(name, tuple(map(int, size if isinstance(size, (tuple, list)) else (size,))), str(dtype))
+                  for name, size, dtype in parameters]
     if not parameters:
         raise Error("onepass: a memory report needs at least one parameter")
     for name, _, dtype in parameters:

@@ -9,7 +9,7 @@ documents units, ranges, memory and threads.
 
 import ctypes
 
-from onepass._interface import CPU, DOUBLE, HANDLE, Group, Parameter, Sam, Setting
+from onepass._interface import CPU, DOUBLE, HANDLE, LONG, Group, Parameter, Sam, Setting
 from onepass._library import Error, library
 
 
@@ -18,6 +18,11 @@ def settings_of(hyperparameters):
     made = [Setting(name.encode(), 0.0, value.encode()) if isinstance(value, str) else Setting(name.encode(), value)
             for name, value in hyperparameters.items()]
     return (Setting * len(made))(*made)
+
+
+def dims_of(shape):
+    """Returns the members of a Parameter that have its shape; none for ()."""
+    return {"shape": (LONG * len(shape))(*shape), "dim_count": len(shape)} if len(shape) else {}
 
 
 class Optimizer:

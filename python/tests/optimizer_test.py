@@ -50,6 +50,28 @@ def test_sixteen_bits_are_stepped_as_the_type_that_is_named():
     assert halves.tolist() == AFTER
 
 
+def test_the_shape_of_memory_or_of_the_caller_reaches_the_rules_that_read_it():
+    numpy = pytest.importorskip("numpy")
+    numbers = [0.1 * (7 * i % 24 - 12) for i in range(24)]
+
+    def stepped(shape_of_memory, **members):
+        value, grad = (numpy.array(numbers, numpy.float32).reshape(shape_of_memory) for _ in range(2))
+        with onepass.Optimizer("Adafactor", [onepass.parameter(value, grad, name="w", **members)], lr=0.25) as one:
+            one.step()
+        return value.reshape(-1).tolist()
+
+    of_matrix, of_vector = stepped((6, 4)), stepped(24)
+    assert of_matrix != of_vector
+    assert stepped(24, shape=(6, 4)) == of_matrix and stepped((6, 4), shape=()) == of_vector
+    assert stepped((6, 4), shape=(2, 3, 4)) == stepped((2, 3, 4)) != of_matrix
+    assert stepped((6, 4), shape=(24,), first=0) == of_vector
+    with pytest.raises(onepass.Error, match='the shape of "w" has 20 elements, but the parameter has 24'):
+        stepped(24, shape=(5, 4))
+    with pytest.raises(onepass.Error, match='"w" is a shard .* but Adafactor takes sums over whole rows and columns'):
+        stepped(24, shape=(12, 4), first=24)
+    assert stepped((6, 4), first=24) == of_vector  # A shard's memory does not say what its tensor's shape is.
+
+
 def test_a_preset_is_its_rule_with_other_settings():
     def stepped(rule, **hyperparameters):
         value = array.array("f", START)

@@ -10,7 +10,7 @@ import torch
 from . import _rules
 from ._convert import convert
 from ._digest import digest
-from ._face import Cautious, Face
+from ._face import Face
 from ._memory import memory_report
 
 
@@ -26,20 +26,20 @@ class RMSprop(Face, torch.optim.RMSprop):
     _spelling = _rules.RMSPROP
 
 
-class Adam(Cautious, torch.optim.Adam):
-    """torch.optim.Adam in one pass over memory. See Face and Cautious for what it takes besides."""
+class Adam(Face, torch.optim.Adam):
+    """torch.optim.Adam in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.ADAM
 
 
-class AdamW(Cautious, torch.optim.AdamW):
-    """torch.optim.AdamW in one pass over memory. See Face and Cautious for what it takes besides."""
+class AdamW(Face, torch.optim.AdamW):
+    """torch.optim.AdamW in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.ADAMW
 
 
-class RAdam(Cautious, torch.optim.RAdam):
-    """torch.optim.RAdam in one pass over memory. See Face and Cautious for what it takes besides."""
+class RAdam(Face, torch.optim.RAdam):
+    """torch.optim.RAdam in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.RADAM
 
@@ -68,8 +68,8 @@ class Rprop(Face, torch.optim.Rprop):
     _spelling = _rules.RPROP
 
 
-class NAdam(Cautious, torch.optim.NAdam):
-    """torch.optim.NAdam in one pass over memory. See Face and Cautious for what it takes besides."""
+class NAdam(Face, torch.optim.NAdam):
+    """torch.optim.NAdam in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.NADAM
 
@@ -78,6 +78,12 @@ class ASGD(Face, torch.optim.ASGD):
     """torch.optim.ASGD in one pass over memory. See Face for what it takes besides."""
 
     _spelling = _rules.ASGD
+
+
+class Adafactor(Face, torch.optim.Adafactor):
+    """torch.optim.Adafactor in three passes over the gradient. See Face for what it takes besides."""
+
+    _spelling = _rules.ADAFACTOR
 
 
 class Lion(Face, _rules.plain.Lion):
@@ -181,6 +187,18 @@ class Prodigy(Face, _rules.sums.Prodigy):
     _spelling = _rules.PRODIGY
 
 
+class CAME(Face, _rules.factored.CAME):
+    """CAME: Adafactor with momentum, and shorter steps where it is unsure. See Face for what it takes besides."""
+
+    _spelling = _rules.CAME
+
+
+class AdamMini(Face, _rules.factored.AdamMini):
+    """Adam-mini: AdamW with one second moment for each row of a matrix. See Face for what it takes besides."""
+
+    _spelling = _rules.ADAM_MINI
+
+
 class ScheduleFreeSGD(_rules.schedule_free.Modes, Face, _rules.schedule_free.ScheduleFreeSGD):
     """Schedule-Free SGD: no schedule, and a good average at every step. Call eval() before you evaluate or save the
     model, and train() before you train on. See Face for what it takes besides."""
@@ -195,9 +213,9 @@ class ScheduleFreeAdamW(_rules.schedule_free.Modes, Face, _rules.schedule_free.S
     _spelling = _rules.SCHEDULE_FREE_ADAMW
 
 
-OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, NAdam, ASGD, Lion, Signum, NAdamW,
-              AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp, LARS, LAMB, NovoGrad, StableAdamW,
-              MARS, Prodigy, ScheduleFreeSGD, ScheduleFreeAdamW)
+OPTIMIZERS = (SGD, RMSprop, Adam, AdamW, RAdam, Adamax, Adagrad, Adadelta, Rprop, NAdam, ASGD, Adafactor, Lion, Signum,
+              NAdamW, AdEMAMix, AdaBelief, Grams, SophiaG, ADOPT, Adan, LaProp, LARS, LAMB, NovoGrad, StableAdamW,
+              MARS, Prodigy, CAME, AdamMini, ScheduleFreeSGD, ScheduleFreeAdamW)
 
 
 def clip_grad_norm_(optimizer, max_norm):

@@ -14,6 +14,21 @@ def is_distributed(parameter):
     return local(parameter) is not parameter
 
 
+def require_whole(who, seat):
+    """Raises RuntimeError if a parameter consists of matrices that are cut over ranks."""
+    parameter = seat.parameter
+    if not is_distributed(parameter) or parameter.dim() < 2:
+        return
+    mesh = parameter.device_mesh
+    ranks = math.prod(mesh.size(d) for d, place in enumerate(parameter.placements) if not place.is_replicate())
+    if ranks > 1:
+        raise RuntimeError(
+            f"onepass: {who} takes means over whole rows and columns, but parameter {seat.name} of the shape "
+            f"{tuple(parameter.shape)} is cut over {ranks} ranks, as {', '.join(map(str, parameter.placements))}; keep "
+            "it whole on every rank, as DDP does, or give parameters that are cut an optimizer that takes shards, such "
+            "as AdamW")
+
+
 def place_of_shard(parameter):
     """Returns the Place of a DTensor's local part; None if that is no set of equal runs at one pitch."""
     from torch.distributed.tensor._utils import compute_local_shape_and_global_offset

@@ -7,7 +7,7 @@ import torch
 
 from .. import _interface
 from .._library import library
-from .._optimizer import settings_of
+from .._optimizer import dims_of, settings_of
 from ._formats import lookahead_struct, storage_struct
 from ._rules import rescales
 from ._walk import DTYPES, device_number
@@ -79,7 +79,7 @@ class Engine:
         return _interface.Parameter(
             dtype=dtype, grad_dtype=dtype, name=seat.name.encode(), value=seat.value.data_ptr() or seat.stand_in(),
             numel=seat.value.numel(), group=self.used.index(seat.group), storage=storage_struct(seat.storage),
-            streams=streams, stream_count=len(streams), **seat.shard._asdict())
+            streams=streams, stream_count=len(streams), **dims_of(seat.shape_of_matrices()), **seat.shard._asdict())
 
     def _settings(self, number):
         """Returns the hyperparameters of a group, which the library has after this."""

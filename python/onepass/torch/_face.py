@@ -80,7 +80,14 @@ class Face(Perturbs):
     preset: the settings of another implementation of the rule, such as "apex" of LAMB, in place of the defaults of the
         arguments that are not given. docs/rules.md lists the presets of each rule.
 
-    A group may have the keys `master`, `states` and `rounding` of its own."""
+    Some classes of torch's take more, as their rules do:
+
+    caution (Adam, AdamW, NAdam, RAdam): "masked" leaves out updates whose sign is not that of the gradient, "rescaled"
+        also divides the others of a tensor by their share (Liang et al. 2024).
+    beta1, relative_step, scale_parameter, warmup_init, adds_eps1 (Adafactor): the hyperparameters of other
+        implementations. docs/rules.md says what they do.
+
+    A group may have `master`, `states`, `rounding` and these as keys of its own."""
 
     _arguments = Arguments()
     _plan = _clip_once = _nonfinite = None
@@ -94,18 +101,33 @@ class Face(Perturbs):
         self._begin()
         if preset is not None:
             args, kwargs = (), completed(self._spelling, preset, params, args, kwargs)
+        besides = {key: kwargs.pop(key) for key in self._spelling.besides if key in kwargs}
+        for key, value in besides.items():
+            Plain._check(key, value)
         super().__init__(params, *args, **kwargs)
         self.state.clear()  # torch's Adagrad makes its states here; steps make them.
+        usual = self._spelling.besides  # With these, the groups are those of torch.
+        self.defaults.update((key, value) for key, value in besides.items() if value != usual[key])
+        self._give_besides()
+
+    def _give_besides(self):
+        """Gives all groups the keys that the base lacks, if they have other values than the usual ones."""
+        for key in self._spelling.besides:
+            if key in self.defaults:
+                for group in self.param_groups:
+                    group.setdefault(key, self.defaults[key])
 
     def __init_subclass__(cls, **kwargs):
-        """Gives the class torch's signature with the arguments of Face."""
+        """Gives the class torch's signature with the arguments that torch lacks."""
         super().__init_subclass__(**kwargs)
         if "__init__" not in cls.__dict__ and "_spelling" in cls.__dict__:
             faces = [base.__init__ for base in cls.__mro__ if issubclass(base, Face) and "__init__" in base.__dict__]
             own = [parameter for face in faces for parameter in inspect.signature(face).parameters.values()
                    if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
             base = inspect.signature(cls._spelling.base)
-            cls.__signature__ = base.replace(parameters=[*base.parameters.values(), *own])
+            besides = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value)
+                       for key, value in cls._spelling.besides.items()]
+            cls.__signature__ = base.replace(parameters=[*base.parameters.values(), *besides, *own])
 
     def _begin(self):
         """Forgets what was learnt from earlier steps: the next one plans anew."""
@@ -199,8 +221,9 @@ class Face(Perturbs):
         if self._spelling.over_model and len(plan.others) < len(plan.seats):
             raise RuntimeError(f"{type(self).__name__} needs one formula for all parameters, whose sums it takes, but "
                                f"{some}; give those an optimizer of their own")
-        if isinstance(self, Cautious) and any(group.get("caution", "none") != "none" for group in self.param_groups):
-            raise RuntimeError(f"caution needs every parameter to be stepped by onepass, but {some}")
+        for key, usual in self._spelling.besides.items():
+            if any(group.get(key, usual) != usual for group in self.param_groups):
+                raise RuntimeError(f"{key} needs every parameter to be stepped by onepass, but {some}")
 
     def _before(self, plan):
         """Brings shadows, masters and gradients of DTensors to where this step reads them."""
@@ -368,27 +391,5 @@ class Face(Perturbs):
     def __setstate__(self, state):
         self._begin()
         super().__setstate__(state)
+        self._give_besides()
         _state.unwrap(self)
-
-
-class Cautious(Face):
-    """The same for a class of torch's whose rule has caution:
-
-    caution: "masked" leaves out updates whose sign is not that of the gradient, "rescaled" also divides the others of a
-        tensor by their share (Liang et al. 2024). A group may have the key `caution` of its own."""
-
-    def __init__(self, params, *args, caution="none", **kwargs):
-        Plain._check("caution", caution)
-        super().__init__(params, *args, **kwargs)
-        if caution != "none":  # Otherwise the groups are those of torch.
-            self.defaults["caution"] = caution
-        self._give_caution()
-
-    def _give_caution(self):
-        if "caution" in self.defaults:
-            for group in self.param_groups:
-                group.setdefault("caution", self.defaults["caution"])
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        self._give_caution()

@@ -86,15 +86,15 @@ class Stream(typing.NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def streams_of(rule, settings, dtype, storage, numel, shard, lookahead=None):
+def streams_of(rule, settings, dtype, storage, numel, shard, shape=(), lookahead=None):
     """Returns the streams of a parameter with a rule, hyperparameters (a tuple of pairs), a storage and the pair of
-    Lookahead, if any."""
-    from .._optimizer import settings_of
+    Lookahead, if any. `shape`: of matrices."""
+    from .._optimizer import dims_of, settings_of
 
     calls, made = library().calls, settings_of(dict(settings))
     group = _interface.Group(rule=rule.encode(), settings=made, setting_count=len(made))
     parameter = _interface.Parameter(dtype=DTYPES[dtype], grad_dtype=DTYPES[dtype], name=b"parameter", numel=numel,
-                                     storage=storage_struct(storage), **shard._asdict())
+                                     storage=storage_struct(storage), **dims_of(shape), **shard._asdict())
     listed = _interface.HANDLE()
     options = _interface.Options(lookahead=lookahead_struct(lookahead))
     library().check(calls.onepass_required_memory(group, 1, parameter, 1, _interface.CPU, options, listed))
@@ -138,8 +138,12 @@ class Keeper:
         self.shard = _codecs.Shard(seat.value.numel(), *seat.shard)
 
     def like(self, dtype):
-        """Returns an uninitialised state of the parameter's shape, a DTensor for a DTensor."""
-        return in_huge_pages(torch.empty_like(self.seat.parameter.detach(), dtype=dtype))
+        """Returns an uninitialised state of the parameter's shape that lies as steps read the parameter, a DTensor for
+        a DTensor."""
+        parameter = self.seat.parameter
+        if local(parameter) is parameter:
+            return in_huge_pages(torch.empty_like(self.value, dtype=dtype))
+        return in_huge_pages(torch.empty_like(parameter.detach(), dtype=dtype, memory_format=torch.contiguous_format))
 
     def fits(self, tensor, dtype):
         memory = local(tensor)
@@ -161,6 +165,8 @@ class Keeper:
             if stream.name in SCALARS:
                 self.state[stream.name] = self.scalar(stream.name)
                 given.append(Given(stream.name, self.state[stream.name], True))
+            elif stream.name in self.seat.lines:
+                given.append(self.line(stream))
             elif stream.name in ("master", "remainder"):
                 given.append(self.master(stream))
             elif not stream.name.endswith(".scales"):
@@ -177,6 +183,8 @@ class Keeper:
                 continue
             if key in SCALARS:
                 changed[key] = self.scalar(key)
+            elif key in self.seat.lines:
+                changed[key] = self.line_of(key, self.state[key])
             elif key != "master":
                 changed[key] = self.converted(stream, self.state[key], scales.get(key))
             elif stream.dtype == torch.float32:
@@ -203,6 +211,34 @@ class Keeper:
         if torch.is_tensor(present) and present.dtype == torch.float64 and present.device == self.value.device:
             return present
         return torch.tensor(float(present), dtype=torch.float64, device=self.value.device)
+
+    def line(self, stream):
+        present = self.state.get(stream.name)
+        shape = self.seat.lines[stream.name](self.value.shape)
+        tensor = self.whole(torch.empty(shape, dtype=stream.dtype, device=self.value.device)) if present is None else \
+            self.line_of(stream.name, present)
+        self.state[stream.name] = tensor
+        return Given(stream.name, local(tensor), present is not None)
+
+    def line_of(self, name, present):
+        """Returns a state of rows or columns as steps keep it: float32 numbers in their order."""
+        memory, shape = local(present), self.seat.lines[name](self.value.shape)
+        if tuple(memory.shape) != tuple(shape):
+            raise ValueError(f"{name} of parameter {self.seat.name} has the shape {tuple(memory.shape)}, but of a "
+                             f"parameter of {tuple(self.value.shape)} it must have {tuple(shape)}")
+        if memory.dtype == torch.float32 and memory.device == self.value.device and memory.is_contiguous():
+            return present
+        return self.whole(memory.to(self.value.device, torch.float32).contiguous())
+
+    def whole(self, memory):
+        """Returns numbers that every rank has, as a DTensor for a DTensor."""
+        parameter = self.seat.parameter
+        if local(parameter) is parameter:
+            return memory
+        from torch.distributed.tensor import DTensor, Replicate
+
+        mesh = parameter.device_mesh
+        return DTensor.from_local(memory, mesh, [Replicate()] * mesh.ndim, run_check=False)
 
     def of_rule(self, stream, scales):
         present = self.state.get(stream.name)

@@ -33,7 +33,7 @@ def memory_report(model, optimizer="AdamW", gpu=None, **hyperparameters):
         if tensor.dtype not in NAMES:
             raise Error(f'onepass: parameter "{name}" is of {tensor.dtype}; a memory report counts '
                         f"{', '.join(NAMES.values())}")
-        listed.append((name, local(tensor).numel(), NAMES[tensor.dtype]))
+        listed.append((name, tuple(local(tensor).shape), NAMES[tensor.dtype]))
     if isinstance(optimizer, torch.optim.Optimizer):
         bases = {one.base: one for one in _RULES.values()}
         spelling = next((bases[kind] for kind in type(optimizer).__mro__ if kind in bases), None)

@@ -21,13 +21,18 @@ def key_of(optimizer):
 
 
 def seats_of(optimizer):
-    """Returns a seat for each parameter, in torch's order, as if nobody stepped it yet."""
-    seats = []
+    """Returns a seat for each parameter, in torch's order, as if nobody stepped it yet. The optimizer may be
+    torch's."""
+    seats, spelling = [], getattr(optimizer, "_spelling", None)
+    lines = spelling.lines if spelling else {}
     for number, group in enumerate(optimizer.param_groups):
         names = group.get("param_names")
         for place, parameter in enumerate(group["params"]):
             index = len(seats)
             seats.append(Seat(parameter, number, index, names[place] if names else str(index)))
+            seats[-1].lines = lines
+            if lines:
+                _distributed.require_whole(type(optimizer).__name__, seats[-1])
     return seats
 
 
@@ -41,7 +46,7 @@ def streams_for(optimizer, seat):
         raise ValueError("lookahead needs parameters of float32, or with master 'split' or 'float32', but "
                          f"{seat.name!r} is {seat.value.dtype} with master {seat.storage[0]!r}")
     streams = streams_of(spelling.name, selecting, seat.value.dtype, seat.storage, seat.value.numel(),
-                         seat.shard, lookahead)
+                         seat.shard, seat.shape_of_matrices(), lookahead)
     place = {key: number for number, key in enumerate(spelling.keys)}
     return sorted(streams, key=lambda stream: place.get(stream.name.removesuffix(".scales"), len(place)))
 

@@ -66,6 +66,17 @@ class Seat:
         self.kind, self.state, self.address = OTHER, None, 0
         self.value = self.shadow = self.gradient = self.counter = self.held = None
         self.unfit = self.keeps_variance = False
+        self.lines = {}  # Spelling.lines of the optimizer.
+
+    def is_read(self, memory):
+        """Returns whether steps read this memory of the parameter: it is dense, and lies row by row where that
+        counts."""
+        in_order = self.lines and memory.dim() > 1 or local(self.parameter) is not self.parameter
+        return memory.is_contiguous() if in_order else is_dense(memory)
+
+    def shape_of_matrices(self):
+        """Returns the shape of a parameter that has states of rows and columns; () of any other one."""
+        return tuple(self.value.shape) if self.lines and self.value.dim() > 1 else ()
 
     def take(self, states, storage, keeps_step):
         """Makes the seat one that the library steps, or that waits for its first gradient."""
@@ -81,7 +92,7 @@ class Seat:
         self.shard = place_of(self.parameter)
         self.keeps_step = keeps_step or storage[1:] != ("float32", "nearest") or storage[0] == "remainder8"
         self.value = memory
-        if not is_dense(memory) or memory is not self.parameter and not memory.is_contiguous():
+        if not self.is_read(memory):
             self.value = self.shadow = torch.empty_like(memory, memory_format=torch.contiguous_format).copy_(memory)
 
     def stand_in(self):

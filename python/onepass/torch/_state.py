@@ -5,7 +5,7 @@ import torch
 
 from . import _plan
 from ._formats import SCALARS, STORED, Keeper, scales_of, with_scales
-from ._seats import is_dense, is_ours, place_of
+from ._seats import is_ours, place_of
 from ._walk import local
 
 _SCALES = "_scales"  # "exp_avg_scales", in a dict of checkpoint="exact".
@@ -27,7 +27,7 @@ def _seat_of(optimizer, seat):
     if not is_ours(seat.parameter):
         return None
     memory = local(seat.parameter.detach())
-    seat.value = memory if is_dense(memory) else memory.contiguous()
+    seat.value = memory if seat.is_read(memory) else memory.contiguous()
     seat.storage = optimizer._arguments.choice().of_group(group).storage(seat.parameter.dtype)
     seat.shard, seat.keeps_variance = place_of(seat.parameter), bool(group.get("centered"))
     return seat

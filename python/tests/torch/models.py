@@ -74,11 +74,24 @@ CASES = [
     ("Lion", {"lr": 0.002, "weight_decay": 0.1, "caution": "rescaled"}),
     ("NAdamW", {"lr": 0.01, "weight_decay": 0.1, "caution": "masked"}),
     ("LaProp", {"lr": 0.01, "weight_decay": 0.1, "caution": "rescaled"}),
+    ("Adafactor", {"lr": 0.05, "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.05, "beta2_decay": -0.5, "eps": (1e-4, 0.1), "d": 2.0, "weight_decay": 0.1,
+                   "maximize": True}),
+    ("CAME", {"lr": 0.002, "weight_decay": 0.1}),
+    ("CAME", {"lr": 0.002, "betas": (0.8, 0.9, 0.95), "eps": (1e-8, 1e-4), "clip_threshold": 0.5, "weight_decay": 0.1,
+              "weight_decay_mode": "coupled", "maximize": True}),
+    ("AdamMini", {"lr": 0.01, "weight_decay": 0.1}),
+    ("AdamMini", {"lr": 0.01, "betas": (0.8, 0.9), "eps": 1e-6, "weight_decay": 0.1, "weight_decay_mode": "cautious"}),
     ("Prodigy", {"d0": 0.01, "weight_decay": 0.1}),
     ("Prodigy", {"lr": 0.5, "beta3": 0.9, "d0": 0.01, "growth_rate": 1.02, "use_bias_correction": True,
                  "safeguard_warmup": True, "weight_decay": 0.1, "weight_decay_mode": "coupled", "maximize": True}),
 ]
 SHAPES = [(), (1,), (7,), (3, 5), (31,), (32,), (33,), (0,), (100, 33), (2, 3, 4, 5), (4099,), (0, 4)]
+
+
+def shapes_for(name):
+    """Returns the shapes that torch's class of an optimizer steps: Adafactor divides by the number of elements."""
+    return [shape for shape in SHAPES if name != "Adafactor" or 0 not in shape]
 
 
 def parameters(shapes=SHAPES, dtype=torch.float32, seed=0):

@@ -6,7 +6,8 @@ import torch
 
 import onepass
 import onepass.torch
-from models import CASES, PAIRS, SHAPES, assert_same_bits, copies, loop, parameters, set_gradients, train
+from onepass._optimizer import dims_of
+from models import CASES, PAIRS, SHAPES, assert_same_bits, copies, loop, parameters, set_gradients, shapes_for, train
 
 pytestmark = pytest.mark.usefixtures("both_walkers")
 IDS = [f"{name}-{'-'.join(map(str, options))}" for name, options in CASES]
@@ -15,7 +16,7 @@ IDS = [f"{name}-{'-'.join(map(str, options))}" for name, options in CASES]
 @pytest.mark.parametrize("name, options", CASES, ids=IDS)
 def test_equals_torch_in_float64(name, options):
     ours, theirs = PAIRS[name]
-    model = parameters()
+    model = parameters(shapes_for(name))
     exact = copies(model, torch.float64)
     train([ours(model, **options), loop(theirs, exact, **options)], [model, exact], 30)
     for one, two in zip(model, exact):
@@ -30,8 +31,8 @@ def test_has_the_bits_of_the_library(name, options):
     plain = copies(model)
     optimizer = ours(model, **options)
     grads = [torch.zeros_like(p) for p in plain]
-    listed = [onepass.Parameter(name=str(i).encode(), value=p.data_ptr(), grad=g.data_ptr(), numel=p.numel())
-              for i, (p, g) in enumerate(zip(plain, grads))]
+    listed = [onepass.Parameter(name=str(i).encode(), value=p.data_ptr(), grad=g.data_ptr(), numel=p.numel(),
+                                **dims_of(p.shape)) for i, (p, g) in enumerate(zip(plain, grads))]
     spelling = ours._spelling
     settings = dict(spelling.settings(optimizer.param_groups[0]))
     with onepass.Optimizer(spelling.name, listed, **settings) as library:
@@ -50,6 +51,8 @@ def test_has_the_bits_of_the_library(name, options):
 def test_steps_what_the_library_does_not_take_by_torchs_formulas(name, options, dtype):
     if dtype.is_complex and options.get("amsgrad"):
         pytest.skip("torch's amsgrad has no complex numbers in its for-loop")
+    if dtype.is_complex and PAIRS[name][0]._spelling.lines:
+        pytest.skip("matrices of complex numbers are refused: rules/factored_test.py")
     ours, theirs = PAIRS[name]
     model = [torch.nn.Parameter(torch.randn(shape, dtype=dtype)) for shape in SHAPES[:5]]
     other = copies(model)
@@ -74,6 +77,8 @@ def test_special_gradients_go_where_torch_lets_them_go(value):
             optimizer.step()
         if name == "Rprop" and value != value:
             assert model[0].isnan().all()  # torch.sign makes 0 of it, so that torch's parameter stays.
+        elif name == "Adafactor" and value == 3e38:
+            assert model[0].isfinite().all()  # The squares overflow; torch.lerp makes NaN of infinity * 0.
         else:
             torch.testing.assert_close(model[0], other[0], equal_nan=True)
 

@@ -107,6 +107,40 @@ def parameters_are_clipped_by_their_norms_on_all_ranks():
 
 
 @scenario
+def matrices_with_states_of_rows_and_columns_are_whole_on_every_rank():
+    """Beside vectors of which each rank has a part. Cut matrices are refused by all ranks."""
+    results, mesh = {}, line()
+    def vectors_cut(parameter):
+        return [Shard(0)] if parameter.dim() == 1 else [Replicate()]
+
+    for make in (onepass.Adafactor, onepass.CAME, onepass.AdamMini):
+        model = parameters(SHAPES)
+        sharded = cut(model, mesh, vectors_cut)
+        optimizer = make(sharded, lr=0.01, weight_decay=0.1, max_grad_norm=1.0)
+        for step in range(4):
+            give_gradients(sharded, model, step)
+            optimizer.step()
+        states = [value for p in sharded for key, value in optimizer.state[p].items() if key != "step"]
+        results[make.__name__] = bits(sharded + states)
+        plain = parameters(SHAPES)
+        beside = make(plain, lr=0.01, weight_decay=0.1, max_grad_norm=1.0)
+        for step in range(4):
+            set_gradients(plain, step=step)
+            beside.step()
+        for one, part in zip(plain, sharded):
+            torch.testing.assert_close(whole(part.detach()), one.detach())
+        for placements in (rows, columns):
+            refused = make(cut(model, mesh, placements), lr=0.01)
+            give_gradients(refused.param_groups[0]["params"], model, 0)
+            try:
+                refused.step()
+                assert world() == 1
+            except RuntimeError as error:
+                assert world() > 1 and f"cut over {world()} ranks" in str(error), error
+    return results
+
+
+@scenario
 def blocks_of_8_bit_states_have_the_bits_of_the_whole():
     """Rows of 32 elements cut no group that shares a scale."""
     model = parameters([(64, 32), (8, 64)], torch.bfloat16)

@@ -67,6 +67,26 @@ def test_training_goes_on_from_torch_to_onepass_and_back(name, options):  # [27]
         torch.testing.assert_close(one, two)
 
 
+@pytest.mark.parametrize("layout", [lambda p: p.to(memory_format=torch.channels_last), lambda p: p.mT.contiguous().mT,
+                                    lambda p: torch.stack([p.mT, p.mT], -1)[..., 0].mT],
+                         ids=["channels_last", "transposed", "with gaps"])
+@pytest.mark.parametrize("name", list(PAIRS))
+def test_states_of_any_layout_go_to_torch_and_come_back(name, layout):  # [10], [27]
+    ours, theirs = PAIRS[name]
+    value = torch.randn(2, 3, 4, 5)
+    mine, other = torch.nn.Parameter(layout(value)), torch.nn.Parameter(value.clone())
+    assert mine.stride() != other.stride()
+    optimizer, reference = ours([mine], lr=0.01), loop(theirs, [other], lr=0.01)
+    train([optimizer, reference], [[mine], [other]], 3)
+    for key, expected in reference.state_dict()["state"].get(0, {}).items():
+        if expected is not None:
+            kept = optimizer.state_dict()["state"][0][key]
+            torch.testing.assert_close(kept, expected, check_dtype=key not in SCALARS)
+    optimizer.load_state_dict(copy.deepcopy(reference.state_dict()))
+    train([optimizer, reference], [[mine], [other]], 2, first=3)
+    torch.testing.assert_close(mine, other)
+
+
 @pytest.mark.parametrize("format", FORMATS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_resuming_keeps_the_bits_of_16_bit_parameters(format, dtype):  # [28]

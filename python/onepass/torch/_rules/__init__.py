@@ -1,10 +1,11 @@
 """_rules - how a parameter group of torch.optim spells the rule of the library that steps it."""
 
+import types
 import typing
 
 import torch
 
-from . import plain, schedule_free, sums
+from . import factored, plain, schedule_free, sums
 
 
 class Spelling(typing.NamedTuple):
@@ -21,7 +22,10 @@ class Spelling(typing.NamedTuple):
     completed: typing.Callable | None = None  # Group, state -> the state with what torch has besides.
     sums: bool = False  # The rule takes sums over tensors, which ranks add up.
     over_model: bool = False  # Its sums run over all tensors.
-    cautious: bool = False  # Groups may have the key "caution".
+    # States of rows and columns of matrices: the function that makes their shape of the parameter's.
+    lines: typing.Mapping = types.MappingProxyType({})
+    # Arguments, and keys of a group, that the base lacks: their defaults, with which groups do without the keys.
+    besides: typing.Mapping = types.MappingProxyType({})
 
 
 def number(value):
@@ -103,6 +107,20 @@ def _with_mu(group, state):
         {"mu": torch.tensor(mu, dtype=torch.float32, device=state["ax"].device), "ax": state["ax"]}
 
 
+# What torch's Adafactor lacks.
+RELATIVE = {"beta1": 0.0, "relative_step": True, "scale_parameter": True, "warmup_init": False, "adds_eps1": False}
+
+
+def _adafactor(group):
+    eps1, eps2 = group["eps"]
+    if eps1 is None:  # Of the first parameter, as torch's.
+        parameters = group.get("params")
+        eps1 = torch.finfo(parameters[0].dtype if parameters else torch.float32).eps
+    beta1, *flags = (group.get(name, default) for name, default in RELATIVE.items())
+    return (*_numbers(group, "lr", "beta2_decay", "d", "weight_decay"), ("eps1", number(eps1)), ("eps2", number(eps2)),
+            ("beta1", number(beta1)), *zip(list(RELATIVE)[1:], map(bool, flags)), *_flags(group, "maximize"))
+
+
 def _nothing(group):
     return ()
 
@@ -148,6 +166,11 @@ NADAM = Spelling(
     "NAdam", torch.optim.NAdam, _nadam,
     ("lr", "betas", "eps", "weight_decay", "momentum_decay", "decoupled_weight_decay", "maximize"), _nothing,
     ("step", "mu_product", "exp_avg", "exp_avg_sq"))
+ADAFACTOR = Spelling(
+    "Adafactor", torch.optim.Adafactor, _adafactor,
+    ("lr", "beta2_decay", "eps", "d", "weight_decay", "maximize", *RELATIVE),
+    lambda group: (group.get("beta1", 0.0) != 0,), ("step", "row_var", "col_var", "variance", "exp_avg"), ("beta1",),
+    sums=True, lines={"row_var": factored.kept_rows, "col_var": factored.kept_columns}, besides=RELATIVE)
 ASGD = Spelling(
     "ASGD", torch.optim.ASGD, _asgd, ("lr", "lambd", "alpha", "t0", "weight_decay", "maximize"), _nothing,
     ("step", "eta", "ax"), completed=_with_mu)
@@ -166,7 +189,8 @@ def _own(base, *numbers, betas=False, flags=(), keys=("exp_avg", "exp_avg_sq"), 
         return tuple(found[name] != 0 for name in selecting)
 
     read = (*numbers, *(("betas",) if betas else ()), *flags, "weight_decay_mode")
-    return Spelling(base.__name__, base, settings, read, kept, ("step", *keys), selecting)
+    return Spelling(base.__name__, base, settings, read, kept, ("step", *keys), selecting,
+                    lines=getattr(base, "lines", {}))
 
 
 def _summing(base, *numbers, **names):
@@ -186,6 +210,16 @@ def _prodigy():
     return usual._replace(settings=settings, read=(*usual.read, "beta3"), over_model=True)
 
 
+def _came():
+    lines = tuple(factored.CAME.lines)
+    usual = _summing(factored.CAME, "clip_threshold", betas=True, keys=("exp_avg", *lines, "exp_avg_sq"))
+
+    def settings(group):
+        return (*usual.settings(group), *_several(group, eps=("eps1", "eps2")))
+
+    return usual._replace(settings=settings, read=(*usual.read, "eps"))
+
+
 def _cautious(spelling):
     """Returns the spelling of a rule with caution. Groups of torch's classes need not have the key. Steps that rescale
     take sums, for which the optimizer is planned anew."""
@@ -195,7 +229,8 @@ def _cautious(spelling):
     def kept(group):
         return (*spelling.kept(group), rescales(group))
 
-    return spelling._replace(settings=settings, read=(*spelling.read, "caution"), kept=kept, cautious=True)
+    besides = {} if issubclass(spelling.base, plain.Plain) else {"caution": "none"}
+    return spelling._replace(settings=settings, read=(*spelling.read, "caution"), kept=kept, besides=besides)
 
 
 def rescales(group):
@@ -226,4 +261,6 @@ LAMB = _summing(sums.LAMB, "eps", betas=True, flags=("bias_correction", "grad_av
 NOVOGRAD = _summing(sums.NovoGrad, "eps", betas=True, flags=("grad_averaging",), keys=("exp_avg_norm_sq", "exp_avg"))
 STABLE_ADAMW = _summing(sums.StableAdamW, "eps", betas=True)
 PRODIGY = _prodigy()
+CAME = _came()
+ADAM_MINI = _own(factored.AdamMini, "eps", betas=True, keys=("exp_avg", "vmean", "exp_avg_sq"))
 MARS = _summing(sums.MARS, "eps", "gamma", betas=True, keys=("exp_avg", "exp_avg_sq", "last_grad"))

@@ -43,6 +43,8 @@ class Plain(torch.optim.Optimizer):
         elif key == "caution":
             if value not in CAUTIONS:
                 raise ValueError(f"caution is {value!r}; it must be one of {', '.join(map(repr, CAUTIONS))}")
+        elif key == "beta1":
+            Plain._check("betas", (value,))
         elif key == "betas":
             for index, beta in enumerate(value):
                 if not 0.0 <= beta < 1.0:
@@ -56,6 +58,13 @@ class Plain(torch.optim.Optimizer):
 
     def states(self, group):
         return ("exp_avg", "exp_avg_sq")
+
+    def states_of(self, group, p):
+        return self.states(group)
+
+    def first(self, key, p):
+        """Returns a state before the first step."""
+        return torch.zeros_like(p, memory_format=torch.preserve_format)
 
     def update(self, group, state, p, g, t):
         raise NotImplementedError
@@ -82,7 +91,7 @@ class Plain(torch.optim.Optimizer):
         state = self._begun(group, p)
         state["step"] += 1
         real = torch.view_as_real if torch.is_complex(p) else lambda tensor: tensor
-        values = {key: real(state[key]) for key in self.states(group)} | {key: state[key] for key in self.scalars}
+        values = {key: real(state[key]) for key in self.states_of(group, p)} | {key: state[key] for key in self.scalars}
         return values, real(p), real(p.grad), int(state["step"])
 
     def _begun(self, group, p):
@@ -91,9 +100,9 @@ class Plain(torch.optim.Optimizer):
         if not state:
             state["step"] = torch.tensor(0.0)
             state.update((name, torch.tensor(0.0, dtype=torch.float64)) for name in self.scalars)
-        for key in self.states(group):
+        for key in self.states_of(group, p):
             if key not in state:
-                state[key] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                state[key] = self.first(key, p)
         return state
 
     def _move(self, group, state, p, g, t):

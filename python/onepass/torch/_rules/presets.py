@@ -4,7 +4,7 @@ import inspect
 
 from ..._library import library
 
-TUPLES = {"betas": ("beta1", "beta2", "beta3"), "etas": ("eta_minus", "eta_plus"),
+TUPLES = {"eps": ("eps1", "eps2"), "betas": ("beta1", "beta2", "beta3"), "etas": ("eta_minus", "eta_plus"),
           "step_sizes": ("step_size_min", "step_size_max")}
 FIXED = {"decoupled_weight_decay": True}  # In the groups of torch's AdamW, which does not take it as an argument.
 
@@ -18,9 +18,16 @@ def _values(rule):
 
 def _spelled(key, values):
     """Returns a value as an argument of torch has it."""
-    if key in TUPLES:
+    if key in TUPLES and key not in values:
         return tuple(values[name] for name in TUPLES[key] if name in values)
     return values["weight_decay_mode"] == "decoupled" if key == "decoupled_weight_decay" else values[key]
+
+
+def _signature(spelling):
+    """Returns the signature of the base with the arguments that it lacks."""
+    base = inspect.signature(spelling.base)
+    besides = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY) for key in spelling.besides]
+    return base.replace(parameters=[*base.parameters.values(), *besides])
 
 
 def arguments_of(spelling, preset):
@@ -30,7 +37,7 @@ def arguments_of(spelling, preset):
     if preset not in listed:
         raise ValueError(f"preset is {preset!r}; {spelling.name} has " + (", ".join(map(repr, listed)) or "none"))
     usual, wanted = _values(spelling.name), _values(f"{spelling.name}.{preset}")
-    taken = inspect.signature(spelling.base).parameters
+    taken = _signature(spelling).parameters
     arguments = {key: _spelled(key, wanted) for key in spelling.read if key in taken}
     made = usual | dict(spelling.settings(FIXED | arguments))
     for name, value in wanted.items():
@@ -42,6 +49,6 @@ def arguments_of(spelling, preset):
 
 def completed(spelling, preset, params, args, kwargs):
     """Returns the arguments of a call, by name, with those of a preset where the call gives none."""
-    given = inspect.signature(spelling.base).bind_partial(params, *args, **kwargs).arguments
+    given = _signature(spelling).bind_partial(params, *args, **kwargs).arguments
     del given["params"]
     return arguments_of(spelling, preset) | given
