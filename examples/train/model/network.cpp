@@ -195,7 +195,8 @@ std::vector<onepass::Parameter> Network::parameters() const {
     const Layer& layer = layers_[i];
     parameters.push_back({.name = fmt::format("layer{}.weight", i + 1),
                           .value = tensor(layer.weight),
-                          .grad = tensor(layer.weight_grad)});
+                          .grad = tensor(layer.weight_grad),
+                          .shape = {layer.outputs, layer.inputs}});
     parameters.push_back({.name = fmt::format("layer{}.bias", i + 1),
                           .value = tensor(layer.bias),
                           .grad = tensor(layer.bias_grad)});

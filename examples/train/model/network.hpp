@@ -83,7 +83,8 @@ class Network {
   /// Call after forward(rows). Writes the mean loss and the number of rows that are classified correctly.
   void score(std::int64_t rows, double* mean_loss, std::int64_t* correct);
 
-  /// Returns "layer1.weight", "layer1.bias", ... with their gradients; all in group 0.
+  /// Returns "layer1.weight", "layer1.bias", ... with their gradients; all in group 0. Weights have their
+  /// shape.
   [[nodiscard]] std::vector<onepass::Parameter> parameters() const;
   [[nodiscard]] std::int64_t parameter_count() const;
   [[nodiscard]] const Shape& shape() const { return shape_; }

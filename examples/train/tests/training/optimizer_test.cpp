@@ -172,6 +172,35 @@ TEST_F(TrainerTest, APresetOfTheLibraryTrainsAsItsRuleWithTheSameHyperparameters
   EXPECT_EQ(testing::numbers_of(after), testing::numbers_of(by_name));
 }
 
+/// Returns names and sizes in numbers of a parameter's states of float32.
+std::vector<std::pair<std::string, std::size_t>> states_of(const onepass::SavedParameter& parameter) {
+  std::vector<std::pair<std::string, std::size_t>> states;
+  for (const onepass::SavedState& state : parameter.states) {
+    states.emplace_back(state.name, state.bytes.size() / sizeof(float));
+  }
+  return states;
+}
+
+TEST_F(TrainerTest, WeightsAreMatricesAndBiasesVectors) {
+  using States = std::vector<std::pair<std::string, std::size_t>>;
+  const std::pair<const char*, States> of_weights[] = {{"adafactor", {{"row_var", 12}, {"col_var", 16}}},
+                                                       {"came",
+                                                        {{"exp_avg", 192},
+                                                         {"exp_avg_sq_row", 12},
+                                                         {"exp_avg_sq_col", 16},
+                                                         {"exp_avg_res_row", 12},
+                                                         {"exp_avg_res_col", 16}}},
+                                                       {"adammini", {{"exp_avg", 192}, {"vmean", 12}}}};
+  for (const auto& [name, states] : of_weights) {
+    Trainer trainer = make(config(name));
+    trainer.run(1);
+    const std::vector<onepass::SavedParameter> parameters = trainer.checkpoint().optimizer.parameters;
+    ASSERT_EQ(parameters[0].name, "layer1.weight");
+    EXPECT_EQ(states_of(parameters[0]), states) << name;
+    EXPECT_EQ(states_of(parameters[1]).back().second, 12u) << name;
+  }
+}
+
 class LibraryRule : public TrainerTest, public ::testing::WithParamInterface<onepass::Rule> {};
 INSTANTIATE_TEST_SUITE_P(Trainer, LibraryRule,
                          ::testing::ValuesIn(onepass::library_rules().begin(),
