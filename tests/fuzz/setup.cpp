@@ -17,6 +17,7 @@ double usual(Draw& draw, std::string_view name) {
   // With 0 the average of the reference cancels: float64 is not enough for (old - old) + new.
   // States of 8 bits refuse a longer first moment.
   if (name == "beta1") return draw.pick({0.1, 0.5, 0.9, 0.99});
+  if (name == "beta2_decay") return draw.pick({-1.0, -0.8, -0.5});  // with 0 as for beta1
   if (name == "rho") return draw.pick({0.1, 0.5, 0.9});
   if (name == "beta3") return draw.pick({0.1, 0.5, 0.9, 0.99});
   if (name == "beta2") return draw.pick({0.1, 0.5, 0.9, 0.99});  // of Adan a signed average
