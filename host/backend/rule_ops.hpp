@@ -15,7 +15,7 @@
 
 namespace onepass {
 
-/// What a variant makes on the CPU of the sums over rows and columns (host/cpu/axes.hpp), by parts of
+/// The functions that use the sums over rows and columns on the CPU (host/cpu/axes.hpp), by parts of
 /// Table::axis_lines and Table::axis_matrices. Null if the variant has no such pass.
 struct AxisOps {
   using OverParts = void (*)(const step::Table& table, std::int64_t first, std::int64_t last);

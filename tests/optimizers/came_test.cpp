@@ -9,25 +9,11 @@
 #include <vector>
 
 #include "onepass/onepass.hpp"
+#include "support/numbers/matrices.hpp"
 #include "support/refusal.hpp"
 
 namespace onepass::test {
 namespace {
-
-std::vector<float> stepped(const Rule& rule, std::vector<float> value, std::vector<float> gradient,
-                           std::vector<std::int64_t> shape = {}) {
-  Parameter parameter{"p", std::span(value), std::span(gradient)};
-  parameter.shape = std::move(shape);
-  Optimizer optimizer{rule, std::vector<Parameter>{parameter}};
-  optimizer.step();
-  return value;
-}
-
-void expect_near(const std::vector<float>& actual, const std::vector<double>& expected) {
-  ASSERT_EQ(actual.size(), expected.size());
-  for (std::size_t i = 0; i < actual.size(); ++i)
-    EXPECT_NEAR(actual[i], expected[i], 1e-6) << "element " << i;
-}
 
 /// Averages of the numbers at hand.
 constexpr CAME kPlain{.lr = 0.5, .beta1 = 0.5, .beta2 = 0.0, .beta3 = 0.0, .eps1 = 0.0, .eps2 = 0.0};

@@ -108,7 +108,7 @@ void fetch_stage_ahead(const StageCodec& codec, const StagedStreams& chunk, std:
       fetch_ahead<kLine>(from + i);
     }
   };
-  // What is decoded is read, whether the loop needs it or not.
+  // The codec reads all that it decodes, whether the loop needs it or not.
   const auto reads = [&](unsigned stream) { return codec.unpack != nullptr || (chunk.reads & stream) != 0; };
   const bool reads_master_only = codec.param_in_place && codec.bytes.remainder != 0;
   if (!reads_master_only && reads(rule::kParam)) fetch(chunk.param, codec.bytes.param);

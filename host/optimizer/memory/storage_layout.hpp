@@ -71,7 +71,7 @@ struct StreamSpec {
 /// The sum of gradients, which an optimizer that accumulates them keeps beside these.
 inline constexpr StreamSpec kGradientSum{"gradient_sum", StreamRole::sum, DType::float32};
 
-/// What an optimizer keeps of every parameter besides the states of its rule and its master.
+/// The streams that an optimizer keeps of every parameter besides its rule's states and its master.
 struct Kept {
   std::optional<EMA> ema;
   std::optional<Lookahead> lookahead;

@@ -113,7 +113,7 @@ struct Adafactor {
     }
   };
 
-  /// What both variants for matrices have.
+  /// Both variants for matrices have these members.
   struct OfMatrices {
     static constexpr std::array kAxes{rule::AxisState{"row_var", rule::Axis::rows},
                                       rule::AxisState{"col_var", rule::Axis::columns}};

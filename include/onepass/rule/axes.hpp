@@ -11,7 +11,7 @@
 namespace onepass {
 namespace rule {
 
-/// What has one number each: the rows of a matrix, or its columns.
+/// The lines that have one number each: the rows of a matrix, or its columns.
 enum class Axis : std::uint8_t { rows, columns };
 
 /// A state of rows or columns: one float32 for each, in every format.

@@ -42,7 +42,7 @@ struct Alone {
   }
 };
 
-/// Whether a parameter, with its remainder if it has one, holds every float32.
+/// True if a parameter, with its remainder if it has one, holds every float32.
 template <class Param>
 inline constexpr bool kHoldsFloat32 =
     Param::kDType == DType::float32 || std::is_same_v<typename Param::Remainder, float> ||

@@ -1,8 +1,12 @@
 // matrices.hpp - parameters with shapes, for rules that keep numbers for rows and columns.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "onepass/onepass.hpp"
@@ -78,6 +82,22 @@ inline std::vector<std::int64_t> numels_of(const std::vector<Dimensions>& shapes
 inline std::vector<Rule> matrix_rules() {
   return {Adafactor{.weight_decay = 0.1}, Adafactor{.beta1 = 0.9, .weight_decay = 0.1},
           CAME{.lr = 1e-3, .weight_decay = 0.1}, AdamMini{.weight_decay = 0.1}};
+}
+
+/// Returns a parameter after one step of a rule.
+inline std::vector<float> stepped(const Rule& rule, std::vector<float> value, std::vector<float> gradient,
+                                  std::vector<std::int64_t> shape = {}) {
+  Parameter parameter{"p", std::span(value), std::span(gradient)};
+  parameter.shape = std::move(shape);
+  Optimizer optimizer{rule, std::vector<Parameter>{parameter}};
+  optimizer.step();
+  return value;
+}
+
+inline void expect_near(const std::vector<float>& actual, const std::vector<double>& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    EXPECT_NEAR(actual[i], expected[i], 1e-6) << "element " << i;
 }
 
 }  // namespace onepass::test

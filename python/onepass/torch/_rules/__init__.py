@@ -107,7 +107,7 @@ def _with_mu(group, state):
         {"mu": torch.tensor(mu, dtype=torch.float32, device=state["ax"].device), "ax": state["ax"]}
 
 
-# What torch's Adafactor lacks.
+# The arguments that torch's Adafactor lacks.
 RELATIVE = {"beta1": 0.0, "relative_step": True, "scale_parameter": True, "warmup_init": False, "adds_eps1": False}
 
 

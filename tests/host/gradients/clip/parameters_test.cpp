@@ -103,7 +103,7 @@ TEST(ClipParameters, MatchesTheReferenceForEveryNorm) {
   }
 }
 
-// As one optimizer for each parameter would do.
+// One optimizer for each parameter would do the same.
 TEST(ClipParameters, GivesTheBitsOfAnOptimizerForEachParameter) {
   for (const ClipGradNorm& clip : clips()) {
     Model model(shapes(20)), twin(shapes(20));
